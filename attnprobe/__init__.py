@@ -1,0 +1,38 @@
+"""attnprobe: what do this encoder's heads look at?
+
+The library's public names are loaded on first use, so that ``import attnprobe`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attnprobe.errors import AttnprobeError, TruncationWarning
+    from attnprobe.metrics import METRICS
+    from attnprobe.models.encoder import Encoder
+    from attnprobe.models.loading import load_encoder
+    from attnprobe.run import head_stats
+    from attnprobe.tokens import Tokens
+
+__version__ = "0.1.0"
+__all__ = ["METRICS", "AttnprobeError", "Encoder", "Tokens", "TruncationWarning", "head_stats", "load_encoder"]
+
+_HOMES = {
+    "AttnprobeError": "attnprobe.errors",
+    "Encoder": "attnprobe.models.encoder",
+    "METRICS": "attnprobe.metrics",
+    "Tokens": "attnprobe.tokens",
+    "TruncationWarning": "attnprobe.errors",
+    "head_stats": "attnprobe.run",
+    "load_encoder": "attnprobe.models.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,60 @@
+"""Arguments -> one library call -> output. Imports typer at most; what is heavy is imported inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from attnprobe import __version__
+from attnprobe.cli import heads, info, metrics
+from attnprobe.cli.output import fail
+from attnprobe.errors import AttnprobeError
+
+app = typer.Typer(
+    name="attnprobe",
+    help="What do this encoder's heads look at?",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("heads")(heads.heads)
+app.command("info")(info.info)
+app.command("metrics")(metrics.metrics)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"attnprobe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The command line: runs it and maps what goes wrong to a short message and an exit code."""
+    debug = "--debug" in sys.argv
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        code = app(prog_name="attnprobe", standalone_mode=False)
+    except AttnprobeError as error:
+        if debug:
+            raise
+        code = fail(str(error), error.hint, error.exit_code)
+    except typer.TyperException as error:
+        if debug:
+            raise
+        code = fail(error.format_message(), exit_code=error.exit_code)
+    if code == 130:
+        fail("interrupted", exit_code=130)
+    sys.exit(code)

@@ -1,0 +1,118 @@
+"""Where results and messages go. The only place that knows terminals."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attnprobe.errors import UsageError
+from attnprobe.tokens import visible
+from attnprobe.writers import format_of, get_writer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from attnprobe.table import Table
+
+Render = Callable[["Table", int], "RenderableType"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A checked destination: where a table goes, and as what.
+
+    Attributes:
+        path: the file; None for standard output.
+        format: "table", or a writer's name.
+    """
+
+    path: Path | None
+    format: str
+    overwrite: bool
+
+    @classmethod
+    def choose(cls, path: Path | None, format: str | None, overwrite: bool) -> Output:
+        """Settles destination and format before any work is done.
+
+        Raises:
+            UsageError: the format is unknown or does not suit the destination.
+            OutputError: the file cannot be written, or exists.
+        """
+        if path is None or str(path) == "-":
+            chosen = format or ("table" if sys.stdout.isatty() else "csv")
+            if chosen == "parquet" and sys.stdout.isatty():
+                raise UsageError("parquet is not for a terminal", "-o FILE.parquet writes a file")
+            return cls(None, chosen, overwrite)
+        from attnprobe.writers.files import check_target
+
+        chosen = format or format_of(path)
+        if chosen == "table":
+            raise UsageError("the format table is for terminals", "use csv, markdown or another format for a file")
+        check_target(path, overwrite=overwrite)
+        return cls(path, chosen, overwrite)
+
+    def write(self, table: Table, render: Render) -> None:
+        """Sends the table to its destination; ``render`` makes what a terminal shows, for a width."""
+        if self.format == "table":
+            from rich.console import Console
+
+            console = Console(markup=False, emoji=False, highlight=False, soft_wrap=False)
+            console.print(render(table, console.width))
+        elif self.path is None:
+            get_writer(self.format)(table, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            from attnprobe.writers.files import write_file
+
+            write_file(table, self.path, get_writer(self.format), overwrite=self.overwrite)
+
+
+@contextmanager
+def warnings_as_notes(quiet: bool) -> Iterator[None]:
+    """Shows the library's own warnings as plain notes on standard error, and no one else's."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        if not quiet and warning.category.__module__.startswith("attnprobe"):
+            note(f"{warning.message} (--max-length N, or --stride N for windows)")
+
+
+def note(message: str) -> None:
+    """One line on standard error."""
+    print(f"attnprobe: {_one_line(message)}", file=sys.stderr)
+
+
+def fail(message: str, hint: str = "", exit_code: int = 1) -> int:
+    """What went wrong and what to do, on standard error; returns the exit code."""
+    note(message)
+    if hint:
+        print(f"  {_one_line(hint)}", file=sys.stderr)
+    return exit_code
+
+
+def read_text(text: str | None) -> str:
+    """TEXT, or all of standard input where it is piped, without the line ends at its end.
+
+    Raises:
+        UsageError: neither is there, or standard input is not UTF-8.
+    """
+    if text is not None:
+        return text
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("no TEXT, and nothing is piped in", 'attnprobe heads "some text", or -h for help')
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"standard input is not UTF-8 (line {line})", "convert it first, e.g. with iconv") from error
+
+
+def _one_line(message: str) -> str:
+    return visible(" ".join(message.split()))

@@ -1,0 +1,41 @@
+"""What can go wrong, in words for the person at the shell; imports nothing."""
+
+
+class AttnprobeError(Exception):
+    """Something that can be explained: what happened, which value, what to do.
+
+    Attributes:
+        hint: what to do about it; may be empty.
+        exit_code: the command's exit code.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(AttnprobeError):
+    """An argument that cannot be meant: unknown metric, layer out of range, empty text."""
+
+    exit_code = 2
+
+
+class ModelError(AttnprobeError):
+    """A model that cannot be found, loaded safely, or measured rightly."""
+
+
+class OutputError(AttnprobeError):
+    """A file that cannot be written, or must not be overwritten."""
+
+
+class MissingExtraError(AttnprobeError):
+    """A feature whose optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs {package}, which is not installed", f'pip install "attnprobe[{extra}]"')
+
+
+class TruncationWarning(UserWarning):
+    """A text longer than the model reads was cut; the message counts the tokens left out."""

@@ -1,0 +1,73 @@
+"""What is measured: the table of head metrics.
+
+To add a metric: one declaration in a module of this folder, one row in BUILT_IN, its loop twin in ``reference.py``. Flags,
+columns, help, docs and the oracle test iterate over METRICS. Another package adds its own through the entry-point
+group ``attnprobe.metrics`` (``name = "package.module:object"``). Listing names imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from attnprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from attnprobe.metrics.kinds import Metric
+
+BUILT_IN: dict[str, tuple[str, str]] = {
+    "entropy": ("attnprobe.metrics.spread:entropy", "how widely the head spreads its attention"),
+    "relative_entropy": ("attnprobe.metrics.spread:relative_entropy", "entropy as a share of the largest possible"),
+    "confidence": ("attnprobe.metrics.spread:confidence", "the largest weight of each query, separators left out"),
+    "cls_share": ("attnprobe.metrics.special:cls_share", "attention to the classification token"),
+    "sep_share": ("attnprobe.metrics.special:sep_share", "attention to separator tokens"),
+    "special_share": ("attnprobe.metrics.special:special_share", "attention to all tokens the tokenizer added"),
+    "punctuation_share": ("attnprobe.metrics.special:punctuation_share", "attention to punctuation"),
+    "self_share": ("attnprobe.metrics.position:self_share", "attention of each token to itself"),
+    "previous_share": ("attnprobe.metrics.position:previous_share", "attention to the token before"),
+    "next_share": ("attnprobe.metrics.position:next_share", "attention to the token after"),
+    "distance": ("attnprobe.metrics.position:distance", "how far away attention falls"),
+    "offset": ("attnprobe.metrics.position:offset", "how far to the right attention falls; negative: to the left"),
+    "cls_distance": ("attnprobe.metrics.special:cls_distance", "how far from the classification token attention falls"),
+    "sep_distance": ("attnprobe.metrics.special:sep_distance", "how far from the nearest separator attention falls"),
+    "long_range_share": ("attnprobe.metrics.position:long_range_share", "attention at least --long-range tokens away"),
+    "sink_share": ("attnprobe.metrics.spread:sink_share", "share of queries that rest on the first token"),
+    "cross_share": ("attnprobe.metrics.special:cross_share", "attention to the other text of a pair"),
+}
+
+
+def _with_plugins() -> dict[str, tuple[str, str]]:
+    found = {entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
+             for entry in entry_points(group="attnprobe.metrics")}
+    return BUILT_IN | {name: row for name, row in sorted(found.items()) if name not in BUILT_IN}
+
+
+METRICS: Mapping[str, tuple[str, str]] = _with_plugins()
+
+
+def check_names(names: Sequence[str] | None) -> list[str]:
+    """The chosen metrics in the order of METRICS; None or an empty list chooses all.
+
+    Raises:
+        UsageError: a name is unknown; the message suggests the nearest.
+    """
+    for name in names or ():
+        if name not in METRICS:
+            near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise UsageError(f"no metric {name!r}{meant}", "attnprobe metrics lists them all")
+    return [name for name in METRICS if not names or name in names]
+
+
+def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
+    """The declarations of the chosen metrics, by name, in the order of METRICS."""
+    return {name: _load(METRICS[name][0]) for name in check_names(names)}
+
+
+def _load(target: str) -> Metric:
+    module, _, attribute = target.partition(":")
+    metric: Metric = getattr(import_module(module), attribute)
+    return metric

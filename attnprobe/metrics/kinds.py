@@ -1,0 +1,96 @@
+"""The three kinds of head metric, by what the measuring pass must keep for them.
+
+Throughout, ``a[q,k]`` is the weight query q gives key k in one head. A metric's value for a text is the mean over its
+queries, so whatever is linear in ``a`` needs only sums of ``a`` over queries, taken once for all metrics of a kind:
+
+    KeyMetric      Σₖ a[q,k]·c[k]     from the sums by key
+    OffsetMetric   Σₖ a[q,k]·f(k−q)   from the sums by offset (the diagonals)
+    RowMetric      g(a[q,·])          from each row, while it is there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnprobe.tokens import Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What every metric says of itself.
+
+    Attributes:
+        formula: for one query q; the reported value is its mean over queries.
+        unit: of the value, with its range where it has one.
+        source: who introduced it, and what differs from them.
+    """
+
+    formula: str
+    unit: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyMetric(Metric):
+    """Σₖ a[q,k]·c[k].
+
+    Attributes:
+        column: Tokens -> c, an array (key,), or (segment, key) where it depends on the query's segment (0: added
+            token, 1: first text, 2: second). NaN for a whole segment leaves its queries out. None: no meaning for this text.
+    """
+
+    column: Callable[[Tokens], np.ndarray | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OffsetMetric(Metric):
+    """Σₖ a[q,k]·f(k−q).
+
+    Attributes:
+        of_offset: (offsets k−q, long_range threshold) -> f, an array like the offsets.
+    """
+
+    of_offset: Callable[[np.ndarray, int], np.ndarray]
+
+
+class Rows:
+    """Some rows of one head's weights and what a RowMetric may want of them.
+
+    Attributes:
+        weights: (head, query, key), only keys that some of these queries can reach.
+        reach: (query,) how many keys each query can reach.
+        first: (head, query) the weight on the text's first token.
+        separators: (key,) True where the key is a separator.
+    """
+
+    def __init__(self, weights: Tensor, reach: Tensor, first: Tensor, separators: Tensor) -> None:
+        self.weights, self.reach, self.first, self.separators = weights, reach, first, separators
+
+    @cached_property
+    def entropy(self) -> Tensor:
+        """−Σₖ a ln a in nats, (head, query), with 0·ln 0 = 0; shared by the metrics built on it."""
+        smallest = 1.2e-38  # float32's smallest normal number: ln is finite, and 0 · ln(smallest) = 0
+        return -(self.weights * self.weights.clamp_min(smallest).log()).sum(-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowMetric(Metric):
+    """g(a[q,·]), any function of one row of weights.
+
+    Attributes:
+        of_rows: Rows -> (head, query).
+        needs_reach: whether it uses ``Rows.reach``; empty for layers whose reach is not known.
+        skips_separators: whether separators are left out of its mean as queries.
+    """
+
+    of_rows: Callable[[Rows], Tensor]
+    needs_reach: bool = False
+    skips_separators: bool = False

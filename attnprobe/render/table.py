@@ -1,0 +1,107 @@
+"""Tables for a terminal, fitted to its width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.style import Style
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from attnprobe.table import Cell, Table
+from attnprobe.tokens import visible
+
+# Shown first where not all columns fit: what tells sharp, [SEP]-bound, positional and long-range heads apart.
+FIRST = (
+    "entropy",
+    "cls_share",
+    "sep_share",
+    "previous_share",
+    "next_share",
+    "self_share",
+    "distance",
+    "long_range_share",
+    "confidence",
+    "punctuation_share",
+    "sink_share",
+)
+LOW, HIGH = (30, 36, 66), (255, 214, 102)  # night blue to amber: told apart in every kind of colour vision
+INDEX_WIDTH = len("layer head ")
+
+
+def heads_table(table: Table, width: int) -> RenderableType:
+    """Layer by head, each column shaded from its lowest to its highest value; names the columns that do not fit."""
+    metrics = [name for name in table.columns[2:]]
+    columns = {name: [row[table.columns.index(name)] for row in table.rows] for name in metrics}
+    empty = [name for name, cells in columns.items() if all(cell is None for cell in cells)]
+    widths = {name: _column_width(name, columns[name]) for name in metrics if name not in empty}
+    shown = _fitting(widths, width - INDEX_WIDTH)
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in ("layer", "head", *shown):
+        drawn.add_column(Text(name.replace("_", "\n")), justify="right", no_wrap=True, vertical="bottom")
+    shades = {name: _shades(columns[name]) for name in shown}
+    for index, row in enumerate(table.rows):
+        cells = [Text(_number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
+        drawn.add_row(str(row[0]), str(row[1]), *cells)
+    notes = ["Brighter is higher within a column. Layers and heads count from 0."]
+    hidden = [name for name in widths if name not in shown]
+    if hidden:
+        notes.append(f"Not shown at this width: {', '.join(hidden)}. Use -k NAME, -f csv or a wider terminal.")
+    if empty:
+        notes.append(f"Without meaning here: {', '.join(empty)}.")
+    return Group(_tokens_line(table, width), "", drawn, "", *(Text(note, "dim") for note in notes))
+
+
+def text_table(table: Table, width: int) -> RenderableType:
+    """A table of words: columns wrap, nothing is cut."""
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
+    for name in table.columns:
+        drawn.add_column(Text(name), overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
+    return drawn
+
+
+def _tokens_line(table: Table, width: int) -> Text:
+    """What was read: the model, how many tokens, and the first of them."""
+    windows: Sequence[Sequence[str]] = table.notes["tokens"]
+    model = table.notes["signature"].split("model:")[1].split("@")[0]
+    count = f"{len(windows[0])} tokens" if len(windows) == 1 else f"{len(windows)} windows"
+    line = Text(f"{visible(model)}, {count}: {' '.join(visible(token) for token in windows[0][:width])}", no_wrap=True)
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _column_width(name: str, cells: Sequence[Cell]) -> int:
+    return max(map(len, [*name.split("_"), *map(_number, cells)]))
+
+
+def _fitting(widths: dict[str, int], room: int) -> list[str]:
+    """The columns that fit, most telling ones first considered, in the order of the table; at least one."""
+    chosen: list[str] = []
+    for name in sorted(widths, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+        if room >= widths[name] or not chosen:
+            chosen.append(name)
+            room -= widths[name] + 1
+    return [name for name in widths if name in chosen]
+
+
+def _number(cell: Cell) -> str:
+    if not isinstance(cell, float):
+        return "" if cell is None else str(cell)
+    return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
+
+
+def _shades(cells: Sequence[Cell]) -> list[Style]:
+    """A background for each cell by its place between the column's lowest and highest value."""
+    numbers = [cell for cell in cells if isinstance(cell, float)]
+    low, span = min(numbers), max(numbers) - min(numbers)
+    return [_shade((cell - low) / span) if isinstance(cell, float) and span > 0 else Style() for cell in cells]
+
+
+def _shade(amount: float) -> Style:
+    red, green, blue = (round(low + amount * (high - low)) for low, high in zip(LOW, HIGH, strict=True))
+    text = "rgb(20,20,20)" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "rgb(235,235,235)"
+    return Style.parse(f"{text} on rgb({red},{green},{blue})")

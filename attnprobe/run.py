@@ -1,0 +1,204 @@
+"""Text -> rows: tokens, model and metrics joined. Knows no terminal and no file."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from attnprobe.attention.blocks import Observer
+from attnprobe.errors import TruncationWarning, UsageError
+from attnprobe.metrics import check_names, load_metrics
+from attnprobe.metrics.kinds import Metric
+from attnprobe.metrics.reduce import Reducer, Sums
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import DEFAULT_MODEL, load_encoder
+from attnprobe.signature import signature
+from attnprobe.table import Table
+from attnprobe.tokens import Tokens
+
+if TYPE_CHECKING:
+    import pandas
+
+Indices = str | int | Sequence[int] | None
+
+
+def head_stats(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> pandas.DataFrame:
+    """What each head attends to in a text: one row per layer and head, one column per metric. Twin of ``attnprobe heads``.
+
+    Args:
+        text: the text itself, never a path.
+        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        metrics: names from ``attnprobe metrics``; None: all.
+        model: the folder or Hub id to load where no encoder is given.
+        options: the options of :func:`head_table`.
+
+    Returns:
+        columns ``layer``, ``head`` (from 0), then the metrics in the order of METRICS; NaN where a metric has no
+        meaning. ``attrs["signature"]`` says what the numbers depend on.
+
+    Raises:
+        UsageError: an unknown metric, a layer or head out of range, an empty text.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        TruncationWarning: the text is longer than the model reads and was cut.
+    """
+    check_names(metrics)
+    if not isinstance(encoder, Encoder):
+        encoder = load_encoder(str(model if encoder is None else encoder))
+    return head_table(text, encoder, metrics, **options).to_frame()
+
+
+def head_table(
+    text: str,
+    encoder: Encoder,
+    metrics: Sequence[str] | None = None,
+    *,
+    pair: str | None = None,
+    layers: Indices = None,
+    heads: Indices = None,
+    long_range: int = 10,
+    queries: str = "all",
+    level: str = "token",
+    max_length: int | None = None,
+    stride: int | None = None,
+) -> Table:
+    """The rows of :func:`head_stats` as a Table.
+
+    Args:
+        pair: the second text of a pair.
+        layers, heads: which to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
+        long_range: threshold of long_range_share, in tokens.
+        queries: "all", or "content": average only over tokens of the text, not over added ones.
+        level: "token", or "word": weights summed over the key's pieces, averaged over the query's.
+        max_length: the most tokens read at once; a longer text is cut.
+        stride: reads a longer text in windows that overlap by this many tokens instead; the mean is over the queries of
+            all windows.
+    """
+    _check_choice("queries", queries, ("all", "content"))
+    _check_choice("level", level, ("token", "word"))
+    if long_range < 0:
+        raise UsageError(f"long_range must be at least 0; got {long_range}")
+    chosen = load_metrics(metrics)
+    layer_numbers = select(layers, encoder.layers, "layer")
+    head_numbers = select(heads, encoder.heads, "head")
+    windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride)
+    if windows[0].n_cut:
+        read = len(windows[0])
+        warnings.warn(
+            f"the text has {read + windows[0].n_cut} tokens; only the first {read} were read", TruncationWarning, stacklevel=2
+        )
+    if level == "word" and windows[0].words is None:
+        raise UsageError(f"no words for {type(encoder.tokenizer).__name__}, which gives no character offsets")
+    sums = measure(
+        windows, encoder, chosen, layers=layer_numbers, long_range=long_range, queries=queries, level=level
+    )
+    means = reduce(add, sums).means()
+    rows = [
+        (layer, head, *(None if math.isnan(value) else float(value) for value in means[index, head]))
+        for index, layer in enumerate(layer_numbers)
+        for head in head_numbers
+    ]
+    notes = {
+        "signature": signature(
+            model=encoder.fingerprint,
+            dtype=str(encoder.dtype).removeprefix("torch."),
+            max_length=max_length or encoder.max_length,
+            stride=stride,
+            queries=queries,
+            level=level,
+            long_range=long_range,
+            special="kept",
+        ),
+        "tokens": [list(window.strings) for window in windows],
+        "n_cut": windows[0].n_cut,
+    }
+    return Table(["layer", "head", *chosen], rows, notes)
+
+
+def measure(
+    texts: Sequence[Tokens],
+    encoder: Encoder,
+    metrics: dict[str, Metric],
+    *,
+    layers: Sequence[int],
+    long_range: int,
+    queries: str,
+    level: str,
+) -> list[Sums]:
+    """Runs one batch and reduces each text's weights while the model computes them."""
+    reducers = [
+        Reducer(
+            tokens,
+            metrics,
+            layers,
+            encoder.heads,
+            long_range=long_range,
+            queries=queries,
+            level=level,
+            dtype=encoder.dtype,
+        )
+        for tokens in texts
+    ]
+
+    def observe(layer: int, text: int) -> Observer | None:
+        return reducers[text].start_layer(layer) if layer in layers else None
+
+    encoder.observe(texts, observe, [reducer.starts for reducer in reducers])
+    return [reducer.sums for reducer in reducers]
+
+
+def select(choice: Indices, count: int, what: str) -> list[int]:
+    """Layer or head numbers in ascending order, from a number, a sequence, or text like ``0-5``, ``0,2,-1``, ``all``.
+
+    >>> select("0-2,-1", 6, "layer")
+    [0, 1, 2, 5]
+
+    Raises:
+        UsageError: not of that form, or out of range.
+    """
+    if choice is None or choice == "all":
+        return list(range(count))
+    numbers = [choice] if isinstance(choice, int) else parse_indices(choice) if isinstance(choice, str) else choice
+    for number in numbers:
+        if not -count <= number < count:
+            raise UsageError(f"no {what} {number}: the model has {count}, numbered 0 to {count - 1}")
+    return sorted({number % count for number in numbers})
+
+
+def parse_indices(text: str) -> list[int]:
+    """The numbers in ``3``, ``0-5`` or ``0,2,-1``.
+
+    Raises:
+        UsageError: the text is not of that form.
+    """
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().rpartition("-")
+        try:
+            if dash and first:
+                numbers.extend(range(int(first), int(last) + 1))
+            else:
+                numbers.append(int(part))
+        except ValueError as error:
+            raise UsageError(f"cannot read {text!r} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
+    if not numbers:
+        raise UsageError(f"{text!r} names no number", "write a range from low to high, such as 0-5")
+    return numbers
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UsageError(f"{name} must be {' or '.join(choices)}; got {value!r}")

@@ -1,0 +1,49 @@
+"""Rows with named columns: what every command makes and every writer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in column order. None is a missing value: a statistic without meaning there.
+
+    Attributes:
+        notes: what the numbers depend on (``signature``) and how they came about; becomes ``DataFrame.attrs``.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def sorted_by(self, column: str | None) -> Table:
+        """The rows from the highest to the lowest value, missing ones last; equal ones keep their order."""
+        if column is None:
+            return self
+        place = self.columns.index(column)
+
+        def rank(row: Sequence[Any]) -> tuple[bool, Any]:
+            return (True, 0) if row[place] is None else (False, -row[place])
+
+        return replace(self, rows=sorted(self.rows, key=rank))
+
+    def head(self, count: int | None) -> Table:
+        """The first rows; None: all."""
+        return replace(self, rows=self.rows[:count])
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The table as a DataFrame; missing values become NaN."""
+        import pandas
+
+        frame = pandas.DataFrame(self.rows, columns=list(self.columns))
+        frame = frame.astype({name: float for name in self.columns if frame[name].isna().all()})
+        frame.attrs.update(self.notes)
+        return frame

@@ -1,0 +1,167 @@
+"""The positions of one encoded text: what each stands for, and which word it belongs to."""
+
+from __future__ import annotations
+
+import bisect
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+Span = tuple[int, int]
+
+
+class Role(IntEnum):
+    """What a position is for. Everything but CONTENT was added by the tokenizer, never typed in the text."""
+
+    CONTENT = 0
+    CLS = 1
+    SEP = 2
+    OTHER = 3
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text (or pair, or window of a long text) as the encoder reads it, without padding.
+
+    Attributes:
+        strings: the vocabulary's pieces, e.g. ``##ing``; data, to be shown through :func:`visible`.
+        texts: the characters of the text that each piece stands for, stripped of white space; empty for added tokens.
+        roles: what each position is for.
+        segments: 0 for added tokens, 1 for the first text, 2 for the second.
+        words: the unit each position belongs to, counted from 0 in order of position: a word of the text, an added
+            token, or a lone piece outside any word. None where the tokenizer gives no character offsets.
+        word_texts: the characters of each unit.
+        inputs: what the model is called with, one number per position, by argument name.
+        n_cut: how many tokens of the text did not fit and were left out.
+    """
+
+    strings: Sequence[str]
+    texts: Sequence[str]
+    roles: Sequence[Role]
+    segments: Sequence[int]
+    words: Sequence[int] | None = None
+    word_texts: Sequence[str] = ()
+    inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    n_cut: int = 0
+
+    def __len__(self) -> int:
+        return len(self.strings)
+
+    def positions(self, role: Role) -> list[int]:
+        """The positions that have this role."""
+        return [position for position, its in enumerate(self.roles) if its == role]
+
+    def take(self, positions: Sequence[int]) -> Tokens:
+        """The same text with only these positions, in this order; words are counted anew."""
+        words, word_texts = None, self.word_texts
+        if self.words is not None:
+            kept = sorted({self.words[at] for at in positions})
+            number = {word: index for index, word in enumerate(kept)}
+            words, word_texts = [number[self.words[at]] for at in positions], [self.word_texts[word] for word in kept]
+        return Tokens(
+            strings=[self.strings[at] for at in positions],
+            texts=[self.texts[at] for at in positions],
+            roles=[self.roles[at] for at in positions],
+            segments=[self.segments[at] for at in positions],
+            words=words,
+            word_texts=word_texts,
+            inputs={name: [values[at] for at in positions] for name, values in self.inputs.items()},
+            n_cut=self.n_cut,
+        )
+
+    def by_word(self) -> Tokens:
+        """The same text with its words as positions (see ``words``)."""
+        if self.words is None:
+            raise ValueError("this tokenizer gives no character offsets, so there are no words")
+        first_of = {word: at for at, word in reversed(list(enumerate(self.words)))}
+        first = self.take([first_of[word] for word in range(len(self.word_texts))])
+        return replace(
+            first,
+            strings=[text or string for text, string in zip(self.word_texts, first.strings, strict=True)],
+            texts=[text.strip() for text in self.word_texts],
+            inputs={},
+        )
+
+
+def word_spans(text: str) -> list[Span]:
+    """The words of a text as (start, end) characters, by Unicode's default word boundaries (UAX #29).
+
+    Punctuation marks, symbols, ideographs and whole emoji sequences are words of their own; white space is none.
+
+    >>> [("我们 can't 👍🏽!")[start:end] for start, end in word_spans("我们 can't 👍🏽!")]
+    ['我', '们', "can't", '👍🏽', '!']
+    """
+    import regex
+
+    bounds = [match.start() for match in regex.finditer(r"(?V1)(?w)\b", text)]
+    edges = sorted({0, len(text), *bounds})
+    return [(start, end) for start, end in zip(edges, edges[1:], strict=False) if not text[start:end].isspace()]
+
+
+def assign_words(
+    texts: Sequence[str], offsets: Sequence[Span], segments: Sequence[int]
+) -> tuple[list[int], list[str]]:
+    """Which word each token belongs to, from character offsets alone.
+
+    A token that covers several words (``...`` as one piece) joins them; a token outside every word, added or white
+    space, is a unit of its own. Consecutive tokens of one word share a number; numbers grow by one.
+
+    Args:
+        texts: the first text, then the second of a pair.
+        offsets: (start, end) of each token in its text.
+        segments: 0 for added tokens, else 1 + the index in ``texts``.
+
+    Returns:
+        the unit of each token, and the characters of each unit.
+    """
+    spans = [word_spans(text) for text in texts]
+    words: list[int] = []
+    units: list[tuple[int, int, int]] = []  # segment, start, end
+    for (start, end), segment in zip(offsets, segments, strict=True):
+        unit = (segment, start, end)
+        if segment:
+            unit = (segment, *_word_around(texts[segment - 1], spans[segment - 1], start, end))
+        if segment and units and units[-1][0] == segment and unit[1] < units[-1][2]:
+            units[-1] = (segment, units[-1][1], max(unit[2], units[-1][2]))
+        else:
+            units.append(unit)
+        words.append(len(units) - 1)
+    return words, [texts[segment - 1][start:end] if segment else "" for segment, start, end in units]
+
+
+def _word_around(text: str, spans: Sequence[Span], start: int, end: int) -> Span:
+    """The words that the characters start..end touch, as one span; start..end itself where they touch none."""
+    while start < end and text[start].isspace():  # byte-level and SentencePiece offsets may include the space before
+        start += 1
+    first = bisect.bisect_right(spans, start, key=lambda span: span[1])
+    last = bisect.bisect_left(spans, end, key=lambda span: span[0])
+    return (spans[first][0], spans[last - 1][1]) if first < last else (start, end)
+
+
+def is_punctuation(text: str) -> bool:
+    """Whether a token's text is punctuation throughout: every character of Unicode category P*.
+
+    >>> is_punctuation("。"), is_punctuation("..."), is_punctuation("$"), is_punctuation("")
+    (True, True, False, False)
+    """
+    return bool(text) and all(unicodedata.category(character).startswith("P") for character in text)
+
+
+def visible(token: str) -> str:
+    """A token as it may be printed: controls, bidi marks and zero-width characters shown instead of obeyed.
+
+    >>> visible("[/INST]"), visible("a\\nb"), visible("\\x1b[31m"), visible("\\u202e")
+    ('[/INST]', 'a␊b', '␛[31m', '<U+202E>')
+    """
+    return "".join(map(_visible_character, token))
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    hidden = unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"} and character != " "
+    return f"<U+{code:04X}>" if hidden else character

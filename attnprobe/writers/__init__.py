@@ -1,0 +1,59 @@
+"""Rows -> bytes, one module per format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
+
+from attnprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from attnprobe.table import Table
+
+
+class Writer(Protocol):
+    """Writes a table to a binary stream."""
+
+    def __call__(self, table: Table, stream: IO[bytes]) -> None: ...
+
+
+BUILT_IN = {
+    "csv": "attnprobe.writers.delimited:write_csv",
+    "tsv": "attnprobe.writers.delimited:write_tsv",
+    "json": "attnprobe.writers.jsonlines:write_json",
+    "jsonl": "attnprobe.writers.jsonlines:write_jsonl",
+    "parquet": "attnprobe.writers.arrow:write_parquet",
+    "markdown": "attnprobe.writers.markdown:write_markdown",
+}
+WRITERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(group="attnprobe.writers")} | BUILT_IN
+SUFFIXES = {f".{name}": name for name in WRITERS} | {".md": "markdown"}
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's suffix names.
+
+    Raises:
+        UsageError: no format has this suffix.
+    """
+    try:
+        return SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        raise UsageError(
+            f"cannot tell the format of {str(path)!r} from its suffix", f"use one of {' '.join(SUFFIXES)}, or -f"
+        ) from None
+
+
+def get_writer(name: str) -> Writer:
+    """The writer of that format.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in WRITERS:
+        raise UsageError(f"no format {name!r}", f"one of {' '.join(WRITERS)}")
+    module, _, attribute = WRITERS[name].partition(":")
+    writer: Writer = getattr(import_module(module), attribute)
+    return writer

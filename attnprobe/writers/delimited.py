@@ -1,0 +1,27 @@
+"""CSV and TSV: text quoted, numbers bare and in full precision, missing values empty, UTF-8, one line feed a row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import IO
+
+from attnprobe.table import Table
+
+
+def write_csv(table: Table, stream: IO[bytes]) -> None:
+    """Comma-separated values; read them with ``pandas.read_csv(path, keep_default_na=False, na_values=[""])``."""
+    _write(table, stream, ",")
+
+
+def write_tsv(table: Table, stream: IO[bytes]) -> None:
+    """Tab-separated values in the same dialect."""
+    _write(table, stream, "\t")
+
+
+def _write(table: Table, stream: IO[bytes], delimiter: str) -> None:
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+    rows = csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    rows.writerow(table.columns)
+    rows.writerows(table.rows)
+    text.detach()

@@ -1,0 +1,26 @@
+"""JSON (one array) and JSON Lines (one object a line); missing values are null."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import IO
+
+from attnprobe.table import Table
+
+
+def write_json(table: Table, stream: IO[bytes]) -> None:
+    """An array with one object a row."""
+    stream.write(b"[\n" + b",\n".join(_objects(table)) + b"\n]\n")
+
+
+def write_jsonl(table: Table, stream: IO[bytes]) -> None:
+    """One object a line."""
+    for line in _objects(table):
+        stream.write(line + b"\n")
+
+
+def _objects(table: Table) -> Iterator[bytes]:
+    for row in table.rows:
+        record = dict(zip(table.columns, row, strict=True))
+        yield json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
