@@ -1,6 +1,6 @@
 """How sharp or wide one row of attention is."""
 
-from attnprobe.metrics.kinds import RowMetric, Rows
+from attnprobe.metrics.kinds import RowMetric
 
 SINK_THRESHOLD = 0.3
 
@@ -12,7 +12,7 @@ entropy = RowMetric(
 )
 
 relative_entropy = RowMetric(
-    of_rows=lambda rows: rows.entropy / rows.reach.clamp_min(2).log(),  # one reachable key: 0 / ln 2 = 0
+    of_rows=lambda rows: rows.entropy / rows.reach.clamp_min(2).to(rows.entropy.dtype).log(),  # one key: 0 / ln 2 = 0
     needs_reach=True,
     formula="entropy / ln r, r = keys the query can reach; 0 where r = 1",
     unit="0 … 1",
@@ -28,12 +28,8 @@ confidence = RowMetric(
 )
 
 
-def _rests_on_first(rows: Rows):
-    return (rows.first > SINK_THRESHOLD).to(rows.weights.dtype)
-
-
 sink_share = RowMetric(
-    of_rows=_rests_on_first,
+    of_rows=lambda rows: (rows.first > SINK_THRESHOLD).to(rows.first.dtype),
     formula="1 if a[q, first token] > 0.3, else 0",
     unit="share of queries",
     source="attention sinks: Xiao et al. 2023; threshold after Gu et al. 2024",
