@@ -16,7 +16,8 @@ from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.kinds import Metric
 from attnprobe.metrics.reduce import Reducer, Sums
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import DEFAULT_MODEL, load_encoder
+from attnprobe.models.loading import load_encoder
+from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.signature import signature
 from attnprobe.table import Table
 from attnprobe.tokens import Tokens
@@ -35,7 +36,7 @@ def head_stats(
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
 ) -> pandas.DataFrame:
-    """What each head attends to in a text: one row per layer and head, one column per metric. Twin of ``attnprobe heads``.
+    """What each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
 
     Args:
         text: the text itself, never a path.
@@ -98,13 +99,13 @@ def head_table(
     if windows[0].n_cut:
         read = len(windows[0])
         warnings.warn(
-            f"the text has {read + windows[0].n_cut} tokens; only the first {read} were read", TruncationWarning, stacklevel=2
+            f"the text has {read + windows[0].n_cut} tokens; only the first {read} were read",
+            TruncationWarning,
+            stacklevel=2,
         )
     if level == "word" and windows[0].words is None:
         raise UsageError(f"no words for {type(encoder.tokenizer).__name__}, which gives no character offsets")
-    sums = measure(
-        windows, encoder, chosen, layers=layer_numbers, long_range=long_range, queries=queries, level=level
-    )
+    sums = measure(windows, encoder, chosen, layers=layer_numbers, long_range=long_range, queries=queries, level=level)
     means = reduce(add, sums).means()
     rows = [
         (layer, head, *(None if math.isnan(value) else float(value) for value in means[index, head]))
@@ -149,6 +150,7 @@ def measure(
             queries=queries,
             level=level,
             dtype=encoder.dtype,
+            device=encoder.device,
         )
         for tokens in texts
     ]

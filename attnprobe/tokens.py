@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -96,12 +97,10 @@ def word_spans(text: str) -> list[Span]:
 
     bounds = [match.start() for match in regex.finditer(r"(?V1)(?w)\b", text)]
     edges = sorted({0, len(text), *bounds})
-    return [(start, end) for start, end in zip(edges, edges[1:], strict=False) if not text[start:end].isspace()]
+    return [(start, end) for start, end in itertools.pairwise(edges) if not text[start:end].isspace()]
 
 
-def assign_words(
-    texts: Sequence[str], offsets: Sequence[Span], segments: Sequence[int]
-) -> tuple[list[int], list[str]]:
+def assign_words(texts: Sequence[str], offsets: Sequence[Span], segments: Sequence[int]) -> tuple[list[int], list[str]]:
     """Which word each token belongs to, from character offsets alone.
 
     A token that covers several words (``...`` as one piece) joins them; a token outside every word, added or white

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from attnprobe.attention.blocks import Block
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.metrics import BUILT_IN, METRICS, check_names, load_metrics, reference
-from attnprobe.metrics.reduce import Reducer, merge_pieces, sum_diagonals
+from attnprobe.metrics.reduce import Reducer, copy_with_diagonals, merge_pieces
 from attnprobe.tokens import Role, Tokens
 
 ROLES = [Role.CONTENT, Role.CONTENT, Role.CONTENT, Role.CLS, Role.SEP, Role.OTHER]
@@ -58,7 +58,9 @@ def texts(draw: st.DrawFn) -> tuple[torch.Tensor, Tokens]:
 @pytest.mark.parametrize("queries", ["all", "content"])
 @given(text=texts(), long_range=st.integers(0, 12), data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_equals_the_loops(queries: str, text: tuple[torch.Tensor, Tokens], long_range: int, data: st.DataObject) -> None:
+def test_equals_the_loops(
+    queries: str, text: tuple[torch.Tensor, Tokens], long_range: int, data: st.DataObject
+) -> None:
     weights, tokens = text
     cuts = data.draw(st.lists(st.integers(0, len(tokens))))
     ours = measure(weights, tokens, cuts, long_range=long_range, queries=queries)
@@ -75,7 +77,9 @@ def test_equals_the_loops(queries: str, text: tuple[torch.Tensor, Tokens], long_
 def test_words_equal_the_loops(text: tuple[torch.Tensor, Tokens], data: st.DataObject) -> None:
     weights, tokens = text
     steps = data.draw(st.lists(st.booleans(), min_size=len(tokens), max_size=len(tokens)))
-    joined = [at > 0 and tokens.roles[at] == tokens.roles[at - 1] == Role.CONTENT and step for at, step in enumerate(steps)]
+    joined = [
+        at > 0 and tokens.roles[at] == tokens.roles[at - 1] == Role.CONTENT and step for at, step in enumerate(steps)
+    ]
     joined = [join and tokens.segments[at] == tokens.segments[at - 1] for at, join in enumerate(joined)]
     words = np.cumsum([not join for join in joined]) - 1
     tokens = Tokens(
@@ -183,7 +187,9 @@ def test_rows_that_are_no_probabilities_are_refused(broken: float) -> None:
 def test_diagonals(heads: int, queries: int, keys: int) -> None:
     weights = torch.arange(float(heads * queries * keys)).view(heads, queries, keys)
     expected = [weights.diagonal(offset, 1, 2).sum(-1) for offset in range(1 - queries, keys)]
-    torch.testing.assert_close(sum_diagonals(weights), torch.stack(expected, -1))
+    copy, diagonals = copy_with_diagonals(weights, torch.float64)
+    torch.testing.assert_close(diagonals.sum(1), torch.stack(expected, -1).double())
+    assert torch.equal(copy, weights.double())
 
 
 def test_merged_rows_still_sum_to_one() -> None:

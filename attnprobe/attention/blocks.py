@@ -39,6 +39,11 @@ class Block:
 Observer = Callable[[Block], None]
 
 
+def exact(dtype: torch.dtype) -> torch.dtype:
+    """What weights of a model that computes in ``dtype`` are kept in: at least float32."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> Iterator[slice]:
     """Query rows in order, as many to a block as BLOCK_ELEMENTS holds, at least one.
 
@@ -92,7 +97,7 @@ def attention_in_blocks(
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[1:])
             scores = scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        weights = torch.softmax(scores, -1, dtype=None if scores.dtype == torch.float64 else torch.float32)
+        weights = torch.softmax(scores, -1, dtype=exact(scores.dtype))
         output[rows] = torch.matmul(weights.to(value.dtype), value[:, keys]).transpose(0, 1)
         if observe is not None:
             observe(Block(rows, keys, weights, mask))

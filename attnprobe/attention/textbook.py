@@ -1,7 +1,8 @@
 """Attention as the literature writes it: every step on its own line, readable before fast.
 
-Vaswani et al. 2017, "Attention Is All You Need", equations in §3.2. It is the oracle that ``blocks.py`` is tested against.
-Names follow the paper: queries Q, keys K, values V; d_k, d_v the widths of one head; W_Q, W_K, W_V, W_O the projections.
+Vaswani et al. 2017, "Attention Is All You Need", equations in §3.2. It is the oracle that ``blocks.py`` is tested
+against. Names follow the paper: queries Q, keys K, values V; d_k, d_v the widths of one head; W_Q, W_K, W_V, W_O the
+projections.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def split_heads(X: Float[Tensor, "*batch token d_model"], heads: int) -> Float[T
     """
     if X.shape[-1] % heads:
         raise ValueError(f"d_model must be a multiple of heads; got {X.shape[-1]} and {heads}")
-    return X.unflatten(-1, (heads, X.shape[-1] // heads)).transpose(-2, -3)
+    return X.reshape(*X.shape[:-1], heads, X.shape[-1] // heads).transpose(-2, -3)
 
 
 def concat_heads(X: Float[Tensor, "*batch head token d_head"]) -> Float[Tensor, "*batch token d_model"]:
@@ -105,7 +106,7 @@ def multi_head_attention(
     bias: Float[Tensor, "#*batch #head #query #key"] | None = None,
     scale: float | None = None,
 ) -> tuple[Float[Tensor, "*batch query d_model"], Float[Tensor, "*batch head query key"]]:
-    """MultiHead(Q, K, V) = Concat(head₁, …, head_h)W_O with headᵢ = Attention(QW_Qⁱ, KW_Kⁱ, VW_Vⁱ), Vaswani et al. 2017, §3.2.2.
+    """Concat(head₁, …, head_h)W_O with headᵢ = Attention(QW_Qⁱ, KW_Kⁱ, VW_Vⁱ), Vaswani et al. 2017, §3.2.2.
 
     Self-attention passes the same X three times. The heads' projections stand side by side in W_Q, W_K and W_V, as
     every implementation stores them; ``allowed`` and ``bias`` have a head axis, possibly of size 1.

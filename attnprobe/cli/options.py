@@ -9,16 +9,31 @@ from typing import Annotated
 import typer
 
 from attnprobe.metrics import METRICS
-from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.writers import WRITERS
 
-Queries = StrEnum("Queries", ["all", "content"])
-Level = StrEnum("Level", ["token", "word"])
-Dtype = StrEnum("Dtype", ["float32", "float64", "float16", "bfloat16"])
-Format = StrEnum("Format", ["table", *WRITERS])
+
+class Queries(StrEnum):
+    all = "all"
+    content = "content"
+
+
+class Level(StrEnum):
+    token = "token"
+    word = "word"
+
+
+class Dtype(StrEnum):
+    float32 = "float32"
+    float64 = "float64"
+    float16 = "float16"
+    bfloat16 = "bfloat16"
+
+
+Format = StrEnum("Format", ["table", *WRITERS])  # type: ignore[misc]  # plugins add writers
 
 Text = Annotated[
-    str | None, typer.Argument(metavar="TEXT", help="The text itself, never a path. Left out: standard input.", show_default=False)
+    str | None,
+    typer.Argument(metavar="TEXT", help="The text itself, never a path. Left out: standard input.", show_default=False),
 ]
 Model = Annotated[
     str, typer.Option("-m", "--model", metavar="NAME", envvar="ATTNPROBE_MODEL", help="A folder or a Hub id.")
@@ -27,9 +42,12 @@ Revision = Annotated[
     str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit on the Hub.", show_default=False)
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")]
-DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="What the model computes in, whatever its checkpoint holds.")]
+DtypeOption = Annotated[
+    Dtype, typer.Option("--dtype", help="What the model computes in, whatever its checkpoint holds.")
+]
 AllowPickle = Annotated[
-    bool, typer.Option("--allow-pickle", help="Load weights from a pickle where there are no safetensors. It may run code.")
+    bool,
+    typer.Option("--allow-pickle", help="Load weights from a pickle where there are no safetensors. It may run code."),
 ]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that the model brings. Read it first.")
@@ -48,10 +66,16 @@ Metric = Annotated[
         autocompletion=lambda: list(METRICS),
     ),
 ]
-Layer = Annotated[str, typer.Option("-l", "--layer", metavar="LAYERS", help="Layers, counted from 0: 3, 0-5, 0,2,-1 or all.")]
+Layer = Annotated[
+    str, typer.Option("-l", "--layer", metavar="LAYERS", help="Layers, counted from 0: 3, 0-5, 0,2,-1 or all.")
+]
 Head = Annotated[str, typer.Option("--head", metavar="HEADS", help="Heads, counted from 0, likewise.")]
-LongRange = Annotated[int, typer.Option("--long-range", metavar="N", min=0, help="Tokens from which long_range_share counts.")]
-QueriesOption = Annotated[Queries, typer.Option("--queries", help="Average over all queries, or those of the text only.")]
+LongRange = Annotated[
+    int, typer.Option("--long-range", metavar="N", min=0, help="Tokens from which long_range_share counts.")
+]
+QueriesOption = Annotated[
+    Queries, typer.Option("--queries", help="Average over all queries, or those of the text only.")
+]
 LevelOption = Annotated[Level, typer.Option("--level", help="What a position is: a token, or a word of the text.")]
 MaxLength = Annotated[
     int | None,
@@ -75,14 +99,20 @@ Stride = Annotated[
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write to a file; its suffix sets the format. - is standard output.", show_default=False),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write to a file; its suffix sets the format. - is standard output.",
+        show_default=False,
+    ),
 ]
 FormatOption = Annotated[
     Format | None,
-    typer.Option("-f", "--format", help="[default: by suffix; else table on a terminal, csv in a pipe]", show_default=False),
+    typer.Option(
+        "-f", "--format", help="[default: by suffix; else table on a terminal, csv in a pipe]", show_default=False
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors on standard error.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-
-__all__ = ["DEFAULT_MODEL"]

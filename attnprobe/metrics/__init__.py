@@ -1,7 +1,7 @@
 """What is measured: the table of head metrics.
 
-To add a metric: one declaration in a module of this folder, one row in BUILT_IN, its loop twin in ``reference.py``. Flags,
-columns, help, docs and the oracle test iterate over METRICS. Another package adds its own through the entry-point
+To add a metric: one declaration in a module of this folder, one row in BUILT_IN, its loop twin in ``reference.py``.
+Flags, columns, help, docs and the oracle test iterate over METRICS. Another package adds its own through the entry point
 group ``attnprobe.metrics`` (``name = "package.module:object"``). Listing names imports neither torch nor numpy.
 """
 
@@ -40,8 +40,10 @@ BUILT_IN: dict[str, tuple[str, str]] = {
 
 
 def _with_plugins() -> dict[str, tuple[str, str]]:
-    found = {entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
-             for entry in entry_points(group="attnprobe.metrics")}
+    found = {
+        entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
+        for entry in entry_points(group="attnprobe.metrics")
+    }
     return BUILT_IN | {name: row for name, row in sorted(found.items()) if name not in BUILT_IN}
 
 

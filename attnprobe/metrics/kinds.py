@@ -44,7 +44,8 @@ class KeyMetric(Metric):
 
     Attributes:
         column: Tokens -> c, an array (key,), or (segment, key) where it depends on the query's segment (0: added
-            token, 1: first text, 2: second). NaN for a whole segment leaves its queries out. None: no meaning for this text.
+            token, 1: first text, 2: second). NaN for a whole segment leaves its queries out. None: no meaning for
+            this text.
     """
 
     column: Callable[[Tokens], np.ndarray | None]

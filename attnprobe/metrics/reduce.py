@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,7 +40,8 @@ class Sums:
     def means(self) -> np.ndarray:
         """(layer, head, metric): the mean over queries, NaN where there were none."""
         count = self.count[:, None, :]
-        return np.divide(self.total, count, out=np.full_like(self.total, np.nan), where=count > 0)
+        means: np.ndarray = np.divide(self.total, count, out=np.full_like(self.total, np.nan), where=count > 0)
+        return means
 
 
 class Reducer:
@@ -57,6 +59,7 @@ class Reducer:
         level: "token", or "word": weights are summed over the key's pieces and averaged over the query's
             (Clark et al. 2019), so that rows still sum to 1. Blocks must not cut a word.
         dtype: the model's, which sets how exactly rows must sum to 1.
+        device: where the weights are.
 
     Raises:
         ModelError: on a block whose rows are not probabilities.
@@ -73,17 +76,21 @@ class Reducer:
         queries: str,
         level: str,
         dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
     ) -> None:
-        self.words = torch.tensor(tokens.words) if level == "word" else None
+        self.words = torch.tensor(tokens.words, device=device) if level == "word" else None
         self.tokens = tokens.by_word() if level == "word" else tokens
         self.metrics = list(metrics.values())
         self.row_metrics = [metric for metric in self.metrics if isinstance(metric, RowMetric)]
         self.layers, self.heads, self.long_range = list(layers), heads, long_range
         self.tolerance = ROW_SUM_TOLERANCE[dtype]
-        chosen = np.array([queries == "all" or role == Role.CONTENT for role in self.tokens.roles])
-        segments = np.asarray(self.tokens.segments)
-        self.in_segment = np.stack([chosen & (segments == segment) for segment in range(3)])  # (segment, query)
-        self.separators = np.asarray(self.tokens.roles) == Role.SEP
+        self.sum_dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64  # mps has no float64
+        roles, segments = np.asarray(self.tokens.roles), np.asarray(self.tokens.segments)
+        chosen = (roles == Role.CONTENT) | (queries == "all")
+        self.in_segment = torch.tensor(
+            np.stack([chosen & (segments == segment) for segment in range(3)]), device=device
+        )
+        self.separators = torch.tensor(roles == Role.SEP, device=device)
         self.total = np.zeros((len(self.layers), heads, len(self.metrics)))
         self.count = np.zeros((len(self.layers), len(self.metrics)))
 
@@ -97,6 +104,7 @@ class Reducer:
 
     @property
     def sums(self) -> Sums:
+        """What the blocks so far have added up to."""
         return Sums(self.total, self.count)
 
     def start_layer(self, layer: int) -> _LayerSums:
@@ -110,72 +118,68 @@ class _LayerSums:
     def __init__(self, reducer: Reducer, index: int) -> None:
         self.reducer, self.index = reducer, index
         self.length = len(reducer.tokens)
-        self.sums: tuple[Tensor, Tensor, Tensor] | None = None
         self.reach_known = True
+        zeros = partial(torch.zeros, dtype=reducer.sum_dtype, device=reducer.in_segment.device)
+        self.by_key = zeros(reducer.heads, 3, self.length)
+        self.by_offset = zeros(reducer.heads, 2 * self.length - 1)
+        self.by_row = zeros(reducer.heads, len(reducer.row_metrics))
 
     def __call__(self, block: Block) -> None:
         if self.reducer.words is not None:
-            block = merge_pieces(block, self.reducer.words.to(block.weights.device))
-        weights = block.weights
-        check_rows(weights, self.reducer.tolerance, self.reducer.layers[self.index])
-        if self.sums is None:
-            exact = {"dtype": torch.float32 if weights.device.type == "mps" else torch.float64, "device": weights.device}
-            self.in_segment = torch.tensor(self.reducer.in_segment, device=weights.device)
-            self.separators = torch.tensor(self.reducer.separators, device=weights.device)
-            self.sums = (
-                torch.zeros(self.reducer.heads, 3, self.length, **exact),
-                torch.zeros(self.reducer.heads, 2 * self.length - 1, **exact),
-                torch.zeros(self.reducer.heads, len(self.reducer.row_metrics), **exact),
-            )
-        by_key, by_offset, by_row = self.sums
-        in_segment = self.in_segment[:, block.rows]
+            block = merge_pieces(block, self.reducer.words)
+        check_rows(block.weights, self.reducer.tolerance, self.reducer.layers[self.index])
+        in_segment = self.reducer.in_segment[:, block.rows]
         chosen = in_segment.any(0)
-        by_key[:, :, block.keys] += torch.matmul(in_segment.to(weights.dtype), weights)
-        first = block.keys.start - (block.rows.stop - 1) + self.length - 1  # index of the block's lowest offset
-        diagonals = sum_diagonals(weights if chosen.all() else weights * chosen[:, None])
-        by_offset[:, first : first + diagonals.shape[-1]] += diagonals
-        by_row += self._row_sums(block, chosen, by_row.dtype)
+        weights, diagonals = copy_with_diagonals(block.weights, self.by_key.dtype)
+        self.by_key[:, :, block.keys] += torch.matmul(in_segment.to(weights.dtype), weights)
+        if not chosen.all():
+            weights *= chosen[:, None]
+        lowest = block.keys.start - (block.rows.stop - 1) + self.length - 1  # index of the block's first offset
+        self.by_offset[:, lowest : lowest + diagonals.shape[-1]] += diagonals.sum(1)
+        if self.reducer.row_metrics:
+            self.by_row += self._row_sums(block, chosen)
         if block.rows.stop == self.length:
-            self._finish(by_key.cpu().numpy(), by_offset.cpu().numpy(), by_row.cpu().numpy())
+            self._finish()
 
-    def _row_sums(self, block: Block, chosen: Bool[Tensor, " query"], exact: torch.dtype) -> Float[Tensor, "head metric"]:
+    def _row_sums(self, block: Block, chosen: Bool[Tensor, " query"]) -> Float[Tensor, "head metric"]:
         self.reach_known &= block.reach_known
-        everything = torch.full((block.weights.shape[1],), self.length, device=block.weights.device)
+        weights, separators = block.weights, self.reducer.separators
+        everything = torch.full((weights.shape[1],), self.length, device=weights.device)
         reach = everything if block.allowed is None else block.allowed.sum(-1)
-        first = block.weights[..., 0] if block.keys.start == 0 else torch.zeros_like(block.weights[..., 0])
-        rows = Rows(block.weights, reach, first, self.separators[block.keys])
-        content = chosen & ~self.separators[block.rows]
-        sums = [
-            metric.of_rows(rows)[:, content if metric.skips_separators else chosen].to(exact).sum(-1)
-            for metric in self.reducer.row_metrics
-        ]
-        return torch.stack(sums, -1) if sums else block.weights.new_zeros(self.reducer.heads, 0)
+        first = weights[..., 0] if block.keys.start == 0 else torch.zeros_like(weights[..., 0])
+        rows = Rows(weights, reach, first, separators[block.keys])
+        sums = []
+        for metric in self.reducer.row_metrics:
+            counted = chosen & ~separators[block.rows] if metric.skips_separators else chosen
+            sums.append(metric.of_rows(rows)[:, counted].to(self.by_row.dtype).sum(-1))
+        return torch.stack(sums, -1)
 
-    def _finish(self, by_key: np.ndarray, by_offset: np.ndarray, by_row: np.ndarray) -> None:
+    def _finish(self) -> None:
+        """From sums over queries to each metric's total and count."""
         reducer = self.reducer
-        queries = reducer.in_segment.sum(1)  # (segment,)
+        by_key, by_offset, by_row = (sums.cpu().numpy() for sums in (self.by_key, self.by_offset, self.by_row))
+        in_segment, separators = reducer.in_segment.cpu().numpy(), reducer.separators.cpu().numpy()
         offsets = np.arange(1 - self.length, self.length)
         for column, metric in enumerate(reducer.metrics):
-            count = queries.sum()
+            count = in_segment.sum()
             if isinstance(metric, KeyMetric):
-                total, count = _key_total(metric.column(reducer.tokens), by_key, queries)
+                total, count = _key_total(metric.column(reducer.tokens), by_key, in_segment.sum(1))
             elif isinstance(metric, OffsetMetric):
                 total = by_offset @ metric.of_offset(offsets, reducer.long_range).astype(float)
             elif isinstance(metric, RowMetric):
                 total = by_row[:, reducer.row_metrics.index(metric)]
                 if metric.skips_separators:
-                    count = (reducer.in_segment.any(0) & ~reducer.separators).sum()
+                    count = (in_segment & ~separators).sum()
                 if metric.needs_reach and not self.reach_known:
-                    total, count = 0.0, 0
+                    total, count = np.zeros(reducer.heads), 0
             reducer.total[self.index, :, column] = total + 0.0  # turns -0.0 into 0.0
             reducer.count[self.index, column] = count
-        self.sums = None
 
 
-def _key_total(column: np.ndarray | None, by_key: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray | float, int]:
+def _key_total(column: np.ndarray | None, by_key: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, int]:
     """Σ over segments and keys of by_key (head, segment, key) · column, and how many queries that covers."""
     if column is None:
-        return 0.0, 0
+        return np.zeros(len(by_key)), 0
     column = np.broadcast_to(column, by_key.shape[1:]).astype(float)
     covered = ~np.isnan(column).any(-1)
     return np.einsum("hsk,sk->h", by_key[:, covered], column[covered]), int(queries[covered].sum())
@@ -195,20 +199,25 @@ def check_rows(weights: Float[Tensor, "head query key"], tolerance: float, layer
         )
 
 
-def sum_diagonals(weights: Float[Tensor, "head query key"]) -> Float[Tensor, "head offset"]:
-    """The sums along the diagonals: element i is Σ a[q,k] over k − q = i − (queries − 1), within the block.
+def copy_with_diagonals(
+    weights: Float[Tensor, "head query key"], dtype: torch.dtype
+) -> tuple[Float[Tensor, "head query key"], Float[Tensor, "head query offset"]]:
+    """A copy of the weights, and a view of that copy in which column i holds a[q,k] with k − q = i − (queries − 1).
 
-    Each row is laid out with as many zeros before it as there are rows, so that a stride one longer than a row walks
-    the diagonals.
+    Each row is laid out behind as many zeros as there are rows, so that a stride one longer than a row walks the
+    diagonals.
 
-    >>> sum_diagonals(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]))
-    tensor([[4., 6., 8., 3.]])
+    >>> copy, diagonals = copy_with_diagonals(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]), torch.float32)
+    >>> diagonals
+    tensor([[[0., 1., 2., 3.],
+             [4., 5., 6., 0.]]])
     """
     heads, queries, keys = weights.shape
     width = queries + keys
-    padded = weights.new_zeros(heads * queries * width + queries)
-    padded[: heads * queries * width].view(heads, queries, width)[..., queries:] = weights
-    return padded.as_strided((heads, queries, width - 1), (queries * width, width + 1, 1), 1).sum(1)
+    memory = weights.new_zeros(heads * queries * width + queries, dtype=dtype)
+    copy = memory[: heads * queries * width].view(heads, queries, width)[..., queries:]
+    copy.copy_(weights)
+    return copy, memory.as_strided((heads, queries, width - 1), (queries * width, width + 1, 1), 1)
 
 
 def merge_pieces(block: Block, words: Tensor) -> Block:
@@ -217,8 +226,8 @@ def merge_pieces(block: Block, words: Tensor) -> Block:
     Args:
         words: (token,) the word of each token, counted from 0 in order of position.
     """
-    row_words, row_of = words[block.rows].unique_consecutive(return_inverse=True)
-    key_words, key_of = words[block.keys].unique_consecutive(return_inverse=True)
+    row_words, row_of = torch.unique_consecutive(words[block.rows], return_inverse=True)
+    key_words, key_of = torch.unique_consecutive(words[block.keys], return_inverse=True)
     heads = block.weights.shape[0]
     by_key = block.weights.new_zeros(heads, block.weights.shape[1], len(key_words))
     by_key.index_add_(2, key_of, block.weights)

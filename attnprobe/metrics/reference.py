@@ -1,7 +1,7 @@
 """The same metrics in plain loops over Python floats: what each number means, and the oracle of ``reduce.py``.
 
-Each function has the name of its metric and gives its value for one query: ``a`` is that query's row of weights, ``q`` its
-position. None leaves the query out of the mean. Written from the definitions, without a look at speed.
+Each function has the name of its metric and gives its value for one query: ``a`` is that query's row of weights, ``q``
+its position. None leaves the query out of the mean. Written from the definitions, without a look at speed.
 """
 
 from __future__ import annotations
@@ -144,6 +144,9 @@ def merge_pieces(weights: Sequence[Sequence[float]], words: Sequence[int]) -> li
     n_words = max(words) + 1
     pieces = [[at for at, word in enumerate(words) if word == number] for number in range(n_words)]
     return [
-        [math.fsum(weights[q][k] for q in pieces[query] for k in pieces[key]) / len(pieces[query]) for key in range(n_words)]
+        [
+            math.fsum(weights[q][k] for q in pieces[query] for k in pieces[key]) / len(pieces[query])
+            for key in range(n_words)
+        ]
         for query in range(n_words)
     ]

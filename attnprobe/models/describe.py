@@ -26,14 +26,22 @@ def describe(encoder: Encoder) -> Table:
         ("layers", encoder.layers),
         ("heads", encoder.heads),
         ("hidden_size", hidden),
-        ("head_size", getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or (hidden // encoder.heads if hidden else None)),
+        (
+            "head_size",
+            getattr(config, "head_dim", None)
+            or getattr(config, "d_kv", None)
+            or (hidden // encoder.heads if hidden else None),
+        ),
         ("parameters", sum(parameter.numel() for parameter in encoder.model.parameters())),
         ("dtype", str(encoder.dtype).removeprefix("torch.")),
         ("device", str(encoder.device)),
         ("max_length", encoder.max_length),
         ("special_tokens", " ".join(f"{name}={token}" for name, token in special.items())),
         ("local_layers", local_layers(encoder)),
-        ("capture", f"hooks on eager modules ({encoder.tap_reason})" if encoder.tap else "blocks through AttentionInterface"),
+        (
+            "capture",
+            f"hooks on eager modules ({encoder.tap_reason})" if encoder.tap else "blocks through AttentionInterface",
+        ),
         ("padding", "changes nothing" if encoder.padding_invariant else "would change the weights; never padded"),
         ("weights_sha256", encoder.weights_sha256),
     ]

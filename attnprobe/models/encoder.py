@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -53,11 +53,13 @@ class Encoder:
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.model.dtype
+        dtype: torch.dtype = self.model.dtype
+        return dtype
 
     @property
     def device(self) -> torch.device:
-        return self.model.device
+        device: torch.device = self.model.device
+        return device
 
     @cached_property
     def weights_sha256(self) -> str:
@@ -97,11 +99,8 @@ class Encoder:
         """
         for group in self._groups(texts):
             inputs, spans = make_batch([texts[index] for index in group], self.model, self.tokenizer)
-            listener = Listener(
-                spans,
-                lambda layer, text, group=group: observe(layer, group[text]),
-                [starts[index] for index in group] if starts else None,
-            )
+            within = [starts[index] for index in group] if starts else None
+            listener = Listener(spans, partial(_by_place, observe, group), within)
             with torch.inference_mode(), self._listening(listener):
                 self.model(**inputs, **({"output_attentions": True} if self.tap else {}))
 
@@ -114,3 +113,8 @@ class Encoder:
 
     def _listening(self, listener: Listener) -> AbstractContextManager[Any]:
         return tapped(self.model, self.tap, listener) if self.tap else listening(listener)
+
+
+def _by_place(observe: LayerObserver, group: Sequence[int], layer: int, place: int) -> Observer | None:
+    """Asks who observes the text at this place of the group."""
+    return observe(layer, group[place])

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from attnprobe.attention.blocks import Block, row_blocks
+from attnprobe.attention.blocks import Block, exact, row_blocks
 from attnprobe.errors import ModelError
 from attnprobe.models.interface import Listener
 
@@ -38,15 +38,15 @@ class Tap:
     global_layers: bool
 
 
-def eager_weights(model: nn.Module, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-    """The weights that an eager model itself returns, one (batch, head, query, key) per layer.
+def eager_weights(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[Tensor], Tensor]:
+    """The weights that an eager model itself returns, one (batch, head, query, key) per layer; and its output.
 
     Raises:
         ModelError: it returns none, or of another shape.
     """
     with torch.inference_mode():
         output = model(**inputs, output_attentions=True)
-    return check_layout(getattr(output, "attentions", None), inputs["input_ids"].shape)
+    return check_layout(getattr(output, "attentions", None), inputs["input_ids"].shape), output[0]
 
 
 def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], *, global_layers: bool) -> Tap:
@@ -65,14 +65,17 @@ def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], *, global_layers: b
 
     handles = [module.register_forward_hook(record(name)) for name, module in model.named_modules() if name]
     try:
-        weights = eager_weights(model, inputs)
+        weights, _ = eager_weights(model, inputs)
     finally:
         for handle in handles:
             handle.remove()
     outputs: dict[str, dict[Path, tuple[int, ...]]] = {}
     for layer, tensor in enumerate(weights):
         name, path, source = next((place for place in seen if _same_storage(place[2], tensor)), ("", (), tensor))
-        axes = next((p for p in itertools.permutations(range(4)) if source.ndim == 4 and _same_view(source.permute(p), tensor)), None)
+        axes = next(
+            (p for p in itertools.permutations(range(4)) if source.ndim == 4 and _same_view(source.permute(p), tensor)),
+            None,
+        )
         if not name or axes is None:
             raise ModelError(f"layer {layer}: the weights cannot be traced to a module's output")
         outputs.setdefault(name, {})[path] = axes
@@ -132,7 +135,7 @@ def _show(weights: Tensor, listener: Listener, reach_known: bool) -> None:
         if observe is None:
             continue
         valid = weights[text, :, span, span]
-        valid = valid if valid.dtype == torch.float64 else valid.float()
+        valid = valid.to(exact(valid.dtype))
         heads, queries, keys = valid.shape
         for rows in row_blocks(queries, heads * keys, listener.starts[text] if listener.starts else None):
             observe(Block(rows, slice(0, keys), valid[:, rows], reach_known=reach_known))
@@ -169,7 +172,7 @@ def _put(output: Any, path: Path, value: Any) -> Any:
     if not path:
         return value
     inner = _put(output[path[0]], path[1:], value)
-    if isinstance(output, Mapping):
+    if isinstance(output, dict):
         return type(output)({**output, path[0]: inner})
     items = [inner if index == path[0] else item for index, item in enumerate(output)]
     return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)

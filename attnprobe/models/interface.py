@@ -116,7 +116,8 @@ def _part(tensor: Tensor, text: int, span: slice) -> Tensor:
 
 def _mask(*arguments: Any, **options: Any) -> Tensor | None:
     """True where a query may see a key. Never left out for causal layers, whose mask we would otherwise not know."""
-    return sdpa_mask(*arguments, **{**options, "allow_is_causal_skip": False})
+    mask: Tensor | None = sdpa_mask(*arguments, **{**options, "allow_is_causal_skip": False})
+    return mask
 
 
 AttentionInterface.register(NAME, attention)

@@ -54,7 +54,9 @@ def load_encoder(
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with _quiet():
         tokenizer = _load_tokenizer(location, options)
-        network, missing = _load_model(location, {**options, "dtype": DTYPES[dtype], "use_safetensors": not allow_pickle})
+        network, missing = _load_model(
+            location, {**options, "dtype": DTYPES[dtype], "use_safetensors": not allow_pickle}
+        )
     network = network.eval().requires_grad_(False)
     encoder = network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
     _check_missing(location, network, encoder, missing)
@@ -114,7 +116,8 @@ def _check_code(location: Location, trusted: bool) -> None:
             "--trust-remote-code runs it; read it first",
         )
     raise ModelError(
-        f"config.json of {location.name!r} names no model type that transformers {transformers.__version__} knows ({kind!r})"
+        f"config.json of {location.name!r} names no model type that transformers knows ({kind!r})",
+        f"transformers {transformers.__version__} is installed; a newer one may know it",
     )
 
 

@@ -101,11 +101,15 @@ def _download(name: str, revision: str | None, patterns: list[str]) -> Path:
     except GatedRepoError as error:
         raise ModelError(f"{name!r} is gated on the Hub", "ask for access there, then hf auth login") from error
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ModelError(f"the Hub has no model {name!r}{at}", "check the name; a private one needs hf auth login") from error
+        raise ModelError(
+            f"the Hub has no model {name!r}{at}", "check the name; a private one needs hf auth login"
+        ) from error
     except (HfHubHTTPError, OSError) as error:
         raise _unreachable(name) from error
     except Exception as error:
-        if not type(error).__module__.startswith(("httpx", "httpcore")):  # httpx or httpx2, by huggingface_hub's version
+        if not type(error).__module__.startswith(
+            ("httpx", "httpcore")
+        ):  # httpx or httpx2, by huggingface_hub's version
             raise
         raise _unreachable(name) from error
 

@@ -7,12 +7,14 @@ gives the same weights and the same output on a padded batch and on a single tex
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Observer
+from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.errors import ModelError
 from attnprobe.metrics.reduce import ROW_SUM_TOLERANCE, check_rows
 from attnprobe.models import hooks
@@ -36,27 +38,19 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None) -> dict[s
         raise ModelError(f"the model runs {model.config._attn_implementation!r} attention although eager was asked for")
     texts = _sample_texts(model, tokenizer, max_length)
     tolerance = TOLERANCE[model.dtype]
-    padded, spans = make_batch(texts, model, tokenizer)
-    single, _ = make_batch(texts[1:], model, tokenizer)
-    weights, alone = hooks.eager_weights(model, padded), hooks.eager_weights(model, single)
-    expected = [[layer[text, :, span, span] for layer in weights] for text, span in enumerate(spans)]
-    for text in expected:
-        for layer, rows in enumerate(text):
-            check_rows(rows, ROW_SUM_TOLERANCE[model.dtype], layer)
-    short = [layer[0] for layer in alone]
-    reason = _why_not_blocks(model, [(padded, spans, expected), (single, [slice(0, len(texts[1]))], [short])], tolerance)
+    padded, single = _run_eagerly(model, tokenizer, texts), _run_eagerly(model, tokenizer, texts[1:])
+    reason = _why_not_blocks(model, [padded, single], tolerance)
     tap = None
     if reason:
         if model._can_set_attn_implementation():
             model.set_attn_implementation("eager")
-        local = _declares_local_layers(model.config) or any(bool((rows == 0).any()) for rows in expected[0])
-        tap = hooks.find_tap(model, padded, global_layers=not local)
+        tap = hooks.find_tap(model, padded.inputs, global_layers=not _has_local_layers(model.config, padded.weights[0]))
     return {
-        "layers": len(weights),
-        "heads": weights[0].shape[1],
+        "layers": len(padded.weights[0]),
+        "heads": padded.weights[0][0].shape[0],
         "tap": tap,
         "tap_reason": reason,
-        "padding_invariant": _difference(expected[1], short) <= tolerance,
+        "padding_invariant": _difference(padded.weights[1], single.weights[0]) <= tolerance,
     }
 
 
@@ -69,47 +63,67 @@ def _sample_texts(model: Any, tokenizer: Any, max_length: int | None) -> list[To
     return [cut(whole, length) if len(whole) > length else whole, cut(whole, min(SHORT, length - 1))]
 
 
-Run = tuple[dict[str, Tensor], list[slice], list[list[Tensor]]]  # inputs, valid spans, eager weights by text and layer
+@dataclass(frozen=True)
+class EagerRun:
+    """A batch and what the model's own eager attention makes of it.
+
+    Attributes:
+        spans: the valid positions of each text.
+        weights: by text and layer, (head, query, key) over the valid positions.
+        output: the last hidden states.
+    """
+
+    inputs: dict[str, Tensor]
+    spans: list[slice]
+    weights: list[list[Tensor]]
+    output: Tensor
 
 
-def _why_not_blocks(model: Any, runs: Sequence[Run], tolerance: float) -> str:
+def _run_eagerly(model: Any, tokenizer: Any, texts: Sequence[Tokens]) -> EagerRun:
+    inputs, spans = make_batch(texts, model, tokenizer)
+    layers, output = hooks.eager_weights(model, inputs)
+    weights = [[layer[text, :, span, span] for layer in layers] for text, span in enumerate(spans)]
+    for text in weights:
+        for layer, rows in enumerate(text):
+            check_rows(rows, ROW_SUM_TOLERANCE[model.dtype], layer)
+    return EagerRun(inputs, spans, weights, output)
+
+
+def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> str:
     """Repeats eager runs with attention in blocks; says what is wrong with that, or nothing if all is equal."""
     if not model._can_set_attn_implementation():
         return "the model does not use AttentionInterface"
-    outputs = [_run(model, inputs) for inputs, _, _ in runs]
     model.set_attn_implementation(NAME)
     if model.config._attn_implementation != NAME:
         return "the model does not accept another attention function"
-    for (inputs, spans, expected), eager in zip(runs, outputs, strict=True):
-        seen = [[torch.zeros_like(layer, dtype=torch.promote_types(layer.dtype, torch.float32)) for layer in text] for text in expected]
-        listener = Listener(spans, lambda layer, text, seen=seen: _fill(seen[text][layer]))
+    for run in runs:
+        seen = [[torch.zeros_like(layer, dtype=exact(layer.dtype)) for layer in text] for text in run.weights]
+        listener = Listener(run.spans, partial(_fill, seen))
         try:
-            with listening(listener):
-                output = _run(model, inputs)
+            with torch.inference_mode(), listening(listener):
+                output = model(**run.inputs)[0]
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             return f"attention in blocks fails: {error}"
-        if listener.calls != len(expected[0]):
-            return f"{listener.calls} attention calls for {len(expected[0])} layers"
-        error = max(_difference(ours, theirs) for ours, theirs in zip(seen, expected, strict=True))
-        if not error <= tolerance:
-            return f"weights computed in blocks differ from the model's own by {error:.1e}"
-        error = max(_relative_difference(output[text, span], eager[text, span]) for text, span in enumerate(spans))
-        if not error <= 10 * tolerance:
-            return f"with attention in blocks the model's output differs by {error:.1e}"
+        if listener.calls != len(run.weights[0]):
+            return f"{listener.calls} attention calls for {len(run.weights[0])} layers"
+        difference = max(_difference(ours, theirs) for ours, theirs in zip(seen, run.weights, strict=True))
+        if not difference <= tolerance:
+            return f"weights computed in blocks differ from the model's own by {difference:.1e}"
+        difference = max(
+            _relative_difference(output[text, span], run.output[text, span]) for text, span in enumerate(run.spans)
+        )
+        if not difference <= 10 * tolerance:
+            return f"with attention in blocks the model's output differs by {difference:.1e}"
     return ""
 
 
-def _fill(weights: Tensor) -> Observer:
+def _fill(texts: list[list[Tensor]], layer: int, text: int) -> Observer:
+    """An observer that writes the blocks into that text's and layer's weights."""
+
     def keep(block: Block) -> None:
-        weights[:, block.rows, block.keys] = block.weights
+        texts[text][layer][:, block.rows, block.keys] = block.weights
 
     return keep
-
-
-def _run(model: Any, inputs: dict[str, Tensor]) -> Tensor:
-    with torch.inference_mode():
-        output: Tensor = model(**inputs)[0]
-    return output
 
 
 def _relative_difference(ours: Tensor, theirs: Tensor) -> float:
@@ -123,6 +137,7 @@ def _difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
     return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def _declares_local_layers(config: Any) -> bool:
-    kinds = getattr(config, "layer_types", None) or ()
-    return any("sliding" in kind or "chunked" in kind for kind in kinds)
+def _has_local_layers(config: Any, weights: Sequence[Tensor]) -> bool:
+    """Whether some query may not see some key: by the config, or because every head of a layer gives it exactly 0."""
+    declared = any("full" not in kind for kind in getattr(config, "layer_types", None) or ())
+    return declared or any(bool((layer == 0).all(0).any()) for layer in weights)

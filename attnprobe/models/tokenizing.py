@@ -19,8 +19,8 @@ def tokenize(
 
     Args:
         max_length: the most tokens to read at once, added ones included; None: no limit.
-        stride: None cuts a longer text at its end (of a pair, the longer text first). A number reads it in windows, each
-            of which repeats the last ``stride`` tokens of the one before; of a pair, the second text is windowed.
+        stride: None cuts a longer text at its end (of a pair, the longer text first). A number reads it in windows,
+            each of which repeats the last ``stride`` tokens of the one before; of a pair, the second text is windowed.
 
     Raises:
         UsageError: the text holds no token or is not Unicode, or max_length or stride leave no room for it.
@@ -53,6 +53,7 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
         sequences = [-1 if special else next(order) for special in added]
     segments = [0 if special else sequence + 1 for special, sequence in zip(added, sequences, strict=True)]
     ids = encoding["input_ids"]
+    offsets: list[Span] | None
     if tokenizer.is_fast:
         offsets = [tuple(offset) for offset in encoding["offset_mapping"]]
     else:
@@ -60,7 +61,7 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
         offsets = align(texts, pieces, segments)
     if offsets is None:  # no words, but punctuation can still be told from the pieces
         surfaces = [piece if segment else "" for piece, segment in zip(pieces, segments, strict=True)]
-        words, word_texts = None, []
+        words, word_texts = None, list[str]()
     else:
         surfaces = [
             texts[segment - 1][start:end].strip() if segment else ""
@@ -70,7 +71,9 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
     return Tokens(
         strings=tokenizer.convert_ids_to_tokens(ids),
         texts=surfaces,
-        roles=[Role.CONTENT if segment else added_role(tokenizer, id) for id, segment in zip(ids, segments, strict=True)],
+        roles=[
+            Role.CONTENT if segment else added_role(tokenizer, id) for id, segment in zip(ids, segments, strict=True)
+        ],
         segments=segments,
         words=words,
         word_texts=word_texts,

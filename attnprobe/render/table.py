@@ -33,7 +33,7 @@ INDEX_WIDTH = len("layer head ")
 
 def heads_table(table: Table, width: int) -> RenderableType:
     """Layer by head, each column shaded from its lowest to its highest value; names the columns that do not fit."""
-    metrics = [name for name in table.columns[2:]]
+    metrics = list(table.columns[2:])
     columns = {name: [row[table.columns.index(name)] for row in table.rows] for name in metrics}
     empty = [name for name, cells in columns.items() if all(cell is None for cell in cells)]
     widths = {name: _column_width(name, columns[name]) for name in metrics if name not in empty}

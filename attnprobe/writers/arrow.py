@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import IO
 
 from attnprobe.errors import MissingExtraError
@@ -25,6 +26,6 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
     pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata), stream)
 
 
-def _type(cells: list[object]) -> str | None:
+def _type(cells: Sequence[object]) -> str | None:
     """Columns without any value are numbers: statistics with no meaning for this text."""
     return "float64" if all(cell is None for cell in cells) else None

