@@ -18,14 +18,13 @@ from attnprobe.metrics.reduce import Reducer, Sums
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import load_encoder
 from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.selection import Indices, select
 from attnprobe.signature import signature
 from attnprobe.table import Table
 from attnprobe.tokens import Tokens
 
 if TYPE_CHECKING:
     import pandas
-
-Indices = str | int | Sequence[int] | None
 
 
 def head_stats(
@@ -160,45 +159,6 @@ def measure(
 
     encoder.observe(texts, observe, [reducer.starts for reducer in reducers])
     return [reducer.sums for reducer in reducers]
-
-
-def select(choice: Indices, count: int, what: str) -> list[int]:
-    """Layer or head numbers in ascending order, from a number, a sequence, or text like ``0-5``, ``0,2,-1``, ``all``.
-
-    >>> select("0-2,-1", 6, "layer")
-    [0, 1, 2, 5]
-
-    Raises:
-        UsageError: not of that form, or out of range.
-    """
-    if choice is None or choice == "all":
-        return list(range(count))
-    numbers = [choice] if isinstance(choice, int) else parse_indices(choice) if isinstance(choice, str) else choice
-    for number in numbers:
-        if not -count <= number < count:
-            raise UsageError(f"no {what} {number}: the model has {count}, numbered 0 to {count - 1}")
-    return sorted({number % count for number in numbers})
-
-
-def parse_indices(text: str) -> list[int]:
-    """The numbers in ``3``, ``0-5`` or ``0,2,-1``.
-
-    Raises:
-        UsageError: the text is not of that form.
-    """
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().rpartition("-")
-        try:
-            if dash and first:
-                numbers.extend(range(int(first), int(last) + 1))
-            else:
-                numbers.append(int(part))
-        except ValueError as error:
-            raise UsageError(f"cannot read {text!r} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
-    if not numbers:
-        raise UsageError(f"{text!r} names no number", "write a range from low to high, such as 0-5")
-    return numbers
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

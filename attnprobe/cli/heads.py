@@ -10,6 +10,7 @@ from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, read_text, warnings_as_notes
 from attnprobe.metrics import check_names
 from attnprobe.models.locate import DEFAULT_MODEL, locate
+from attnprobe.selection import parse_indices
 
 
 def heads(
@@ -47,6 +48,7 @@ def heads(
     if sort:
         check_names([sort])
         names = check_names([*names, sort])
+    parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, format, overwrite)
     locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
 

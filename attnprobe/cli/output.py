@@ -80,7 +80,7 @@ def warnings_as_notes(quiet: bool) -> Iterator[None]:
         yield
     for warning in caught:
         if not quiet and warning.category.__module__.startswith("attnprobe"):
-            note(f"{warning.message} (--max-length N, or --stride N for windows)")
+            note(f"{warning.message} (--stride N reads all of it in windows)")
 
 
 def note(message: str) -> None:
@@ -105,7 +105,7 @@ def read_text(text: str | None) -> str:
     if text is not None:
         return text
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("no TEXT, and nothing is piped in", 'attnprobe heads "some text", or -h for help')
+        raise UsageError("no TEXT, and nothing is piped in", 'attnprobe heads "some text"; -h shows the options')
     data = sys.stdin.buffer.read()
     try:
         return data.decode("utf-8-sig").rstrip("\r\n")

@@ -1,8 +1,8 @@
 """What is measured: the table of head metrics.
 
 To add a metric: one declaration in a module of this folder, one row in BUILT_IN, its loop twin in ``reference.py``.
-Flags, columns, help, docs and the oracle test iterate over METRICS. Another package adds its own through the entry point
-group ``attnprobe.metrics`` (``name = "package.module:object"``). Listing names imports neither torch nor numpy.
+Flags, columns, help, docs and the oracle test iterate over METRICS. Another package adds its own through the entry
+point group ``attnprobe.metrics`` (``name = "package.module:object"``). Listing names imports neither torch nor numpy.
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""Which layers or heads are meant by ``3``, ``0-5``, ``0,2,-1`` or ``all``; numbers count from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attnprobe.errors import UsageError
+
+Indices = str | int | Sequence[int] | None
+
+
+def select(choice: Indices, count: int, what: str) -> list[int]:
+    """Layer or head numbers in ascending order, from a number, a sequence, or text like ``0-5``, ``0,2,-1``, ``all``.
+
+    >>> select("0-2,-1", 6, "layer")
+    [0, 1, 2, 5]
+
+    Raises:
+        UsageError: not of that form, or out of range.
+    """
+    numbers = parse_indices(choice) if isinstance(choice, str) else [choice] if isinstance(choice, int) else choice
+    if numbers is None:
+        return list(range(count))
+    for number in numbers:
+        if not -count <= number < count:
+            raise UsageError(f"no {what} {number}: the model has {count}, numbered 0 to {count - 1}")
+    return sorted({number % count for number in numbers})
+
+
+def parse_indices(text: str) -> list[int] | None:
+    """The numbers in ``3``, ``0-5`` or ``0,2,-1``; None for ``all``.
+
+    Raises:
+        UsageError: the text is not of that form.
+    """
+    if text.strip() == "all":
+        return None
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().rpartition("-")
+        try:
+            if dash and first:
+                numbers.extend(range(int(first), int(last) + 1))
+            else:
+                numbers.append(int(part))
+        except ValueError as error:
+            raise UsageError(f"cannot read {text!r} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
+    if not numbers:
+        raise UsageError(f"{text!r} names no number", "write a range from low to high, such as 0-5")
+    return numbers
