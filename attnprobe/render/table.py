@@ -27,7 +27,8 @@ FIRST = (
     "punctuation_share",
     "sink_share",
 )
-LOW, HIGH = (30, 36, 66), (255, 214, 102)  # night blue to amber: told apart in every kind of colour vision
+# Anchors of viridis (Smith & van der Walt 2015), low to high: told apart in every kind of colour vision.
+VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 INDEX_WIDTH = len("layer head ")
 
 
@@ -102,6 +103,9 @@ def _shades(cells: Sequence[Cell]) -> list[Style]:
 
 
 def _shade(amount: float) -> Style:
-    red, green, blue = (round(low + amount * (high - low)) for low, high in zip(LOW, HIGH, strict=True))
-    text = "rgb(20,20,20)" if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else "rgb(235,235,235)"
+    below = min(int(amount * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
+    between = amount * (len(VIRIDIS) - 1) - below
+    anchors = zip(VIRIDIS[below], VIRIDIS[below + 1], strict=True)
+    red, green, blue = (round(low + between * (high - low)) for low, high in anchors)
+    text = "rgb(0,0,0)" if 0.299 * red + 0.587 * green + 0.114 * blue > 100 else "rgb(255,255,255)"
     return Style.parse(f"{text} on rgb({red},{green},{blue})")
