@@ -42,10 +42,16 @@ def eager_weights(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[
     """The weights that an eager model itself returns, one (batch, head, query, key) per layer; and its output.
 
     Raises:
-        ModelError: it returns none, or of another shape.
+        ModelError: it returns none, or of another shape; or it does not run on a plain text.
     """
-    with torch.inference_mode():
-        output = model(**inputs, output_attentions=True)
+    try:
+        with torch.inference_mode():
+            output = model(**inputs, output_attentions=True)
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise ModelError(
+            f"{type(model).__name__} does not run on a plain text: {error}",
+            "attnprobe measures encoders that read token ids and an attention mask",
+        ) from error
     return check_layout(getattr(output, "attentions", None), inputs["input_ids"].shape), output[0]
 
 

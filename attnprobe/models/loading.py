@@ -59,6 +59,8 @@ def load_encoder(
         )
     network = network.eval().requires_grad_(False)
     encoder = network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
+    if not isinstance(encoder, transformers.PreTrainedModel):
+        raise ModelError(f"the encoder of {type(network).__name__} cannot be run apart from its decoder")
     _check_missing(location, network, encoder, missing)
     encoder = encoder.to(place)
     limit = position_limit(encoder)

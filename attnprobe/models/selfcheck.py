@@ -36,6 +36,11 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None) -> dict[s
     """
     if model.config._attn_implementation != "eager":
         raise ModelError(f"the model runs {model.config._attn_implementation!r} attention although eager was asked for")
+    if getattr(model.config, "attention_type", None) == "block_sparse":
+        raise ModelError(
+            f"{type(model).__name__} computes block-sparse attention, which is not supported yet",
+            'with "attention_type": "original_full" in its config.json it computes all of it',
+        )
     texts = _sample_texts(model, tokenizer, max_length)
     tolerance = TOLERANCE[model.dtype]
     padded, single = _run_eagerly(model, tokenizer, texts), _run_eagerly(model, tokenizer, texts[1:])

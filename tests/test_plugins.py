@@ -1,0 +1,39 @@
+"""A metric and a writer from another package, found through entry points like our own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PLUGIN = """
+from attnprobe.metrics.kinds import OffsetMetric
+
+def write_count(table, stream):
+    stream.write(f"{len(table.rows)} rows, {table.columns[-1]} = {table.rows[0][-1]:.6f}".encode())
+
+left_share = OffsetMetric(
+    of_offset=lambda offset, long_range: offset < 0, formula="sum of a[q,k] over k < q", unit="share", source="a test",
+)
+"""
+
+
+def attnprobe(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-m", "attnprobe", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
+
+
+def test_entry_points_add_metrics_and_writers(tmp_path: Path) -> None:
+    (tmp_path / "left_plugin.py").write_text(PLUGIN)
+    metadata = tmp_path / "left_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: left-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[attnprobe.metrics]\nleft_share = left_plugin:left_share\n"
+        "[attnprobe.writers]\ncount = left_plugin:write_count\n"
+    )
+    assert '"left_share","from left-plugin"' in attnprobe(tmp_path, "metrics", "-f", "csv")
+    printed = attnprobe(tmp_path, "heads", "The cat sat.", "-k", "left_share", "-f", "count")
+    count, _, share = printed.partition(" rows, left_share = ")
+    assert count == "72"
+    assert 0 < float(share) < 1
