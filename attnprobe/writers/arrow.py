@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from attnprobe.errors import MissingExtraError
-from attnprobe.table import Table
+from attnprobe.table import Cell, Table
 
 
 def write_parquet(table: Table, stream: IO[bytes]) -> None:
@@ -20,12 +20,14 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
-    arrays = {name: [row[column] for row in table.rows] for column, name in enumerate(table.columns)}
-    typed = {name: pyarrow.array(cells, _type(cells)) for name, cells in arrays.items()}
+    columns = {name: [row[place] for row in table.rows] for place, name in enumerate(table.columns)}
+    typed = {name: pyarrow.array(*_typed(cells)) for name, cells in columns.items()}
     metadata = {"attnprobe.signature": str(table.notes.get("signature", ""))}
     pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata), stream)
 
 
-def _type(cells: Sequence[object]) -> str | None:
-    """Columns without any value are numbers: statistics with no meaning for this text."""
-    return "float64" if all(cell is None for cell in cells) else None
+def _typed(cells: Sequence[Cell]) -> tuple[Sequence[Cell], str | None]:
+    """The cells of a column and their type: text where some are text, numbers where all are missing."""
+    if any(isinstance(cell, str) for cell in cells):
+        return [None if cell is None else str(cell) for cell in cells], "string"
+    return cells, "float64" if all(cell is None for cell in cells) else None

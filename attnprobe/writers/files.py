@@ -12,19 +12,19 @@ from typing import IO
 
 from attnprobe.errors import OutputError
 from attnprobe.table import Table
-from attnprobe.writers import Writer
+from attnprobe.writers import SELF_DESCRIBING, get_writer
 
 
-def write_file(table: Table, path: Path, writer: Writer, *, overwrite: bool = False) -> None:
-    """Writes the table, and beside a format without metadata its notes as ``PATH.meta.json``.
+def write_file(table: Table, path: Path, format: str, *, overwrite: bool = False) -> None:
+    """Writes the table in a format, and where that has no place for it, its signature as ``PATH.meta.json``.
 
     Raises:
         OutputError: see :func:`check_target`; or writing failed, and what stood there before still stands.
     """
-    check_target(path, overwrite=overwrite)
+    check_target(path, format, overwrite=overwrite)
     with replacing(path) as stream:
-        writer(table, stream)
-    if path.suffix != ".parquet":
+        get_writer(format)(table, stream)
+    if _needs_meta(path, format):
         with replacing(meta_path(path)) as stream:
             stream.write(json.dumps({"signature": table.notes.get("signature")}, indent=2).encode() + b"\n")
 
@@ -34,7 +34,7 @@ def meta_path(path: Path) -> Path:
     return path.with_name(path.name + ".meta.json")
 
 
-def check_target(path: Path, *, overwrite: bool = False) -> None:
+def check_target(path: Path, format: str, *, overwrite: bool = False) -> None:
     """Says before any work is done whether a file can be written.
 
     Raises:
@@ -42,12 +42,22 @@ def check_target(path: Path, *, overwrite: bool = False) -> None:
     """
     if path.is_dir():
         raise OutputError(f"{str(path)!r} is a folder", "name a file in it")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{str(path)!r} exists already", "--overwrite replaces it")
     if not path.parent.is_dir():
         raise OutputError(f"no folder {str(path.parent)!r} to write {path.name!r} to", "make it first")
-    if not os.access(path.parent, os.W_OK):
+    for target in [path, meta_path(path)] if _needs_meta(path, format) else [path]:
+        if target.exists() and not overwrite:
+            raise OutputError(f"{str(target)!r} exists already", "--overwrite replaces it")
+    if not _is_special(path) and not os.access(path.parent, os.W_OK):
         raise OutputError(f"the folder {str(path.parent)!r} may not be written to")
+
+
+def _needs_meta(path: Path, format: str) -> bool:
+    return format not in SELF_DESCRIBING and not _is_special(path)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether it is a pipe or a device, such as /dev/null, to be written into and never replaced."""
+    return path.exists() and not path.is_file()
 
 
 @contextmanager
@@ -55,9 +65,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A stream whose content becomes the file at once when the with-block ends well, and never otherwise."""
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            temporary = Path(stream.name)
-            yield stream
+        if _is_special(path):
+            with path.open("wb") as stream:
+                yield stream
+            return
+        path = path.resolve()  # through a link to the file itself
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            yield file
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
