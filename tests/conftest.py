@@ -6,9 +6,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "ATTNPROBE_MODEL"):
     os.environ.pop(name, None)
 
-import pytest
+import pytest  # noqa: E402
 
-from attnprobe import Encoder, load_encoder
+from attnprobe import Encoder, load_encoder  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Every metric against its loop twin, known values, and what must not change it."""
 
+import itertools
 import math
 
 import numpy as np
@@ -38,7 +39,7 @@ def measure(weights: torch.Tensor, tokens: Tokens, cuts: list[int] | None = None
     reducer = Reducer(tokens, load_metrics(), [0], weights.shape[0], dtype=weights.dtype, **settings_)
     observe = reducer.start_layer(0)
     bounds = sorted({0, *(cuts or []), weights.shape[1]})
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         observe(Block(slice(start, stop), slice(0, weights.shape[2]), weights[:, start:stop]))
     return dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
 
