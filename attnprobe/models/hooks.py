@@ -48,9 +48,10 @@ def eager_weights(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[
         with torch.inference_mode():
             output = model(**inputs, output_attentions=True)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        usual = next(model.parameters()).dtype == torch.float32
         raise ModelError(
             f"{type(model).__name__} does not run on a plain text: {error}",
-            "attnprobe measures encoders that read token ids and an attention mask",
+            "attnprobe measures encoders that read token ids and an attention mask" if usual else "try --dtype float32",
         ) from error
     return check_layout(getattr(output, "attentions", None), inputs["input_ids"].shape), output[0]
 

@@ -9,6 +9,7 @@ from typing import Any
 from attnprobe.errors import UsageError
 from attnprobe.tokens import Role, Span, Tokens, assign_words
 
+SPACE = "▁"  # a piece of only these stands for white space, but is given the offsets of what follows
 NOT_INPUTS = ("offset_mapping", "special_tokens_mask")
 
 
@@ -53,6 +54,7 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
         sequences = [-1 if special else next(order) for special in added]
     segments = [0 if special else sequence + 1 for special, sequence in zip(added, sequences, strict=True)]
     ids = encoding["input_ids"]
+    strings = tokenizer.convert_ids_to_tokens(ids)
     offsets: list[Span] | None
     if tokenizer.is_fast:
         offsets = [tuple(offset) for offset in encoding["offset_mapping"]]
@@ -64,12 +66,12 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
         words, word_texts = None, list[str]()
     else:
         surfaces = [
-            texts[segment - 1][start:end].strip() if segment else ""
-            for (start, end), segment in zip(offsets, segments, strict=True)
+            texts[segment - 1][start:end].strip() if segment and piece.strip(SPACE) else ""
+            for (start, end), segment, piece in zip(offsets, segments, strings, strict=True)
         ]
         words, word_texts = assign_words(texts, offsets, segments)
     return Tokens(
-        strings=tokenizer.convert_ids_to_tokens(ids),
+        strings=strings,
         texts=surfaces,
         roles=[
             Role.CONTENT if segment else added_role(tokenizer, id) for id, segment in zip(ids, segments, strict=True)
