@@ -112,7 +112,13 @@ def head_table(
         for head in head_numbers
     ]
     notes = {
-        "signature": signature(
+        "model": encoder.location.short_name,
+        "tokens": [list(window.strings) for window in windows],
+        "n_cut": windows[0].n_cut,
+    }
+
+    def sign() -> str:
+        return signature(
             model=encoder.fingerprint,
             dtype=str(encoder.dtype).removeprefix("torch."),
             max_length=max_length or encoder.max_length,
@@ -121,11 +127,9 @@ def head_table(
             level=level,
             long_range=long_range,
             special="kept",
-        ),
-        "tokens": [list(window.strings) for window in windows],
-        "n_cut": windows[0].n_cut,
-    }
-    return Table(["layer", "head", *chosen], rows, notes)
+        )
+
+    return Table(["layer", "head", *chosen], rows, notes, sign)
 
 
 def measure(

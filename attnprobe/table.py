@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,15 @@ class Table:
     """Rows in column order. None is a missing value: a statistic without meaning there.
 
     Attributes:
-        notes: what the numbers depend on (``signature``) and how they came about; becomes ``DataFrame.attrs``.
+        notes: how the numbers came about; becomes ``DataFrame.attrs``.
+        sign: gives the signature, what the numbers depend on. Called only where the result keeps it, since it hashes
+            the model's weights.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    sign: Callable[[], str] | None = None
 
     def sorted_by(self, column: str | None) -> Table:
         """The rows from the highest to the lowest value, missing ones last; equal ones keep their order."""
@@ -46,4 +49,6 @@ class Table:
         frame = pandas.DataFrame(self.rows, columns=list(self.columns))
         frame = frame.astype({name: float for name in self.columns if frame[name].isna().all()})
         frame.attrs.update(self.notes)
+        if self.sign:
+            frame.attrs["signature"] = self.sign()
         return frame

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import http.server
 import io
 import json
 import os
@@ -10,9 +11,10 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +86,15 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Many short texts: threads would mostly wait for each other. See also :func:`process`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
     """``attnprobe ARGUMENTS`` in this process; the default model is loaded once, any other as the command asks."""
@@ -134,7 +145,7 @@ def exit_code() -> int:
 
 def process(*arguments: object, **environment: str | None) -> dict[str, Any]:
     """The arguments of subprocess.run and Popen for ``attnprobe ARGUMENTS``; None removes a variable."""
-    variables = {**os.environ, **environment}
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return {
         "args": [sys.executable, "-m", "attnprobe", *map(str, arguments)],
         "env": {name: value for name, value in variables.items() if value is not None},
@@ -1038,6 +1049,49 @@ def test_cached_hub_model_with_a_pickle_only(run: Run, cache: Path, tiny: Path) 
     as_pickle(put(cache, "some/model", tiny))
     check_error(run("heads", TEXT, "-m", "some/model"), 1, "some/model", "--allow-pickle")
     assert run("heads", TEXT, "-m", "some/model", "--allow-pickle").out == run("heads", TEXT, "-m", tiny).out
+
+
+@pytest.fixture
+def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """A Hub on this machine that answers every question in the same way, and counts them."""
+    state: dict[str, Any] = {"status": 404, "code": "RepoNotFound", "asked": 0}
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state["asked"] += 1
+            self.send_response(state["status"])
+            self.send_header("X-Error-Code", state["code"])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield state
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (404, "RepoNotFound", ["no model 'nobody/nothing'", "check the name"]),
+        (404, "RevisionNotFound", ["'nobody/nothing' at revision 'v9'"]),
+        (401, "GatedRepo", ["gated", "hf auth login"]),
+        (403, "GatedRepo", ["gated", "hf auth login"]),
+        (503, "", ["cannot be reached"]),
+    ],
+)
+def test_answers_of_the_hub(run: Run, hub: dict[str, Any], status: int, code: str, words: list[str]) -> None:
+    hub |= {"status": status, "code": code}
+    check_error(run("heads", TEXT, "-m", "nobody/nothing", "--revision", "v9"), 1, *words)
+    assert hub["asked"] == 1  # asking again and again costs up to minutes where the network stalls
 
 
 # --- what needs a process of its own

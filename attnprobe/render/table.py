@@ -68,9 +68,11 @@ def text_table(table: Table, width: int) -> RenderableType:
 def _tokens_line(table: Table, width: int) -> Text:
     """What was read: the model, how many tokens, and the first of them."""
     windows: Sequence[Sequence[str]] = table.notes["tokens"]
-    model = table.notes["signature"].split("model:")[1].split("@")[0]
     count = f"{len(windows[0])} tokens" if len(windows) == 1 else f"{len(windows)} windows"
-    line = Text(f"{visible(model)}, {count}: {' '.join(visible(token) for token in windows[0][:width])}", no_wrap=True)
+    line = Text(
+        f"{visible(table.notes['model'])}, {count}: {' '.join(visible(token) for token in windows[0][:width])}",
+        no_wrap=True,
+    )
     line.truncate(width, overflow="ellipsis")
     return line
 

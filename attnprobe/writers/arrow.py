@@ -22,7 +22,7 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
         raise MissingExtraError("pyarrow", "parquet") from error
     columns = {name: [row[place] for row in table.rows] for place, name in enumerate(table.columns)}
     typed = {name: pyarrow.array(*_typed(cells)) for name, cells in columns.items()}
-    metadata = {"attnprobe.signature": str(table.notes.get("signature", ""))}
+    metadata = {"attnprobe.signature": table.sign()} if table.sign else None
     pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata), stream)
 
 

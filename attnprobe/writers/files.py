@@ -24,9 +24,9 @@ def write_file(table: Table, path: Path, format: str, *, overwrite: bool = False
     check_target(path, format, overwrite=overwrite)
     with replacing(path) as stream:
         get_writer(format)(table, stream)
-    if _needs_meta(path, format):
+    if table.sign and _needs_meta(path, format):
         with replacing(meta_path(path)) as stream:
-            stream.write(json.dumps({"signature": table.notes.get("signature")}, indent=2).encode() + b"\n")
+            stream.write(json.dumps({"signature": table.sign()}, indent=2).encode() + b"\n")
 
 
 def meta_path(path: Path) -> Path:
