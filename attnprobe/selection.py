@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from attnprobe.errors import UsageError
 
@@ -21,21 +22,23 @@ def select(choice: Indices, count: int, what: str) -> list[int]:
     numbers = parse_indices(choice) if isinstance(choice, str) else [choice] if isinstance(choice, int) else choice
     if numbers is None:
         return list(range(count))
-    for number in numbers:
+    chosen = set()
+    for number in numbers:  # stops at the first wrong one, however long the range
         if not -count <= number < count:
             raise UsageError(f"no {what} {number}: the model has {count}, numbered 0 to {count - 1}")
-    return sorted({number % count for number in numbers})
+        chosen.add(number % count)
+    return sorted(chosen)
 
 
-def parse_indices(text: str) -> list[int] | None:
-    """The numbers in ``3``, ``0-5`` or ``0,2,-1``; None for ``all``.
+def parse_indices(text: str) -> Iterable[int] | None:
+    """The numbers in ``3``, ``0-5`` or ``0,2,-1``, ranges left unexpanded; None for ``all``.
 
     Raises:
         UsageError: the text is not of that form.
     """
     if text.strip() == "all":
         return None
-    numbers: list[int] = []
+    ranges: list[Sequence[int]] = []
     for part in text.split(","):
         first, dash, last = part.strip().rpartition("-")
         try:
@@ -44,5 +47,5 @@ def parse_indices(text: str) -> list[int] | None:
             raise UsageError(f"cannot read {text!r} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
         if not named:
             raise UsageError(f"{part.strip()!r} names no number", "write a range from low to high, such as 0-5")
-        numbers.extend(named)
-    return numbers
+        ranges.append(named)
+    return chain.from_iterable(ranges)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 Span = tuple[int, int]
+# Blank in print though not of a category that says so: joiners, fillers, selectors. The emoji selector U+FE0F is left.
+INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 
 
 class Role(IntEnum):
@@ -163,4 +165,5 @@ def _visible_character(character: str) -> str:
     if code == 0x7F:
         return "\u2421"
     hidden = unicodedata.category(character) in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"} and character != " "
+    hidden |= character in INVISIBLE or "\ufe00" <= character <= "\ufe0e" or 0xE0100 <= code <= 0xE01EF
     return f"<U+{code:04X}>" if hidden else character

@@ -11,7 +11,7 @@ import typer
 
 from attnprobe import __version__
 from attnprobe.cli import heads, info, metrics
-from attnprobe.cli.output import fail
+from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
 app = typer.Typer(
@@ -60,7 +60,13 @@ def main() -> None:
     except typer.TyperException as error:
         if debug:
             raise
-        code = fail(error.format_message(), exit_code=error.exit_code)
+        hint = "quote a text of several words" if "unexpected extra argument" in error.format_message() else ""
+        code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)
+    except OSError as error:  # a disk that fills up while help or the version is printed
+        if debug:
+            raise
+        code = fail(f"cannot write: {error.strerror or error}")
+        silence_stdout()
     if code == 130:
         fail("interrupted", exit_code=130)
     sys.exit(code)

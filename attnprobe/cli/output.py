@@ -45,6 +45,8 @@ class Output:
             OutputError: the file cannot be written, or exists.
         """
         if path is None or str(path) == "-":
+            if sys.stdout is None:
+                raise OutputError("standard output is closed", "-o FILE writes a file")
             chosen = format or ("table" if sys.stdout.isatty() else "csv")
             if chosen == "parquet" and sys.stdout.isatty():
                 raise UsageError("parquet is not for a terminal", "-o FILE.parquet writes a file")
@@ -86,9 +88,14 @@ def _whole_or_explained() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        with suppress(OSError, ValueError):  # what is still buffered must not fail again when Python ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()
         raise OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def silence_stdout() -> None:
+    """Drops what is still buffered for standard output, which would fail again when Python ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -119,10 +126,16 @@ def read_text(text: str | None) -> str:
     """TEXT, or all of standard input where it is piped, without the line ends at its end.
 
     Raises:
-        UsageError: neither is there, or standard input is not UTF-8.
+        UsageError: neither is there or it is empty, or standard input is not UTF-8.
     """
-    if text is not None:
-        return text
+    if text is None:
+        text = _piped_text()
+    if not text.strip():
+        raise UsageError("the text is empty", "give some text as TEXT, or pipe it in")
+    return text
+
+
+def _piped_text() -> str:
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("no TEXT, and nothing is piped in", 'attnprobe heads "some text"; -h shows the options')
     data = sys.stdin.buffer.read()

