@@ -65,7 +65,7 @@ def main() -> None:
     except OSError as error:  # a disk that fills up while help or the version is printed
         if debug:
             raise
-        code = fail(f"cannot write: {error.strerror or error}")
+        code = fail(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}")
         silence_stdout()
     if code == 130:
         fail("interrupted", exit_code=130)

@@ -106,6 +106,9 @@ def check_layout(attentions: Any, shape: Sequence[int]) -> list[Tensor]:
                 f"layer {layer}: attention of shape {found}, not (batch, head, query, key) for {length} tokens",
                 "banded, pooled and block-sparse layouts are not supported yet",
             )
+    heads = [tensor.shape[1] for tensor in attentions]
+    if len(set(heads)) > 1:
+        raise ModelError(f"the layers have {heads} heads; layers of unequal numbers are not supported yet")
     return list(attentions)
 
 
