@@ -42,7 +42,8 @@ def head_stats(
         encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
         metrics: names from ``attnprobe metrics``; None: all.
         model: the folder or Hub id to load where no encoder is given.
-        options: the options of :func:`head_table`.
+        options: pair, layers, heads, long_range, queries, level, max_length, stride, as
+            :func:`attnprobe.run.head_table` explains them.
 
     Returns:
         columns ``layer``, ``head`` (from 0), then the metrics in the order of METRICS; NaN where a metric has no
@@ -114,7 +115,7 @@ def head_table(
     notes = {
         "model": encoder.location.short_name,
         "tokens": [list(window.strings) for window in windows],
-        "n_cut": windows[0].n_cut,
+        "n_unknown": sum(list(window.strings).count(encoder.tokenizer.unk_token) for window in windows),
     }
 
     def sign() -> str:

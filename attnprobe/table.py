@@ -17,7 +17,7 @@ class Table:
     """Rows in column order. None is a missing value: a statistic without meaning there.
 
     Attributes:
-        notes: how the numbers came about; becomes ``DataFrame.attrs``.
+        notes: how the numbers came about, for what a terminal shows.
         sign: gives the signature, what the numbers depend on. Called only where the result keeps it, since it hashes
             the model's weights.
     """
@@ -36,19 +36,18 @@ class Table:
         def rank(row: Sequence[Any]) -> tuple[bool, Any]:
             return (True, 0) if row[place] is None else (False, -row[place])
 
-        return replace(self, rows=sorted(self.rows, key=rank))
+        return replace(self, rows=sorted(self.rows, key=rank), notes={**self.notes, "sorted_by": column})
 
     def head(self, count: int | None) -> Table:
         """The first rows; None: all."""
         return replace(self, rows=self.rows[:count])
 
     def to_frame(self) -> pandas.DataFrame:
-        """The table as a DataFrame; missing values become NaN."""
+        """The table as a DataFrame; missing values become NaN, and the signature is in ``attrs["signature"]``."""
         import pandas
 
         frame = pandas.DataFrame(self.rows, columns=list(self.columns))
         frame = frame.astype({name: float for name in self.columns if frame[name].isna().all()})
-        frame.attrs.update(self.notes)
-        if self.sign:
+        if self.sign:  # alone, so that pandas.concat of texts measured alike keeps it
             frame.attrs["signature"] = self.sign()
         return frame

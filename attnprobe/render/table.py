@@ -18,6 +18,7 @@ FIRST = (
     "entropy",
     "cls_share",
     "sep_share",
+    "cross_share",
     "previous_share",
     "next_share",
     "self_share",
@@ -38,7 +39,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
     columns = {name: [row[table.columns.index(name)] for row in table.rows] for name in metrics}
     empty = [name for name, cells in columns.items() if all(cell is None for cell in cells)]
     widths = {name: _column_width(name, columns[name]) for name in metrics if name not in empty}
-    shown = _fitting(widths, width - INDEX_WIDTH)
+    shown = _fitting(widths, width - INDEX_WIDTH, [table.notes.get("sorted_by", ""), *FIRST])
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in ("layer", "head", *shown):
         drawn.add_column(Text(name.replace("_", "\n")), justify="right", no_wrap=True, vertical="bottom")
@@ -50,6 +51,8 @@ def heads_table(table: Table, width: int) -> RenderableType:
     hidden = [name for name in widths if name not in shown]
     if hidden:
         notes.append(f"Not shown at this width: {', '.join(hidden)}. Use -k NAME, -f csv or a wider terminal.")
+    if table.notes.get("n_unknown"):
+        notes.append(f"{table.notes['n_unknown']} of the tokens are unknown to the model's vocabulary.")
     if empty:
         notes.append(f"Without meaning here: {', '.join(empty)}.")
     return Group(_tokens_line(table, width), "", drawn, "", *(Text(note, "dim") for note in notes))
@@ -81,10 +84,10 @@ def _column_width(name: str, cells: Sequence[Cell]) -> int:
     return max(map(len, [*name.split("_"), *map(_number, cells)]))
 
 
-def _fitting(widths: dict[str, int], room: int) -> list[str]:
-    """The columns that fit, most telling ones first considered, in the order of the table; at least one."""
+def _fitting(widths: dict[str, int], room: int, first: Sequence[str]) -> list[str]:
+    """The columns that fit, those of ``first`` considered before others, in the order of the table; at least one."""
     chosen: list[str] = []
-    for name in sorted(widths, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST)):
+    for name in sorted(widths, key=lambda name: first.index(name) if name in first else len(first)):
         if room >= widths[name] or not chosen:
             chosen.append(name)
             room -= widths[name] + 1
