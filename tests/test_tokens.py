@@ -4,6 +4,7 @@ import unicodedata
 from itertools import pairwise
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -178,7 +179,15 @@ def test_visible_hides_every_character_that_is_to_be_hidden() -> None:
 @given(token=st.text(st.characters(categories=["L", "M", "N", "P", "S"], include_characters=" ")))
 @settings(deadline=None)
 def test_visible_leaves_plain_text_alone(token: str) -> None:
-    assert visible(token) == token
+    ink = regex.sub(r"[\p{Default_Ignorable_Code_Point}\u2800]", "", token)
+    assert visible(ink) == ink
+
+
+def test_visible_shows_blank_fillers_and_selectors() -> None:
+    """Every character that Unicode calls ignorable, but the emoji selector, which terminals need."""
+    ignorable = regex.findall(r"\p{Default_Ignorable_Code_Point}", "".join(map(chr, range(0x110000))))
+    assert len(ignorable) > 400
+    assert [f"U+{ord(c):04X}" for c in ignorable if visible(c) == c] == ["U+FE0F"]
 
 
 # --- is_punctuation
