@@ -23,7 +23,6 @@ import pandas as pd
 import pytest
 import torch
 import transformers
-from families import FAMILIES, HOOKED, INTERFACE, REFUSED, build, no_progress_bars
 
 from attnprobe import Encoder, head_stats, load_encoder
 from attnprobe.attention import blocks
@@ -32,6 +31,7 @@ from attnprobe.metrics import load_metrics
 from attnprobe.metrics.reduce import Sums
 from attnprobe.run import measure
 from attnprobe.tokens import Tokens
+from tests.families import FAMILIES, HOOKED, INTERFACE, REFUSED, build, no_progress_bars
 
 MEASURED = (*INTERFACE, *HOOKED)
 TOLERANCE = 1e-6  # absolute up to 1, relative above

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from commandline import TOKENIZER_FILES, Result, Run, Stream, exit_code
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
 from attnprobe import Encoder
 from attnprobe.models import loading
 from attnprobe.models.locate import DEFAULT_MODEL
+from tests.cli.commandline import TOKENIZER_FILES, Result, Run, Stream, exit_code
 
 
 @pytest.fixture(autouse=True)

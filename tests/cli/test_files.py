@@ -12,16 +12,16 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet
 import pytest
-from commandline import (
+
+from attnprobe import Encoder, head_stats
+from attnprobe.table import Table
+from tests.cli.commandline import (
     TEXT,
     Run,
     check_error,
     check_numbers,
     signature,
 )
-
-from attnprobe import Encoder, head_stats
-from attnprobe.table import Table
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.json", "out.jsonl", "out.md", "out.markdown"])

@@ -7,7 +7,9 @@ import re
 
 import pyarrow.parquet
 import pytest
-from commandline import (
+
+from attnprobe import METRICS, Encoder, head_stats
+from tests.cli.commandline import (
     FORMATS,
     READERS,
     TEXT,
@@ -15,8 +17,6 @@ from commandline import (
     check_error,
     check_numbers,
 )
-
-from attnprobe import METRICS, Encoder, head_stats
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -9,9 +9,9 @@ from typing import Any
 
 import huggingface_hub.constants
 import pytest
-from commandline import TEXT, Run, as_pickle, check_error
 
 from attnprobe.models.locate import DEFAULT_MODEL
+from tests.cli.commandline import TEXT, Run, as_pickle, check_error
 
 
 @pytest.fixture

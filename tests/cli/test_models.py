@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from commandline import QUERY, TEXT, TOKENIZER_FILES, Run, as_pickle, check_error, check_numbers
 from safetensors.torch import load_file, save_file
 
 from attnprobe import head_stats
+from tests.cli.commandline import QUERY, TEXT, TOKENIZER_FILES, Run, as_pickle, check_error, check_numbers
 
 Change = Callable[[Path], object]
 

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from commandline import LONG_TEXT, READERS, TEXT, Run, check_error, check_numbers, signature
 
 import attnprobe
 from attnprobe import Encoder, TruncationWarning, head_stats
 from attnprobe import run as library
 from attnprobe.table import Table
+from tests.cli.commandline import LONG_TEXT, READERS, TEXT, Run, check_error, check_numbers, signature
 
 
 def measured(run: Run, tmp_path: Path, *options: str, text: str = TEXT) -> tuple[pd.DataFrame, dict[str, str]]:

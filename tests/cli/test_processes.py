@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import TEXT, Result, Run, check_error, process
+
+from tests.cli.commandline import TEXT, Result, Run, check_error, process
 
 
 @pytest.mark.parametrize("offline", ["1", None])

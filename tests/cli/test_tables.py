@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from commandline import TEXT, Run, check_numbers, read_table
 from rich.cells import cell_len
 
 from attnprobe import Encoder, head_stats
 from attnprobe import run as library
 from attnprobe.table import Table
 from attnprobe.tokens import visible
+from tests.cli.commandline import TEXT, Run, check_numbers, read_table
 
 LITERAL_TEXTS = [
     "[/INST]",

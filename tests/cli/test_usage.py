@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commandline import (
+
+import attnprobe
+from attnprobe import METRICS, Encoder
+from attnprobe.metrics import load_metrics
+from attnprobe.models import loading
+from tests.cli.commandline import (
     FORMATS,
     READERS,
     TEXT,
     Run,
     check_error,
 )
-
-import attnprobe
-from attnprobe import METRICS, Encoder
-from attnprobe.metrics import load_metrics
-from attnprobe.models import loading
 
 
 @pytest.mark.parametrize("format", FORMATS)
