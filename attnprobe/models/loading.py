@@ -65,14 +65,14 @@ def load_encoder(
     encoder = encoder.to(place)
     limit = position_limit(encoder)
     limits = [each for each in (tokenizer.model_max_length, limit) if each is not None and each < NO_LIMIT]
-    capture = choose_capture(encoder, tokenizer, min(limits, default=None))
+    max_length = min(limits, default=None)
     return Encoder(
         location=location,
         model=encoder,
         tokenizer=tokenizer,
-        max_length=min(limits, default=None),
+        max_length=max_length,
         position_limit=limit,
-        **capture,
+        **choose_capture(encoder, tokenizer, max_length),
     )
 
 
