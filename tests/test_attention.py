@@ -12,7 +12,7 @@ from transformers import BertModel
 
 from attnprobe import Encoder
 from attnprobe.attention import blocks, textbook
-from attnprobe.attention.blocks import Block, attention_in_blocks, row_blocks
+from attnprobe.attention.blocks import Block, attention_in_blocks, row_blocks, tiles
 
 SENTENCES = [
     "The animal didn't cross the street because it was too tired.",
@@ -94,11 +94,11 @@ class Assembled:
 
     def __init__(self, heads: int, queries: int, keys: int, dtype: torch.dtype) -> None:
         self.weights = torch.zeros(heads, queries, keys, dtype=dtype)
-        self.rows: list[slice] = []
+        self.tiles: list[tuple[slice | None, slice]] = []
 
     def __call__(self, block: Block) -> None:
-        self.weights[:, block.rows, block.keys] = block.weights
-        self.rows.append(block.rows)
+        self.weights[block.heads or slice(None), block.rows, block.keys] = block.weights
+        self.tiles.append((block.heads, block.rows))
 
 
 @st.composite
@@ -116,6 +116,8 @@ def block_cases(draw: st.DrawFn) -> dict:
         "scale": draw(st.sampled_from([0.5, 1.0])),
         "bias": torch.randn(kv_heads * groups, n, n, dtype=torch.float64) if draw(st.booleans()) else None,
         "allowed": allowed,
+        "sinks": torch.randn(kv_heads * groups, dtype=torch.float64) if draw(st.booleans()) else None,
+        "softcap": draw(st.sampled_from([None, 1.5])),
         "starts": sorted({0, *draw(st.lists(st.integers(0, n - 1)))}) if draw(st.booleans()) else None,
     }
 
@@ -130,14 +132,28 @@ def test_blocks_equal_textbook(case: dict, elements: int) -> None:
         output = attention_in_blocks(**case, observe=seen)
     repeat = heads // case["key"].shape[0]
     K, V = case["key"].repeat_interleave(repeat, 0), case["value"].repeat_interleave(repeat, 0)
-    expected, weights = textbook.scaled_dot_product_attention(
-        case["query"], K, V, case["allowed"], case["bias"], case["scale"]
-    )
-    close(output.transpose(0, 1), expected, 1e-12)
+    weights = expected_weights(case, K)
+    close(output.transpose(0, 1), weights @ V, 1e-12)
     close(seen.weights, weights, 1e-12)
-    assert [row for rows in seen.rows for row in range(rows.start, rows.stop)] == list(range(n))
+    every = [(head, row) for some, rows in seen.tiles for head in range(heads)[some] for row in range(n)[rows]]
+    assert sorted(every) == [(head, row) for head in range(heads) for row in range(n)]
     if case["starts"]:
-        assert {rows.start for rows in seen.rows} <= set(case["starts"])
+        assert {rows.start for _, rows in seen.tiles} <= set(case["starts"])
+
+
+def expected_weights(case: dict, key: torch.Tensor) -> torch.Tensor:
+    """The textbook's weights; a soft cap bounds the scores first, a sink is one more key that is left out again."""
+    scores = textbook.attention_scores(case["query"], key, case["scale"])
+    if case["softcap"]:
+        scores = case["softcap"] * torch.tanh(scores / case["softcap"])
+    if case["bias"] is not None:
+        scores = scores + case["bias"]
+    if case["allowed"] is not None:
+        scores = textbook.mask_scores(scores, case["allowed"])
+    if case["sinks"] is None:
+        return textbook.softmax(scores)
+    sinks = case["sinks"][:, None, None].expand(*scores.shape[:2], 1)
+    return textbook.softmax(torch.cat([scores, sinks], -1))[..., :-1]
 
 
 @given(queries=st.integers(1, 300), size=st.integers(1, 40), data=st.data())
@@ -145,11 +161,23 @@ def test_row_blocks_are_as_large_as_allowed(queries: int, size: int, data: st.Da
     starts = data.draw(st.none() | st.sets(st.integers(0, queries - 1)).map(lambda some: sorted({0, *some})))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK_ELEMENTS", size * 7)
-        rows = list(row_blocks(queries, 7, starts))
+        rows = row_blocks(queries, 7, starts)
     assert [at for each in rows for at in range(each.start, each.stop)] == list(range(queries))
     for each in rows:
         inner = [cut for cut in (starts or range(queries)) if each.start < cut < each.stop]
         assert each.stop - each.start <= size or not inner
+
+
+@given(heads=st.integers(1, 12), queries=st.integers(1, 300), keys=st.integers(1, 300), elements=st.integers(1, 9000))
+def test_tiles_cover_everything_once_and_stay_small(heads: int, queries: int, keys: int, elements: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_ELEMENTS", elements)
+        parts = list(tiles(heads, queries, keys))
+    every = [(head, row) for some, rows in parts for head in range(heads)[some] for row in range(queries)[rows]]
+    assert sorted(every) == [(head, row) for head in range(heads) for row in range(queries)]
+    for some, rows in parts:
+        size = (some.stop - some.start) * (rows.stop - rows.start) * keys
+        assert size <= elements or (some.stop - some.start, rows.stop - rows.start) == (1, 1)
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,14 +34,21 @@ def plain(n: int) -> Tokens:
     return make_tokens([Role.CLS, *[Role.CONTENT] * (n - 2), Role.SEP])
 
 
-def measure(weights: torch.Tensor, tokens: Tokens, cuts: list[int] | None = None, **options) -> dict[str, np.ndarray]:
-    """Head means of (head, query, key) weights, fed in blocks that start at the cuts."""
+def measure(
+    weights: torch.Tensor, tokens: Tokens, cuts: list[int] | None = None, *, complete: bool = True, **options
+) -> dict[str, np.ndarray]:
+    """Head means of (head, query, key) weights, fed in blocks of half the heads that start at the cuts."""
     settings_ = {"long_range": 10, "queries": "all", "level": "token"} | options
     reducer = Reducer(tokens, load_metrics(), [0], weights.shape[0], dtype=weights.dtype, **settings_)
     observe = reducer.start_layer(0)
     bounds = sorted({0, *(cuts or []), weights.shape[1]})
-    for start, stop in itertools.pairwise(bounds):
-        observe(Block(slice(start, stop), slice(0, weights.shape[2]), weights[:, start:stop]))
+    half = (weights.shape[0] + 1) // 2
+    for heads in (slice(0, half), slice(half, weights.shape[0])):
+        if heads.start == heads.stop:
+            continue
+        for start, stop in itertools.pairwise(bounds):
+            rows = weights[heads, start:stop]
+            observe(Block(slice(start, stop), slice(0, weights.shape[2]), rows, heads, complete=complete))
     return dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
 
 
@@ -94,6 +102,54 @@ def test_words_equal_the_loops(text: tuple[torch.Tensor, Tokens], data: st.DataO
             merged = reference.merge_pieces(rows, words.tolist())
             expected = reference.head_mean(name, merged, by_word, reach=[len(by_word)] * len(by_word))
             assert ours[name][head] == pytest.approx(expected, abs=1e-9, nan_ok=True), name
+
+
+@given(text=texts(), share=st.floats(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_rows_below_one_equal_the_loops(text: tuple[torch.Tensor, Tokens], share: float) -> None:
+    weights, tokens = text
+    ours = measure(weights * share, tokens, complete=False)
+    assert ours["outside_share"] == pytest.approx([1 - share] * 3, abs=1e-9)
+    for name in BUILT_IN:
+        for head, rows in enumerate((weights * share).tolist()):
+            expected = reference.head_mean(name, rows, tokens, reach=[len(tokens)] * len(tokens), complete=False)
+            assert ours[name][head] == pytest.approx(expected, abs=1e-9, nan_ok=True), name
+
+
+@pytest.mark.parametrize("total", [1.1, math.nan])
+def test_rows_above_one_are_refused(total: float) -> None:
+    with pytest.raises(ModelError, match="layer 0: attention rows do not sum to 1"):
+        measure(torch.full((2, 4, 4), total / 4), plain(4), complete=False)
+
+
+def test_missing_rows_are_refused() -> None:
+    reducer = Reducer(plain(4), load_metrics(), [2], 1, long_range=10, queries="all", level="token")
+    reducer.start_layer(2)(Block(slice(0, 2), slice(0, 4), torch.full((1, 2, 4), 0.25)))
+    with pytest.raises(ModelError, match="layer 2: attention came for 2 of 4 positions"):
+        _ = reducer.sums
+
+
+POOLED = {"queries": "all", "level": "token", "long_range": 10}
+
+
+def test_pooled_layer_has_only_what_needs_no_token() -> None:
+    """Two of four positions, each several tokens: entropies keep their meaning, all else is empty."""
+    reducer = Reducer(plain(4), load_metrics(), [0, 1], 2, **POOLED)
+    reducer.start_layer(0)(Block(slice(0, 2), slice(0, 2), torch.full((2, 2, 2), 0.5), pooled=True))
+    reducer.start_layer(1)(Block(slice(0, 4), slice(0, 4), torch.full((2, 4, 4), 0.25)))
+    means = dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
+    assert means["entropy"] == pytest.approx(math.log(2), abs=1e-6)
+    assert means["relative_entropy"] == pytest.approx(1, abs=1e-6)
+    assert [name for name in METRICS if not np.isnan(means[name]).all()] == ["entropy", "relative_entropy"]
+    assert reducer.sums.means()[1, 0, 0] == pytest.approx(math.log(4), abs=1e-6)
+
+
+@pytest.mark.parametrize("option", [{"queries": "content"}, {"level": "word"}])
+def test_pooled_layer_is_empty_where_tokens_are_chosen_or_joined(option: dict[str, str]) -> None:
+    tokens = replace(plain(4), words=[0, 1, 2, 3], word_texts=["", "a", "b", ""])
+    reducer = Reducer(tokens, load_metrics(), [0], 1, **(POOLED | option))
+    reducer.start_layer(0)(Block(slice(0, 2), slice(0, 2), torch.full((1, 2, 2), 0.5), pooled=True))
+    assert np.isnan(reducer.sums.means()).all()
 
 
 @given(text=texts(), seed=st.integers(0, 99))
@@ -160,7 +216,7 @@ def test_windows_narrow_the_reach() -> None:
     reducer = Reducer(tokens, load_metrics(), [3], 2, long_range=2, queries="all", level="token", dtype=torch.float64)
     observe = reducer.start_layer(3)
     for rows, keys in [(slice(0, 3), slice(0, 5)), (slice(3, 6), slice(1, 8)), (slice(6, 9), slice(4, 9))]:
-        observe(Block(rows, keys, weights[:, rows, keys], allowed[rows, keys]))
+        observe(Block(rows, keys, weights[:, rows, keys], allowed=allowed[rows, keys]))
     ours = dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
     for name in BUILT_IN:
         for head, rows in enumerate(weights.tolist()):
@@ -188,9 +244,9 @@ def test_rows_that_are_no_probabilities_are_refused(broken: float) -> None:
 def test_diagonals(heads: int, queries: int, keys: int) -> None:
     weights = torch.arange(float(heads * queries * keys)).view(heads, queries, keys)
     expected = [weights.diagonal(offset, 1, 2).sum(-1) for offset in range(1 - queries, keys)]
-    copy, diagonals = copy_with_diagonals(weights, torch.float64)
-    torch.testing.assert_close(diagonals.sum(1), torch.stack(expected, -1).double())
-    assert torch.equal(copy, weights.double())
+    copy, diagonals = copy_with_diagonals(weights)
+    torch.testing.assert_close(diagonals.sum(1), torch.stack(expected, -1))
+    assert torch.equal(copy, weights)
 
 
 def test_merged_rows_still_sum_to_one() -> None:

@@ -1,4 +1,4 @@
-"""The same attention as ``textbook.py``, a block of query rows at a time, shown to an observer and dropped.
+"""The same attention as ``textbook.py``, a block of heads and query rows at a time, shown to an observer and dropped.
 
 No query × key tensor is ever held, so memory hardly grows with length. The operations and their order are those of
 transformers' eager attention, so that a short text gives bitwise equal weights.
@@ -15,25 +15,32 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 BLOCK_ELEMENTS = 2**19  # weights in one block: 2 MiB in float32, which stays in a core's cache
+BLOCK_ROWS = 64  # fewer rows to a block make matrix products slow; long texts give up heads first
 
 
 @dataclass(frozen=True)
 class Block:
-    """The weights of some query rows of one text in one layer, all heads.
+    """The weights of some heads and query rows of one text in one layer.
 
     Attributes:
         rows: which queries.
         keys: which keys; the others have weight 0 in every row here.
         weights: (head, query, key) in float32 or float64.
+        heads: which heads; None: all.
         allowed: (query, key) True where the query may see the key; None: it sees every key of the text.
         reach_known: False where the weights came without the mask, so that ``allowed`` says nothing.
+        complete: False where a row may sum to less than 1, the rest falling on no token of the text.
+        pooled: queries or keys are not the text's tokens but several of them pooled into one.
     """
 
     rows: slice
     keys: slice
     weights: Float[Tensor, "head query key"]
+    heads: slice | None = None
     allowed: Bool[Tensor, "query key"] | None = None
     reach_known: bool = True
+    complete: bool = True
+    pooled: bool = False
 
 
 Observer = Callable[[Block], None]
@@ -44,24 +51,42 @@ def exact(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> Iterator[slice]:
+def tiles(heads: int, queries: int, keys: int, starts: Sequence[int] | None = None) -> Iterator[tuple[slice, slice]]:
+    """(heads, query rows) that together hold about BLOCK_ELEMENTS weights, all rows of some heads before the next.
+
+    Args:
+        keys: how many keys a row holds.
+        starts: the rows where a block may start (ascending, 0 first); None: any.
+
+    >>> [(heads.stop, rows.stop) for heads, rows in tiles(2, 3, BLOCK_ELEMENTS // 2)]
+    [(1, 2), (1, 3), (2, 2), (2, 3)]
+    """
+    together = min(heads, max(1, BLOCK_ELEMENTS // (min(queries, BLOCK_ROWS) * keys)))
+    rows = row_blocks(queries, together * keys, starts)
+    for first in range(0, heads, together):
+        for each in rows:
+            yield slice(first, min(first + together, heads)), each
+
+
+def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> list[slice]:
     """Query rows in order, as many to a block as BLOCK_ELEMENTS holds, at least one.
 
     Args:
-        row_elements: weights in one row, over all heads.
+        row_elements: weights in one row, over all heads of a block.
         starts: the rows where a block may start (ascending, 0 first); None: any.
 
-    >>> list(row_blocks(5, BLOCK_ELEMENTS // 2, starts=[0, 3, 4]))
+    >>> row_blocks(5, BLOCK_ELEMENTS // 2, starts=[0, 3, 4])
     [slice(0, 3, None), slice(3, 5, None)]
     """
     size = max(1, BLOCK_ELEMENTS // row_elements)
     cuts = range(queries + 1) if starts is None else [*starts, queries]
-    start = 0
+    blocks, start = [], 0
     while start < queries:
         furthest = bisect.bisect_right(cuts, start + size) - 1
         stop = cuts[furthest] if cuts[furthest] > start else cuts[furthest + 1]
-        yield slice(start, stop)
+        blocks.append(slice(start, stop))
         start = stop
+    return blocks
 
 
 def attention_in_blocks(
@@ -73,6 +98,9 @@ def attention_in_blocks(
     allowed: Bool[Tensor, "#query key"] | None = None,
     observe: Observer | None = None,
     starts: Sequence[int] | None = None,
+    *,
+    softcap: float | None = None,
+    sinks: Float[Tensor, " head"] | None = None,
 ) -> Float[Tensor, "query head d_v"]:
     """softmax(QKᵀ·scale + bias)V of one text, exact; each block of weights is shown to ``observe`` and dropped.
 
@@ -81,27 +109,47 @@ def attention_in_blocks(
             Ainslie et al. 2023).
         bias: added to the scaled scores.
         allowed: True where a query may see a key; keys that no row of a block may see are not computed.
-        starts: rows where a block may start, see :func:`row_blocks`.
+        starts: rows where a block may start, see :func:`tiles`.
+        softcap: c of c·tanh(score / c), which bounds the scaled scores (Gemma 2, Riviere et al. 2024).
+        sinks: one more score for every row of a head, whose weight falls on no key: rows sum to less than 1
+            (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
     """
     heads, queries, _ = query.shape
     groups = heads // key.shape[0]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 0), value.repeat_interleave(groups, 0)
     output = query.new_empty(queries, heads, value.shape[-1])
-    for rows in row_blocks(queries, heads * key.shape[1], starts):
+    for some, rows in tiles(heads, queries, _widest(allowed, key.shape[1]), starts):
         mask = None if allowed is None else allowed[rows if allowed.shape[0] > 1 else slice(None)]
         keys = slice(0, key.shape[1]) if mask is None else _reached(mask)
-        scores = torch.matmul(query[:, rows], key[:, keys].transpose(1, 2)).mul_(scale)
+        scores = torch.matmul(query[some, rows], key[some, keys].transpose(1, 2)).mul_(scale)
+        if softcap is not None:
+            scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:
-            scores += bias[:, rows if bias.shape[1] > 1 else slice(None), keys]
+            scores += bias[some if bias.shape[0] > 1 else slice(None), rows if bias.shape[1] > 1 else slice(None), keys]
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[1:])
-            scores = scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        weights = torch.softmax(scores, -1, dtype=exact(scores.dtype))
-        output[rows] = torch.matmul(weights.to(value.dtype), value[:, keys]).transpose(0, 1)
+            scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
+        weights = _softmax(scores, None if sinks is None else sinks[some])
+        output[rows, some] = torch.matmul(weights.to(value.dtype), value[some, keys]).transpose(0, 1)
         if observe is not None:
-            observe(Block(rows, keys, weights, mask))
+            observe(Block(rows, keys, weights, some, mask, complete=sinks is None))
     return output
+
+
+def _softmax(
+    scores: Float[Tensor, "head query key"], sinks: Float[Tensor, " head"] | None
+) -> Float[Tensor, "head query key"]:
+    """The rows' softmax, at least in float32; with sinks, without the share that falls on them."""
+    if sinks is None:
+        return torch.softmax(scores, -1, dtype=exact(scores.dtype))
+    with_sinks = torch.cat([scores, sinks[:, None, None].expand(-1, scores.shape[1], 1)], -1)
+    return torch.softmax(with_sinks, -1, dtype=exact(scores.dtype))[..., :-1]
+
+
+def _widest(allowed: Bool[Tensor, "#query key"] | None, keys: int) -> int:
+    """How many keys a block of rows may have to hold: all, or those a row may see and its neighbours' besides."""
+    return keys if allowed is None else min(keys, int(allowed.sum(-1).max()) + BLOCK_ROWS)
 
 
 def _reached(mask: Bool[Tensor, "query key"]) -> slice:

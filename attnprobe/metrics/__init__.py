@@ -36,6 +36,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "long_range_share": ("attnprobe.metrics.position:long_range_share", "attention at least --long-range tokens away"),
     "sink_share": ("attnprobe.metrics.spread:sink_share", "share of queries that rest on the first token"),
     "cross_share": ("attnprobe.metrics.special:cross_share", "attention to the other text of a pair"),
+    "outside_share": ("attnprobe.metrics.spread:outside_share", "attention to no token of the text"),
 }
 
 

@@ -10,9 +10,10 @@ queries, so whatever is linear in ``a`` needs only sums of ``a`` over queries, t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,10 +70,10 @@ class Rows:
         weights: (head, query, key), only keys that some of these queries can reach.
         reach: (query,) how many keys each query can reach.
         first: (head, query) the weight on the text's first token.
-        separators: (key,) True where the key is a separator.
+        separators: which of the keys are separators, ascending.
     """
 
-    def __init__(self, weights: Tensor, reach: Tensor, first: Tensor, separators: Tensor) -> None:
+    def __init__(self, weights: Tensor, reach: Tensor, first: Tensor, separators: Sequence[int]) -> None:
         self.weights, self.reach, self.first, self.separators = weights, reach, first, separators
 
     @cached_property
@@ -80,6 +81,14 @@ class Rows:
         """−Σₖ a ln a in nats, (head, query), with 0·ln 0 = 0; shared by the metrics built on it."""
         smallest = 1.2e-38  # float32's smallest normal number: ln is finite, and 0 · ln(smallest) = 0
         return -self.weights.clamp_min(smallest).log_().mul_(self.weights).sum(-1)
+
+    @property
+    def largest(self) -> Tensor:
+        """maxₖ a over the keys that are no separators, (head, query); 0 where all are."""
+        bounds = [-1, *self.separators, self.weights.shape[-1]]
+        runs = [(start + 1, stop) for start, stop in itertools.pairwise(bounds) if start + 1 < stop]
+        none = self.weights.new_zeros(self.weights.shape[:-1])
+        return reduce(lambda a, b: a.maximum(b), (self.weights[..., start:stop].amax(-1) for start, stop in runs), none)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +98,13 @@ class RowMetric(Metric):
     Attributes:
         of_rows: Rows -> (head, query).
         needs_reach: whether it uses ``Rows.reach``; empty for layers whose reach is not known.
+        needs_tokens: whether it must know what a key or query stands for; empty for layers that pool tokens.
+        needs_outside: whether it is about what falls on no token; empty for layers where nothing can.
         skips_separators: whether separators are left out of its mean as queries.
     """
 
     of_rows: Callable[[Rows], Tensor]
     needs_reach: bool = False
+    needs_tokens: bool = True
+    needs_outside: bool = False
     skips_separators: bool = False

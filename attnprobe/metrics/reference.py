@@ -19,11 +19,13 @@ class Setting:
 
     Attributes:
         reach: None where it is not known.
+        complete: whether rows sum to 1 by construction.
     """
 
     tokens: Tokens
     reach: int | None
     long_range: int = 10
+    complete: bool = True
 
     def where(self, role: Role) -> list[int]:
         return [k for k in range(len(self.tokens)) if self.tokens.roles[k] == role]
@@ -112,6 +114,10 @@ def cross_share(a: Sequence[float], q: int, setting: Setting) -> float | None:
     return math.fsum(a[k] for k in range(len(a)) if segments[k] not in (0, segments[q]))
 
 
+def outside_share(a: Sequence[float], q: int, setting: Setting) -> float | None:
+    return None if setting.complete else 1 - math.fsum(a)
+
+
 def head_mean(
     name: str,
     weights: Sequence[Sequence[float]],
@@ -120,6 +126,7 @@ def head_mean(
     reach: Sequence[int] | None = None,
     long_range: int = 10,
     queries: str = "all",
+    complete: bool = True,
 ) -> float:
     """A metric's value for one head and text: the mean over its queries; NaN where there are none.
 
@@ -128,10 +135,11 @@ def head_mean(
         weights: rows of queries, each a row over keys.
         reach: how many keys each query can reach; None: not known.
         queries: "all", or "content" for those the tokenizer did not add.
+        complete: whether rows sum to 1 by construction.
     """
     metric: Callable[[Sequence[float], int, Setting], float | None] = globals()[name]
     values = [
-        metric(row, q, Setting(tokens, None if reach is None else reach[q], long_range))
+        metric(row, q, Setting(tokens, None if reach is None else reach[q], long_range, complete))
         for q, row in enumerate(weights)
         if queries == "all" or tokens.roles[q] == Role.CONTENT
     ]

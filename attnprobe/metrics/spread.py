@@ -6,21 +6,23 @@ SINK_THRESHOLD = 0.3
 
 entropy = RowMetric(
     of_rows=lambda rows: rows.entropy,
+    needs_tokens=False,
     formula="−Σₖ a[q,k]·ln a[q,k], with 0·ln 0 = 0",
     unit="nats, 0 … ln n",
     source="Clark et al. 2019; without their smoothing, which moves real heads by 1.3e-3 nat",
 )
 
 relative_entropy = RowMetric(
-    of_rows=lambda rows: rows.entropy / rows.reach.clamp_min(2).to(rows.entropy.dtype).log(),  # one key: 0 / ln 2 = 0
+    of_rows=lambda rows: rows.entropy / rows.reach.clamp_min(2).to(rows.entropy.dtype).log() * (rows.reach > 1),
     needs_reach=True,
+    needs_tokens=False,
     formula="entropy / ln r, r = keys the query can reach; 0 where r = 1",
     unit="0 … 1",
     source="attnprobe; makes local and global layers, short and long texts comparable",
 )
 
 confidence = RowMetric(
-    of_rows=lambda rows: rows.weights.masked_fill(rows.separators, 0).amax(-1),
+    of_rows=lambda rows: rows.largest,
     skips_separators=True,
     formula="maxₖ a[q,k], separators left out as keys and as queries",
     unit="0 … 1",
@@ -33,4 +35,12 @@ sink_share = RowMetric(
     formula="1 if a[q, first token] > 0.3, else 0",
     unit="share of queries",
     source="attention sinks: Xiao et al. 2023; threshold after Gu et al. 2024",
+)
+
+outside_share = RowMetric(
+    of_rows=lambda rows: 1 - rows.weights.sum(-1),
+    needs_outside=True,
+    formula="1 − Σₖ a[q,k]; empty in layers where every row sums to 1 by construction",
+    unit="share",
+    source="attnprobe; what falls on no token of the text: learned sinks (gpt-oss), side tokens (LongT5, Pegasus-X)",
 )
