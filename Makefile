@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SENTENCE := The animal didn't cross the street because it was too tired.
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo test lint format docs bench compat clean
 
 demo: .venv/demo
 	$(BIN)/attnprobe heads "$(SENTENCE)"
@@ -20,6 +20,9 @@ lint: .venv/dev
 format: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/dev
+	$(BIN)/python docs/generate.py
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/startup.py

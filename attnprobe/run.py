@@ -15,6 +15,7 @@ from attnprobe.errors import TruncationWarning, UsageError
 from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.kinds import Metric
 from attnprobe.metrics.reduce import Reducer, Sums
+from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import load_encoder
 from attnprobe.models.locate import DEFAULT_MODEL
@@ -42,7 +43,7 @@ def head_stats(
         encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
         metrics: names from ``attnprobe metrics``; None: all.
         model: the folder or Hub id to load where no encoder is given.
-        options: pair, layers, heads, long_range, queries, level, max_length, stride, as
+        options: pair, layers, heads, long_range, queries, level, max_length, stride, global_attention, as
             :func:`attnprobe.run.head_table` explains them.
 
     Returns:
@@ -75,6 +76,7 @@ def head_table(
     level: str = "token",
     max_length: int | None = None,
     stride: int | None = None,
+    global_attention: str = "none",
 ) -> Table:
     """The rows of :func:`head_stats` as a Table.
 
@@ -87,7 +89,10 @@ def head_table(
         max_length: the most tokens read at once; a longer text is cut.
         stride: reads a longer text in windows that overlap by this many tokens instead; the mean is over the queries of
             all windows.
+        global_attention: which tokens Longformer and LED let see and be seen by all: "none" (as the bare model does),
+            "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
+    _check_choice("global_attention", global_attention, ("none", "cls", "first"))
     _check_choice("queries", queries, ("all", "content"))
     _check_choice("level", level, ("token", "word"))
     if long_range < 0:
@@ -96,6 +101,8 @@ def head_table(
     layer_numbers = select(layers, encoder.layers, "layer")
     head_numbers = select(heads, encoder.heads, "head")
     windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride)
+    if global_attention != "none":
+        windows = [encoder.with_global_attention(window, global_attention) for window in windows]
     if windows[0].n_cut:
         read = len(windows[0])
         warnings.warn(
@@ -116,6 +123,7 @@ def head_table(
         "model": encoder.location.short_name,
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": sum(list(window.strings).count(encoder.tokenizer.unk_token) for window in windows),
+        "reach": reach_by_layers(encoder),
     }
 
     def sign() -> str:
@@ -128,6 +136,7 @@ def head_table(
             level=level,
             long_range=long_range,
             special="kept",
+            **({} if global_attention == "none" else {"global_attention": global_attention}),
         )
 
     return Table(["layer", "head", *chosen], rows, notes, sign)

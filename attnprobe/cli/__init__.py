@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from attnprobe import __version__
-from attnprobe.cli import heads, info, metrics
+from attnprobe.cli import heads, info, metrics, models
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("heads")(heads.heads)
 app.command("info")(info.info)
 app.command("metrics")(metrics.metrics)
+app.command("models")(models.models)
 
 
 def _print_version(wanted: bool) -> None:

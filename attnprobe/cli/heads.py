@@ -28,6 +28,7 @@ def heads(
     level: flag.LevelOption = flag.Level.token,
     max_length: flag.MaxLength = None,
     stride: flag.Stride = None,
+    global_attention: flag.GlobalAttentionOption = flag.GlobalAttention.none,
     sort: Annotated[
         str | None, typer.Option("--sort", metavar="METRIC", help="Highest first by this metric.", show_default=False)
     ] = None,
@@ -77,5 +78,6 @@ def heads(
             level=level,
             max_length=max_length,
             stride=stride,
+            global_attention=global_attention,
         )
     destination.write(table.sorted_by(sort).head(top), heads_table)

@@ -22,6 +22,12 @@ class Level(StrEnum):
     word = "word"
 
 
+class GlobalAttention(StrEnum):
+    none = "none"
+    cls = "cls"
+    first = "first"
+
+
 class Dtype(StrEnum):
     float32 = "float32"
     float64 = "float64"
@@ -95,6 +101,13 @@ Stride = Annotated[
         min=0,
         help="Read a longer text in windows that overlap by N tokens instead of cutting it.",
         show_default=False,
+    ),
+]
+GlobalAttentionOption = Annotated[
+    GlobalAttention,
+    typer.Option(
+        "--global-attention",
+        help="Longformer and LED: what sees and is seen by all, the classification token or the first text.",
     ),
 ]
 Output = Annotated[

@@ -17,7 +17,7 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
 
     Padding at the end, whatever the tokenizer's side, leaves every token at the position it has alone: rotary models
     round differently elsewhere. Only what the tokenizer gave and the model's forward takes by name is passed on, and
-    always the attention mask.
+    the attention mask.
 
     Returns:
         the arguments, each (batch, token), and the valid positions of each text.
@@ -27,7 +27,8 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
     taken = inspect.signature(model.forward).parameters
     names = [name for name in texts[0].inputs if name in taken and name != "attention_mask"]
     rows = {name: [_pad(text.inputs[name], fill.get(name, 0), longest) for text in texts] for name in names}
-    rows["attention_mask"] = [_pad([1] * len(text), 0, longest) for text in texts]
+    if "attention_mask" in taken:
+        rows["attention_mask"] = [_pad([1] * len(text), 0, longest) for text in texts]
     inputs = {name: torch.tensor(numbers, device=model.device) for name, numbers in rows.items()}
     return inputs, [slice(0, len(text)) for text in texts]
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 from attnprobe.models.encoder import Encoder
 from attnprobe.table import Cell, Table
+
+UNKNOWN = "not known, so relative_entropy is empty"
 
 
 def describe(encoder: Encoder) -> Table:
     """The facts of an encoder that a statistic may depend on: columns ``property`` and ``value``.
 
     Properties: model, class, tokenizer, layers, heads, hidden_size, head_size, parameters, dtype, device, max_length,
-    special_tokens, local_layers, capture, padding, weights_sha256.
+    special_tokens, reach, capture, remark, padding, weights_sha256.
     """
     config, tokenizer = encoder.model.config, encoder.tokenizer
     hidden = getattr(config, "hidden_size", None)
@@ -37,20 +42,32 @@ def describe(encoder: Encoder) -> Table:
         ("device", str(encoder.device)),
         ("max_length", encoder.max_length),
         ("special_tokens", " ".join(f"{name}={token}" for name, token in special.items())),
-        ("local_layers", local_layers(encoder)),
+        ("reach", "; ".join(f"{layers}: {kind}" for layers, kind in reach_by_layers(encoder).items())),
         (
             "capture",
             f"hooks on eager modules ({encoder.tap_reason})" if encoder.tap else "blocks through AttentionInterface",
         ),
+        ("remark", encoder.family.remark if encoder.family else "not in the table of families; checked when loaded"),
         ("padding", "changes nothing" if encoder.padding_invariant else "would change the weights; never padded"),
         ("weights_sha256", encoder.weights_sha256),
     ]
     return Table(["property", "value"], rows)
 
 
-def local_layers(encoder: Encoder) -> str:
-    """Which layers see only a window of keys, and how far it reaches, as the config declares it."""
-    kinds = getattr(encoder.model.config, "layer_types", None) or ()
-    local = [str(layer) for layer, kind in enumerate(kinds) if "full" not in kind]
-    window = getattr(encoder.model.config, "sliding_window", None)
-    return f"{','.join(local)} (sliding_window {window})" if local else "none"
+def reach_by_layers(encoder: Encoder) -> dict[str, str]:
+    """Layers, as ``all layers`` or ``layers 0-2,5`` -> what their queries may see."""
+    kinds = [UNKNOWN if reach is None else str(reach) for reach in encoder.reach]
+    if len(set(kinds)) == 1:
+        return {"all layers": kinds[0]}
+    layers_of = {kind: [layer for layer, its in enumerate(kinds) if its == kind] for kind in dict.fromkeys(kinds)}
+    return {f"layers {_ranges(layers)}": kind for kind, layers in layers_of.items()}
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers as a person writes them.
+
+    >>> _ranges([0, 1, 2, 5, 7, 8])
+    '0-2,5,7-8'
+    """
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

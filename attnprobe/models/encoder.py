@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 
 from attnprobe.attention.blocks import Observer
-from attnprobe.errors import UsageError
+from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.batches import make_batch
+from attnprobe.models.families import Family
 from attnprobe.models.hooks import Tap, tapped
 from attnprobe.models.interface import Listener, listening
+from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.tokenizing import tokenize
-from attnprobe.tokens import Tokens
+from attnprobe.tokens import Role, Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
 
@@ -38,6 +41,8 @@ class Encoder:
         tap_reason: why not through AttentionInterface.
         padding_invariant: whether a text's weights are the same in a padded batch; otherwise batches of unequal
             texts are run length by length.
+        reach: by layer, which keys a query may see; None: not known.
+        family: its row in the table of families; None: it has none.
     """
 
     location: Location
@@ -50,6 +55,8 @@ class Encoder:
     tap: Tap | None = None
     tap_reason: str = ""
     padding_invariant: bool = True
+    reach: tuple[Reach | None, ...] = ()
+    family: Family | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -87,6 +94,22 @@ class Encoder:
             raise UsageError(f"max_length {max_length} is more than the model's {self.position_limit} positions")
         return tokenize(self.tokenizer, text, pair, max_length=max_length or self.max_length, stride=stride)
 
+    def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
+        """The text with global attention on its classification token ("cls") or its first text ("first").
+
+        Raises:
+            UsageError: the model knows no global attention, or the text has no such token.
+        """
+        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
+            raise UsageError(f"{type(self.model).__name__} has no global attention", "Longformer and LED have")
+        chosen = [
+            role == Role.CLS if which == "cls" else segment == 1
+            for role, segment in zip(tokens.roles, tokens.segments, strict=True)
+        ]
+        if not any(chosen):
+            raise UsageError("no classification token for global attention")
+        return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
+
     def observe(
         self, texts: Sequence[Tokens], observe: LayerObserver, starts: Sequence[Sequence[int] | None] | None = None
     ) -> None:
@@ -101,7 +124,7 @@ class Encoder:
             inputs, spans = make_batch([texts[index] for index in group], self.model, self.tokenizer)
             within = [starts[index] for index in group] if starts else None
             listener = Listener(spans, partial(_by_place, observe, group), within)
-            with torch.inference_mode(), self._listening(listener):
+            with torch.inference_mode(), self._listening(listener, inputs), _explained(self.model):
                 self.model(**inputs, **({"output_attentions": True} if self.tap else {}))
 
     def _groups(self, texts: Sequence[Tokens]) -> list[list[int]]:
@@ -111,8 +134,19 @@ class Encoder:
         lengths = sorted({len(text) for text in texts})
         return [[index for index, text in enumerate(texts) if len(text) == length] for length in lengths]
 
-    def _listening(self, listener: Listener) -> AbstractContextManager[Any]:
-        return tapped(self.model, self.tap, listener) if self.tap else listening(listener)
+    def _listening(self, listener: Listener, inputs: dict[str, torch.Tensor]) -> AbstractContextManager[Any]:
+        return tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
+
+
+@contextmanager
+def _explained(model: Any) -> Iterator[None]:
+    """Names the model where it fails inside transformers, as CANINE does on texts of fewer than four characters."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ModelError(f"{type(model).__name__} fails on this text: {str(error).strip().splitlines()[0]}") from error
 
 
 def _by_place(observe: LayerObserver, group: Sequence[int], layer: int, place: int) -> Observer | None:

@@ -9,40 +9,42 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from attnprobe.attention.blocks import Block, exact, row_blocks
 from attnprobe.errors import ModelError
 from attnprobe.models.interface import Listener
+from attnprobe.models.layouts import LAYOUTS, Layout, Path, Reach, Returned
 
-Path = tuple[Any, ...]
+FIELDS = ("attentions", "encoder_attentions", "language_attentions")
 NOT_WEIGHTS = (0, "context_layer", "last_hidden_state", "hidden_states")
 
 
 @dataclass(frozen=True)
 class Tap:
-    """Where the weights of a model come out.
+    """Where the weights of a model come out, and how to read them.
 
     Attributes:
-        outputs: module name -> places in its output, each with the permutation that brings its axes to (batch, head,
-            query, key).
-        global_layers: whether every query is known to reach every key.
+        outputs: module name -> places in its output, each with the permutation that brings its axes to those of the
+            model's ``attentions``.
+        layout: how the weights are laid out there.
+        reach: by layer, which keys a query may see; None: not known.
     """
 
     outputs: Mapping[str, Mapping[Path, tuple[int, ...]]]
-    global_layers: bool
+    layout: Layout
+    reach: tuple[Reach | None, ...] = ()
 
 
-def eager_weights(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[Tensor], Tensor]:
-    """The weights that an eager model itself returns, one (batch, head, query, key) per layer; and its output.
+def eager_attentions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[Any], Tensor]:
+    """What an eager model itself returns as its attention, layer by layer; and its output.
 
     Raises:
-        ModelError: it returns none, or of another shape; or it does not run on a plain text.
+        ModelError: it returns none, or does not run on a plain text.
     """
     try:
         with torch.inference_mode():
@@ -50,17 +52,40 @@ def eager_weights(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         usual = next(model.parameters()).dtype == torch.float32
         raise ModelError(
-            f"{type(model).__name__} does not run on a plain text: {error}",
+            f"{type(model).__name__} does not run on a plain text: {str(error).strip().splitlines()[0][:200]}",
             "attnprobe measures encoders that read token ids and an attention mask" if usual else "try --dtype float32",
         ) from error
-    return check_layout(getattr(output, "attentions", None), inputs["input_ids"].shape), output[0]
+    attentions = next((list(getattr(output, field)) for field in FIELDS if getattr(output, field, None)), None)
+    if not attentions:
+        raise ModelError("this model returns no attention weights", "attnprobe measures models that compute them")
+    return [layer["local"] if isinstance(layer, Mapping) else layer for layer in attentions], output[0]
 
 
-def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], *, global_layers: bool) -> Tap:
+def check_square(attentions: Sequence[Any], shape: Sequence[int]) -> None:
+    """Refuses weights that are not (batch, head, query, key) over the model's own tokens.
+
+    Raises:
+        ModelError: they are not.
+    """
+    batch, length = shape
+    for layer, tensor in enumerate(attentions):
+        expected = isinstance(tensor, Tensor) and tensor.ndim == 4
+        if not expected or (tensor.shape[0], *tensor.shape[2:]) != (batch, length, length):
+            found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ModelError(
+                f"layer {layer}: attention of shape {found}, not (batch, head, query, key) for {length} tokens",
+                "attnprobe models lists the families whose other layouts it reads",
+            )
+    heads = [tensor.shape[1] for tensor in attentions]
+    if len(set(heads)) > 1:
+        raise ModelError(f"the layers have {heads} heads; layers of unequal numbers are not supported yet")
+
+
+def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout: str) -> Tap:
     """Runs an eager model on a short example and finds which module output carries each layer's weights.
 
     Raises:
-        ModelError: the weights are not (batch, head, query, key) of one module output each.
+        ModelError: the weights are not one module output each.
     """
     seen: list[tuple[str, Path, Tensor]] = []  # keeps every tensor alive, so that equal storage means the same tensor
 
@@ -72,7 +97,7 @@ def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], *, global_layers: b
 
     handles = [module.register_forward_hook(record(name)) for name, module in model.named_modules() if name]
     try:
-        weights, _ = eager_weights(model, inputs)
+        weights, _ = eager_attentions(model, inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -80,50 +105,37 @@ def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], *, global_layers: b
     for layer, tensor in enumerate(weights):
         name, path, source = next((place for place in seen if _same_storage(place[2], tensor)), ("", (), tensor))
         axes = next(
-            (p for p in itertools.permutations(range(4)) if source.ndim == 4 and _same_view(source.permute(p), tensor)),
-            None,
+            (p for p in itertools.permutations(range(source.ndim)) if _same_view(source.permute(p), tensor)), None
         )
         if not name or axes is None:
             raise ModelError(f"layer {layer}: the weights cannot be traced to a module's output")
         outputs.setdefault(name, {})[path] = axes
-    return Tap(outputs, global_layers)
-
-
-def check_layout(attentions: Any, shape: Sequence[int]) -> list[Tensor]:
-    """The weights a model returned, if they are (batch, head, query, key) over its own tokens.
-
-    Raises:
-        ModelError: they are not.
-    """
-    batch, length = shape
-    if not attentions:
-        raise ModelError("this model returns no attention weights", "attnprobe measures models that compute them")
-    for layer, tensor in enumerate(attentions):
-        expected = isinstance(tensor, Tensor) and tensor.ndim == 4
-        if not expected or (tensor.shape[0], *tensor.shape[2:]) != (batch, length, length):
-            found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ModelError(
-                f"layer {layer}: attention of shape {found}, not (batch, head, query, key) for {length} tokens",
-                "banded, pooled and block-sparse layouts are not supported yet",
-            )
-    heads = [tensor.shape[1] for tensor in attentions]
-    if len(set(heads)) > 1:
-        raise ModelError(f"the layers have {heads} heads; layers of unequal numbers are not supported yet")
-    return list(attentions)
+    its = LAYOUTS[layout]
+    reach = tuple(its.reach(model.config, layer) for layer in range(len(weights))) if its.reach else ()
+    return Tap(outputs, its, reach)
 
 
 @contextmanager
-def tapped(model: nn.Module, tap: Tap, listener: Listener) -> Iterator[None]:
+def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, Tensor]) -> Iterator[None]:
     """Shows the weights of the forward passes inside the with-block to the listener, and drops them layer by layer."""
     modules = dict(model.named_modules())
+    held: list[Tensor] = []  # what the calls of the present layer returned so far
+    length = inputs["input_ids"].shape[1]
 
     def hook_for(places: Mapping[Path, tuple[int, ...]]) -> Callable[..., Any]:
         def hook(module: nn.Module, arguments: Any, output: Any) -> Any:
+            whole = output
             for path, axes in places.items():
-                weights = _get(output, path)
-                _show(weights.permute(axes), listener, tap.global_layers)
+                weights = _get(whole, path)
+                held.append(weights.permute(axes))
                 output = _put(output, path, weights.new_empty((0,) * weights.ndim))
-            return output
+                if len(held) == tap.layout.calls(model.config, listener.calls, length):
+                    reach = tap.reach[listener.calls] if tap.reach else None
+                    _show(
+                        Returned(tuple(held), whole, listener.calls, model.config, reach, inputs), tap.layout, listener
+                    )
+                    held.clear()
+            return _without(output, tap.layout.beside)
 
         return hook
 
@@ -137,18 +149,24 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener) -> Iterator[None]:
             handle.remove()
 
 
-def _show(weights: Tensor, listener: Listener, reach_known: bool) -> None:
-    """One layer's (batch, head, query, key) weights to the listener, text by text in blocks of rows."""
-    layer, listener.calls = listener.calls, listener.calls + 1
+def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
+    """One layer's weights to the listener, text by text in blocks of rows."""
+    listener.calls += 1
     for text, span in enumerate(listener.spans):
-        observe = listener.observe(layer, text)
-        if observe is None:
-            continue
-        valid = weights[text, :, span, span]
-        valid = valid.to(exact(valid.dtype))
-        heads, queries, keys = valid.shape
-        for rows in row_blocks(queries, heads * keys, listener.starts[text] if listener.starts else None):
-            observe(Block(rows, slice(0, keys), valid[:, rows], reach_known=reach_known))
+        observe = listener.observe(returned.layer, text)
+        if observe is not None:
+            starts = listener.starts[text] if listener.starts else None
+            for block in layout.rows(returned, text, span.stop, starts):
+                observe(block)
+
+
+def _without(output: Any, path: Path | None) -> Any:
+    """The output with an empty tensor at the path, if it has one there."""
+    if path is not None:
+        with suppress(LookupError):
+            beside = _get(output, path)
+            return _put(output, path, beside.new_empty((0,) * beside.ndim))
+    return output
 
 
 def _same_storage(tensor: Tensor, other: Tensor) -> bool:
@@ -156,7 +174,9 @@ def _same_storage(tensor: Tensor, other: Tensor) -> bool:
 
 
 def _same_view(tensor: Tensor, other: Tensor) -> bool:
-    return tensor.shape == other.shape and tensor.stride() == other.stride()
+    """Whether the other is this tensor, or a slice of it."""
+    inside = all(mine >= theirs for mine, theirs in zip(tensor.shape, other.shape, strict=True))
+    return inside and tensor.stride() == other.stride()
 
 
 def _walk(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from torch import nn
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from attnprobe.errors import ModelError
+from attnprobe.models.adapters import ADAPTERS, Adapter
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.families import FAMILIES, Family
 from attnprobe.models.locate import DEFAULT_MODEL, Location, locate
 from attnprobe.models.selfcheck import choose_capture
 
-TEXT_ENCODERS = {"t5", "mt5", "umt5", "t5gemma"}  # types whose AutoModel would bring a decoder, possibly a random one
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 NO_LIMIT = 10**9  # transformers writes "no limit" as 1e30
 
@@ -47,6 +49,7 @@ def load_encoder(
         ModelError: the model cannot be found, or cannot be loaded or measured rightly; the message says why.
     """
     location = locate(str(model), revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    family = find_family(location)
     place = choose_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
@@ -55,12 +58,10 @@ def load_encoder(
     with _quiet():
         tokenizer = _load_tokenizer(location, options)
         network, missing = _load_model(
-            location, {**options, "dtype": DTYPES[dtype], "use_safetensors": location.safetensors}
+            location, family, {**options, "dtype": DTYPES[dtype], "use_safetensors": location.safetensors}
         )
     network = network.eval().requires_grad_(False)
-    encoder = network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
-    if not isinstance(encoder, transformers.PreTrainedModel):
-        raise ModelError(f"the encoder of {type(network).__name__} cannot be run apart from its decoder")
+    encoder = _encoder_of(network, family)
     _check_missing(location, network, encoder, missing)
     encoder = encoder.to(place)
     limit = position_limit(encoder)
@@ -72,7 +73,8 @@ def load_encoder(
         tokenizer=tokenizer,
         max_length=max_length,
         position_limit=limit,
-        **choose_capture(encoder, tokenizer, max_length),
+        family=family,
+        **choose_capture(encoder, tokenizer, max_length, family),
     )
 
 
@@ -137,25 +139,69 @@ def _load_tokenizer(location: Location, options: dict[str, Any]) -> Any:
     return tokenizer
 
 
-def _load_model(location: Location, options: dict[str, Any]) -> tuple[Any, set[str]]:
-    text_encoder = location.config.get("model_type") in TEXT_ENCODERS
-    auto = transformers.AutoModelForTextEncoding if text_encoder else transformers.AutoModel
+def find_family(location: Location) -> Family | None:
+    """The row of the table of families that this model belongs to; None: it has none.
+
+    Raises:
+        ModelError: the family is one that cannot be measured.
+    """
+    kind = location.config.get("model_type")
+    family = FAMILIES.get(kind) if isinstance(kind, str) else None
+    refusal = family.refusal(location.config) if family else ""
+    if refusal:
+        raise ModelError(f"{location.name!r} is of type {kind}, which is not measured: {refusal}")
+    return family
+
+
+def _load_model(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, set[str]]:
+    name = (family.model_class if family else "") or _own_class(location)
+    model_class = getattr(transformers, name) if name else transformers.AutoModel
     try:
-        model, report = auto.from_pretrained(
+        model, report = model_class.from_pretrained(
             location.folder,
             attn_implementation="eager",
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported as mismatched_keys, which _check_missing refuses
             **options,
+            **(family.options if family else {}),
         )
     except Exception as error:  # files of any kind of brokenness, read by several libraries
         raise ModelError(f"{location.name!r} does not load: {_first_line(error)}") from error
     return model, set(report["missing_keys"]) | {key for key, *_ in report.get("mismatched_keys", ())}
 
 
+def _own_class(location: Location) -> str:
+    """The class an encoder without its decoder or picture half was saved from, which AutoModel may not know."""
+    names = location.config.get("architectures") or [""]
+    return names[0] if names[0].endswith(("EncoderModel", "TextModel")) and hasattr(transformers, names[0]) else ""
+
+
+def _encoder_of(network: Any, family: Family | None) -> Any:
+    """The part of a model that reads the text."""
+    encoder = network
+    if family and family.part:
+        encoder = attrgetter(family.part)(network)
+    elif getattr(network.config, "is_encoder_decoder", False):
+        encoder = network.get_encoder()
+    if family and family.adapter:
+        return Adapter(network.config, encoder, ADAPTERS[family.adapter])
+    if not isinstance(encoder, transformers.PreTrainedModel):
+        raise ModelError(f"the encoder of {type(network).__name__} cannot be run by itself")
+    return encoder
+
+
 def _check_missing(location: Location, network: nn.Module, encoder: nn.Module, missing: set[str]) -> None:
-    """Refuses weights that the checkpoint lacks: random numbers stand in for them. Poolers do not touch attention."""
-    ours = {id(parameter) for parameter in encoder.parameters()}
+    """Refuses weights that the checkpoint lacks: random numbers stand in for them.
+
+    Poolers do not touch attention, and sinusoids are computed.
+    """
+    sinusoids = {
+        id(weight)
+        for m in encoder.modules()
+        if "Sinusoidal" in type(m).__name__
+        for weight in m.parameters(recurse=False)
+    }
+    ours = {id(parameter) for parameter in encoder.parameters()} - sinusoids
     lacking = sorted(
         name
         for name, parameter in network.named_parameters(remove_duplicate=False)

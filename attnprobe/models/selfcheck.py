@@ -7,19 +7,23 @@ gives the same weights and the same output on a padded batch and on a single tex
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.errors import ModelError
 from attnprobe.metrics.reduce import ROW_SUM_TOLERANCE, check_rows
 from attnprobe.models import hooks
 from attnprobe.models.batches import make_batch
+from attnprobe.models.families import HOOKS, Family
 from attnprobe.models.interface import NAME, Listener, listening
+from attnprobe.models.layouts import Reach
 from attnprobe.models.tokenizing import cut, encode
 from attnprobe.tokens import Tokens
 
@@ -28,44 +32,80 @@ SHORT, LONG, LONGEST = 12, 24, 600
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 
 
-def choose_capture(model: Any, tokenizer: Any, max_length: int | None) -> dict[str, Any]:
+def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: Family | None = None) -> dict[str, Any]:
     """How to capture a freshly loaded eager model, as the fields of an Encoder.
 
     Raises:
         ModelError: the model returns no attention weights, or none that are probabilities over its tokens.
     """
-    if model.config._attn_implementation != "eager":
+    if getattr(model.config, "_attn_implementation", "eager") != "eager":
         raise ModelError(f"the model runs {model.config._attn_implementation!r} attention although eager was asked for")
-    if getattr(model.config, "attention_type", None) == "block_sparse":
-        raise ModelError(
-            f"{type(model).__name__} computes block-sparse attention, which is not supported yet",
-            'with "attention_type": "original_full" in its config.json it computes all of it',
-        )
     texts = _sample_texts(model, tokenizer, max_length)
+    if family and family.layout != "square":
+        return _choose_layout(model, tokenizer, texts, family)
     tolerance = TOLERANCE[model.dtype]
     padded, single = _run_eagerly(model, tokenizer, texts), _run_eagerly(model, tokenizer, texts[1:])
-    reason = _why_not_blocks(model, [padded, single], tolerance)
+    reach = [_measured_reach(layer) for layer in padded.weights[0]]
+    if family and family.through == HOOKS:
+        reason = "the model does not use AttentionInterface"
+        declared: list[Reach | None] = []
+    else:
+        reason, declared = _why_not_blocks(model, [padded, single], tolerance)
     tap = None
     if reason:
-        if model._can_set_attn_implementation():
+        if isinstance(model, PreTrainedModel) and model._can_set_attn_implementation():
             model.set_attn_implementation("eager")
-        tap = hooks.find_tap(model, padded.inputs, global_layers=not _has_local_layers(model.config, padded.weights[0]))
+        for layer, rows in enumerate(padded.weights[0]):
+            check_rows(rows, ROW_SUM_TOLERANCE[model.dtype], layer)
+        tap = replace(hooks.find_tap(model, padded.inputs, "square"), reach=tuple(reach))
+    else:
+        reach = [ours or theirs for ours, theirs in zip(declared, reach, strict=True)]
     return {
         "layers": len(padded.weights[0]),
         "heads": padded.weights[0][0].shape[0],
         "tap": tap,
         "tap_reason": reason,
         "padding_invariant": _difference(padded.weights[1], single.weights[0]) <= tolerance,
+        "reach": tuple(reach),
+    }
+
+
+def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: Family) -> dict[str, Any]:
+    """The same for a family whose weights are laid out in a way of its own; these come through hooks."""
+    alone, _ = make_batch(texts[:1], model, tokenizer)
+    tap = hooks.find_tap(model, alone, family.layout)
+    runs = [_run_tapped(model, tokenizer, [text], tap) for text in texts]
+    invariant = not tap.layout.pools and "attention_mask" in alone
+    if invariant:
+        padded = _run_tapped(model, tokenizer, texts, tap)
+        invariant = (
+            max(_difference(run[0], both) for run, both in zip(runs, padded, strict=True)) <= TOLERANCE[model.dtype]
+        )
+    reach = tap.reach or tuple(_measured_reach(layer) for layer in runs[0][0])
+    return {
+        "layers": len(runs[0][0]),
+        "heads": runs[0][0][0].shape[0],
+        "tap": replace(tap, reach=reach),
+        "tap_reason": f"{family.layout} layout",
+        "padding_invariant": invariant,
+        "reach": reach,
     }
 
 
 def _sample_texts(model: Any, tokenizer: Any, max_length: int | None) -> list[Tokens]:
     """A longer and a shorter text; the longer one exceeds a local window, so that a lost window mask would show."""
-    window = getattr(model.config, "sliding_window", None) or 0
-    length = min(max(LONG, window + 8), LONGEST, max_length or LONGEST)
+    length = min(max(LONG, _widest_window(model.config) + 8), LONGEST, max_length or LONGEST)
     text = SAMPLE * (1 + length // 8)
     whole = encode(tokenizer, [text])
     return [cut(whole, length) if len(whole) > length else whole, cut(whole, min(SHORT, length - 1))]
+
+
+def _widest_window(config: Any) -> int:
+    """The largest local window that the configuration declares, for all layers or layer by layer."""
+    try:
+        return getattr(config, "sliding_window", None) or 0
+    except RuntimeError:  # transformers' way to say that it differs between layers
+        return max(getattr(layer, "sliding_window", None) or 0 for layer in config.per_layer_config)
 
 
 @dataclass(frozen=True)
@@ -86,47 +126,74 @@ class EagerRun:
 
 def _run_eagerly(model: Any, tokenizer: Any, texts: Sequence[Tokens]) -> EagerRun:
     inputs, spans = make_batch(texts, model, tokenizer)
-    layers, output = hooks.eager_weights(model, inputs)
+    layers, output = hooks.eager_attentions(model, inputs)
+    hooks.check_square(layers, inputs["input_ids"].shape)
     weights = [[layer[text, :, span, span] for layer in layers] for text, span in enumerate(spans)]
-    for text in weights:
-        for layer, rows in enumerate(text):
-            check_rows(rows, ROW_SUM_TOLERANCE[model.dtype], layer)
     return EagerRun(inputs, spans, weights, output)
 
 
-def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> str:
-    """Repeats eager runs with attention in blocks; says what is wrong with that, or nothing if all is equal."""
+def _run_tapped(model: Any, tokenizer: Any, texts: Sequence[Tokens], tap: hooks.Tap) -> list[list[Tensor]]:
+    """By text and layer, what the tap brings: (head, query, key)."""
+    inputs, spans = make_batch(texts, model, tokenizer)
+    parts: list[list[list[Block]]] = [[] for _ in texts]
+
+    def observe(layer: int, text: int) -> Observer:
+        parts[text].append([])
+        return parts[text][-1].append
+
+    with torch.inference_mode(), hooks.tapped(model, tap, Listener(spans, observe), inputs):
+        model(**inputs, output_attentions=True)
+    return [[_joined(layer, index, model.dtype) for index, layer in enumerate(text)] for text in parts]
+
+
+def _joined(blocks: Sequence[Block], layer: int, dtype: torch.dtype) -> Tensor:
+    """One layer's blocks as (head, query, key)."""
+    heads = max(block.heads.stop for block in blocks if block.heads)
+    whole = blocks[0].weights.new_zeros(heads, blocks[-1].rows.stop, max(block.keys.stop for block in blocks))
+    for block in blocks:
+        check_rows(block.weights, ROW_SUM_TOLERANCE[dtype], layer, complete=block.complete)
+        whole[block.heads, block.rows, block.keys] = block.weights
+    return whole
+
+
+def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> tuple[str, list[Reach | None]]:
+    """Repeats eager runs with attention in blocks: what is wrong with that, or nothing if all is equal.
+
+    Returns:
+        the reason, and by layer which keys a query may see, as far as the model's masks say it.
+    """
     if not model._can_set_attn_implementation():
-        return "the model does not use AttentionInterface"
+        return "the model does not use AttentionInterface", []
     model.set_attn_implementation(NAME)
     if model.config._attn_implementation != NAME:
-        return "the model does not accept another attention function"
+        return "the model does not accept another attention function", []
     for run in runs:
         seen = [[torch.zeros_like(layer, dtype=exact(layer.dtype)) for layer in text] for text in run.weights]
-        listener = Listener(run.spans, partial(_fill, seen))
+        listener = Listener(run.spans, partial(_fill, seen, model.dtype), finds_reach=run is runs[-1])
         try:
             with torch.inference_mode(), listening(listener):
                 output = model(**run.inputs)[0]
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            return f"attention in blocks fails: {error}"
+            return f"attention in blocks fails: {error}", []
         if listener.calls != len(run.weights[0]):
-            return f"{listener.calls} attention calls for {len(run.weights[0])} layers"
+            return f"{listener.calls} attention calls for {len(run.weights[0])} layers", []
         difference = max(_difference(ours, theirs) for ours, theirs in zip(seen, run.weights, strict=True))
         if not difference <= tolerance:
-            return f"weights computed in blocks differ from the model's own by {difference:.1e}"
+            return f"weights computed in blocks differ from the model's own by {difference:.1e}", []
         difference = max(
             _relative_difference(output[text, span], run.output[text, span]) for text, span in enumerate(run.spans)
         )
         if not difference <= 10 * tolerance:
-            return f"with attention in blocks the model's output differs by {difference:.1e}"
-    return ""
+            return f"with attention in blocks the model's output differs by {difference:.1e}", []
+    return "", listener.reach
 
 
-def _fill(texts: list[list[Tensor]], layer: int, text: int) -> Observer:
+def _fill(texts: list[list[Tensor]], dtype: torch.dtype, layer: int, text: int) -> Observer:
     """An observer that writes the blocks into that text's and layer's weights."""
 
     def keep(block: Block) -> None:
-        texts[text][layer][:, block.rows, block.keys] = block.weights
+        check_rows(block.weights, ROW_SUM_TOLERANCE[dtype], layer, complete=block.complete)
+        texts[text][layer][block.heads, block.rows, block.keys] = block.weights
 
     return keep
 
@@ -142,7 +209,15 @@ def _difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
     return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def _has_local_layers(config: Any, weights: Sequence[Tensor]) -> bool:
-    """Whether some query may not see some key: by the config, or because every head of a layer gives it exactly 0."""
-    declared = any("full" not in kind for kind in getattr(config, "layer_types", None) or ())
-    return declared or any(bool((layer == 0).all(0).any()) for layer in weights)
+def _measured_reach(weights: Float[Tensor, "head query key"]) -> Reach | None:
+    """Which keys the queries of a text give any weight, if that is a band around them; None: it is not."""
+    seen = (weights > 0).any(0)
+    if not seen.any():
+        return None
+    places = torch.arange(len(seen), device=seen.device)
+    offset = places - places[:, None]
+    right, left = int(offset[seen].max()), int(-offset[seen].min())
+    far = len(seen) - 1
+    if not torch.equal(seen, (offset <= right) & (offset >= -left)):
+        return Reach() if right == left == far else None
+    return Reach(None if left == far else left, None if right == far else right)

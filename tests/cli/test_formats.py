@@ -25,7 +25,7 @@ def test_every_format_holds_the_numbers_of_the_library(run: Run, minilm: Encoder
     assert (result.code, result.err) == (0, "")
     frame, expected = READERS[format](result.out), head_stats(TEXT, minilm)
     if format == "table":
-        check_numbers(frame, expected.drop(columns="cross_share"), atol=5.1e-4, rtol=0)
+        check_numbers(frame, expected.dropna(axis="columns", how="all"), atol=5.1e-4, rtol=0)
     elif format == "markdown":
         check_numbers(frame, expected, rtol=1e-5)
     else:

@@ -1,0 +1,80 @@
+"""Encoders that transformers does not let run on token ids and a mask alone, made callable with just these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Inputs = dict[str, Tensor]
+Arguments = Callable[[Inputs, Any, torch.dtype], Inputs]
+
+
+class Adapter(nn.Module):
+    """An encoder whose arguments are made from the usual ones; it has what attnprobe asks of a transformers model.
+
+    Args:
+        encoder: the part of a model that reads the text.
+        arguments: (usual arguments, configuration, dtype) -> the encoder's own arguments.
+    """
+
+    def __init__(
+        self, config: Any, encoder: nn.Module, arguments: Callable[[Inputs, Any, torch.dtype], Inputs]
+    ) -> None:
+        super().__init__()
+        self.config, self.encoder, self.arguments = config, encoder, arguments
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_type_ids: Tensor | None = None,
+        output_attentions: bool = False,
+    ) -> Any:
+        usual = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            usual["token_type_ids"] = token_type_ids
+        return self.encoder(**self.arguments(usual, self.config, self.dtype), output_attentions=output_attentions)
+
+
+def bare(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """A plain module without a configuration (FSMT)."""
+    return {name: usual[name] for name in ("input_ids", "attention_mask")}
+
+
+def blind(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """An empty picture beside the text; LXMERT's language layers come before those that look at it."""
+    ids = usual["input_ids"]
+    return usual | {
+        "visual_feats": ids.new_zeros(len(ids), 1, config.visual_feat_dim, dtype=dtype),
+        "visual_pos": ids.new_zeros(len(ids), 1, config.visual_pos_dim, dtype=dtype),
+    }
+
+
+def unplaced(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """All words at one place of the page (BROS)."""
+    return usual | {"bbox": usual["input_ids"].new_zeros(*usual["input_ids"].shape, 4)}
+
+
+def values(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """Token ids under the name of sound (SpeechT5)."""
+    return {"input_values": usual["input_ids"], "attention_mask": usual["attention_mask"]}
+
+
+def masked_twice(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """The mask once more as a column of numbers (VITS)."""
+    mask = usual["attention_mask"]
+    return {"input_ids": usual["input_ids"], "attention_mask": mask, "padding_mask": mask[..., None].to(dtype)}
+
+
+ADAPTERS = {"bare": bare, "blind": blind, "unplaced": unplaced, "values": values, "masked_twice": masked_twice}

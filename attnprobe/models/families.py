@@ -1,0 +1,237 @@
+"""The table of families: how each model type that transformers ships is loaded and how its attention is reached.
+
+A type that is not here is tried all the same; the short run at load decides (``selfcheck.py``). Plain data: no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from attnprobe.table import Table
+
+BLOCKS, HOOKS, REFUSED = "blocks", "hooks", "refused"
+
+NO_PADDING = "never padded: padding would change its numbers"
+CAUSAL = "causal: a token sees itself and all before"
+LOCAL = "layers of local attention; info tells which and how far they reach"
+NO_LAYOUT = "reads words only with their places on a page, which plain text does not have"
+NO_IMAGE = "needs an image beside the text"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A model type, as config.json names it.
+
+    Attributes:
+        through: "blocks" (AttentionInterface), "hooks" (eager modules) or "refused".
+        remark: what to know of its numbers; of a refused one, why.
+        model_class: the transformers class that loads it; empty: AutoModel.
+        part: the attribute of that which reads the text; empty: all of it, or its encoder where it has a decoder.
+        layout: how its modules lay out the weights they return, a name in ``layouts.py``.
+        adapter: what makes its arguments, a name in ``adapters.py``.
+        options: set in its configuration when it is loaded.
+        unless: the configurations that are refused all the same, and why.
+    """
+
+    through: str
+    remark: str = ""
+    model_class: str = ""
+    part: str = ""
+    layout: str = "square"
+    adapter: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    unless: tuple[Callable[[Mapping[str, Any]], bool], str] | None = None
+
+    def refusal(self, config: Mapping[str, Any]) -> str:
+        """Why a model of this type and configuration cannot be measured; empty if it can."""
+        if self.through == REFUSED:
+            return self.remark
+        return self.unless[1] if self.unless and self.unless[0](config) else ""
+
+
+def _refused(why: str) -> Family:
+    return Family(REFUSED, why)
+
+
+def _towers(through: str, remark: str, **classes: str) -> dict[str, Family]:
+    """The text towers of models of text and images (or sound): within the whole model, and saved by themselves."""
+    whole = {kind: Family(through, remark, part="text_model") for kind in classes}
+    alone = {f"{kind}_text_model": Family(through, remark, name) for kind, name in classes.items()}
+    return whole | alone
+
+
+FULL = {"attention_type": "original_full"}
+SPARSE = (
+    "full attention is measured; the model's own is block-sparse for texts of more than"
+    " (5 + 2·num_random_blocks)·block_size tokens"
+)
+
+FAMILIES: dict[str, Family] = {
+    # BERT and its relatives
+    "bert": Family(BLOCKS),
+    "roberta": Family(BLOCKS),
+    "xlm-roberta": Family(BLOCKS),
+    "xlm-roberta-xl": Family(BLOCKS),
+    "camembert": Family(BLOCKS),
+    "data2vec-text": Family(BLOCKS),
+    "roberta-prelayernorm": Family(BLOCKS),
+    "electra": Family(BLOCKS),
+    "ernie": Family(BLOCKS),
+    "distilbert": Family(BLOCKS),
+    "albert": Family(BLOCKS, "one layer's weights, used many times"),
+    "mobilebert": Family(BLOCKS, NO_PADDING),
+    "megatron-bert": Family(HOOKS),
+    "bert-generation": Family(BLOCKS),
+    "rembert": Family(HOOKS),
+    "roc_bert": Family(BLOCKS),
+    "roformer": Family(HOOKS),
+    "splinter": Family(BLOCKS),
+    "convbert": Family(HOOKS, f"a share of its heads is convolution and not measured; {NO_PADDING}"),
+    "ibert": Family(HOOKS),
+    "squeezebert": Family(HOOKS, "it returns scores; the softmax is taken here", layout="scores"),
+    "mpnet": Family(HOOKS),
+    "xmod": Family(BLOCKS),
+    "layoutlm": Family(BLOCKS, "without boxes"),
+    "lilt": Family(HOOKS, "without boxes"),
+    "bros": Family(HOOKS, "without boxes", adapter="unplaced"),
+    "luke": Family(HOOKS, "without entities"),
+    "tapas": Family(HOOKS, "the text as a question, with an empty table"),
+    "dpr": Family(BLOCKS),
+    "nystromformer": Family(
+        HOOKS,
+        f"only where num_landmarks is segment_means_seq_len, so that nothing is approximated; {NO_PADDING}",
+        unless=(
+            lambda config: config.get("num_landmarks", 64) != config.get("segment_means_seq_len", 64),
+            "it approximates attention through landmarks, which gives no probabilities over tokens",
+        ),
+    ),
+    "esm": Family(BLOCKS),
+    "esmc": Family(BLOCKS),
+    "deberta": Family(HOOKS),
+    "deberta-v2": Family(HOOKS),
+    "xlnet": Family(HOOKS),
+    "xlm": Family(HOOKS),
+    "flaubert": Family(HOOKS),
+    "cpmant": Family(
+        HOOKS, f"what falls on the prompt that the model puts before a text is outside; {NO_PADDING}", layout="prompted"
+    ),
+    # newer encoders, and decoders made encoders
+    "nomic_bert": Family(BLOCKS),
+    "gte": Family(BLOCKS),
+    "jina_embeddings_v3": Family(BLOCKS),
+    "eurobert": Family(BLOCKS),
+    "modernbert": Family(BLOCKS, LOCAL),
+    "ultrabert": Family(BLOCKS, LOCAL),
+    "neomme": Family(BLOCKS, LOCAL),
+    "embedding_gemma2_text": Family(BLOCKS, LOCAL),
+    "gemma3_text": Family(BLOCKS, LOCAL),
+    "qwen3": Family(BLOCKS, f"both ways where is_causal is false; else {CAUSAL}"),
+    "llama": Family(BLOCKS, f"both ways where is_causal is false; else {CAUSAL}"),
+    "cohere_compass_text": Family(BLOCKS, LOCAL),
+    "openai_privacy_filter": Family(BLOCKS, f"what falls on its learned sinks is outside; {LOCAL}"),
+    "modernvbert": Family(BLOCKS, f"text alone; {LOCAL}"),
+    "ultravbert": Family(BLOCKS, f"text alone; {LOCAL}"),
+    # long texts
+    "longformer": Family(HOOKS, LOCAL, layout="banded"),
+    "big_bird": Family(HOOKS, SPARSE, options=FULL),
+    "canine": Family(
+        HOOKS, f"characters; layers between the first and the last pool them; {NO_PADDING}", layout="characters"
+    ),
+    "funnel": Family(HOOKS, f"layers after the first block pool tokens; {NO_PADDING}", layout="pooled"),
+    # encoders of encoder-decoders
+    "t5": Family(BLOCKS, model_class="T5EncoderModel"),
+    "mt5": Family(BLOCKS, model_class="MT5EncoderModel"),
+    "umt5": Family(BLOCKS, model_class="UMT5EncoderModel"),
+    "longt5": Family(
+        HOOKS,
+        f"what falls on side tokens (transient-global) is outside; {LOCAL}",
+        "LongT5EncoderModel",
+        layout="neighbours",
+    ),
+    "switch_transformers": Family(BLOCKS, model_class="SwitchTransformersEncoderModel"),
+    "udop": _refused(NO_LAYOUT),
+    "bart": Family(BLOCKS),
+    "mbart": Family(BLOCKS),
+    "pegasus": Family(BLOCKS),
+    "marian": Family(BLOCKS),
+    "m2m_100": Family(BLOCKS),
+    "blenderbot": Family(BLOCKS),
+    "blenderbot-small": Family(BLOCKS),
+    "plbart": Family(BLOCKS),
+    "mvp": Family(HOOKS),
+    "prophetnet": Family(HOOKS, "it returns scores; the softmax is taken here", layout="scores"),
+    "nllb-moe": Family(HOOKS, "its router reads the mask of the eager path"),
+    "led": Family(HOOKS, LOCAL, layout="banded"),
+    "bigbird_pegasus": Family(HOOKS, SPARSE, options=FULL),
+    "pegasus_x": Family(HOOKS, f"what falls on the model's global tokens is outside; {LOCAL}", layout="staggered"),
+    "fsmt": Family(HOOKS, part="encoder", adapter="bare"),
+    "t5gemma": Family(BLOCKS, LOCAL),
+    "t5gemma2": Family(BLOCKS, f"text alone; {LOCAL}"),
+    "encoder-decoder": Family(BLOCKS, "as its own encoder", "EncoderDecoderModel"),
+    # text towers of models of images and sound
+    **_towers(
+        BLOCKS,
+        CAUSAL,
+        clip="CLIPTextModel",
+        clipseg="CLIPSegTextModel",
+        metaclip_2="MetaClip2TextModel",
+        owlvit="OwlViTTextModel",
+        owlv2="Owlv2TextModel",
+        xclip="XCLIPTextModel",
+        aimv2="Aimv2TextModel",
+    ),
+    **_towers(
+        BLOCKS,
+        "",
+        siglip="SiglipTextModel",
+        siglip2="Siglip2TextModel",
+        tipsv2="Tipsv2TextModel",
+        align="AlignTextModel",
+        altclip="AltCLIPTextModel",
+        chinese_clip="ChineseCLIPTextModel",
+        clap="ClapTextModel",
+    ),
+    **_towers(HOOKS, CAUSAL, groupvit="GroupViTTextModel"),
+    **_towers(HOOKS, "", blip="BlipTextModel", flava="FlavaTextModel"),
+    "videoprism_text_model": Family(
+        HOOKS,
+        f"the class token that the model puts behind a text is left out; {CAUSAL}",
+        "VideoPrismTextModel",
+        layout="appended",
+    ),
+    "sam3_lite_text_text_model": Family(BLOCKS, NO_PADDING),
+    "bridgetower": Family(BLOCKS, part="text_model"),
+    "lxmert": Family(HOOKS, "its language layers, which see no image", adapter="blind"),
+    # text encoders of models that speak
+    "seamless_m4t": Family(BLOCKS, part="text_encoder"),
+    "seamless_m4t_v2": Family(BLOCKS, part="text_encoder"),
+    "vits": Family(HOOKS, part="text_encoder", adapter="masked_twice"),
+    "speecht5": Family(HOOKS, "", "SpeechT5ForTextToSpeech", "speecht5.encoder", adapter="values"),
+    "dia": Family(BLOCKS),
+    "clvp": _refused("its text encoder also reads the sound of a speaker"),
+    "bark": _refused("reads codes of sound, not text"),
+    "pop2piano": _refused("reads sound, not text"),
+    # no token-to-token probabilities
+    "yoso": _refused("YOSO samples its attention by hashing and returns no weights"),
+    "mra": _refused("MRA approximates attention at several resolutions and returns no weights"),
+    "fnet": _refused("FNet mixes tokens by Fourier transforms and has no attention"),
+    "reformer": _refused("Reformer attends within hashed buckets, whose weights are not over the text's tokens"),
+    "perceiver": _refused("Perceiver's attention is between latents, which are not the text's tokens"),
+    # more than text
+    "layoutlmv2": _refused(NO_LAYOUT),
+    "layoutlmv3": _refused(NO_LAYOUT),
+    "markuplm": _refused("reads the nodes of a web page, which plain text does not have"),
+    "visual_bert": _refused(NO_IMAGE),
+    "vilt": _refused(NO_IMAGE),
+}
+
+
+def family_table() -> Table:
+    """The families in rows: ``model_type``, ``measured`` (yes, no), ``through`` (blocks, hooks), ``remark``."""
+    rows = [
+        (kind, "no", "", family.remark) if family.through == REFUSED else (kind, "yes", family.through, family.remark)
+        for kind, family in sorted(FAMILIES.items())
+    ]
+    return Table(["model_type", "measured", "through", "remark"], rows)

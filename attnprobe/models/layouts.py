@@ -1,0 +1,280 @@
+"""How modules lay out the attention they return -> blocks of rows over the text's own tokens.
+
+To add a layout: one function here, one row in LAYOUTS, its name in the families' rows of ``families.py``. A layout is
+given what one layer returned and never builds query × key weights that the model itself does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from attnprobe.attention.blocks import BLOCK_ROWS, Block, exact, tiles
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which keys the queries of a layer may see.
+
+    Attributes:
+        left, right: at most how many tokens before and after themselves; None: all.
+        block: only their own block of so many tokens; None: there are no blocks.
+        pooled: all, but queries or keys are several tokens pooled into one.
+    """
+
+    left: int | None = None
+    right: int | None = None
+    block: int | None = None
+    pooled: bool = False
+
+    @property
+    def everything(self) -> bool:
+        return self.left is None and self.right is None and self.block is None
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> str(Reach()), str(Reach(4, 4)), str(Reach(None, 0)), str(Reach(7, 8))
+        ('all tokens', '4 tokens on each side', 'itself and all before', '7 tokens before, 8 after')
+        >>> str(Reach(block=128)), str(Reach(pooled=True))
+        ('the others in their block of 128 tokens', 'all, but several tokens pooled into one')
+        """
+        if self.block is not None:
+            return f"the others in their block of {self.block} tokens"
+        if self.pooled:
+            return "all, but several tokens pooled into one"
+        if self.left == self.right:
+            return "all tokens" if self.left is None else f"{self.left} tokens on each side"
+        before = "all" if self.left is None else f"{self.left} tokens"
+        after = "all" if self.right is None else self.right
+        return f"itself and {before} before" if self.right == 0 else f"{before} before, {after} after"
+
+    def allowed(self, rows: slice, keys: slice, device: torch.device) -> Bool[Tensor, "query key"] | None:
+        """True where a query of ``rows`` may see a key of ``keys``; None: everywhere."""
+        if self.everything:
+            return None
+        query = torch.arange(rows.start, rows.stop, device=device)[:, None]
+        key = torch.arange(keys.start, keys.stop, device=device)
+        if self.block is not None:
+            return query // self.block == key // self.block
+        left = key >= query - (query.max() if self.left is None else self.left)
+        return left & (key <= query + (key.max() if self.right is None else self.right))
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What the attention of one layer returned for a batch.
+
+    Attributes:
+        weights: the weights as they are in the model's ``attentions``, batch first; several where a layer calls its
+            attention several times.
+        output: everything the module returned.
+        layer: counted from 0.
+        config: the model's.
+        reach: which keys a query may see; None: not known.
+        inputs: what the model was called with.
+    """
+
+    weights: Sequence[Tensor]
+    output: Any
+    layer: int
+    config: Any
+    reach: Reach | None = None
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+Path = tuple[Any, ...]
+Rows = Callable[[Returned, int, int, Sequence[int] | None], Iterator[Block]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way of laying out weights.
+
+    Attributes:
+        rows: (returned, text, length, starts) -> the blocks of the batch's text, whose first ``length`` positions are
+            its tokens; ``starts`` as in :func:`tiles`.
+        reach: (config, layer) -> which keys a query may see; None: found out from the weights.
+        calls: (config, layer, length) -> how often a layer calls its attention.
+        pools: whether some layers have fewer positions than the text, so that texts must be run without padding.
+        beside: where the module's output holds other weights, which would pile up over layers.
+    """
+
+    rows: Rows
+    reach: Callable[[Any, int], Reach] | None = None
+    calls: Callable[[Any, int, int], int] = lambda config, layer, length: 1
+    pools: bool = False
+    beside: Path | None = None
+
+
+def square(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """(batch, head, query, key) over the batch's own tokens."""
+    yield from _dense(returned.weights[0][text, :, :length, :length], returned.reach, starts)
+
+
+def scores(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """The same, but returned before the softmax (SqueezeBERT, ProphetNet)."""
+    weights = returned.weights[0][text, :, :length, :length]
+    yield from _dense(weights.softmax(-1, dtype=exact(weights.dtype)), returned.reach, starts)
+
+
+def prompted(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """Behind tokens that the model puts before the text; what falls on them is missing (CPM-Ant)."""
+    own = slice(-returned.inputs["input_ids"].shape[1], None)
+    weights = returned.weights[0][text, :, own, own][:, :length, :length]
+    yield from _dense(weights, returned.reach, starts, complete=False)
+
+
+def appended(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """Before a token that the model puts behind the text, where the text's own do not see it (VideoPrism)."""
+    yield from _dense(returned.weights[0][text, :, :length, :length], returned.reach, starts)
+
+
+def pooled(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """Queries, or queries and keys, of some layers are several tokens pooled into one (Funnel)."""
+    weights = returned.weights[0][text]
+    is_pooled = weights.shape[1:] != (length, length)
+    yield from _dense(weights, returned.reach, None if is_pooled else starts, pooled=is_pooled)
+
+
+def characters(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """Layer 0 in chunks of characters, each a call of its own; then molecules of several; characters again (CANINE)."""
+    if returned.layer > 0:
+        yield from pooled(returned, text, length, starts)
+        return
+    size = returned.config.local_transformer_stride
+    chunks = [weights[text].to(exact(weights.dtype)) for weights in returned.weights]
+    missing = size - chunks[-1].shape[-1]
+    chunks[-1] = torch.nn.functional.pad(chunks[-1], (0, missing, 0, missing))
+    blocks = torch.stack(chunks)
+    for heads, rows in tiles(blocks.shape[1], length, min(length, 2 * size), starts):
+        keys, weights = _unblocked(blocks[:, heads], rows, length, size)
+        yield Block(rows, keys, weights, heads, Reach(block=size).allowed(rows, keys, weights.device))
+
+
+def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """(batch, head, query, global keys + window): column j of the window is key q − window/2 + j (Longformer, LED).
+
+    Queries with global attention have rows of their own, (batch, head, global query, key), the next thing returned.
+    """
+    weights = returned.weights[0][text]
+    side = returned.config.attention_window[returned.layer] // 2
+    mask = returned.inputs.get("global_attention_mask")
+    everywhere = torch.empty(0, dtype=torch.long) if mask is None else mask[text, :length].nonzero()[:, 0]
+    n_global = weights.shape[-1] - (2 * side + 1)
+    for heads, rows in tiles(len(weights), length, length if n_global else min(length, 2 * side + BLOCK_ROWS), starts):
+        keys = slice(0, length) if n_global else slice(max(0, rows.start - side), min(length, rows.stop + side))
+        part = weights[heads, rows].to(exact(weights.dtype))
+        dense = _unbanded(part[..., n_global:], rows, keys, side)
+        allowed = Reach(side, side).allowed(rows, keys, weights.device)
+        if n_global:
+            dense[..., everywhere] += part[..., : len(everywhere)]
+            is_global = torch.zeros(length, dtype=torch.bool, device=weights.device).index_fill_(0, everywhere, True)
+            own = returned.output[-1][text, heads, : len(everywhere), :length].to(dense.dtype)
+            here = is_global[rows]
+            dense[:, here] = own[:, (everywhere >= rows.start) & (everywhere < rows.stop)]
+            allowed = torch.as_tensor(allowed) | is_global[keys] | here[:, None]
+        yield Block(rows, keys, dense, heads, allowed)
+
+
+def _unbanded(
+    band: Float[Tensor, "head query window"], rows: slice, keys: slice, side: int
+) -> Float[Tensor, "head query key"]:
+    """Rows over ``keys`` from a window around each query, whose diagonals become the rows' columns."""
+    heads, queries, window = band.shape
+    width = queries + window - 1  # keys from rows.start − side on
+    memory = band.new_zeros(heads, queries, width + 1)
+    memory.as_strided(band.shape, (queries * (width + 1), width + 2, 1)).copy_(band)
+    first = rows.start - side
+    dense = band.new_zeros(heads, queries, keys.stop - keys.start)
+    low, high = max(keys.start, first), min(keys.stop, first + width)
+    dense[..., low - keys.start : high - keys.start] = memory[..., low - first : high - first]
+    return dense
+
+
+def neighbours(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """(batch, block, head, query, key): the keys of the block and its two neighbours, then side tokens (LongT5)."""
+    weights = returned.weights[0][text].transpose(0, 1)
+    size = weights.shape[2]
+    reach = Reach(size - 1, size - 1)
+    complete = weights.shape[-1] == 3 * size
+    for heads, rows in tiles(len(weights), length, min(length, 4 * size), starts):
+        blocks = weights[heads, :, :, : 3 * size].transpose(0, 1)
+        keys, dense = _unblocked(blocks, rows, length, size, before=size)
+        yield Block(rows, keys, dense, heads, reach.allowed(rows, keys, dense.device), complete=complete)
+
+
+def staggered(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
+    """(batch, head, block, query, side tokens + block); odd layers' blocks begin half a block early (Pegasus-X)."""
+    weights, config = returned.weights[0][text], returned.config
+    size = config.block_size
+    shift = size // 2 if config.stagger_local_blocks and returned.layer % 2 else 0
+    reach = Reach(block=size)
+    for heads, rows in tiles(len(weights), length, min(length, 2 * size), starts):
+        blocks = weights[heads, ..., -size:].transpose(0, 1)
+        keys, dense = _unblocked(blocks, rows, length, size, start=-shift)
+        allowed = reach.allowed(_shifted(rows, shift), _shifted(keys, shift), dense.device)
+        yield Block(rows, keys, dense, heads, allowed, complete=False)
+
+
+def _unblocked(
+    blocks: Float[Tensor, "block head query key"], rows: slice, length: int, size: int, start: int = 0, before: int = 0
+) -> tuple[slice, Float[Tensor, "head query key"]]:
+    """Some rows over their keys; block n holds rows from start + n·size on, and keys from ``before`` earlier on."""
+    first, last = (rows.start - start) // size, (rows.stop - 1 - start) // size
+    width = (last - first) * size + blocks.shape[-1]
+    dense = blocks.new_zeros(blocks.shape[1], (last - first + 1) * size, width, dtype=exact(blocks.dtype))
+    for place, block in enumerate(blocks[first : last + 1]):
+        at = place * size
+        dense[:, at : at + size, at : at + blocks.shape[-1]] = block
+    top, left = start + first * size, start + first * size - before
+    keys = slice(max(0, left), min(length, left + width))
+    return keys, dense[:, rows.start - top : rows.stop - top, keys.start - left : keys.stop - left]
+
+
+def _shifted(places: slice, by: int) -> slice:
+    return slice(places.start + by, places.stop + by)
+
+
+def _dense(
+    weights: Float[Tensor, "head query key"], reach: Reach | None, starts: Sequence[int] | None, **marks: bool
+) -> Iterator[Block]:
+    """All rows over all keys."""
+    keys = slice(0, weights.shape[2])
+    for heads, rows in tiles(len(weights), weights.shape[1], weights.shape[2], starts):
+        part = weights[heads, rows]
+        allowed = reach.allowed(rows, keys, weights.device) if reach else None
+        yield Block(rows, keys, part.to(exact(part.dtype)), heads, allowed, reach is not None, **marks)
+
+
+def _canine_reach(config: Any, layer: int) -> Reach:
+    if layer == 0:
+        return Reach(block=config.local_transformer_stride)
+    return Reach(pooled=layer <= config.num_hidden_layers)
+
+
+def _funnel_reach(config: Any, layer: int) -> Reach:
+    layers = [size * repeats for size, repeats in zip(config.block_sizes, config.block_repeats, strict=True)]
+    return Reach(pooled=layers[0] <= layer < sum(layers))
+
+
+def _canine_calls(config: Any, layer: int, length: int) -> int:
+    return 1 if layer else -(-length // config.local_transformer_stride)
+
+
+LAYOUTS = {
+    "square": Layout(square),
+    "scores": Layout(scores),
+    "prompted": Layout(prompted),
+    "appended": Layout(appended),
+    "pooled": Layout(pooled, _funnel_reach, pools=True),
+    "characters": Layout(characters, _canine_reach, _canine_calls, pools=True),
+    "banded": Layout(banded, lambda config, layer: Reach(*[config.attention_window[layer] // 2] * 2), beside=(2,)),
+    "neighbours": Layout(neighbours, lambda config, layer: Reach(config.local_radius, config.local_radius)),
+    "staggered": Layout(staggered, lambda config, layer: Reach(block=config.block_size), beside=(2, "global")),
+}
