@@ -26,9 +26,19 @@ docs: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/long_texts.py
+
+# The oldest transformers that is supported, and the newest.
+compat: .venv-5.2.0/tested .venv-5/tested
+
+.venv-%/tested: pyproject.toml
+	$(PYTHON) -m venv .venv-$*
+	grep -vE "^(transformers|tokenizers|huggingface-hub|sentence-transformers)=" constraints.txt > .venv-$*/constraints.txt
+	.venv-$*/bin/python -m pip install -q -c .venv-$*/constraints.txt -e ".[dev]" "transformers==$*.*"
+	.venv-$*/bin/python -m pytest tests/test_families.py tests/test_known_values.py tests/test_attention.py
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-5 .venv-5.2.0
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -124,6 +124,7 @@ def head_table(
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": sum(list(window.strings).count(encoder.tokenizer.unk_token) for window in windows),
         "reach": reach_by_layers(encoder),
+        "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
     }
 
     def sign() -> str:

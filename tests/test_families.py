@@ -26,6 +26,7 @@ import pandas as pd
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from attnprobe import Encoder, head_stats, load_encoder
 from attnprobe.attention import blocks
@@ -317,6 +318,60 @@ def test_global_attention_is_that_of_the_model(
     layers = eager_layers(plain.model, plain.inputs(encoding) | {"global_attention_mask": mask})
     frame = head_stats(texts[0], encoder, pair=texts[1], long_range=LONG_RANGE, global_attention=which)
     assert_same(frame, expected_means(plain, encoder, texts, layers))
+
+
+@pytest.mark.parametrize("level", ["token", "word"])
+@pytest.mark.parametrize(
+    "family",
+    [
+        "bert",
+        "modernbert",
+        "t5",
+        "neomme",
+        "openai_privacy_filter",
+        "mpnet",
+        "xlnet",
+        "longformer",
+        "led",
+        "pegasus_x",
+        "canine",
+        "funnel",
+        "squeezebert",
+        "videoprism_text",
+    ],
+)
+def test_everything_is_made_on_the_device_of_the_model(
+    family: str, level: str, encoder_of: Callable[[str], Encoder]
+) -> None:
+    """With a default device that holds no data, whatever is made without the model's device fails."""
+    encoder = encoder_of(family)
+    options = {"global_attention": "cls"} if family in ("longformer", "led") else {}
+    expected = head_stats("The cat sat on the unbelievable mat.", encoder, level=level, **options)
+    with torch.device("meta"):
+        frame = head_stats("The cat sat on the unbelievable mat.", encoder, level=level, **options)
+    pd.testing.assert_frame_equal(frame, expected)
+
+
+LOW = ["bert", "modernbert", "t5", "mpnet", "longformer", "longt5_tglobal", "pegasus_x", "canine", "squeezebert"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("family", LOW)
+def test_checkpoint_of_low_precision(
+    family: str, dtype: str, folder_of: Callable[[str], Path], encoder_of: Callable[[str], Encoder], tmp_path: Path
+) -> None:
+    """It is computed in float32 unless asked for otherwise, and then within the precision of its numbers."""
+    folder = shutil.copytree(folder_of(family), tmp_path / family)
+    weights = load_file(folder / "model.safetensors")
+    rounded = {name: weight.to(getattr(torch, dtype)) for name, weight in weights.items()}
+    save_file(rounded, folder / "model.safetensors", metadata={"format": "pt"})
+    text = next(iter(texts_of(family).values()))
+    exact, low = load_encoder(folder), load_encoder(folder, dtype=dtype)
+    assert (exact.dtype, low.dtype) == (torch.float32, getattr(torch, dtype))
+    frame = head_stats(text, exact, ["entropy", "self_share"])
+    assert not frame.equals(head_stats(text, encoder_of(family), ["entropy", "self_share"]))
+    difference = (head_stats(text, low, ["entropy", "self_share"]) - frame).abs().mean()
+    assert (difference < (0.15 if dtype == "bfloat16" else 0.02)).all()
 
 
 def test_global_attention_is_refused_where_there_is_none(encoder_of: Callable[[str], Encoder]) -> None:

@@ -55,12 +55,12 @@ def describe(encoder: Encoder) -> Table:
 
 
 def reach_by_layers(encoder: Encoder) -> dict[str, str]:
-    """Layers, as ``all layers`` or ``layers 0-2,5`` -> what their queries may see."""
+    """Layers, as ``all layers``, ``layers 0-2,5`` or ``layer 3`` -> what their queries may see."""
     kinds = [UNKNOWN if reach is None else str(reach) for reach in encoder.reach]
     if len(set(kinds)) == 1:
         return {"all layers": kinds[0]}
     layers_of = {kind: [layer for layer, its in enumerate(kinds) if its == kind] for kind in dict.fromkeys(kinds)}
-    return {f"layers {_ranges(layers)}": kind for kind, layers in layers_of.items()}
+    return {f"layer{'s' * (len(its) > 1)} {_ranges(its)}": kind for kind, its in layers_of.items()}
 
 
 def _ranges(numbers: Sequence[int]) -> str:

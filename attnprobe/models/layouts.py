@@ -42,10 +42,10 @@ class Reach:
         >>> str(Reach()), str(Reach(4, 4)), str(Reach(None, 0)), str(Reach(7, 8))
         ('all tokens', '4 tokens on each side', 'itself and all before', '7 tokens before, 8 after')
         >>> str(Reach(block=128)), str(Reach(pooled=True))
-        ('the others in their block of 128 tokens', 'all, but several tokens pooled into one')
+        ('the others in its block of 128', 'all, but several tokens pooled into one')
         """
         if self.block is not None:
-            return f"the others in their block of {self.block} tokens"
+            return f"the others in its block of {self.block}"
         if self.pooled:
             return "all, but several tokens pooled into one"
         if self.left == self.right:
@@ -55,15 +55,18 @@ class Reach:
         return f"itself and {before} before" if self.right == 0 else f"{before} before, {after} after"
 
     def allowed(self, rows: slice, keys: slice, device: torch.device) -> Bool[Tensor, "query key"] | None:
-        """True where a query of ``rows`` may see a key of ``keys``; None: everywhere."""
-        if self.everything:
-            return None
+        """The mask; None where every query sees every key."""
+        return None if self.everything else self.mask(rows, keys, device)
+
+    def mask(self, rows: slice, keys: slice, device: torch.device) -> Bool[Tensor, "query key"]:
+        """True where a query of ``rows`` may see a key of ``keys``."""
         query = torch.arange(rows.start, rows.stop, device=device)[:, None]
         key = torch.arange(keys.start, keys.stop, device=device)
         if self.block is not None:
             return query // self.block == key // self.block
-        left = key >= query - (query.max() if self.left is None else self.left)
-        return left & (key <= query + (key.max() if self.right is None else self.right))
+        left = rows.stop if self.left is None else self.left
+        right = keys.stop if self.right is None else self.right
+        return (key >= query - left) & (key <= query + right)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def characters(returned: Returned, text: int, length: int, starts: Sequence[int]
     blocks = torch.stack(chunks)
     for heads, rows in tiles(blocks.shape[1], length, min(length, 2 * size), starts):
         keys, weights = _unblocked(blocks[:, heads], rows, length, size)
-        yield Block(rows, keys, weights, heads, Reach(block=size).allowed(rows, keys, weights.device))
+        yield Block(rows, keys, weights, heads, Reach(block=size).mask(rows, keys, weights.device))
 
 
 def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
@@ -165,20 +168,20 @@ def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | N
     weights = returned.weights[0][text]
     side = returned.config.attention_window[returned.layer] // 2
     mask = returned.inputs.get("global_attention_mask")
-    everywhere = torch.empty(0, dtype=torch.long) if mask is None else mask[text, :length].nonzero()[:, 0]
     n_global = weights.shape[-1] - (2 * side + 1)
     for heads, rows in tiles(len(weights), length, length if n_global else min(length, 2 * side + BLOCK_ROWS), starts):
         keys = slice(0, length) if n_global else slice(max(0, rows.start - side), min(length, rows.stop + side))
         part = weights[heads, rows].to(exact(weights.dtype))
         dense = _unbanded(part[..., n_global:], rows, keys, side)
-        allowed = Reach(side, side).allowed(rows, keys, weights.device)
-        if n_global:
+        allowed = Reach(side, side).mask(rows, keys, weights.device)
+        if mask is not None:
+            everywhere = mask[text, :length].nonzero()[:, 0]
             dense[..., everywhere] += part[..., : len(everywhere)]
             is_global = torch.zeros(length, dtype=torch.bool, device=weights.device).index_fill_(0, everywhere, True)
             own = returned.output[-1][text, heads, : len(everywhere), :length].to(dense.dtype)
             here = is_global[rows]
             dense[:, here] = own[:, (everywhere >= rows.start) & (everywhere < rows.stop)]
-            allowed = torch.as_tensor(allowed) | is_global[keys] | here[:, None]
+            allowed = allowed | is_global[keys] | here[:, None]
         yield Block(rows, keys, dense, heads, allowed)
 
 
@@ -206,7 +209,7 @@ def neighbours(returned: Returned, text: int, length: int, starts: Sequence[int]
     for heads, rows in tiles(len(weights), length, min(length, 4 * size), starts):
         blocks = weights[heads, :, :, : 3 * size].transpose(0, 1)
         keys, dense = _unblocked(blocks, rows, length, size, before=size)
-        yield Block(rows, keys, dense, heads, reach.allowed(rows, keys, dense.device), complete=complete)
+        yield Block(rows, keys, dense, heads, reach.mask(rows, keys, dense.device), complete=complete)
 
 
 def staggered(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
@@ -218,7 +221,7 @@ def staggered(returned: Returned, text: int, length: int, starts: Sequence[int] 
     for heads, rows in tiles(len(weights), length, min(length, 2 * size), starts):
         blocks = weights[heads, ..., -size:].transpose(0, 1)
         keys, dense = _unblocked(blocks, rows, length, size, start=-shift)
-        allowed = reach.allowed(_shifted(rows, shift), _shifted(keys, shift), dense.device)
+        allowed = reach.mask(_shifted(rows, shift), _shifted(keys, shift), dense.device)
         yield Block(rows, keys, dense, heads, allowed, complete=False)
 
 

@@ -49,6 +49,8 @@ def heads_table(table: Table, width: int) -> RenderableType:
         drawn.add_row(str(row[0]), str(row[1]), *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
     notes += [f"Reach of {layers}: {kind}." for layers, kind in table.notes["reach"].items() if kind != "all tokens"]
+    if table.notes["changed"]:
+        notes.append(f"Not as the checkpoint computes: {table.notes['changed']}.")
     hidden = [name for name in widths if name not in shown]
     if hidden:
         notes.append(f"Not shown at this width: {', '.join(hidden)}. Use -k NAME, -f csv or a wider terminal.")

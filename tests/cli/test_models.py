@@ -1,7 +1,9 @@
 """Model folders, whole and broken: one short reason, never a traceback, never random weights."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from attnprobe import head_stats
+from attnprobe.models.families import FAMILIES
 from tests.cli.commandline import QUERY, TEXT, TOKENIZER_FILES, Run, as_pickle, check_error, check_numbers
+from tests.families import build
 
 Change = Callable[[Path], object]
 
@@ -150,3 +154,59 @@ def test_wrong_device(run: Run, tiny: Path, device: str) -> None:
 def test_wrong_model_name(run: Run, name: str) -> None:
     check_error(run("heads", TEXT, "-m", name), 1, f"'{name}'")
     check_error(run("info", name), 1, f"'{name}'")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    root = tmp_path_factory.mktemp("built")
+    return cache(lambda family: build(family, root / family))
+
+
+@pytest.mark.parametrize(
+    ("family", "reach"),
+    [
+        ("modernbert", "layers 0,3: all tokens; layers 1-2: 4 tokens on each side"),
+        ("t5gemma2", "layers 0-4: 3 tokens before, 4 after; layer 5: all tokens"),
+        ("clip", "all layers: itself and all before"),
+        (
+            "canine",
+            "layer 0: the others in its block of 16; layers 1-3: all, but several tokens pooled into one;"
+            " layer 4: all tokens",
+        ),
+    ],
+)
+def test_reach_of_layers_is_named(run: Run, built: Callable[[str], Path], family: str, reach: str) -> None:
+    facts = run("info", built(family)).frame.set_index("property")["value"]
+    assert facts["reach"] == reach
+    shown = " ".join(run("heads", "a cat sat on it", "-m", built(family), "-f", "table").text.split())
+    for part in reach.split("; "):
+        assert (f"Reach of {part}." in shown) == ("all tokens" not in part)
+
+
+def test_a_deviation_from_the_checkpoint_is_named(run: Run, built: Callable[[str], Path]) -> None:
+    shown = " ".join(run("heads", TEXT, "-m", built("big_bird"), "-f", "table").text.split())
+    assert "Not as the checkpoint computes: full attention is measured; the model's own is block-sparse" in shown
+
+
+def test_models_are_the_rows_of_the_table_of_families(run: Run) -> None:
+    frame = run("models").frame
+    assert list(frame.columns) == ["model_type", "measured", "through", "remark"]
+    assert frame["model_type"].tolist() == sorted(FAMILIES)
+    refused = frame[frame["measured"] == "no"]
+    assert refused["remark"].str.len().min() > 10
+    assert refused["through"].isna().all()
+    assert set(frame[frame["measured"] == "yes"]["through"]) == {"blocks", "hooks"}
+    shown = " ".join(run("models", terminal=True).text.split())
+    assert "fnet no FNet mixes tokens by Fourier transforms and has no attention" in re.sub(r"\x1b\[[\d;]*m", "", shown)
+
+
+def test_refused_type_is_named_before_its_weights_are_read(run: Run, built: Callable[[str], Path]) -> None:
+    check_error(run("heads", TEXT, "-m", built("fnet")), 1, "fnet", "Fourier transforms")
+
+
+def test_global_attention(run: Run, built: Callable[[str], Path]) -> None:
+    plain = run("heads", TEXT, "-m", built("longformer")).frame
+    cls = run("heads", TEXT, "-m", built("longformer"), "--global-attention", "cls").frame
+    assert cls["cls_share"].mean() > plain["cls_share"].mean()
+    check_error(run("heads", TEXT, "--global-attention", "cls"), 2, "BertModel has no global attention", "Longformer")
+    check_error(run("heads", TEXT, "--global-attention", "all"), 2, "--global-attention")
