@@ -252,9 +252,7 @@ FAMILIES = {
     # A table cell or box that all tokens share makes them alike, and wide matrices keep attention from being uniform.
     "tapas": Family(
         "tapas",
-        lambda: transformers.BertTokenizer(
-            vocab=wordpiece(BERT_SPECIALS), model_input_names=["input_ids", "attention_mask"]
-        ),
+        lambda: from_files("TapasTokenizer", {"vocab_file": "\n".join(wordpiece([*BERT_SPECIALS, "[EMPTY]"]))}),
         SMALL,
         matrix_std=0.5,
     ),

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-BLOCK_ELEMENTS = 2**19  # weights in one block: 2 MiB in float32, which stays in a core's cache
-BLOCK_ROWS = 64  # fewer rows to a block make matrix products slow; long texts give up heads first
+BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/long_texts.py found it best
+BLOCK_ROWS = 128  # fewer rows to a block make matrix products slow; long texts give up heads first
 
 
 @dataclass(frozen=True)

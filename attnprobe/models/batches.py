@@ -33,5 +33,7 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
     return inputs, [slice(0, len(text)) for text in texts]
 
 
-def _pad(row: Sequence[int], fill: int, length: int) -> list[int]:
-    return [*row, *[fill] * (length - len(row))]
+def _pad(row: Sequence[Any], fill: int, length: int) -> list[Any]:
+    """A row of numbers, or of lists of numbers (TAPAS gives each token seven types), filled up to a length."""
+    last = [fill] * len(row[0]) if isinstance(row[0], list) else fill
+    return [*row, *[last] * (length - len(row))]

@@ -95,9 +95,11 @@ FAMILIES: dict[str, Family] = {
     "xmod": Family(BLOCKS),
     "layoutlm": Family(BLOCKS, "without boxes"),
     "lilt": Family(HOOKS, "without boxes"),
+    "visual_bert": Family(HOOKS, "without an image"),
+    "markuplm": Family(BLOCKS, "without nodes"),
     "bros": Family(HOOKS, "without boxes", adapter="unplaced"),
     "luke": Family(HOOKS, "without entities"),
-    "tapas": Family(HOOKS, "the text as a question, with an empty table"),
+    "tapas": Family(HOOKS, "the text as a question without a table"),
     "dpr": Family(BLOCKS),
     "nystromformer": Family(
         HOOKS,
@@ -222,8 +224,6 @@ FAMILIES: dict[str, Family] = {
     # more than text
     "layoutlmv2": _refused(NO_LAYOUT),
     "layoutlmv3": _refused(NO_LAYOUT),
-    "markuplm": _refused("reads the nodes of a web page, which plain text does not have"),
-    "visual_bert": _refused(NO_IMAGE),
     "vilt": _refused(NO_IMAGE),
 }
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, pairwise
 from typing import Any
 
-from attnprobe.errors import UsageError
+from attnprobe.errors import ModelError, UsageError
+from attnprobe.models.alignment import SPACE, agrees, align, surface
 from attnprobe.tokens import Role, Span, Tokens, assign_words
 
-SPACE = "▁"  # a piece of only these stands for white space, but is given the offsets of what follows
-NOT_INPUTS = ("offset_mapping", "special_tokens_mask")
+Encoded = tuple[dict[str, Any], list[int], list[Span] | None, list[str]]  # inputs, segments, offsets, surfaces
 
 
 def tokenize(
@@ -41,37 +43,18 @@ def tokenize(
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
-    """One text or two as Tokens, however long."""
-    encoding = tokenizer(
-        *texts, return_special_tokens_mask=True, return_offsets_mapping=tokenizer.is_fast, verbose=False
-    )
-    added = encoding["special_tokens_mask"]
-    if tokenizer.is_fast:
-        sequences = [-1 if sequence is None else sequence for sequence in encoding.sequence_ids(0)]
-    else:
-        first = len(tokenizer(texts[0], add_special_tokens=False, verbose=False)["input_ids"])
-        order = iter([0] * first + [1] * len(added))
-        sequences = [-1 if special else next(order) for special in added]
-    segments = [0 if special else sequence + 1 for special, sequence in zip(added, sequences, strict=True)]
-    ids = encoding["input_ids"]
-    strings = tokenizer.convert_ids_to_tokens(ids)
-    offsets: list[Span] | None
-    if tokenizer.is_fast:
-        offsets = [tuple(offset) for offset in encoding["offset_mapping"]]
-    else:
-        pieces = [_surface(tokenizer, token) for token in ids]
-        offsets = align(texts, pieces, segments)
-    if offsets is None:  # no words, but punctuation can still be told from the pieces
-        surfaces = [piece if segment else "" for piece, segment in zip(pieces, segments, strict=True)]
-        words, word_texts = None, list[str]()
-    else:
-        surfaces = [
-            texts[segment - 1][start:end].strip() if segment and piece.strip(SPACE) else ""
-            for (start, end), segment, piece in zip(offsets, segments, strings, strict=True)
-        ]
-        words, word_texts = assign_words(texts, offsets, segments)
+    """One text or two as Tokens, however long.
+
+    Raises:
+        UsageError: two texts for a tokenizer that would run them together, or that reads one only.
+        ModelError: the tokenizer reads no plain text, or does not tell which tokens it added.
+    """
+    inputs, segments, offsets, surfaces = (_encode_fast if tokenizer.is_fast else _encode_python)(tokenizer, texts)
+    ids = inputs["input_ids"]
+    _check_pair(tokenizer, segments, inputs.get("token_type_ids"))
+    words, word_texts = (None, list[str]()) if offsets is None else assign_words(texts, offsets, segments)
     return Tokens(
-        strings=strings,
+        strings=tokenizer.convert_ids_to_tokens(ids),
         texts=surfaces,
         roles=[
             Role.CONTENT if segment else added_role(tokenizer, id) for id, segment in zip(ids, segments, strict=True)
@@ -79,19 +62,116 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
         segments=segments,
         words=words,
         word_texts=word_texts,
-        inputs={name: values for name, values in encoding.items() if name not in NOT_INPUTS},
+        inputs=inputs,
     )
+
+
+def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:
+    encoding = _call(tokenizer, texts, return_offsets_mapping=True)
+    segments = [0 if sequence is None else sequence + 1 for sequence in encoding.sequence_ids(0)]
+    inputs = dict(encoding)
+    offsets = [tuple(offset) for offset in inputs.pop("offset_mapping")]
+    if _counts_in_words(tokenizer):
+        starts = [[word.start() for word in re.finditer(r"\S+", text)] for text in texts]
+        words = encoding.word_ids(0)
+        shifts = [starts[its - 1][word] if its else 0 for its, word in zip(segments, words, strict=True)]
+        offsets = [(start + more, end + more) for (start, end), more in zip(offsets, shifts, strict=True)]
+    strings = tokenizer.convert_ids_to_tokens(inputs["input_ids"])
+    for number, text in enumerate(texts, start=1):
+        here = [at for at, segment in enumerate(segments) if segment == number]
+        if not agrees(text, [offsets[at] for at in here], [strings[at] for at in here], tokenizer.unk_token):
+            return inputs, segments, None, _surfaces(segments, strings)
+    return inputs, segments, offsets, _characters(texts, segments, offsets, strings)
+
+
+def _counts_in_words(tokenizer: Any) -> bool:
+    """Whether the tokenizer's offsets begin anew in each word (MarkupLM, which cuts a text at white space itself)."""
+    offsets = _call(tokenizer, ["a a"], return_offsets_mapping=True)["offset_mapping"]
+    return bool(max(end for _, end in offsets) == 1)
+
+
+def _encode_python(tokenizer: Any, texts: Sequence[str]) -> Encoded:
+    inputs = dict(_call(tokenizer, texts))
+    pieces = [tokenizer.tokenize(text) for text in texts]
+    segments = _typed_segments(tokenizer, pieces, inputs["input_ids"])
+    spans = [align(text, its, tokenizer.unk_token) for text, its in zip(texts, pieces, strict=True)]
+    typed, known = [iter(chain(*pieces)), iter(chain(*(its or () for its in spans)))]
+    strings = [next(typed) if segment else "" for segment in segments]
+    if None in spans:
+        return inputs, segments, None, _surfaces(segments, strings)
+    offsets = [next(known) if segment else (0, 0) for segment in segments]
+    return inputs, segments, offsets, _characters(texts, segments, offsets, strings)
+
+
+def _call(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
+    name = type(tokenizer).__name__
+    try:
+        return tokenizer(*texts, verbose=False, **options)
+    except (AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        if len(texts) == 2 and _call(tokenizer, texts[:1], **options):
+            raise UsageError(f"{name} does not read pairs of texts") from error
+        raise ModelError(f"{name} does not read plain text: {' '.join(str(error).split())}") from error
+
+
+class Typed(int):
+    """The number of a token that stands for characters of a text, and so can be told from an equal one added."""
+
+    segment = 0
+
+
+def _typed_segments(tokenizer: Any, pieces: Sequence[Sequence[str]], ids: Sequence[int]) -> list[int]:
+    """The segment of each token: 0 for those that the tokenizer puts around and between the pieces of the texts."""
+    typed = [[Typed(id) for id in tokenizer.convert_tokens_to_ids(its)] for its in pieces]
+    for number, its in enumerate(typed, start=1):
+        for token in its:
+            token.segment = number
+    try:
+        built = tokenizer.build_inputs_with_special_tokens(*typed)
+    except ValueError:  # TAPAS insists on a table
+        built = tokenizer.build_inputs_with_special_tokens(*typed, [])
+    if built != ids:
+        raise ModelError(f"{type(tokenizer).__name__} does not tell which tokens it added to the text")
+    return [getattr(token, "segment", 0) for token in built]
+
+
+def _surfaces(segments: Sequence[int], pieces: Sequence[str]) -> list[str]:
+    """What each token stands for where its place is not known: punctuation can be told from the pieces."""
+    return [surface(piece) if segment else "" for segment, piece in zip(segments, pieces, strict=True)]
+
+
+def _characters(
+    texts: Sequence[str], segments: Sequence[int], offsets: Sequence[Span], strings: Sequence[str]
+) -> list[str]:
+    """The characters of its text that each token stands for, without white space around them."""
+    characters = [
+        texts[segment - 1][start:end].strip() if segment else ""
+        for (start, end), segment in zip(offsets, segments, strict=True)
+    ]
+    return ["" if _is_blank(piece, its) else its for piece, its in zip(strings, characters, strict=True)]
+
+
+def _is_blank(piece: str, characters: str) -> bool:
+    """Whether a piece stands for white space only, though it is given the place of what follows; not a Maltese Ġ."""
+    return not piece.strip(f"{SPACE}Ġ") and not set(piece) & set(characters)
+
+
+def _check_pair(tokenizer: Any, segments: Sequence[int], types: Sequence[Any] | None) -> None:
+    """Refuses two texts that stand side by side, with nothing between them and of the same token type."""
+    for before, (first, second) in enumerate(pairwise(segments)):
+        if {first, second} == {1, 2} and (types is None or types[before] == types[before + 1]):
+            raise UsageError(f"{type(tokenizer).__name__} does not read pairs of texts: it would read them as one")
 
 
 def added_role(tokenizer: Any, token: int) -> Role:
     """What a token that the tokenizer added is for.
 
-    The separator is the tokenizer's sep token, or its end-of-text token where it has none (T5, ESM).
+    The separator is the tokenizer's sep token, or its end-of-text token where it has none (T5, ESM). XLM has one token
+    for both: it is the separator.
     """
-    if token == tokenizer.cls_token_id:
-        return Role.CLS
     separator = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
-    return Role.SEP if token == separator else Role.OTHER
+    if token == separator:
+        return Role.SEP
+    return Role.CLS if token == tokenizer.cls_token_id else Role.OTHER
 
 
 def cut(whole: Tokens, max_length: int) -> Tokens:
@@ -123,44 +203,3 @@ def _check_room(room: int, max_length: int) -> None:
         raise UsageError(
             f"max_length {max_length} leaves no room for the text", "the tokens that the tokenizer adds count too"
         )
-
-
-def _surface(tokenizer: Any, token: int) -> str:
-    """The characters a piece stands for, as the tokenizer itself would write it alone."""
-    piece = tokenizer.convert_ids_to_tokens(token)
-    surface: str = tokenizer.convert_tokens_to_string([piece])
-    return surface.strip().removeprefix("##")
-
-
-def align(texts: Sequence[str], pieces: Sequence[str], segments: Sequence[int]) -> list[Span] | None:
-    """Character offsets for a tokenizer that gives none, where every piece can be found in its text; else None."""
-    offsets: list[Span] = [(0, 0)] * len(pieces)
-    for number, text in enumerate(texts, start=1):
-        here = [at for at, segment in enumerate(segments) if segment == number]
-        spans = find_pieces(text, [pieces[at] for at in here])
-        if spans is None:
-            return None
-        for at, span in zip(here, spans, strict=True):
-            offsets[at] = span
-    return offsets
-
-
-def find_pieces(text: str, pieces: Sequence[str]) -> list[Span] | None:
-    """Where pieces stand in a text, left to right with only white space between; None where they do not.
-
-    >>> find_pieces("Ab c", ["a", "b", "c"])
-    [(0, 1), (1, 2), (3, 4)]
-    >>> find_pieces("Ab c", ["a", "<unk>"]) is None
-    True
-    """
-    folded = text.lower() if len(text.lower()) == len(text) else text
-    spans = []
-    end = 0
-    for piece in pieces:
-        while end < len(text) and text[end].isspace():
-            end += 1
-        if not piece or not (text.startswith(piece, end) or folded.startswith(piece.lower(), end)):
-            return None
-        spans.append((end, end + len(piece)))
-        end += len(piece)
-    return None if text[end:].strip() else spans
