@@ -35,7 +35,8 @@ compat: .venv-5.2.0/tested .venv-5/tested
 	$(PYTHON) -m venv .venv-$*
 	grep -vE "^(transformers|tokenizers|huggingface-hub|sentence-transformers)=" constraints.txt > .venv-$*/constraints.txt
 	.venv-$*/bin/python -m pip install -q -c .venv-$*/constraints.txt -e ".[dev]" "transformers==$*.*"
-	.venv-$*/bin/python -m pytest tests/test_families.py tests/test_known_values.py tests/test_attention.py
+	.venv-$*/bin/python -m pytest -W default tests/test_families.py tests/test_known_values.py tests/test_attention.py
+	touch $@
 
 clean:
 	rm -rf .venv .venv-5 .venv-5.2.0

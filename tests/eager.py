@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
+from packaging.version import Version
 from torch import Tensor
 
 CAUSAL = {
@@ -95,8 +97,10 @@ def window_of(config: Any, layer: int) -> tuple[int, int] | None:
             radius = config.sliding_window - 1
         case "t5gemma2_text":
             return (config.sliding_window + 1) // 2 - 1, config.sliding_window // 2
-        case "ultrabert" | "embedding_gemma2_text" | "t5_gemma_module" | "cohere_compass_text":
+        case "ultrabert" | "embedding_gemma2_text" | "cohere_compass_text":
             radius = config.sliding_window
+        case "t5_gemma_module":
+            radius = config.sliding_window - (Version(transformers.__version__) < Version("5.3"))
         case other:
             raise NotImplementedError(f"the window of {other}")
     return radius, radius

@@ -55,11 +55,16 @@ def _refused(why: str) -> Family:
     return Family(REFUSED, why)
 
 
-def _towers(through: str, remark: str, **classes: str) -> dict[str, Family]:
-    """The text towers of models of text and images (or sound): within the whole model, and saved by themselves."""
-    whole = {kind: Family(through, remark, part="text_model") for kind in classes}
+def _towers(through: str, remark: str, *, inside: bool = False, **classes: str) -> dict[str, Family]:
+    """The text towers of models of text and images (or sound): of the whole model, and saved by themselves.
+
+    Args:
+        inside: whether the tower's class cannot read its weights out of the whole model's, which is then loaded too.
+    """
     alone = {f"{kind}_text_model": Family(through, remark, name) for kind, name in classes.items()}
-    return whole | alone
+    if inside:
+        return alone | {kind: Family(through, remark, part="text_model") for kind in classes}
+    return alone | {kind: Family(through, remark, name) for kind, name in classes.items()}
 
 
 FULL = {"attention_type": "original_full"}
@@ -181,14 +186,13 @@ FAMILIES: dict[str, Family] = {
         metaclip_2="MetaClip2TextModel",
         owlvit="OwlViTTextModel",
         owlv2="Owlv2TextModel",
-        xclip="XCLIPTextModel",
-        aimv2="Aimv2TextModel",
     ),
+    **_towers(BLOCKS, CAUSAL, inside=True, xclip="XCLIPTextModel", aimv2="Aimv2TextModel"),
+    **_towers(BLOCKS, "", siglip="SiglipTextModel", siglip2="Siglip2TextModel"),
     **_towers(
         BLOCKS,
         "",
-        siglip="SiglipTextModel",
-        siglip2="Siglip2TextModel",
+        inside=True,
         tipsv2="Tipsv2TextModel",
         align="AlignTextModel",
         altclip="AltCLIPTextModel",
@@ -196,7 +200,7 @@ FAMILIES: dict[str, Family] = {
         clap="ClapTextModel",
     ),
     **_towers(HOOKS, CAUSAL, groupvit="GroupViTTextModel"),
-    **_towers(HOOKS, "", blip="BlipTextModel", flava="FlavaTextModel"),
+    **_towers(HOOKS, "", inside=True, blip="BlipTextModel", flava="FlavaTextModel"),
     "videoprism_text_model": Family(
         HOOKS,
         f"the class token that the model puts behind a text is left out; {CAUSAL}",
