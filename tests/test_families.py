@@ -457,6 +457,21 @@ def test_type_without_a_row_is_tried_all_the_same(folder_of: Callable[[str], Pat
     assert encoder.tap is None
 
 
+def test_reach_of_a_type_without_a_row_is_unknown_where_its_configuration_speaks_of_windows(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Its windows may be wider than the short text that is tried at load."""
+    folder = shutil.copytree(folder_of("mpnet"), tmp_path / "unknown")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attention_window": 64}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(TABLE, "mpnet")
+        encoder = load_encoder(folder)
+    assert encoder.tap is not None
+    assert encoder.reach == (None,) * encoder.layers
+    assert head_stats("a cat", encoder, ["relative_entropy"])["relative_entropy"].isna().all()
+
+
 def expected_means(
     plain: Plain, encoder: Encoder, texts: Sequence[str], layers: Sequence[Layer]
 ) -> dict[str, np.ndarray]:

@@ -57,6 +57,8 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
             model.set_attn_implementation("eager")
         for layer, rows in enumerate(padded.weights[0]):
             check_rows(rows, ROW_SUM_TOLERANCE[model.dtype], layer)
+        if family is None and _speaks_of_windows(model.config):
+            reach = [None if its is None or its.everything else its for its in reach]
         tap = replace(hooks.find_tap(model, padded.inputs, "square"), reach=tuple(reach))
     else:
         reach = [ours or theirs for ours, theirs in zip(declared, reach, strict=True)]
@@ -106,6 +108,11 @@ def _widest_window(config: Any) -> int:
         return getattr(config, "sliding_window", None) or 0
     except RuntimeError:  # transformers' way to say that it differs between layers
         return max(getattr(layer, "sliding_window", None) or 0 for layer in config.per_layer_config)
+
+
+def _speaks_of_windows(config: Any) -> bool:
+    """Whether a model of unknown type may have local layers wider than the sample text."""
+    return any(value and ("window" in name or "local" in name) for name, value in vars(config).items())
 
 
 @dataclass(frozen=True)
