@@ -227,7 +227,7 @@ def test_capture_is_the_one_of_the_table(family: str, encoder_of: Callable[[str]
     assert (encoder.tap is None) == (row.through == BLOCKS) or not NEWEST, encoder.tap_reason
     assert encoder.padding_invariant == ("never padded" not in row.remark)
     local = any(reach is None or not (reach.everything or reach.right == 0) for reach in encoder.reach)
-    assert local == ("layers of local attention" in row.remark or family == "canine")
+    assert local == ("local layers" in row.remark or family == "canine")
     causal = row.remark.startswith("causal") or "; causal" in row.remark
     assert all(reach is not None and reach.right == 0 for reach in encoder.reach) == causal
 

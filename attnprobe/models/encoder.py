@@ -146,7 +146,11 @@ def _explained(model: Any) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise ModelError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
     except (RuntimeError, ValueError, IndexError) as error:
-        raise ModelError(f"{type(model).__name__} fails on this text: {str(error).strip().splitlines()[0]}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{type(model).__name__} fails on this text: {reason}",
+            "is the text too short, or too long, for this model?",
+        ) from error
 
 
 def _by_place(observe: LayerObserver, group: Sequence[int], layer: int, place: int) -> Observer | None:

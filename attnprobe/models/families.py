@@ -15,7 +15,7 @@ BLOCKS, HOOKS, REFUSED = "blocks", "hooks", "refused"
 
 NO_PADDING = "never padded: padding would change its numbers"
 CAUSAL = "causal: a token sees itself and all before"
-LOCAL = "layers of local attention; info tells which and how far they reach"
+LOCAL = "local layers"
 NO_LAYOUT = "reads words only with their places on a page, which plain text does not have"
 NO_IMAGE = "needs an image beside the text"
 

@@ -42,10 +42,10 @@ class Reach:
         >>> str(Reach()), str(Reach(4, 4)), str(Reach(None, 0)), str(Reach(7, 8))
         ('all tokens', '4 tokens on each side', 'itself and all before', '7 tokens before, 8 after')
         >>> str(Reach(block=128)), str(Reach(pooled=True))
-        ('the others in its block of 128', 'all, but several tokens pooled into one')
+        ('its own block of 128 tokens', 'all, but several tokens pooled into one')
         """
         if self.block is not None:
-            return f"the others in its block of {self.block}"
+            return f"its own block of {self.block} tokens"
         if self.pooled:
             return "all, but several tokens pooled into one"
         if self.left == self.right:

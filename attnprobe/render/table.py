@@ -19,6 +19,7 @@ FIRST = (
     "cls_share",
     "sep_share",
     "cross_share",
+    "outside_share",
     "previous_share",
     "next_share",
     "self_share",

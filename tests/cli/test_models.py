@@ -170,7 +170,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         ("clip", "all layers: itself and all before"),
         (
             "canine",
-            "layer 0: the others in its block of 16; layers 1-3: all, but several tokens pooled into one;"
+            "layer 0: its own block of 16 tokens; layers 1-3: all, but several tokens pooled into one;"
             " layer 4: all tokens",
         ),
     ],
