@@ -111,7 +111,9 @@ def head_table(
             stacklevel=2,
         )
     if level == "word" and windows[0].words is None:
-        raise UsageError(f"no words for {type(encoder.tokenizer).__name__}, which gives no character offsets")
+        raise UsageError(
+            f"no words for this text: the tokens of {type(encoder.tokenizer).__name__} cannot be found again in it"
+        )
     sums = measure(windows, encoder, chosen, layers=layer_numbers, long_range=long_range, queries=queries, level=level)
     means = reduce(add, sums).means()
     rows = [

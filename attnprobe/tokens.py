@@ -33,7 +33,7 @@ class Tokens:
         roles: what each position is for.
         segments: 0 for added tokens, 1 for the first text, 2 for the second.
         words: the unit each position belongs to, counted from 0 in order of position: a word of the text, an added
-            token, or a lone piece outside any word. None where the tokenizer gives no character offsets.
+            token, or a lone piece outside any word. None where tokens cannot be found again in the text.
         word_texts: the characters of each unit.
         inputs: what the model is called with, one number per position, by argument name.
         n_cut: how many tokens of the text did not fit and were left out.
@@ -76,7 +76,7 @@ class Tokens:
     def by_word(self) -> Tokens:
         """The same text with its words as positions (see ``words``)."""
         if self.words is None:
-            raise ValueError("this tokenizer gives no character offsets, so there are no words")
+            raise ValueError("the tokens cannot be found again in the text, so there are no words")
         first_of = {word: at for at, word in reversed(list(enumerate(self.words)))}
         first = self.take([first_of[word] for word in range(len(self.word_texts))])
         return replace(

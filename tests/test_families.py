@@ -529,10 +529,11 @@ def kinds_of_tokens(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Which tokens are classification tokens, separators, added at all, punctuation.
 
-    Python tokenizers, which give no offsets, are tested in test_tokenizers.py; what attnprobe makes of them is taken.
+    Tokenizers that give no offsets, or wrong ones, are tested in test_tokenizers.py; what attnprobe makes of them is
+    taken.
     """
-    if not plain.tokenizer.is_fast:
-        tokens = encoder.tokenize(*texts)[0]
+    tokens = encoder.tokenize(*texts)[0]
+    if not plain.tokenizer.is_fast or tokens.words is None:
         roles = np.array(tokens.roles)
         return roles == Role.CLS, roles == Role.SEP, roles != Role.CONTENT, are_punctuation(tokens.texts)
     encoding = plain.encode(texts)
