@@ -125,7 +125,7 @@ def head_table(
         "model": encoder.location.short_name,
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": sum(list(window.strings).count(encoder.tokenizer.unk_token) for window in windows),
-        "reach": reach_by_layers(encoder),
+        "reach": reach_by_layers(encoder) if global_attention == "none" else {},
         "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
     }
 

@@ -387,7 +387,7 @@ def test_checkpoint_of_low_precision(
 
 
 def test_global_attention_is_refused_where_there_is_none(encoder_of: Callable[[str], Encoder]) -> None:
-    with pytest.raises(UsageError, match="BertModel has no global attention"):
+    with pytest.raises(UsageError, match="bert has no global attention"):
         head_stats("a", encoder_of("bert"), global_attention="cls")
 
 

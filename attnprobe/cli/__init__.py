@@ -61,7 +61,8 @@ def main() -> None:
     except typer.TyperException as error:
         if debug:
             raise
-        hint = "quote a text of several words" if "unexpected extra argument" in error.format_message() else ""
+        unquoted = "heads" in sys.argv[1:2] and "unexpected extra argument" in error.format_message()
+        hint = "quote a text of several words" if unquoted else ""
         code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)
     except OSError as error:  # a disk that fills up while help or the version is printed
         if debug:

@@ -8,7 +8,7 @@ entropy = RowMetric(
     of_rows=lambda rows: rows.entropy,
     needs_tokens=False,
     formula="−Σₖ a[q,k]·ln a[q,k], with 0·ln 0 = 0",
-    unit="nats, 0 … ln n",
+    unit="nats, 0 … ln n; a little more is possible where rows do not sum to 1 (outside_share)",
     source="Clark et al. 2019; without their smoothing, which moves real heads by 1.3e-3 nat",
 )
 
@@ -17,7 +17,7 @@ relative_entropy = RowMetric(
     needs_reach=True,
     needs_tokens=False,
     formula="entropy / ln r, r = keys the query can reach; 0 where r = 1",
-    unit="0 … 1",
+    unit="0 … 1; a little more is possible where rows do not sum to 1 (outside_share)",
     source="attnprobe; makes local and global layers, short and long texts comparable",
 )
 

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from attnprobe.models.encoder import Encoder
 from attnprobe.table import Cell, Table
+from attnprobe.tokens import visible
 
 UNKNOWN = "not known, so relative_entropy is empty"
 
@@ -41,7 +42,7 @@ def describe(encoder: Encoder) -> Table:
         ("dtype", str(encoder.dtype).removeprefix("torch.")),
         ("device", str(encoder.device)),
         ("max_length", encoder.max_length),
-        ("special_tokens", " ".join(f"{name}={token}" for name, token in special.items())),
+        ("special_tokens", " ".join(f"{name}={visible(token)}" for name, token in special.items())),
         ("reach", "; ".join(f"{layers}: {kind}" for layers, kind in reach_by_layers(encoder).items())),
         (
             "capture",

@@ -101,7 +101,7 @@ class Encoder:
             UsageError: the model knows no global attention, or the text has no such token.
         """
         if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
-            raise UsageError(f"{type(self.model).__name__} has no global attention", "Longformer and LED have")
+            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
         chosen = [
             role == Role.CLS if which == "cls" else segment == 1
             for role, segment in zip(tokens.roles, tokens.segments, strict=True)

@@ -50,9 +50,10 @@ def eager_attentions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[li
         with torch.inference_mode():
             output = model(**inputs, output_attentions=True)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        usual = next(model.parameters()).dtype == torch.float32
+        usual = {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{type(model).__name__} does not run on a plain text: {str(error).strip().splitlines()[0][:200]}",
+            f"{type(model).__name__} does not run on a plain text: {reason[:200]}",
             "attnprobe measures encoders that read token ids and an attention mask" if usual else "try --dtype float32",
         ) from error
     attentions = next((list(getattr(output, field)) for field in FIELDS if getattr(output, field, None)), None)

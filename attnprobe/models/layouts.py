@@ -42,12 +42,12 @@ class Reach:
         >>> str(Reach()), str(Reach(4, 4)), str(Reach(None, 0)), str(Reach(7, 8))
         ('all tokens', '4 tokens on each side', 'itself and all before', '7 tokens before, 8 after')
         >>> str(Reach(block=128)), str(Reach(pooled=True))
-        ('its own block of 128 tokens', 'all, but several tokens pooled into one')
+        ('its own block of 128 tokens', 'several tokens pooled into one, so only entropies are given')
         """
         if self.block is not None:
             return f"its own block of {self.block} tokens"
         if self.pooled:
-            return "all, but several tokens pooled into one"
+            return "several tokens pooled into one, so only entropies are given"
         if self.left == self.right:
             return "all tokens" if self.left is None else f"{self.left} tokens on each side"
         before = "all" if self.left is None else f"{self.left} tokens"

@@ -56,7 +56,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
     if hidden:
         notes.append(f"Not shown at this width: {', '.join(hidden)}. Use -k NAME, -f csv or a wider terminal.")
     if table.notes.get("n_unknown"):
-        notes.append(f"{table.notes['n_unknown']} of the tokens are unknown to the model's vocabulary.")
+        notes.append(f"Tokens unknown to the model's vocabulary: {table.notes['n_unknown']}.")
     if empty:
         notes.append(f"Without meaning here: {', '.join(empty)}.")
     return Group(_tokens_line(table, width), "", drawn, "", *(Text(note, "dim") for note in notes))

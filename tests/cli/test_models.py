@@ -170,8 +170,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         ("clip", "all layers: itself and all before"),
         (
             "canine",
-            "layer 0: its own block of 16 tokens; layers 1-3: all, but several tokens pooled into one;"
-            " layer 4: all tokens",
+            "layer 0: its own block of 16 tokens; layers 1-3: several tokens pooled into one, so only"
+            " entropies are given; layer 4: all tokens",
         ),
     ],
 )
@@ -208,5 +208,7 @@ def test_global_attention(run: Run, built: Callable[[str], Path]) -> None:
     plain = run("heads", TEXT, "-m", built("longformer")).frame
     cls = run("heads", TEXT, "-m", built("longformer"), "--global-attention", "cls").frame
     assert cls["cls_share"].mean() > plain["cls_share"].mean()
-    check_error(run("heads", TEXT, "--global-attention", "cls"), 2, "BertModel has no global attention", "Longformer")
+    check_error(
+        run("heads", TEXT, "--global-attention", "cls"), 2, "all-MiniLM-L6-v2 has no global attention", "Longformer"
+    )
     check_error(run("heads", TEXT, "--global-attention", "all"), 2, "--global-attention")
