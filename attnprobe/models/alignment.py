@@ -118,7 +118,7 @@ def fold(text: str, rewritten: Mapping[str, str] = REWRITTEN[0]) -> Folded:
         for character in rewritten.get(original, original)
         for its in _fold_character(character)
     ]
-    classes = [unicodedata.combining(character) for character, _, _ in folded]
+    classes = [unicodedata.combining(character) if may_go else 0 for character, may_go, _ in folded]
     bases = accumulate(not combining for combining in classes)
     order = [at for _, _, at in sorted(zip(bases, classes, range(len(folded)), strict=True))]
     characters, droppable, owners = zip(*(folded[at] for at in order), strict=True) if folded else ((), (), ())
