@@ -7,8 +7,12 @@ for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "ATTNPROBE_MODEL"):
     os.environ.pop(name, None)
 
 import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 from attnprobe import Encoder, load_encoder  # noqa: E402
+
+settings.register_profile("same", derandomize=True)  # the same examples in every run, so that a failure is the change's
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
