@@ -10,17 +10,18 @@ from tests.cli.commandline import TEXT, Result, Run, check_error, process
 
 
 @pytest.mark.parametrize("offline", ["1", None])
-def test_wrong_model_name_fails_within_two_seconds(tmp_path: Path, offline: str | None) -> None:
+def test_wrong_model_name_fails_without_loading_torch_or_trying_again(tmp_path: Path, offline: str | None) -> None:
+    """1.5 s on a quiet machine; with torch and the Hub's retries it would be over 20."""
     environment = {"HF_HUB_OFFLINE": offline, "HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     seconds = []
-    while not seconds or (min(seconds) >= 2 and len(seconds) < 3):  # a busy machine gets three tries
+    while not seconds or (min(seconds) >= 8 and len(seconds) < 3):  # a busy machine gets three tries
         start = time.monotonic()
         result = subprocess.run(
             **process("heads", TEXT, "-m", "nobody/nothing", **environment), capture_output=True, timeout=60
         )
         seconds.append(time.monotonic() - start)
         check_error(Result(result.returncode, result.stdout, result.stderr.decode()), 1, "nobody/nothing")
-    assert min(seconds) < 2
+    assert min(seconds) < 8
 
 
 @pytest.mark.parametrize("arguments", [["metrics"], ["metrics", "-f", "table"], ["heads", TEXT]], ids=str)
