@@ -20,9 +20,7 @@ class Adapter(nn.Module):
         arguments: (usual arguments, configuration, dtype) -> the encoder's own arguments.
     """
 
-    def __init__(
-        self, config: Any, encoder: nn.Module, arguments: Callable[[Inputs, Any, torch.dtype], Inputs]
-    ) -> None:
+    def __init__(self, config: Any, encoder: nn.Module, arguments: Arguments) -> None:
         super().__init__()
         self.config, self.encoder, self.arguments = config, encoder, arguments
 

@@ -116,7 +116,7 @@ class Layout:
 
 
 def square(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """(batch, head, query, key) over the batch's own tokens."""
+    """(batch, head, query, key) over the batch's own tokens; what stands behind them is left out (VideoPrism)."""
     yield from _dense(returned.weights[0][text, :, :length, :length], returned.reach, starts)
 
 
@@ -131,11 +131,6 @@ def prompted(returned: Returned, text: int, length: int, starts: Sequence[int] |
     own = slice(-returned.inputs["input_ids"].shape[1], None)
     weights = returned.weights[0][text, :, own, own][:, :length, :length]
     yield from _dense(weights, returned.reach, starts, complete=False)
-
-
-def appended(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """Before a token that the model puts behind the text, where the text's own do not see it (VideoPrism)."""
-    yield from _dense(returned.weights[0][text, :, :length, :length], returned.reach, starts)
 
 
 def pooled(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
@@ -274,7 +269,7 @@ LAYOUTS = {
     "square": Layout(square),
     "scores": Layout(scores),
     "prompted": Layout(prompted),
-    "appended": Layout(appended),
+    "appended": Layout(square),  # one token more than the text, which the text does not see
     "pooled": Layout(pooled, _funnel_reach, pools=True),
     "characters": Layout(characters, _canine_reach, _canine_calls, pools=True),
     "banded": Layout(banded, lambda config, layer: Reach(*[config.attention_window[layer] // 2] * 2), beside=(2,)),

@@ -47,7 +47,7 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
     padded, single = _run_eagerly(model, tokenizer, texts), _run_eagerly(model, tokenizer, texts[1:])
     reach = [_measured_reach(layer) for layer in padded.weights[0]]
     if family and family.through == HOOKS:
-        reason = "the model does not use AttentionInterface"
+        reason = "as the table of families says"
         declared: list[Reach | None] = []
     else:
         reason, declared = _why_not_blocks(model, [padded, single], tolerance)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any
 
@@ -84,6 +85,7 @@ def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:
     return inputs, segments, offsets, _characters(texts, segments, offsets, strings)
 
 
+@lru_cache(maxsize=8)
 def _counts_in_words(tokenizer: Any) -> bool:
     """Whether the tokenizer's offsets begin anew in each word (MarkupLM, which cuts a text at white space itself)."""
     offsets = _call(tokenizer, ["a a"], return_offsets_mapping=True)["offset_mapping"]
