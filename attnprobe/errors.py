@@ -26,6 +26,10 @@ class ModelError(AttnprobeError):
     """A model that cannot be found, loaded safely, or measured rightly."""
 
 
+class TextError(ModelError):
+    """A text that the model cannot run on, though others may be fine."""
+
+
 class OutputError(AttnprobeError):
     """A file that cannot be written, or must not be overwritten."""
 

@@ -100,7 +100,7 @@ def head_table(
     chosen = load_metrics(metrics)
     layer_numbers = select(layers, encoder.layers, "layer")
     head_numbers = select(heads, encoder.heads, "head")
-    windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride)
+    windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride, words=level == "word")
     if global_attention != "none":
         windows = [encoder.with_global_attention(window, global_attention) for window in windows]
     if windows[0].n_cut:
@@ -156,9 +156,10 @@ def measure(
     level: str,
 ) -> list[Sums]:
     """Runs one batch and reduces each text's weights while the model computes them."""
+    groups = [[index] for index in range(len(texts))] if level == "word" else encoder.groups(texts)
     reducers = [
         Reducer(
-            tokens,
+            [texts[index] for index in group],
             metrics,
             layers,
             encoder.heads,
@@ -168,14 +169,16 @@ def measure(
             dtype=encoder.dtype,
             device=encoder.device,
         )
-        for tokens in texts
+        for group in groups
     ]
 
-    def observe(layer: int, text: int) -> Observer | None:
-        return reducers[text].start_layer(layer) if layer in layers else None
+    def observe(layer: int, group: int) -> Observer | None:
+        return reducers[group].start_layer(layer) if layer in layers else None
 
-    encoder.observe(texts, observe, [reducer.starts for reducer in reducers])
-    return [reducer.sums for reducer in reducers]
+    encoder.observe(texts, observe, groups, [reducer.starts for reducer in reducers])
+    order = [index for group in groups for index in group]
+    sums = dict(zip(order, (its for reducer in reducers for its in reducer.sums), strict=True))
+    return [sums[index] for index in range(len(texts))]
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

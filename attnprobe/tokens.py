@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import cached_property, lru_cache
 
 Span = tuple[int, int]
 # Blank in print though not of a category that says so: joiners, fillers, selectors. The emoji selector U+FE0F is left.
@@ -53,7 +54,14 @@ class Tokens:
 
     def positions(self, role: Role) -> list[int]:
         """The positions that have this role."""
-        return [position for position, its in enumerate(self.roles) if its == role]
+        return self._positions.get(role, [])
+
+    @cached_property
+    def _positions(self) -> dict[Role, list[int]]:
+        found: dict[Role, list[int]] = {}
+        for position, role in enumerate(self.roles):
+            found.setdefault(role, []).append(position)
+        return found
 
     def take(self, positions: Sequence[int]) -> Tokens:
         """The same text with only these positions, in this order; words are counted anew."""
@@ -140,6 +148,7 @@ def _word_around(text: str, spans: Sequence[Span], start: int, end: int) -> Span
     return (spans[first][0], spans[last - 1][1]) if first < last else (start, end)
 
 
+@lru_cache(maxsize=2**16)
 def is_punctuation(text: str) -> bool:
     """Whether a token's text is punctuation throughout: every character of Unicode category P*.
 

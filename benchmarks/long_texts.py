@@ -28,7 +28,7 @@ if way == "attnprobe":
     model.set_attn_implementation(NAME)
     roles = [Role.CLS, *[Role.CONTENT] * (length - 2), Role.SEP]
     tokens = Tokens(["a"] * length, ["a"] * length, roles, [int(role == Role.CONTENT) for role in roles])
-    reducer = Reducer(tokens, load_metrics(), range(22), 12, long_range=10, queries="all", level="token")
+    reducer = Reducer([tokens], load_metrics(), range(22), 12, long_range=10, queries="all", level="token")
     def run():
         with listening(Listener([slice(0, length)], lambda layer, text: reducer.start_layer(layer))):
             model(input_ids=ids, attention_mask=torch.ones_like(ids))

@@ -1,5 +1,6 @@
 """The mathematics: textbook against torch, blocks against textbook, both against a real model's own layers."""
 
+import itertools
 import math
 
 import pytest
@@ -92,29 +93,36 @@ def test_split_and_concat_are_inverse() -> None:
 class Assembled:
     """Puts blocks together again, and notes how large they were."""
 
-    def __init__(self, heads: int, queries: int, keys: int, dtype: torch.dtype) -> None:
-        self.weights = torch.zeros(heads, queries, keys, dtype=dtype)
-        self.tiles: list[tuple[slice | None, slice]] = []
+    def __init__(self, texts: int, heads: int, queries: int, keys: int, dtype: torch.dtype) -> None:
+        self.weights = torch.zeros(texts, heads, queries, keys, dtype=dtype)
+        self.tiles: list[tuple[slice, slice | None, slice]] = []
 
     def __call__(self, block: Block) -> None:
-        self.weights[block.heads or slice(None), block.rows, block.keys] = block.weights
-        self.tiles.append((block.heads, block.rows))
+        self.weights[block.texts, block.heads or slice(None), block.rows, block.keys] = block.weights
+        self.tiles.append((block.texts, block.heads, block.rows))
 
 
 @st.composite
 def block_cases(draw: st.DrawFn) -> dict:
     torch.manual_seed(draw(st.integers(0, 10**6)))
-    n, kv_heads, groups = draw(st.integers(1, 23)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    t, n, kv_heads, groups = (
+        draw(st.integers(1, 4)),
+        draw(st.integers(1, 23)),
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 3)),
+    )
     allowed = None
     window = draw(st.none() | st.integers(0, 5))
     if window is not None:
         allowed = (torch.arange(n)[:, None] - torch.arange(n)).abs() <= window
     return {
-        "query": torch.randn(kv_heads * groups, n, 4, dtype=torch.float64),
-        "key": torch.randn(kv_heads, n, 4, dtype=torch.float64),
-        "value": torch.randn(kv_heads, n, 3, dtype=torch.float64),
+        "query": torch.randn(t, kv_heads * groups, n, 4, dtype=torch.float64),
+        "key": torch.randn(t, kv_heads, n, 4, dtype=torch.float64),
+        "value": torch.randn(t, kv_heads, n, 3, dtype=torch.float64),
         "scale": draw(st.sampled_from([0.5, 1.0])),
-        "bias": torch.randn(kv_heads * groups, n, n, dtype=torch.float64) if draw(st.booleans()) else None,
+        "bias": torch.randn(draw(st.sampled_from([1, t])), kv_heads * groups, n, n, dtype=torch.float64)
+        if draw(st.booleans())
+        else None,
         "allowed": allowed,
         "sinks": torch.randn(kv_heads * groups, dtype=torch.float64) if draw(st.booleans()) else None,
         "softcap": draw(st.sampled_from([None, 1.5])),
@@ -125,20 +133,25 @@ def block_cases(draw: st.DrawFn) -> dict:
 @given(case=block_cases(), elements=st.sampled_from([1, 40, 10**6]))
 @settings(max_examples=80, deadline=None)
 def test_blocks_equal_textbook(case: dict, elements: int) -> None:
-    heads, n, _ = case["query"].shape
-    seen = Assembled(heads, n, n, torch.float64)
+    texts, heads, n, _ = case["query"].shape
+    seen = Assembled(texts, heads, n, n, torch.float64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK_ELEMENTS", elements)
         output = attention_in_blocks(**case, observe=seen)
-    repeat = heads // case["key"].shape[0]
-    K, V = case["key"].repeat_interleave(repeat, 0), case["value"].repeat_interleave(repeat, 0)
+    repeat = heads // case["key"].shape[1]
+    K, V = case["key"].repeat_interleave(repeat, 1), case["value"].repeat_interleave(repeat, 1)
     weights = expected_weights(case, K)
-    close(output.transpose(0, 1), weights @ V, 1e-12)
+    close(output.transpose(1, 2), weights @ V, 1e-12)
     close(seen.weights, weights, 1e-12)
-    every = [(head, row) for some, rows in seen.tiles for head in range(heads)[some] for row in range(n)[rows]]
-    assert sorted(every) == [(head, row) for head in range(heads) for row in range(n)]
+    assert covered(seen.tiles, texts, heads, n) == list(itertools.product(range(texts), range(heads), range(n)))
     if case["starts"]:
-        assert {rows.start for _, rows in seen.tiles} <= set(case["starts"])
+        assert {rows.start for *_, rows in seen.tiles} <= set(case["starts"])
+
+
+def covered(parts: list[tuple[slice, slice, slice]], texts: int, heads: int, queries: int) -> list[tuple[int, ...]]:
+    """Every (text, head, query) of the tiles, in order."""
+    each = (itertools.product(range(texts)[t], range(heads)[h], range(queries)[q]) for t, h, q in parts)
+    return sorted(itertools.chain(*each))
 
 
 def expected_weights(case: dict, key: torch.Tensor) -> torch.Tensor:
@@ -152,7 +165,7 @@ def expected_weights(case: dict, key: torch.Tensor) -> torch.Tensor:
         scores = textbook.mask_scores(scores, case["allowed"])
     if case["sinks"] is None:
         return textbook.softmax(scores)
-    sinks = case["sinks"][:, None, None].expand(*scores.shape[:2], 1)
+    sinks = case["sinks"][:, None, None].expand(*scores.shape[:3], 1)
     return textbook.softmax(torch.cat([scores, sinks], -1))[..., :-1]
 
 
@@ -168,16 +181,21 @@ def test_row_blocks_are_as_large_as_allowed(queries: int, size: int, data: st.Da
         assert each.stop - each.start <= size or not inner
 
 
-@given(heads=st.integers(1, 12), queries=st.integers(1, 300), keys=st.integers(1, 300), elements=st.integers(1, 9000))
-def test_tiles_cover_everything_once_and_stay_small(heads: int, queries: int, keys: int, elements: int) -> None:
+@given(
+    texts=st.integers(1, 9), heads=st.integers(1, 12), queries=st.integers(1, 300), keys=st.integers(1, 300),
+    elements=st.integers(1, 90000),
+)  # fmt: skip
+@settings(deadline=None)
+def test_tiles_cover_everything_once_and_stay_small(
+    texts: int, heads: int, queries: int, keys: int, elements: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK_ELEMENTS", elements)
-        parts = list(tiles(heads, queries, keys))
-    every = [(head, row) for some, rows in parts for head in range(heads)[some] for row in range(queries)[rows]]
-    assert sorted(every) == [(head, row) for head in range(heads) for row in range(queries)]
-    for some, rows in parts:
-        size = (some.stop - some.start) * (rows.stop - rows.start) * keys
-        assert size <= elements or (some.stop - some.start, rows.stop - rows.start) == (1, 1)
+        parts = list(tiles(heads, queries, keys, texts=texts))
+    assert covered(parts, texts, heads, queries) == list(itertools.product(range(texts), range(heads), range(queries)))
+    for part in parts:
+        sizes = [its.stop - its.start for its in part]
+        assert math.prod(sizes) * keys <= elements or sizes == [1, 1, 1]
 
 
 @pytest.mark.parametrize("sentence", SENTENCES)
@@ -185,7 +203,7 @@ def test_recomputes_every_layer_of_the_real_model(minilm: Encoder, sentence: str
     """From each layer's input and its W_Q, W_K, W_V, W_O: the weights captured, and the output of its attention."""
     model = BertModel.from_pretrained(minilm.location.folder, attn_implementation="eager").eval()
     tokens = minilm.tokenize(sentence)
-    captured = [Assembled(minilm.heads, len(tokens[0]), len(tokens[0]), torch.float32) for _ in range(minilm.layers)]
+    captured = [Assembled(1, minilm.heads, len(tokens[0]), len(tokens[0]), torch.float32) for _ in range(minilm.layers)]
     minilm.observe(tokens, lambda layer, text: captured[layer])
     with torch.no_grad():
         result = model(torch.tensor([tokens[0].inputs["input_ids"]]), output_hidden_states=True, output_attentions=True)
@@ -196,7 +214,7 @@ def test_recomputes_every_layer_of_the_real_model(minilm: Encoder, sentence: str
                 own.query.weight.T, own.key.weight.T, own.value.weight.T, out.dense.weight.T, minilm.heads,
                 own.query.bias, own.key.bias, own.value.bias, out.dense.bias,
             )  # fmt: skip
-            close(weights[0], captured[layer].weights)
-            assert torch.equal(captured[layer].weights, result.attentions[layer][0])
+            close(weights, captured[layer].weights)
+            assert torch.equal(captured[layer].weights, result.attentions[layer])
             after = out.LayerNorm(output + X)
             close(after, module.attention(X)[0], 1e-5)

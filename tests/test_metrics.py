@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnprobe.attention.blocks import Block
+from attnprobe.attention.blocks import Block, Memory
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.metrics import BUILT_IN, METRICS, check_names, load_metrics, reference
-from attnprobe.metrics.reduce import Reducer, copy_with_diagonals, merge_pieces
+from attnprobe.metrics.reduce import Reducer, merge_pieces, sum_diagonals
 from attnprobe.tokens import Role, Tokens
 
 ROLES = [Role.CONTENT, Role.CONTENT, Role.CONTENT, Role.CLS, Role.SEP, Role.OTHER]
@@ -39,7 +39,7 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Head means of (head, query, key) weights, fed in blocks of half the heads that start at the cuts."""
     settings_ = {"long_range": 10, "queries": "all", "level": "token"} | options
-    reducer = Reducer(tokens, load_metrics(), [0], weights.shape[0], dtype=weights.dtype, **settings_)
+    reducer = Reducer([tokens], load_metrics(), [0], weights.shape[0], dtype=weights.dtype, **settings_)
     observe = reducer.start_layer(0)
     bounds = sorted({0, *(cuts or []), weights.shape[1]})
     half = (weights.shape[0] + 1) // 2
@@ -47,9 +47,9 @@ def measure(
         if heads.start == heads.stop:
             continue
         for start, stop in itertools.pairwise(bounds):
-            rows = weights[heads, start:stop]
+            rows = weights[None, heads, start:stop]
             observe(Block(slice(start, stop), slice(0, weights.shape[2]), rows, heads, complete=complete))
-    return dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
+    return dict(zip(METRICS, reducer.sums[0].means()[0].T, strict=True))
 
 
 @st.composite
@@ -123,8 +123,8 @@ def test_rows_above_one_are_refused(total: float) -> None:
 
 
 def test_missing_rows_are_refused() -> None:
-    reducer = Reducer(plain(4), load_metrics(), [2], 1, long_range=10, queries="all", level="token")
-    reducer.start_layer(2)(Block(slice(0, 2), slice(0, 4), torch.full((1, 2, 4), 0.25)))
+    reducer = Reducer([plain(4)], load_metrics(), [2], 1, long_range=10, queries="all", level="token")
+    reducer.start_layer(2)(Block(slice(0, 2), slice(0, 4), torch.full((1, 1, 2, 4), 0.25)))
     with pytest.raises(ModelError, match="layer 2: attention came for 2 of 4 positions"):
         _ = reducer.sums
 
@@ -134,22 +134,22 @@ POOLED = {"queries": "all", "level": "token", "long_range": 10}
 
 def test_pooled_layer_has_only_what_needs_no_token() -> None:
     """Two of four positions, each several tokens: entropies keep their meaning, all else is empty."""
-    reducer = Reducer(plain(4), load_metrics(), [0, 1], 2, **POOLED)
-    reducer.start_layer(0)(Block(slice(0, 2), slice(0, 2), torch.full((2, 2, 2), 0.5), pooled=True))
-    reducer.start_layer(1)(Block(slice(0, 4), slice(0, 4), torch.full((2, 4, 4), 0.25)))
-    means = dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
+    reducer = Reducer([plain(4)], load_metrics(), [0, 1], 2, **POOLED)
+    reducer.start_layer(0)(Block(slice(0, 2), slice(0, 2), torch.full((1, 2, 2, 2), 0.5), pooled=True))
+    reducer.start_layer(1)(Block(slice(0, 4), slice(0, 4), torch.full((1, 2, 4, 4), 0.25)))
+    means = dict(zip(METRICS, reducer.sums[0].means()[0].T, strict=True))
     assert means["entropy"] == pytest.approx(math.log(2), abs=1e-6)
     assert means["relative_entropy"] == pytest.approx(1, abs=1e-6)
     assert [name for name in METRICS if not np.isnan(means[name]).all()] == ["entropy", "relative_entropy"]
-    assert reducer.sums.means()[1, 0, 0] == pytest.approx(math.log(4), abs=1e-6)
+    assert reducer.sums[0].means()[1, 0, 0] == pytest.approx(math.log(4), abs=1e-6)
 
 
 @pytest.mark.parametrize("option", [{"queries": "content"}, {"level": "word"}])
 def test_pooled_layer_is_empty_where_tokens_are_chosen_or_joined(option: dict[str, str]) -> None:
     tokens = replace(plain(4), words=[0, 1, 2, 3], word_texts=["", "a", "b", ""])
-    reducer = Reducer(tokens, load_metrics(), [0], 1, **(POOLED | option))
-    reducer.start_layer(0)(Block(slice(0, 2), slice(0, 2), torch.full((1, 2, 2), 0.5), pooled=True))
-    assert np.isnan(reducer.sums.means()).all()
+    reducer = Reducer([tokens], load_metrics(), [0], 1, **(POOLED | option))
+    reducer.start_layer(0)(Block(slice(0, 2), slice(0, 2), torch.full((1, 1, 2, 2), 0.5), pooled=True))
+    assert np.isnan(reducer.sums[0].means()).all()
 
 
 @given(text=texts(), seed=st.integers(0, 99))
@@ -213,11 +213,11 @@ def test_windows_narrow_the_reach() -> None:
     tokens = plain(9)
     allowed = (torch.arange(9)[:, None] - torch.arange(9)).abs() <= 2
     weights = torch.randn(2, 9, 9, dtype=torch.float64).masked_fill(~allowed, -math.inf).softmax(-1)
-    reducer = Reducer(tokens, load_metrics(), [3], 2, long_range=2, queries="all", level="token", dtype=torch.float64)
+    reducer = Reducer([tokens], load_metrics(), [3], 2, long_range=2, queries="all", level="token", dtype=torch.float64)
     observe = reducer.start_layer(3)
     for rows, keys in [(slice(0, 3), slice(0, 5)), (slice(3, 6), slice(1, 8)), (slice(6, 9), slice(4, 9))]:
-        observe(Block(rows, keys, weights[:, rows, keys], allowed=allowed[rows, keys]))
-    ours = dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
+        observe(Block(rows, keys, weights[None, :, rows, keys], allowed=allowed[rows, keys]))
+    ours = dict(zip(METRICS, reducer.sums[0].means()[0].T, strict=True))
     for name in BUILT_IN:
         for head, rows in enumerate(weights.tolist()):
             expected = reference.head_mean(name, rows, tokens, reach=allowed.sum(-1).tolist(), long_range=2)
@@ -225,9 +225,9 @@ def test_windows_narrow_the_reach() -> None:
 
 
 def test_unknown_reach_leaves_relative_entropy_empty() -> None:
-    reducer = Reducer(plain(5), load_metrics(), [0], 1, long_range=10, queries="all", level="token")
-    reducer.start_layer(0)(Block(slice(0, 5), slice(0, 5), torch.full((1, 5, 5), 0.2), reach_known=False))
-    means = dict(zip(METRICS, reducer.sums.means()[0].T, strict=True))
+    reducer = Reducer([plain(5)], load_metrics(), [0], 1, long_range=10, queries="all", level="token")
+    reducer.start_layer(0)(Block(slice(0, 5), slice(0, 5), torch.full((1, 1, 5, 5), 0.2), reach_known=False))
+    means = dict(zip(METRICS, reducer.sums[0].means()[0].T, strict=True))
     assert np.isnan(means["relative_entropy"]).all()
     assert means["entropy"] == pytest.approx(math.log(5), abs=1e-6)
 
@@ -240,20 +240,20 @@ def test_rows_that_are_no_probabilities_are_refused(broken: float) -> None:
         measure(weights, plain(4))
 
 
-@given(heads=st.integers(1, 3), queries=st.integers(1, 9), keys=st.integers(1, 9))
-def test_diagonals(heads: int, queries: int, keys: int) -> None:
-    weights = torch.arange(float(heads * queries * keys)).view(heads, queries, keys)
-    expected = [weights.diagonal(offset, 1, 2).sum(-1) for offset in range(1 - queries, keys)]
-    copy, diagonals = copy_with_diagonals(weights)
-    torch.testing.assert_close(diagonals.sum(1), torch.stack(expected, -1))
-    assert torch.equal(copy, weights)
+@given(texts=st.integers(1, 2), heads=st.integers(1, 3), queries=st.integers(1, 20), keys=st.integers(1, 70))
+def test_diagonals(texts: int, heads: int, queries: int, keys: int) -> None:
+    weights = torch.arange(float(texts * heads * queries * keys)).view(texts, heads, queries, keys)
+    before = weights.clone()
+    expected = [weights.diagonal(offset, 2, 3).sum(-1, dtype=torch.float64) for offset in range(1 - queries, keys)]
+    assert torch.equal(sum_diagonals(weights, torch.float64, Memory(weights)), torch.stack(expected, -1))
+    assert torch.equal(weights, before)
 
 
 def test_merged_rows_still_sum_to_one() -> None:
-    weights = torch.randn(2, 6, 6).softmax(-1)
+    weights = torch.randn(1, 2, 6, 6).softmax(-1)
     block = merge_pieces(Block(slice(0, 6), slice(0, 6), weights), torch.tensor([0, 1, 1, 1, 2, 3]))
     assert (block.rows, block.keys) == (slice(0, 4), slice(0, 4))
-    torch.testing.assert_close(block.weights.sum(-1), torch.ones(2, 4))
+    torch.testing.assert_close(block.weights.sum(-1), torch.ones(1, 2, 4))
 
 
 def test_sums_add_up_to_the_mean_over_all_queries() -> None:
@@ -262,10 +262,10 @@ def test_sums_add_up_to_the_mean_over_all_queries() -> None:
     sums = []
     for weights in parts:
         n = weights.shape[1]
-        reducer = Reducer(plain(n), load_metrics(["entropy"]), [0], 1, long_range=10, queries="all", level="token",
+        reducer = Reducer([plain(n)], load_metrics(["entropy"]), [0], 1, long_range=10, queries="all", level="token",
                           dtype=torch.float64)  # fmt: skip
-        reducer.start_layer(0)(Block(slice(0, n), slice(0, n), weights))
-        sums.append(reducer.sums)
+        reducer.start_layer(0)(Block(slice(0, n), slice(0, n), weights[None]))
+        sums += reducer.sums
     rows = torch.cat([torch.special.entr(weights).sum(-1)[0] for weights in parts])
     assert (sums[0] + sums[1]).means().item() == pytest.approx(rows.mean().item())
 

@@ -1,4 +1,4 @@
-"""The same attention as ``textbook.py``, a block of heads and query rows at a time, shown to an observer and dropped.
+"""The same attention as ``textbook.py``, a block of texts, heads and query rows at a time, shown and dropped.
 
 No query × key tensor is ever held, so memory hardly grows with length. The operations and their order are those of
 transformers' eager attention, so that a short text gives bitwise equal weights.
@@ -7,26 +7,28 @@ transformers' eager attention, so that a short text gives bitwise equal weights.
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/long_texts.py found it best
+BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/corpora.py found it best
 BLOCK_ROWS = 128  # fewer rows to a block make matrix products slow; long texts give up heads first
 
 
 @dataclass(frozen=True)
 class Block:
-    """The weights of some heads and query rows of one text in one layer.
+    """The weights of some texts, heads and query rows in one layer. Texts measured together have the same length.
 
     Attributes:
         rows: which queries.
         keys: which keys; the others have weight 0 in every row here.
-        weights: (head, query, key) in float32 or float64.
+        weights: (text, head, query, key) in float32 or float64; gone when the observer returns.
         heads: which heads; None: all.
+        texts: which texts; the first, unless told otherwise.
         allowed: (query, key) True where the query may see the key; None: it sees every key of the text.
         reach_known: False where the weights came without the mask, so that ``allowed`` says nothing.
         complete: False where a row may sum to less than 1, the rest falling on no token of the text.
@@ -35,8 +37,9 @@ class Block:
 
     rows: slice
     keys: slice
-    weights: Float[Tensor, "head query key"]
+    weights: Float[Tensor, "text head query key"]
     heads: slice | None = None
+    texts: slice = field(default_factory=lambda: slice(0, 1))
     allowed: Bool[Tensor, "query key"] | None = None
     reach_known: bool = True
     complete: bool = True
@@ -51,21 +54,28 @@ def exact(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def tiles(heads: int, queries: int, keys: int, starts: Sequence[int] | None = None) -> Iterator[tuple[slice, slice]]:
-    """(heads, query rows) that together hold about BLOCK_ELEMENTS weights, all rows of some heads before the next.
+def tiles(
+    heads: int, queries: int, keys: int, starts: Sequence[int] | None = None, texts: int = 1
+) -> Iterator[tuple[slice, slice, slice]]:
+    """(texts, heads, query rows) that together hold about BLOCK_ELEMENTS weights.
+
+    Several texts come whole. A text that is too large for one block comes by itself, all rows of some heads before the
+    next.
 
     Args:
         keys: how many keys a row holds.
         starts: the rows where a block may start (ascending, 0 first); None: any.
 
-    >>> [(heads.stop, rows.stop) for heads, rows in tiles(2, 3, BLOCK_ELEMENTS // 2)]
+    >>> [(heads.stop, rows.stop) for _, heads, rows in tiles(2, 3, BLOCK_ELEMENTS // 2)]
     [(1, 2), (1, 3), (2, 2), (2, 3)]
     """
+    at_once = max(1, BLOCK_ELEMENTS // (heads * queries * keys))
     together = min(heads, max(1, BLOCK_ELEMENTS // (min(queries, BLOCK_ROWS) * keys)))
-    rows = row_blocks(queries, together * keys, starts)
-    for first in range(0, heads, together):
-        for each in rows:
-            yield slice(first, min(first + together, heads)), each
+    rows = row_blocks(queries, together * keys, starts) if at_once == 1 else [slice(0, queries)]
+    for text in range(0, texts, at_once):
+        for head in range(0, heads, together):
+            for each in rows:
+                yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), each
 
 
 def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> list[slice]:
@@ -90,19 +100,19 @@ def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = N
 
 
 def attention_in_blocks(
-    query: Float[Tensor, "head query d_k"],
-    key: Float[Tensor, "head_kv key d_k"],
-    value: Float[Tensor, "head_kv key d_v"],
+    query: Float[Tensor, "text head query d_k"],
+    key: Float[Tensor, "text head_kv key d_k"],
+    value: Float[Tensor, "text head_kv key d_v"],
     scale: float,
-    bias: Float[Tensor, "#head #query key"] | None = None,
+    bias: Float[Tensor, "#text #head #query key"] | None = None,
     allowed: Bool[Tensor, "#query key"] | None = None,
     observe: Observer | None = None,
     starts: Sequence[int] | None = None,
     *,
     softcap: float | None = None,
     sinks: Float[Tensor, " head"] | None = None,
-) -> Float[Tensor, "query head d_v"]:
-    """softmax(QKᵀ·scale + bias)V of one text, exact; each block of weights is shown to ``observe`` and dropped.
+) -> Float[Tensor, "text query head d_v"]:
+    """softmax(QKᵀ·scale + bias)V of texts of one length, exact; each block is shown to ``observe`` and dropped.
 
     Args:
         key, value: fewer heads than ``query`` are shared by consecutive query heads (grouped-query attention,
@@ -114,37 +124,72 @@ def attention_in_blocks(
         sinks: one more score for every row of a head, whose weight falls on no key: rows sum to less than 1
             (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
     """
-    heads, queries, _ = query.shape
-    groups = heads // key.shape[0]
+    texts, heads, queries, _ = query.shape
+    groups = heads // key.shape[1]
     if groups > 1:
-        key, value = key.repeat_interleave(groups, 0), value.repeat_interleave(groups, 0)
-    output = query.new_empty(queries, heads, value.shape[-1])
-    for some, rows in tiles(heads, queries, _widest(allowed, key.shape[1]), starts):
-        mask = None if allowed is None else allowed[rows if allowed.shape[0] > 1 else slice(None)]
-        keys = slice(0, key.shape[1]) if mask is None else _reached(mask)
-        scores = torch.matmul(query[some, rows], key[some, keys].transpose(1, 2)).mul_(scale)
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
+    output = query.new_empty(texts, queries, heads, value.shape[-1])
+    memory = Memory(query)
+    for some, ours, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
+        mask = None if allowed is None else allowed[_at(rows, allowed.shape[0])]
+        keys = slice(0, key.shape[2]) if mask is None else _reached(mask)
+        scores = _scores(query[some, ours, rows], key[some, ours, keys], scale, memory)
         if softcap is not None:
             scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:
-            scores += bias[some if bias.shape[0] > 1 else slice(None), rows if bias.shape[1] > 1 else slice(None), keys]
+            scores += bias[_at(some, bias.shape[0]), _at(ours, bias.shape[1]), _at(rows, bias.shape[2]), keys]
         if mask is not None:
-            mask = mask[:, keys].expand(scores.shape[1:])
+            mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        weights = _softmax(scores, None if sinks is None else sinks[some])
-        output[rows, some] = torch.matmul(weights.to(value.dtype), value[some, keys]).transpose(0, 1)
+        weights = _softmax(scores, None if sinks is None else sinks[ours], memory)
+        output[some, rows, ours] = torch.matmul(weights.to(value.dtype), value[some, ours, keys]).transpose(1, 2)
         if observe is not None:
-            observe(Block(rows, keys, weights, some, mask, complete=sinks is None))
+            observe(Block(rows, keys, weights, ours, some, mask, complete=sinks is None))
     return output
 
 
+class Memory:
+    """Room for tensors that are needed one after another: taking it anew for every block costs page faults."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.like, self.rooms = like, dict[str, Tensor]()
+
+    def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A tensor with arbitrary content; what was taken under this name before is overwritten."""
+        size = math.prod(shape)
+        room = self.rooms.get(name)
+        if room is None or len(room) < size or room.dtype != dtype:
+            room = self.rooms[name] = self.like.new_empty(size, dtype=dtype)
+        return room[:size].view(*shape)
+
+
+def _scores(
+    query: Float[Tensor, "text head query d_k"], key: Float[Tensor, "text head key d_k"], scale: float, memory: Memory
+) -> Float[Tensor, "text head query key"]:
+    """QKᵀ·scale; the factor is applied inside the product, which rounds as eager attention does."""
+    texts, heads, queries, _ = query.shape
+    batch = texts * heads
+    scores = memory.take("scores", (batch, queries, key.shape[2]), query.dtype)
+    keys = key.reshape(batch, *key.shape[2:]).transpose(1, 2)
+    torch.baddbmm(scores, query.reshape(batch, *query.shape[2:]), keys, beta=0, alpha=scale, out=scores)
+    return scores.view(texts, heads, queries, -1)
+
+
 def _softmax(
-    scores: Float[Tensor, "head query key"], sinks: Float[Tensor, " head"] | None
-) -> Float[Tensor, "head query key"]:
+    scores: Float[Tensor, "text head query key"], sinks: Float[Tensor, " head"] | None, memory: Memory
+) -> Float[Tensor, "text head query key"]:
     """The rows' softmax, at least in float32; with sinks, without the share that falls on them."""
+    dtype = exact(scores.dtype)
     if sinks is None:
-        return torch.softmax(scores, -1, dtype=exact(scores.dtype))
-    with_sinks = torch.cat([scores, sinks[:, None, None].expand(-1, scores.shape[1], 1)], -1)
-    return torch.softmax(with_sinks, -1, dtype=exact(scores.dtype))[..., :-1]
+        return torch.softmax(scores, -1, dtype=dtype, out=memory.take("weights", scores.shape, dtype))
+    extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
+    return torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1]
+
+
+def _at(part: slice, size: int) -> slice:
+    """The part along an axis of this size; all of it where it is 1 and stands for every index."""
+    return part if size > 1 else slice(None)
 
 
 def _widest(allowed: Bool[Tensor, "#query key"] | None, keys: int) -> int:

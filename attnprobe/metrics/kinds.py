@@ -23,6 +23,8 @@ from attnprobe.tokens import Tokens
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from attnprobe.attention.blocks import Memory
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -64,27 +66,35 @@ class OffsetMetric(Metric):
 
 
 class Rows:
-    """Some rows of one head's weights and what a RowMetric may want of them.
+    """Some rows of some heads' weights, in some texts, and what a RowMetric may want of them.
 
     Attributes:
-        weights: (head, query, key), only keys that some of these queries can reach.
+        weights: (text, head, query, key), only keys that some of these queries can reach.
         reach: (query,) how many keys each query can reach.
-        first: (head, query) the weight on the text's first token.
-        separators: which of the keys are separators, ascending.
+        first: (text, head, query) the weight on the text's first token.
+        separators: which of the keys are separators, ascending; where texts differ, a mask (text, 1, 1, key).
     """
 
-    def __init__(self, weights: Tensor, reach: Tensor, first: Tensor, separators: Sequence[int]) -> None:
+    def __init__(
+        self, weights: Tensor, reach: Tensor, first: Tensor, separators: Sequence[int] | Tensor, memory: Memory
+    ) -> None:
         self.weights, self.reach, self.first, self.separators = weights, reach, first, separators
+        self._memory = memory
 
     @cached_property
     def entropy(self) -> Tensor:
-        """−Σₖ a ln a in nats, (head, query), with 0·ln 0 = 0; shared by the metrics built on it."""
-        smallest = 1.2e-38  # float32's smallest normal number: ln is finite, and 0 · ln(smallest) = 0
-        return -self.weights.clamp_min(smallest).log_().mul_(self.weights).sum(-1)
+        """−Σₖ a ln a in nats, (text, head, query), with 0·ln 0 = 0; shared by the metrics built on it."""
+        import torch
+
+        logarithms = self._memory.take("logarithms", self.weights.shape, self.weights.dtype)
+        torch.log(self.weights, out=logarithms)
+        return logarithms.mul_(self.weights).nansum(-1).neg_()  # 0 · ln 0 is NaN and left out
 
     @property
     def largest(self) -> Tensor:
-        """maxₖ a over the keys that are no separators, (head, query); 0 where all are."""
+        """maxₖ a over the keys that are no separators, (text, head, query); 0 where all are."""
+        if not isinstance(self.separators, Sequence):
+            return self.weights.masked_fill(self.separators, 0).amax(-1)
         bounds = [-1, *self.separators, self.weights.shape[-1]]
         runs = [(start + 1, stop) for start, stop in itertools.pairwise(bounds) if start + 1 < stop]
         none = self.weights.new_zeros(self.weights.shape[:-1])
@@ -96,7 +106,7 @@ class RowMetric(Metric):
     """g(a[q,·]), any function of one row of weights.
 
     Attributes:
-        of_rows: Rows -> (head, query).
+        of_rows: Rows -> (text, head, query).
         needs_reach: whether it uses ``Rows.reach``; empty for layers whose reach is not known.
         needs_tokens: whether it must know what a key or query stands for; empty for layers that pool tokens.
         needs_outside: whether it is about what falls on no token; empty for layers where nothing can.

@@ -5,8 +5,7 @@ Everything a command prints comes from here, whichever way the weights were capt
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,12 +14,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block
+from attnprobe.attention.blocks import Block, Memory
 from attnprobe.errors import ModelError
 from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric, Rows
 from attnprobe.tokens import Role, Tokens
 
-GROUP = 8  # rows whose sum float32 still holds to 1e-7
+FEW_ROWS = 16
 ROW_SUM_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 
 
@@ -47,12 +46,12 @@ class Sums:
 
 
 class Reducer:
-    """Evaluates metrics on one text's blocks as they come, layer by layer; keeps no weights.
+    """Evaluates metrics on the blocks of texts of one length as they come, layer by layer; keeps no weights.
 
     Call it with the layers' blocks in order of rows, then read :attr:`sums`.
 
     Args:
-        tokens: the text, by word if ``level`` is "word".
+        texts: texts of equally many tokens; by word if ``level`` is "word", and then only one.
         metrics: the chosen metrics by name.
         layers: the layers that will come, in the order of the result.
         heads: how many heads each layer has.
@@ -60,16 +59,17 @@ class Reducer:
         queries: "all", or "content" to leave out the queries the tokenizer added.
         level: "token", or "word": weights are summed over the key's pieces and averaged over the query's
             (Clark et al. 2019), so that rows still sum to 1. Blocks must not cut a word.
+        profile: whether to keep the sums by offset for :meth:`profile`, also where no metric needs them.
         dtype: the model's, which sets how exactly rows must sum to 1.
         device: where the weights are.
 
     Raises:
-        ModelError: on a block whose rows are not probabilities.
+        ModelError: on a layer whose rows are not probabilities.
     """
 
     def __init__(
         self,
-        tokens: Tokens,
+        texts: Sequence[Tokens],
         metrics: Mapping[str, Metric],
         layers: Sequence[int],
         heads: int,
@@ -77,26 +77,48 @@ class Reducer:
         long_range: int,
         queries: str,
         level: str,
+        profile: bool = False,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.words = torch.tensor(tokens.words, device=device) if level == "word" else None
-        self.tokens = tokens.by_word() if level == "word" else tokens
-        self.metrics = list(metrics.values())
+        self.words = torch.tensor(texts[0].words, device=device) if level == "word" else None
+        self.texts = [tokens.by_word() for tokens in texts] if level == "word" else list(texts)
+        self.length = len(self.texts[0])
+        self.metrics, self.layers, self.heads = list(metrics.values()), list(layers), heads
         self.row_metrics = [metric for metric in self.metrics if isinstance(metric, RowMetric)]
-        self.has_offset_metrics = any(isinstance(metric, OffsetMetric) for metric in self.metrics)
-        self.layers, self.heads, self.long_range = list(layers), heads, long_range
         self.tolerance = ROW_SUM_TOLERANCE[dtype]
         self.sum_dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64  # mps has no float64
-        roles, segments = np.asarray(self.tokens.roles), np.asarray(self.tokens.segments)
-        chosen = (roles == Role.CONTENT) | (queries == "all")
-        self.segments = np.where(chosen, segments, -1).tolist()  # −1: not averaged over as a query
-        self.queries = np.array([self.segments.count(segment) for segment in range(3)])
+        roles = np.stack([np.asarray(tokens.roles) for tokens in self.texts])
+        chosen, is_separator = (roles == Role.CONTENT) | (queries == "all"), roles == Role.SEP
+        kept = chosen & ~is_separator
         self.all_chosen, self.chosen = bool(chosen.all()), torch.tensor(chosen, device=device)
-        self.separator_places = self.tokens.positions(Role.SEP)
-        self.not_separators = torch.tensor(chosen & (roles != Role.SEP), device=device)
-        self.total = np.zeros((len(self.layers), heads, len(self.metrics)))
-        self.count = np.zeros((len(self.layers), len(self.metrics)))
+        self.not_separators = torch.tensor(kept, device=device)
+        self.is_separator = torch.tensor(is_separator, device=device)
+        alike = bool((is_separator == is_separator[:1]).all())
+        self.separators = np.flatnonzero(is_separator[0]).tolist() if alike else None
+
+        segments = np.stack([np.asarray(tokens.segments) for tokens in self.texts])
+        columns = _key_columns(self.metrics, self.texts)
+        classes = [chosen] if columns.shape[1] == 1 else [chosen & (segments == segment) for segment in range(3)]
+        known = ~np.isnan(columns).any(2)  # (text, class, metric)
+        key_counts = (known * np.stack(classes, 1).sum(-1)[..., None]).sum(1)
+        self.query_classes = [None if every.all() else torch.tensor(every, device=device) for every in classes]
+        self.columns = torch.tensor(np.where(known[:, :, None], columns, 0.0), dtype=self.sum_dtype, device=device)
+        by_offset = offset_functions(self.metrics, self.length, long_range)
+        self.of_offset = torch.tensor(by_offset, dtype=self.sum_dtype, device=device)
+        kinds = [KeyMetric, OffsetMetric, RowMetric]
+        sorted_by_kind = [metric for kind in kinds for metric in self.metrics if isinstance(metric, kind)]
+        self.order = [sorted_by_kind.index(metric) for metric in self.metrics]
+        offset_counts = [chosen.sum(-1)] * by_offset.shape[1]
+        row_counts = [(kept if metric.skips_separators else chosen).sum(-1) for metric in self.row_metrics]
+        self.counts = np.array([*key_counts.T, *offset_counts, *row_counts])[self.order].T
+        zeros = partial(torch.zeros, len(self.layers), len(texts), heads, dtype=self.sum_dtype, device=device)
+        self.by_key = zeros(len(self.query_classes), self.length)
+        self.by_offset = zeros(2 * self.length - 1 if profile or by_offset.size else 0)
+        self.by_row = zeros(len(self.row_metrics))
+        self.has_meaning = np.zeros((len(self.layers), len(self.metrics)), dtype=bool)
+        self.n_pooled = np.zeros(len(self.layers), dtype=int)  # rows, in layers that pool tokens
+        self.memory = Memory(self.chosen)
         self.open: _LayerSums | None = None
 
     @property
@@ -107,24 +129,30 @@ class Reducer:
         words = self.words.tolist()
         return [row for row, word in enumerate(words) if row == 0 or word != words[row - 1]]
 
-    def counted(self, metric: RowMetric) -> Bool[Tensor, " query"]:
+    def counted_by(self, metric: RowMetric) -> Bool[Tensor, "text query"]:
         """The queries that a row metric averages over."""
         return self.not_separators if metric.skips_separators else self.chosen
 
-    def runs(self, rows: slice) -> Iterator[tuple[int, slice]]:
-        """(segment, which of these rows) for each run of chosen rows of one segment."""
-        start = rows.start
-        for segment, run in itertools.groupby(self.segments[rows]):
-            stop = start + len(list(run))
-            if segment >= 0:
-                yield segment, slice(start - rows.start, stop - rows.start)
-            start = stop
-
     @property
-    def sums(self) -> Sums:
-        """What the layers so far have added up to."""
+    def sums(self) -> list[Sums]:
+        """What the layers have added up to, text by text: each metric's total and count from sums over queries."""
         self._close_layer()
-        return Sums(self.total, self.count)
+        by_key = torch.einsum("lthck,tckm->lthm", self.by_key, self.columns)
+        by_offset = self.by_offset @ self.of_offset if self.of_offset.numel() else self.by_offset[..., :0]
+        totals = torch.cat([by_key, by_offset, self.by_row], -1)[..., self.order].cpu().numpy()
+        pooled = self.n_pooled[:, None]
+        counts = np.where(pooled > 0, pooled, self.counts[:, None]) * self.has_meaning  # (text, layer, metric)
+        totals = np.where(counts.swapaxes(0, 1)[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
+        return [Sums(totals[:, text], counts[text].astype(float)) for text in range(len(self.texts))]
+
+    def profile(self) -> np.ndarray:
+        """(layer, head, offset) the weights summed over queries and texts, from offset 1 − length to length − 1.
+
+        Layers that pool tokens hold zeros.
+        """
+        self._close_layer()
+        profile: np.ndarray = self.by_offset.sum(1).cpu().numpy()
+        return profile
 
     def start_layer(self, layer: int) -> _LayerSums:
         """An observer for one layer's blocks; its statistics are final when the next layer starts."""
@@ -138,119 +166,136 @@ class Reducer:
         self.open = None
 
 
+def _key_columns(metrics: Sequence[Metric], texts: Sequence[Tokens]) -> np.ndarray:
+    """(text, class, key, metric): c[k] of every KeyMetric; NaN where it has no meaning.
+
+    There is one class of queries, or one for each segment where the column of some metric depends on it.
+    """
+    asked = [[metric.column(tokens) for metric in metrics if isinstance(metric, KeyMetric)] for tokens in texts]
+    classes = 3 if any(column is not None and column.ndim > 1 for columns in asked for column in columns) else 1
+    values = np.full((len(texts), classes, len(texts[0]), len(asked[0])), np.nan)
+    for text, columns in enumerate(asked):
+        for place, column in enumerate(columns):
+            if column is not None:
+                values[text, :, :, place] = column
+    return values
+
+
+def offset_functions(metrics: Sequence[Metric], length: int, long_range: int) -> np.ndarray:
+    """(offset, metric): f of every OffsetMetric, from offset 1 − length to length − 1."""
+    offsets = np.arange(1 - length, length)
+    functions = [metric.of_offset(offsets, long_range) for metric in metrics if isinstance(metric, OffsetMetric)]
+    return np.array(functions, dtype=float).reshape(-1, len(offsets)).T
+
+
 class _LayerSums:
-    """The running sums of one layer of one text; see the kinds of metric for what each serves."""
+    """The running sums of one layer; see the kinds of metric for what each serves."""
 
     def __init__(self, reducer: Reducer, index: int) -> None:
         self.reducer, self.index, self.layer = reducer, index, reducer.layers[index]
-        self.length, self.queries = len(reducer.tokens), 0
+        self.queries = 0
         self.reach_known, self.complete, self.pooled = True, True, False
-        zeros = partial(torch.zeros, dtype=reducer.sum_dtype, device=reducer.chosen.device)
-        self.by_key = zeros(reducer.heads, 3, self.length)
-        self.by_offset = zeros(reducer.heads, 2 * self.length - 1)
-        self.by_row = zeros(reducer.heads, len(reducer.row_metrics))
+        self.by_key, self.by_offset, self.by_row = (
+            sums[index] for sums in (reducer.by_key, reducer.by_offset, reducer.by_row)
+        )
+        self.worst: Tensor | None = None  # how far the sum of a row was from 1
 
     def __call__(self, block: Block) -> None:
-        check_rows(block.weights, self.reducer.tolerance, self.layer, complete=block.complete)
         if self.reducer.words is not None and not block.pooled:
             block = merge_pieces(block, self.reducer.words)
-        heads = block.heads or slice(0, self.reducer.heads)
-        self.queries += (block.rows.stop - block.rows.start) * (heads.start == 0)
+        at = (block.texts, block.heads or slice(0, self.reducer.heads))
+        self.queries += (block.rows.stop - block.rows.start) * (at[1].start == block.texts.start == 0)
         self.reach_known &= block.reach_known
         self.complete &= block.complete
         self.pooled |= block.pooled
+        worst = _distance_from_one(block.weights.sum(-1), block.complete)
+        self.worst = worst if self.worst is None else self.worst.maximum(worst)
         if not block.pooled:
-            self._add_by_key(block, heads)
-            self._add_by_offset(block, heads)
-        self._add_by_row(block, heads)
+            self._add_by_key(block, at)
+            self._add_by_offset(block, at)
+        self._add_by_row(block, at)
 
-    def _add_by_key(self, block: Block, heads: slice) -> None:
-        for segment, rows in self.reducer.runs(block.rows):
-            self.by_key[heads, segment, block.keys] += sum_rows(block.weights[:, rows], self.by_key.dtype)
+    def _add_by_key(self, block: Block, at: tuple[slice, slice]) -> None:
+        for place, chosen in enumerate(self.reducer.query_classes):
+            weights = _only(chosen, block)
+            sums = sum_rows(weights.flatten(0, 1), self.by_key.dtype)
+            self.by_key[(*at, place, block.keys)] += sums.view(*weights.shape[:2], -1)
 
-    def _add_by_offset(self, block: Block, heads: slice) -> None:
-        if not self.reducer.has_offset_metrics:
+    def _add_by_offset(self, block: Block, at: tuple[slice, slice]) -> None:
+        if not self.by_offset.numel():
             return
-        weights, diagonals = copy_with_diagonals(block.weights)
-        if not self.reducer.all_chosen:
-            weights *= self.reducer.chosen[block.rows, None]
-        lowest = block.keys.start - (block.rows.stop - 1) + self.length - 1  # index of the block's first offset
-        self.by_offset[heads, lowest : lowest + diagonals.shape[-1]] += sum_rows(diagonals, self.by_offset.dtype)
+        weights = _only(None if self.reducer.all_chosen else self.reducer.chosen, block)
+        lowest = block.keys.start - (block.rows.stop - 1) + self.reducer.length - 1  # index of the first offset
+        offsets = slice(lowest, lowest + weights.shape[2] + weights.shape[3] - 1)
+        self.by_offset[(*at, offsets)] += sum_diagonals(weights, self.by_offset.dtype, self.reducer.memory)
 
-    def _add_by_row(self, block: Block, heads: slice) -> None:
-        rows = self._rows(block)
-        for column, metric in enumerate(self.reducer.row_metrics):
+    def _add_by_row(self, block: Block, at: tuple[slice, slice]) -> None:
+        rows, reducer = self._rows(block), self.reducer
+        for column, metric in enumerate(reducer.row_metrics):
             if (metric.needs_tokens and block.pooled) or (metric.needs_outside and block.complete):
                 continue
             values = metric.of_rows(rows)
-            if not block.pooled and not (self.reducer.all_chosen and not metric.skips_separators):
-                values = values[:, self.reducer.counted(metric)[block.rows]]
-            self.by_row[heads, column] += values.sum(-1, dtype=self.by_row.dtype)
+            if not block.pooled and not (reducer.all_chosen and not metric.skips_separators):
+                values = torch.where(reducer.counted_by(metric)[block.texts, None, block.rows], values, 0)
+            self.by_row[(*at, column)] += values.sum(-1, dtype=self.by_row.dtype)
 
     def _rows(self, block: Block) -> Rows:
-        weights, keys = block.weights, block.keys
+        weights, keys, reducer = block.weights, block.keys, self.reducer
         if block.allowed is None:
-            seen = weights.shape[2] if block.pooled else self.length
-            reach = torch.full((weights.shape[1],), seen, device=weights.device)
+            seen = weights.shape[-1] if block.pooled else reducer.length
+            reach = torch.full((weights.shape[2],), seen, device=weights.device)
         else:
             reach = block.allowed.sum(-1)
         first = weights[..., 0] if keys.start == 0 else torch.zeros_like(weights[..., 0])
-        separators = [at - keys.start for at in self.reducer.separator_places if keys.start <= at < keys.stop]
-        return Rows(weights, reach, first, separators)
+        separators: Sequence[int] | Tensor
+        if reducer.separators is None:
+            separators = reducer.is_separator[block.texts, None, None, keys]
+        else:
+            separators = [at - keys.start for at in reducer.separators if keys.start <= at < keys.stop]
+        return Rows(weights, reach, first, separators, reducer.memory)
 
     def close(self) -> None:
-        """From sums over queries to each metric's total and count.
+        """Checks that the layer came whole, and notes what it says of which metric.
 
         Raises:
-            ModelError: not every row of the layer came.
+            ModelError: rows of the layer are not probabilities, or not all of them came.
         """
-        if self.queries != self.length and not self.pooled:
-            raise ModelError(f"layer {self.layer}: attention came for {self.queries} of {self.length} positions")
-        by_key, by_offset, by_row = (sums.cpu().numpy() for sums in (self.by_key, self.by_offset, self.by_row))
         reducer = self.reducer
-        offsets = np.arange(1 - self.length, self.length)
-        for column, metric in enumerate(reducer.metrics):
-            count = int(reducer.queries.sum()) * (not self.pooled)
-            if isinstance(metric, KeyMetric):
-                total, covered = _key_total(metric.column(reducer.tokens), by_key, reducer.queries)
-                count = min(count, covered)
-            elif isinstance(metric, OffsetMetric):
-                total = by_offset @ metric.of_offset(offsets, reducer.long_range).astype(float)
-            elif isinstance(metric, RowMetric):
-                total, count = by_row[:, reducer.row_metrics.index(metric)], self._row_count(metric)
-            reducer.total[self.index, :, column] = total + 0.0 if count else 0.0  # + 0.0 turns -0.0 into 0.0
-            reducer.count[self.index, column] = count
+        if self.worst is not None:
+            _refuse(float(self.worst), reducer.tolerance, self.layer)
+        if self.queries != reducer.length and not self.pooled:
+            raise ModelError(f"layer {self.layer}: attention came for {self.queries} of {reducer.length} positions")
+        reducer.n_pooled[self.index] = self.queries if self.pooled else 0
+        reducer.has_meaning[self.index] = [self._has_meaning(metric) for metric in reducer.metrics]
 
-    def _row_count(self, metric: RowMetric) -> int:
-        """How many rows the metric was summed over; 0 where it has no meaning in this layer."""
+    def _has_meaning(self, metric: Metric) -> bool:
+        """Whether the layer's rows say what the metric asks for."""
         reducer = self.reducer
-        unknown = metric.needs_reach and not self.reach_known
-        if unknown or (metric.needs_outside and self.complete):
-            return 0
-        if self.pooled:
-            return 0 if metric.needs_tokens or reducer.words is not None or not reducer.all_chosen else self.queries
-        return int(reducer.counted(metric).sum())
-
-
-def _key_total(column: np.ndarray | None, by_key: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, int]:
-    """Σ over segments and keys of by_key (head, segment, key) · column, and how many queries that covers."""
-    if column is None:
-        return np.zeros(len(by_key)), 0
-    column = np.broadcast_to(column, by_key.shape[1:]).astype(float)
-    covered = ~np.isnan(column).any(-1)
-    return np.einsum("hsk,sk->h", by_key[:, covered], column[covered]), int(queries[covered].sum())
+        if self.pooled and (reducer.words is not None or not reducer.all_chosen):
+            return False
+        if not isinstance(metric, RowMetric):
+            return not self.pooled
+        unknown = (metric.needs_reach and not self.reach_known) or (metric.needs_outside and self.complete)
+        return not unknown and not (self.pooled and metric.needs_tokens)
 
 
 def check_rows(
-    weights: Float[Tensor, "head query key"], tolerance: float, layer: int, *, complete: bool = True
+    weights: Float[Tensor, "*any query key"], tolerance: float, layer: int, *, complete: bool = True
 ) -> None:
     """Rows of attention are probabilities: they sum to 1 over the keys of the text, or to less if not complete.
 
     Raises:
         ModelError: some row does not, or holds a NaN.
     """
-    error = weights.sum(-1) - 1
-    worst = (error.abs() if complete else error).max()
+    _refuse(float(_distance_from_one(weights.sum(-1), complete)), tolerance, layer)
+
+
+def _distance_from_one(sums: Tensor, complete: bool) -> Tensor:
+    error = sums - 1
+    return (error.abs_() if complete else error).max()
+
+
+def _refuse(worst: float, tolerance: float, layer: int) -> None:
     if not worst <= tolerance:
         raise ModelError(
             f"layer {layer}: attention rows do not sum to 1 (off by {worst:.2g})",
@@ -258,35 +303,78 @@ def check_rows(
         )
 
 
-def sum_rows(rows: Float[Tensor, "head query any"], dtype: torch.dtype) -> Float[Tensor, "head any"]:
-    """The sum over queries, taken in ``dtype`` but for small groups of rows, which is faster and nearly as exact."""
-    heads, queries, width = rows.shape
-    whole = queries - queries % GROUP
-    groups = rows[:, :whole].view(heads, whole // GROUP, GROUP, width).sum(2)
-    return groups.sum(1, dtype=dtype) + rows[:, whole:].sum(1, dtype=dtype)
+def _only(chosen: Bool[Tensor, "every position"] | None, block: Block) -> Float[Tensor, "text head query key"]:
+    """The block's weights, zero in the rows of queries that are not chosen; None: all are."""
+    if chosen is None:
+        return block.weights
+    return block.weights * chosen[block.texts, None, block.rows, None]
 
 
-def copy_with_diagonals(
-    weights: Float[Tensor, "head query key"],
-) -> tuple[Float[Tensor, "head query key"], Float[Tensor, "head query offset"]]:
-    """A copy of the weights, and a view of that copy in which column i holds a[q,k] with k − q = i − (queries − 1).
+def sum_diagonals(
+    weights: Float[Tensor, "text head query key"], dtype: torch.dtype, memory: Memory
+) -> Float[Tensor, "text head any"]:
+    """The sums over a[q,k] with k − q = i − (queries − 1), for each i.
 
-    Each row is laid out behind as many zeros as there are rows, so that a stride one longer than a row walks the
-    diagonals.
+    Few rows at a time: their sums are shifted against each other by as many offsets, and added up in ``dtype``.
 
-    >>> copy, diagonals = copy_with_diagonals(torch.tensor([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]))
-    >>> diagonals
-    tensor([[[0., 1., 2., 3.],
-             [4., 5., 6., 0.]]])
+    >>> weights = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
+    >>> sum_diagonals(weights, torch.float64, Memory(weights))
+    tensor([[[4., 6., 8., 3.]]], dtype=torch.float64)
     """
-    heads, queries, keys = weights.shape
-    width = queries + keys
-    memory = weights.new_empty(heads * queries * width + queries)
-    memory[heads * queries * width :] = 0
-    rows = memory[: heads * queries * width].view(heads, queries, width)
-    rows[..., :queries] = 0
-    copy = rows[..., queries:].copy_(weights)
-    return copy, memory.as_strided((heads, queries, width - 1), (queries * width, width + 1, 1), 1)
+    texts, heads, queries, keys = weights.shape
+    rows = weights.reshape(texts * heads, queries, keys)
+    if keys < 4 * FEW_ROWS:
+        return sum_rows(_diagonals(rows, memory), dtype).view(texts, heads, -1)
+    rest = queries % FEW_ROWS
+    sums = weights.new_zeros(len(rows), queries + keys - 1, dtype=dtype)
+    if queries > rest:
+        parts = _sum_few_diagonals(rows[:, : queries - rest].reshape(-1, FEW_ROWS, keys), memory)
+        parts = parts.view(len(rows), -1, FEW_ROWS + keys - 1)
+        sums[:, rest:] += _diagonals(parts, memory, FEW_ROWS).sum(1, dtype=dtype)
+    if rest:
+        sums[:, : rest + keys - 1] += _sum_few_diagonals(rows[:, queries - rest :].contiguous(), memory)
+    return sums.view(texts, heads, -1)
+
+
+def _sum_few_diagonals(rows: Float[Tensor, "part query key"], memory: Memory) -> Float[Tensor, "part offset"]:
+    """The sums of the diagonals of fewer rows than keys, almost without a copy.
+
+    In memory, a step of one row and one key more walks a diagonal. It is whole where it starts in the first row and
+    ends in the last; only the corners below and above these must be copied to where they can be walked.
+    """
+    parts, queries, keys = rows.shape
+    whole = rows.as_strided((parts, queries, keys - queries + 1), (queries * keys, keys + 1, 1), rows.storage_offset())
+    below = _diagonals(rows[..., :queries], memory).sum(1)[:, : queries - 1]
+    above = _diagonals(rows[..., -queries:], memory).sum(1)[:, queries:]
+    return torch.cat([below, whole.sum(1), above], -1)
+
+
+def sum_rows(rows: Float[Tensor, "head query any"], dtype: torch.dtype) -> Float[Tensor, "head any"]:
+    """The sum over queries, taken in ``dtype`` but for groups of rows: faster, and their roundings even out."""
+    size = max(8, rows.shape[1] // 8)
+    rest = rows.shape[1] % size
+    groups = torch.unflatten(rows[:, : rows.shape[1] - rest], 1, (-1 if rows.shape[1] > rest else 0, size))
+    sums = groups.sum(2).sum(1, dtype=dtype)
+    return sums + rows[:, -rest:].sum(1, dtype=dtype) if rest else sums
+
+
+def _diagonals(
+    rows: Float[Tensor, "head query key"], memory: Memory, step: int = 1
+) -> Float[Tensor, "head query offset"]:
+    """A copy in which column i holds row[q,k] with k − step·q = i − step·(queries − 1), and zeros elsewhere.
+
+    Each row is laid out behind as many zeros as the last one must be shifted by, so that a stride one step longer than
+    a row walks the diagonals.
+    """
+    heads, queries, keys = rows.shape
+    shift = step * queries
+    width = shift + keys
+    copy = memory.take("diagonals", (heads * queries * width + shift,), rows.dtype)
+    copy[heads * queries * width :] = 0
+    laid_out = copy[: heads * queries * width].view(heads, queries, width)
+    laid_out[..., :shift] = 0
+    laid_out[..., shift:] = rows
+    return copy.as_strided((heads, queries, width - step), (queries * width, width + step, 1), step)
 
 
 def merge_pieces(block: Block, words: Tensor) -> Block:
@@ -297,11 +385,11 @@ def merge_pieces(block: Block, words: Tensor) -> Block:
     """
     row_words, row_of = torch.unique_consecutive(words[block.rows], return_inverse=True)
     key_words, key_of = torch.unique_consecutive(words[block.keys], return_inverse=True)
-    heads = block.weights.shape[0]
-    by_key = block.weights.new_zeros(heads, block.weights.shape[1], len(key_words))
-    by_key.index_add_(2, key_of, block.weights)
-    merged = block.weights.new_zeros(heads, len(row_words), len(key_words))
-    merged.index_add_(1, row_of, by_key)
+    texts, heads, rows, _ = block.weights.shape
+    by_key = block.weights.new_zeros(texts, heads, rows, len(key_words))
+    by_key.index_add_(3, key_of, block.weights)
+    merged = block.weights.new_zeros(texts, heads, len(row_words), len(key_words))
+    merged.index_add_(2, row_of, by_key)
     merged /= torch.bincount(row_of)[:, None]
     allowed = block.allowed
     if allowed is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from attnprobe.attention.blocks import Observer
-from attnprobe.errors import ModelError, UsageError
+from attnprobe.errors import TextError, UsageError
 from attnprobe.models.batches import make_batch
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import Tap, tapped
@@ -83,7 +84,13 @@ class Encoder:
         return f"{self.location.short_name}@{self.weights_sha256[:12]}"
 
     def tokenize(
-        self, text: str, pair: str | None = None, *, max_length: int | None = None, stride: int | None = None
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        max_length: int | None = None,
+        stride: int | None = None,
+        words: bool = True,
     ) -> list[Tokens]:
         """The text as the encoder reads it; see :func:`attnprobe.models.tokenizing.tokenize`.
 
@@ -92,7 +99,13 @@ class Encoder:
         """
         if max_length and self.position_limit and max_length > self.position_limit:
             raise UsageError(f"max_length {max_length} is more than the model's {self.position_limit} positions")
-        return tokenize(self.tokenizer, text, pair, max_length=max_length or self.max_length, stride=stride)
+        longest = max_length or self.max_length
+        return tokenize(self.tokenizer, text, pair, max_length=longest, stride=stride, words=words)
+
+    def replica(self) -> Encoder:
+        """The same encoder with modules of its own and the same weights, for another thread."""
+        shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
+        return replace(self, model=copy.deepcopy(self.model, shared))
 
     def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
         """The text with global attention on its classification token ("cls") or its first text ("first").
@@ -110,29 +123,49 @@ class Encoder:
             raise UsageError("no classification token for global attention")
         return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
 
+    def groups(self, texts: Sequence[Tokens]) -> list[list[int]]:
+        """Which texts can be observed together: those of equal length, or where weights are hooked, each alone."""
+        if self.tap:
+            return [[index] for index in range(len(texts))]
+        by_length: dict[int, list[int]] = {}
+        for index, text in enumerate(texts):
+            by_length.setdefault(len(text), []).append(index)
+        return list(by_length.values())
+
     def observe(
-        self, texts: Sequence[Tokens], observe: LayerObserver, starts: Sequence[Sequence[int] | None] | None = None
+        self,
+        texts: Sequence[Tokens],
+        observe: LayerObserver,
+        groups: Sequence[Sequence[int]] | None = None,
+        starts: Sequence[Sequence[int] | None] | None = None,
     ) -> None:
         """Runs the encoder on a batch of texts and shows every layer's weights as they are computed.
 
         Args:
-            observe: called with (layer, text) before each text's blocks of each layer; returns who gets the blocks,
+            observe: called with (layer, group) before each group's blocks of each layer; returns who gets the blocks,
                 in order of rows, or None.
-            starts: per text, the rows where a block may start; None: any.
+            groups: which texts are observed together, see :meth:`groups`; None: each alone.
+            starts: per group, the rows where a block may start; None: any.
         """
-        for group in self._groups(texts):
-            inputs, spans = make_batch([texts[index] for index in group], self.model, self.tokenizer)
-            within = [starts[index] for index in group] if starts else None
-            listener = Listener(spans, partial(_by_place, observe, group), within)
+        groups = groups or [[index] for index in range(len(texts))]
+        for run in self._runs(texts, groups):
+            members = [index for number in run for index in groups[number]]
+            inputs, spans = make_batch([texts[index] for index in members], self.model, self.tokenizer)
+            listener = Listener(
+                spans,
+                partial(_by_place, observe, run),
+                [[members.index(index) for index in groups[number]] for number in run],
+                [starts[number] for number in run] if starts else None,
+            )
             with torch.inference_mode(), self._listening(listener, inputs), _explained(self.model):
                 self.model(**inputs, **({"output_attentions": True} if self.tap else {}))
 
-    def _groups(self, texts: Sequence[Tokens]) -> list[list[int]]:
-        """Which texts are run together: all, or those of equal length where padding would change the weights."""
+    def _runs(self, texts: Sequence[Tokens], groups: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Which groups are run together: all, or those of equal length where padding would change the weights."""
+        lengths = [len(texts[group[0]]) for group in groups]
         if self.padding_invariant:
-            return [list(range(len(texts)))]
-        lengths = sorted({len(text) for text in texts})
-        return [[index for index, text in enumerate(texts) if len(text) == length] for length in lengths]
+            return [list(range(len(groups)))]
+        return [[number for number, its in enumerate(lengths) if its == length] for length in sorted(set(lengths))]
 
     def _listening(self, listener: Listener, inputs: dict[str, torch.Tensor]) -> AbstractContextManager[Any]:
         return tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
@@ -144,15 +177,15 @@ def _explained(model: Any) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise ModelError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
+        raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
     except (RuntimeError, ValueError, IndexError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
+        raise TextError(
             f"{type(model).__name__} fails on this text: {reason}",
             "is the text too short, or too long, for this model?",
         ) from error
 
 
-def _by_place(observe: LayerObserver, group: Sequence[int], layer: int, place: int) -> Observer | None:
-    """Asks who observes the text at this place of the group."""
-    return observe(layer, group[place])
+def _by_place(observe: LayerObserver, run: Sequence[int], layer: int, place: int) -> Observer | None:
+    """Asks who observes the group at this place of the run."""
+    return observe(layer, run[place])

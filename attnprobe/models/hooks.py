@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -153,12 +153,13 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
 def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
     """One layer's weights to the listener, text by text in blocks of rows."""
     listener.calls += 1
-    for text, span in enumerate(listener.spans):
-        observe = listener.observe(returned.layer, text)
-        if observe is not None:
-            starts = listener.starts[text] if listener.starts else None
+    for number, texts, span, starts in listener.members():
+        observe = listener.observe(returned.layer, number)
+        if observe is None:
+            continue
+        for place, text in enumerate(texts):
             for block in layout.rows(returned, text, span.stop, starts):
-                observe(block)
+                observe(replace(block, texts=slice(place, place + 1)))
 
 
 def _without(output: Any, path: Path | None) -> Any:

@@ -1,7 +1,7 @@
 """Capture through transformers' AttentionInterface: our own attention, in blocks, in place of the model's.
 
 Registered once under the name attnprobe. While :func:`listening`, every attention call of the model computes
-``attention_in_blocks`` text by text over the valid keys only, and shows the blocks to the listener.
+``attention_in_blocks`` over the valid keys only, texts of one length together, and shows the blocks to the listener.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -31,18 +31,28 @@ class Listener:
 
     Attributes:
         spans: the valid positions of each text of the batch; padding is outside.
-        observe: (layer, text) -> an observer of that text's blocks in that layer, or None to compute without showing.
-        starts: per text, the rows where a block may start; None: any.
+        observe: (layer, group) -> an observer of that group's blocks in that layer, or None to compute without showing.
+        groups: which texts are observed together, all of one length; None: each by itself.
+        starts: per group, the rows where a block may start; None: any.
         calls: attention layers seen so far. Layers are counted by call: ALBERT calls one module many times.
         reach: by layer, which keys a query may see; only where ``finds_reach``, None where a mask does not say.
     """
 
     spans: Sequence[slice]
     observe: Callable[[int, int], Observer | None]
+    groups: Sequence[Sequence[int]] | None = None
     starts: Sequence[Sequence[int] | None] | None = None
     finds_reach: bool = False
     calls: int = 0
     reach: list[Reach | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.groups = self.groups or [[text] for text in range(len(self.spans))]
+
+    def members(self) -> Iterator[tuple[int, list[int], slice, Sequence[int] | None]]:
+        """Each group: its number, its texts, their valid positions, the rows where a block may start."""
+        for number, texts in enumerate(self.groups or ()):
+            yield number, list(texts), self.spans[texts[0]], self.starts[number] if self.starts else None
 
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
@@ -80,48 +90,73 @@ def attention(
     """
     if dropout or rest.get("head_mask") is not None:
         raise ValueError("attention with dropout or a head mask is not computed in blocks")
-    listener = _listener.get()
-    spans = listener.spans if listener else [slice(0, query.shape[2])] * len(query)
-    layer = listener.calls if listener else 0
+    listener = _listener.get() or Listener([slice(0, query.shape[2])] * len(query), lambda layer, group: None)
     output = query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[-1])
-    for text, span in enumerate(spans):
-        allowed, bias = _masks(attention_mask, position_bias, text, span)
-        output[text, span] = attention_in_blocks(
-            query[text, :, span],
-            key[text, :, span],
-            value[text, :, span],
-            query.shape[-1] ** -0.5 if scaling is None else float(scaling),
-            bias=bias,
-            allowed=allowed,
-            observe=listener.observe(layer, text) if listener else None,
-            starts=listener.starts[text] if listener and listener.starts else None,
-            softcap=softcap,
-            sinks=s_aux,
-        )
-    if listener:
-        listener.calls += 1
-        if listener.finds_reach:
-            listener.reach.append(Reach() if attention_mask is None else getattr(attention_mask, "reach", None))
+    for number, texts, span, starts in listener.members():
+        observe = listener.observe(listener.calls, number)
+        for some, allowed, bias in _masked(attention_mask, position_bias, texts, span):
+            at = _together(some)
+            output[at, span] = attention_in_blocks(
+                query[at][:, :, span],
+                key[at][:, :, span],
+                value[at][:, :, span],
+                query.shape[-1] ** -0.5 if scaling is None else float(scaling),
+                bias=bias,
+                allowed=allowed,
+                observe=_shifted(observe, texts.index(some[0])),
+                starts=starts,
+                softcap=softcap,
+                sinks=s_aux,
+            )
+    listener.calls += 1
+    if listener.finds_reach:
+        listener.reach.append(Reach() if attention_mask is None else getattr(attention_mask, "reach", None))
     return output, None
 
 
-def _masks(mask: Tensor | None, bias: Tensor | None, text: int, span: slice) -> tuple[Tensor | None, Tensor | None]:
-    """One text's part of the mask and the bias, over its valid positions; a mask that hides nothing there is None."""
-    if bias is not None:
-        bias = _part(bias, text, span)
+def _together(texts: list[int]) -> slice | list[int]:
+    """Texts that stand side by side as a slice, which is read without a copy."""
+    first, stop = texts[0], texts[0] + len(texts)
+    return slice(first, stop) if texts == list(range(first, stop)) else texts
+
+
+def _shifted(observe: Observer | None, by: int) -> Observer | None:
+    """The observer of a group, for blocks whose texts are counted from one further on."""
+    if observe is None or by == 0:
+        return observe
+    return lambda block: observe(replace(block, texts=slice(block.texts.start + by, block.texts.stop + by)))
+
+
+def _masked(
+    mask: Tensor | None, bias: Tensor | None, texts: list[int], span: slice
+) -> Iterator[tuple[list[int], Tensor | None, Tensor | None]]:
+    """The texts that share a mask, with that mask (None if it hides nothing) and their bias, over valid positions.
+
+    Raises:
+        ValueError: the mask does what ``attention_in_blocks`` does not.
+    """
+    biases = None if bias is None else _part(bias, texts, span)
     if mask is None:
-        return None, bias
-    part = _part(mask, text, span)
-    allowed = part[0] if part.dtype == torch.bool else part[0] > torch.finfo(part.dtype).min / 2
-    if part.shape[0] > 1 or (part.dtype != torch.bool and bool(part[0][allowed].any())):
+        yield texts, None, biases
+        return
+    part = _part(mask, texts, span)
+    allowed = part if part.dtype == torch.bool else part > torch.finfo(part.dtype).min / 2
+    if part.shape[1] > 1 or (part.dtype != torch.bool and bool(part[allowed].any())):
         raise ValueError("a mask that differs between heads or carries a bias is not computed in blocks")
-    return None if allowed.all() else allowed, bias
+    if allowed.all():
+        yield texts, None, biases
+    elif len(allowed) == 1 or bool((allowed == allowed[:1]).all()):
+        yield texts, allowed[0, 0], biases
+    else:
+        for place, text in enumerate(texts):
+            own = biases if biases is None or len(biases) == 1 else biases[place : place + 1]
+            yield [text], None if allowed[place].all() else allowed[place, 0], own
 
 
-def _part(tensor: Tensor, text: int, span: slice) -> Tensor:
-    """(batch or 1, head or 1, query or 1, key) -> (head or 1, query or 1, key) of one text's valid positions."""
-    part = tensor[text if tensor.shape[0] > 1 else 0]
-    return part[:, span if part.shape[1] > 1 else slice(None), span]
+def _part(tensor: Tensor, texts: list[int], span: slice) -> Tensor:
+    """(batch or 1, head or 1, query or 1, key) of these texts' valid positions."""
+    part = tensor[_together(texts)] if tensor.shape[0] > 1 else tensor
+    return part[:, :, span if part.shape[2] > 1 else slice(None), span]
 
 
 def _mask(*arguments: Any, mask_function: Callable[..., Any], **options: Any) -> Tensor | None:

@@ -150,9 +150,9 @@ def characters(returned: Returned, text: int, length: int, starts: Sequence[int]
     missing = size - chunks[-1].shape[-1]
     chunks[-1] = torch.nn.functional.pad(chunks[-1], (0, missing, 0, missing))
     blocks = torch.stack(chunks)
-    for heads, rows in tiles(blocks.shape[1], length, min(length, 2 * size), starts):
+    for _, heads, rows in tiles(blocks.shape[1], length, min(length, 2 * size), starts):
         keys, weights = _unblocked(blocks[:, heads], rows, length, size)
-        yield Block(rows, keys, weights, heads, Reach(block=size).mask(rows, keys, weights.device))
+        yield Block(rows, keys, weights[None], heads, allowed=Reach(block=size).mask(rows, keys, weights.device))
 
 
 def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
@@ -164,7 +164,9 @@ def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | N
     side = returned.config.attention_window[returned.layer] // 2
     mask = returned.inputs.get("global_attention_mask")
     n_global = weights.shape[-1] - (2 * side + 1)
-    for heads, rows in tiles(len(weights), length, length if n_global else min(length, 2 * side + BLOCK_ROWS), starts):
+    for _, heads, rows in tiles(
+        len(weights), length, length if n_global else min(length, 2 * side + BLOCK_ROWS), starts
+    ):
         keys = slice(0, length) if n_global else slice(max(0, rows.start - side), min(length, rows.stop + side))
         part = weights[heads, rows].to(exact(weights.dtype))
         dense = _unbanded(part[..., n_global:], rows, keys, side)
@@ -177,7 +179,7 @@ def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | N
             here = is_global[rows]
             dense[:, here] = own[:, (everywhere >= rows.start) & (everywhere < rows.stop)]
             allowed = allowed | is_global[keys] | here[:, None]
-        yield Block(rows, keys, dense, heads, allowed)
+        yield Block(rows, keys, dense[None], heads, allowed=allowed)
 
 
 def _unbanded(
@@ -201,10 +203,11 @@ def neighbours(returned: Returned, text: int, length: int, starts: Sequence[int]
     size = weights.shape[2]
     reach = Reach(size - 1, size - 1)
     complete = weights.shape[-1] == 3 * size
-    for heads, rows in tiles(len(weights), length, min(length, 4 * size), starts):
+    for _, heads, rows in tiles(len(weights), length, min(length, 4 * size), starts):
         blocks = weights[heads, :, :, : 3 * size].transpose(0, 1)
         keys, dense = _unblocked(blocks, rows, length, size, before=size)
-        yield Block(rows, keys, dense, heads, reach.mask(rows, keys, dense.device), complete=complete)
+        mask = reach.mask(rows, keys, dense.device)
+        yield Block(rows, keys, dense[None], heads, allowed=mask, complete=complete)
 
 
 def staggered(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
@@ -213,11 +216,11 @@ def staggered(returned: Returned, text: int, length: int, starts: Sequence[int] 
     size = config.block_size
     shift = size // 2 if config.stagger_local_blocks and returned.layer % 2 else 0
     reach = Reach(block=size)
-    for heads, rows in tiles(len(weights), length, min(length, 2 * size), starts):
+    for _, heads, rows in tiles(len(weights), length, min(length, 2 * size), starts):
         blocks = weights[heads, ..., -size:].transpose(0, 1)
         keys, dense = _unblocked(blocks, rows, length, size, start=-shift)
         allowed = reach.mask(_shifted(rows, shift), _shifted(keys, shift), dense.device)
-        yield Block(rows, keys, dense, heads, allowed, complete=False)
+        yield Block(rows, keys, dense[None], heads, allowed=allowed, complete=False)
 
 
 def _unblocked(
@@ -240,14 +243,22 @@ def _shifted(places: slice, by: int) -> slice:
 
 
 def _dense(
-    weights: Float[Tensor, "head query key"], reach: Reach | None, starts: Sequence[int] | None, **marks: bool
+    weights: Float[Tensor, "head query key"],
+    reach: Reach | None,
+    starts: Sequence[int] | None,
+    complete: bool = True,
+    pooled: bool = False,
 ) -> Iterator[Block]:
     """All rows over all keys."""
     keys = slice(0, weights.shape[2])
-    for heads, rows in tiles(len(weights), weights.shape[1], weights.shape[2], starts):
-        part = weights[heads, rows]
+    for _, heads, rows in tiles(len(weights), weights.shape[1], weights.shape[2], starts):
+        part = weights[None, heads, rows]
         allowed = reach.allowed(rows, keys, weights.device) if reach else None
-        yield Block(rows, keys, part.to(exact(part.dtype)), heads, allowed, reach is not None, **marks)
+        known = reach is not None
+        yield Block(
+            rows, keys, part.to(exact(part.dtype)), heads,
+            allowed=allowed, reach_known=known, complete=complete, pooled=pooled,
+        )  # fmt: skip
 
 
 def _canine_reach(config: Any, layer: int) -> Reach:

@@ -159,7 +159,7 @@ def _joined(blocks: Sequence[Block], layer: int, dtype: torch.dtype) -> Tensor:
     whole = blocks[0].weights.new_zeros(heads, blocks[-1].rows.stop, max(block.keys.stop for block in blocks))
     for block in blocks:
         check_rows(block.weights, ROW_SUM_TOLERANCE[dtype], layer, complete=block.complete)
-        whole[block.heads, block.rows, block.keys] = block.weights
+        whole[block.heads, block.rows, block.keys] = block.weights[0]
     return whole
 
 
@@ -200,7 +200,7 @@ def _fill(texts: list[list[Tensor]], dtype: torch.dtype, layer: int, text: int) 
 
     def keep(block: Block) -> None:
         check_rows(block.weights, ROW_SUM_TOLERANCE[dtype], layer, complete=block.complete)
-        texts[text][layer][block.heads, block.rows, block.keys] = block.weights
+        texts[text][layer][block.heads, block.rows, block.keys] = block.weights[0]
 
     return keep
 

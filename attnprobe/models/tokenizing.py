@@ -17,7 +17,13 @@ Encoded = tuple[dict[str, Any], list[int], list[Span] | None, list[str]]  # inpu
 
 
 def tokenize(
-    tokenizer: Any, text: str, pair: str | None = None, *, max_length: int | None = None, stride: int | None = None
+    tokenizer: Any,
+    text: str,
+    pair: str | None = None,
+    *,
+    max_length: int | None = None,
+    stride: int | None = None,
+    words: bool = True,
 ) -> list[Tokens]:
     """A text (or pair) as the encoder reads it: one Tokens, or several windows of a text that is too long.
 
@@ -25,6 +31,7 @@ def tokenize(
         max_length: the most tokens to read at once, added ones included; None: no limit.
         stride: None cuts a longer text at its end (of a pair, the longer text first). A number reads it in windows,
             each of which repeats the last ``stride`` tokens of the one before; of a pair, the second text is windowed.
+        words: whether to find out which words the tokens belong to, which takes as long as all the rest.
 
     Raises:
         UsageError: the text holds no token or is not Unicode, or max_length or stride leave no room for it.
@@ -35,7 +42,7 @@ def tokenize(
             raise UsageError("the text is empty" if each is text else "the second text of the pair is empty")
         if any("\ud800" <= character <= "\udfff" for character in each):
             raise UsageError("the text is not valid Unicode (it holds half of a surrogate pair)")
-    whole = encode(tokenizer, texts)
+    whole = encode(tokenizer, texts, words=words)
     if not whole.positions(Role.CONTENT):
         raise UsageError("the tokenizer finds no token in the text")
     if max_length is None or len(whole) <= max_length:
@@ -43,8 +50,8 @@ def tokenize(
     return [cut(whole, max_length)] if stride is None else windows(whole, max_length, stride)
 
 
-def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
-    """One text or two as Tokens, however long.
+def encode(tokenizer: Any, texts: Sequence[str], *, words: bool = True) -> Tokens:
+    """One text or two as Tokens, however long; without their words unless these are asked for.
 
     Raises:
         UsageError: two texts for a tokenizer that would run them together, or that reads one only.
@@ -53,7 +60,7 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
     inputs, segments, offsets, surfaces = (_encode_fast if tokenizer.is_fast else _encode_python)(tokenizer, texts)
     ids = inputs["input_ids"]
     _check_pair(tokenizer, segments, inputs.get("token_type_ids"))
-    words, word_texts = (None, list[str]()) if offsets is None else assign_words(texts, offsets, segments)
+    numbers, word_texts = assign_words(texts, offsets, segments) if words and offsets else (None, list[str]())
     return Tokens(
         strings=tokenizer.convert_ids_to_tokens(ids),
         texts=surfaces,
@@ -61,7 +68,7 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> Tokens:
             Role.CONTENT if segment else added_role(tokenizer, id) for id, segment in zip(ids, segments, strict=True)
         ],
         segments=segments,
-        words=words,
+        words=numbers,
         word_texts=word_texts,
         inputs=inputs,
     )
