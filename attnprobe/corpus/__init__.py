@@ -1,0 +1,1 @@
+"""Bytes -> records: one reader per format, nothing of it held in memory."""

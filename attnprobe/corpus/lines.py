@@ -1,0 +1,177 @@
+r"""Bytes -> numbered lines of text, whatever the encoding. Only \n ends a line, with a \r before it or without."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING
+
+from attnprobe.corpus.records import InputError
+from attnprobe.corpus.streams import chunks
+from attnprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from attnprobe.corpus.sources import Source
+
+MAX_LINE = 64 * 1024 * 1024  # bytes, the newline among them; what is longer is not held in memory
+# What these mean by a byte depends on other lines, or they are no encodings of files.
+NOT_BY_LINE = frozenset({"iso2022_kr", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"})
+BYTE_ORDER_MARKS = {
+    "utf-16": ((codecs.BOM_UTF16_BE, "utf-16-be"), (b"", "utf-16-le")),
+    "utf-32": ((codecs.BOM_UTF32_BE, "utf-32-be"), (b"", "utf-32-le")),
+    "utf-8-sig": ((b"", "utf-8"),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a file.
+
+    Attributes:
+        number: counted from 1.
+        text: with its newline; undecodable bytes replaced; empty where the line is too long.
+        fault: why the line cannot be used; empty if it can.
+        too_long: whether it is longer than MAX_LINE.
+        quotes: how many quote characters a line that is too long had.
+    """
+
+    number: int
+    text: str
+    fault: str = ""
+    too_long: bool = False
+    quotes: int = 0
+
+    @property
+    def content(self) -> str:
+        """The text without its newline."""
+        text = self.text
+        return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+
+
+def check_encoding(encoding: str) -> None:
+    """Makes sure that files in that encoding can be read.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    try:
+        by_line = codecs.lookup(encoding).name not in NOT_BY_LINE
+        "\n".encode(encoding)  # not every codec is one for text
+    except (LookupError, ValueError) as error:
+        raise UsageError(f"no encoding {encoding!r}", "write utf-8, latin-1, cp1252, gb18030, utf-16 ...") from error
+    if not by_line:
+        raise UsageError(f"files in {encoding!r} cannot be read line by line", "convert them with iconv")
+
+
+def lines(source: Source, encoding: str, returns: bool = False) -> Iterator[Line]:
+    """The lines of a source; a byte order mark at its start is left out.
+
+    Args:
+        source: read as text, whatever its format.
+        encoding: one that check_encoding lets pass.
+        returns: whether a lone carriage return ends a line, too, as open(newline="") has it.
+
+    Raises:
+        InputError: the source cannot be read to its end; says after which line.
+        MissingExtraError: zstandard is not installed.
+    """
+    number = 0
+    try:
+        pieces = chunks(source)
+        head = _head(pieces)
+        codec = _codec(encoding, head)
+        for number, raw in enumerate(_split(chain([head], pieces), codec, returns), 1):
+            yield _line(number, raw, codec, encoding)
+    except InputError as error:
+        raise InputError(f"{error}, after line {number}" if number else str(error)) from error
+
+
+def _head(pieces: Iterator[bytes]) -> bytes:
+    """The first pieces, long enough for any byte order mark."""
+    head = b""
+    while len(head) < 4 and (piece := next(pieces, b"")):
+        head += piece
+    return head
+
+
+def _codec(encoding: str, head: bytes) -> str:
+    """The encoding's name, with a byte order where it needs one: the mark's, else little-endian like Python."""
+    name = codecs.lookup(encoding).name
+    orders = BYTE_ORDER_MARKS.get(name, ((b"", name),))
+    return next(ordered for mark, ordered in orders if head.startswith(mark))
+
+
+@dataclass
+class _Held:
+    """The line at hand, as far as it was read; of one that is too long, its quotes are counted, nothing else."""
+
+    codec: str
+    pieces: list[bytes]
+    size: int = 0
+    quotes: int = 0
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self.pieces.append(piece)
+        if self.size > MAX_LINE:
+            self.quotes += sum(piece.decode(self.codec, "replace").count('"') for piece in self.pieces)
+            self.pieces.clear()
+
+    def take(self) -> bytes | int:
+        """The line, or the number of its quotes if it is too long; begins the next one."""
+        taken = self.quotes if self.size > MAX_LINE else b"".join(self.pieces)
+        self.pieces, self.size, self.quotes = [], 0, 0
+        return taken
+
+
+def _split(pieces: Iterable[bytes], codec: str, returns: bool) -> Iterator[bytes | int]:
+    """Lines with their newlines; a number, that of its quotes, for one that is too long."""
+    newline, carriage = "\n".encode(codec), "\r".encode(codec)
+    lone = b"%b(?:%b)?|" % (re.escape(carriage), re.escape(newline)) if returns else b""
+    ending = re.compile(lone + re.escape(newline))
+    held = _Held(codec, [])
+    for piece in _aligned(pieces, len(newline), carriage if returns else None):
+        *ended, rest = _cut(piece, ending, len(newline))
+        for part in ended:
+            held.add(part)
+            yield held.take()
+        held.add(rest)
+    if held.size:
+        yield held.take()
+
+
+def _aligned(pieces: Iterable[bytes], unit: int, carriage: bytes | None) -> Iterator[bytes]:
+    """The same bytes in pieces that hold whole units, and do not end in a carriage return, but for the last."""
+    rest = b""
+    for piece in pieces:
+        whole = rest + piece
+        end = len(whole) - len(whole) % unit
+        end -= unit if carriage and whole.endswith(carriage, 0, end) else 0
+        rest = whole[end:]
+        yield whole[:end]
+    yield rest
+
+
+def _cut(piece: bytes, ending: re.Pattern[bytes], unit: int) -> list[bytes]:
+    """The piece, cut after each line's ending; what follows the last one comes last, and may be empty."""
+    cuts = [found.end() for found in ending.finditer(piece) if found.start() % unit == 0]
+    return [piece[start:end] for start, end in pairwise([0, *cuts, len(piece)])]
+
+
+def _line(number: int, raw: bytes | int, codec: str, encoding: str) -> Line:
+    if isinstance(raw, int):
+        return Line(number, "", f"longer than {MAX_LINE:,} bytes", too_long=True, quotes=raw)
+    try:
+        text, fault = raw.decode(codec), ""
+    except UnicodeDecodeError as error:
+        text, fault = raw.decode(codec, "replace"), _undecodable(raw, error.start, number, encoding)
+    return Line(number, text.removeprefix("\ufeff") if number == 1 else text, fault)
+
+
+def _undecodable(raw: bytes, start: int, number: int, encoding: str) -> str:
+    marked = number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    hint = "utf-16?" if marked else "NAME if it is in another"
+    return f"byte 0x{raw[start]:02x} at position {start + 1} is not {encoding} (--encoding {hint})"

@@ -1,0 +1,32 @@
+"""Plain text, one record a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attnprobe.corpus.fields import to_record
+from attnprobe.corpus.lines import lines
+from attnprobe.corpus.records import Columns, Record, Skipped
+from attnprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from attnprobe.corpus.sources import Source
+
+WHOLE_LINE = Columns(text="text")
+
+
+def read_txt(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
+    """The lines of a plain-text file; blank ones are no records.
+
+    Raises:
+        InputError: the source cannot be read to its end.
+        UsageError: a column is asked for.
+    """
+    if columns != Columns():
+        raise UsageError(f"{source.name} is read as plain text, which has no columns", "--input-format csv or jsonl?")
+    for line in lines(source, encoding):
+        if line.fault:
+            yield Skipped(source.name, line.number, line.fault)
+        elif line.text.strip():
+            yield to_record({"text": line.content}, WHOLE_LINE, source.name, line.number)
