@@ -7,15 +7,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attnprobe.corpora import RowBlock, corpus_stats
+    from attnprobe.corpus.readers import read_records
+    from attnprobe.corpus.records import Columns, Record, Skipped
+    from attnprobe.corpus.sources import find_sources
     from attnprobe.errors import AttnprobeError, TruncationWarning
     from attnprobe.metrics import METRICS
     from attnprobe.models.encoder import Encoder
     from attnprobe.models.loading import load_encoder
     from attnprobe.run import head_stats
+    from attnprobe.summary import Summary
     from attnprobe.tokens import Tokens
 
 __version__ = "0.1.0"
-__all__ = ["METRICS", "AttnprobeError", "Encoder", "Tokens", "TruncationWarning", "head_stats", "load_encoder"]
+__all__ = [
+    "METRICS",
+    "AttnprobeError",
+    "Columns",
+    "Encoder",
+    "Record",
+    "RowBlock",
+    "Skipped",
+    "Summary",
+    "Tokens",
+    "TruncationWarning",
+    "corpus_stats",
+    "find_sources",
+    "head_stats",
+    "load_encoder",
+    "read_records",
+]
 
 _HOMES = {
     "AttnprobeError": "attnprobe.errors",
@@ -23,6 +44,14 @@ _HOMES = {
     "METRICS": "attnprobe.metrics",
     "Tokens": "attnprobe.tokens",
     "TruncationWarning": "attnprobe.errors",
+    "Columns": "attnprobe.corpus.records",
+    "Record": "attnprobe.corpus.records",
+    "RowBlock": "attnprobe.corpora",
+    "Skipped": "attnprobe.corpus.records",
+    "Summary": "attnprobe.summary",
+    "corpus_stats": "attnprobe.corpora",
+    "find_sources": "attnprobe.corpus.sources",
+    "read_records": "attnprobe.corpus.readers",
     "head_stats": "attnprobe.run",
     "load_encoder": "attnprobe.models.loading",
 }

@@ -34,6 +34,12 @@ class OutputError(AttnprobeError):
     """A file that cannot be written, or must not be overwritten."""
 
 
+class Interrupted(AttnprobeError):  # noqa: N818
+    """Someone pressed Ctrl-C; the message says how to go on."""
+
+    exit_code = 130
+
+
 class MissingExtraError(AttnprobeError):
     """A feature whose optional dependency is not installed."""
 

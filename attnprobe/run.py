@@ -10,6 +10,8 @@ from operator import add
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from attnprobe.attention.blocks import Observer
 from attnprobe.errors import TruncationWarning, UsageError
 from attnprobe.metrics import check_names, load_metrics
@@ -92,11 +94,7 @@ def head_table(
         global_attention: which tokens Longformer and LED let see and be seen by all: "none" (as the bare model does),
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
-    _check_choice("global_attention", global_attention, ("none", "cls", "first"))
-    _check_choice("queries", queries, ("all", "content"))
-    _check_choice("level", level, ("token", "word"))
-    if long_range < 0:
-        raise UsageError(f"long_range must be at least 0; got {long_range}")
+    check_options(long_range=long_range, queries=queries, level=level, global_attention=global_attention)
     chosen = load_metrics(metrics)
     layer_numbers = select(layers, encoder.layers, "layer")
     head_numbers = select(heads, encoder.heads, "head")
@@ -130,19 +128,28 @@ def head_table(
     }
 
     def sign() -> str:
-        return signature(
-            model=encoder.fingerprint,
-            dtype=str(encoder.dtype).removeprefix("torch."),
-            max_length=max_length or encoder.max_length,
+        return sign_run(
+            encoder,
+            max_length=max_length,
             stride=stride,
             queries=queries,
             level=level,
             long_range=long_range,
-            special="kept",
-            **({} if global_attention == "none" else {"global_attention": global_attention}),
+            global_attention=None if global_attention == "none" else global_attention,
         )
 
     return Table(["layer", "head", *chosen], rows, notes, sign)
+
+
+def sign_run(encoder: Encoder, *, max_length: int | None, **parts: object) -> str:
+    """The signature of what this encoder measures with these options."""
+    return signature(
+        model=encoder.fingerprint,
+        dtype=str(encoder.dtype).removeprefix("torch."),
+        max_length=max_length or encoder.max_length,
+        special="kept",
+        **parts,
+    )
 
 
 def measure(
@@ -154,8 +161,13 @@ def measure(
     long_range: int,
     queries: str,
     level: str,
+    profiles: list[np.ndarray] | None = None,
 ) -> list[Sums]:
-    """Runs one batch and reduces each text's weights while the model computes them."""
+    """Runs one batch and reduces each text's weights while the model computes them.
+
+    Args:
+        profiles: where to put the weights' sums by offset, (layer, head, offset), an array per length of text.
+    """
     groups = [[index] for index in range(len(texts))] if level == "word" else encoder.groups(texts)
     reducers = [
         Reducer(
@@ -166,6 +178,7 @@ def measure(
             long_range=long_range,
             queries=queries,
             level=level,
+            profile=profiles is not None,
             dtype=encoder.dtype,
             device=encoder.device,
         )
@@ -176,11 +189,25 @@ def measure(
         return reducers[group].start_layer(layer) if layer in layers else None
 
     encoder.observe(texts, observe, groups, [reducer.starts for reducer in reducers])
+    if profiles is not None:
+        profiles += [reducer.profile() for reducer in reducers]
     order = [index for group in groups for index in group]
     sums = dict(zip(order, (its for reducer in reducers for its in reducer.sums), strict=True))
     return [sums[index] for index in range(len(texts))]
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UsageError(f"{name} must be {' or '.join(choices)}; got {value!r}")
+def check_options(*, long_range: int, queries: str, level: str, global_attention: str = "none") -> None:
+    """Refuses what cannot be meant.
+
+    Raises:
+        UsageError: some option has no such value.
+    """
+    for name, value, choices in (
+        ("global_attention", global_attention, ("none", "cls", "first")),
+        ("queries", queries, ("all", "content")),
+        ("level", level, ("token", "word")),
+    ):
+        if value not in choices:
+            raise UsageError(f"{name} must be {' or '.join(choices)}; got {value!r}")
+    if long_range < 0:
+        raise UsageError(f"long_range must be at least 0; got {long_range}")

@@ -13,21 +13,28 @@ LEVELS = (
     ("errors",),
     ("tokens", "table", "selection", "signature"),
     ("attention",),
-    ("metrics",),
+    ("metrics", "summary"),
     ("models", "corpus"),
     ("run",),
+    ("corpora",),
     ("analyses",),
-    ("writers", "render"),
+    ("writers", "render", "engines"),
+    ("jobs",),
     ("cli",),
     ("__main__",),
 )
 RANKS = {part: rank for rank, parts in enumerate(LEVELS) for part in parts}
 PLACES = {
-    "torch": ("attention", "metrics", "models", "run", "analyses"),
+    "torch": ("attention", "metrics", "models", "run", "corpora", "analyses"),
     "transformers": ("models",),
     "typer": ("cli",),
     "rich": ("cli.output", "render"),
     "pyarrow": ("writers.arrow", "corpus"),
+    "datasets": ("corpus.hub",),
+    "zstandard": ("corpus.streams",),
+    "orjson": ("writers",),
+    "scipy": ("summary",),
+    "ray": ("engines",),
     "click": (),  # typer brings its own
 }
 

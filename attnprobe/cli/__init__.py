@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from attnprobe import __version__
-from attnprobe.cli import heads, info, metrics, models
+from attnprobe.cli import corpus, heads, info, metrics, models
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("heads")(heads.heads)
+app.command("corpus")(corpus.corpus)
 app.command("info")(info.info)
 app.command("metrics")(metrics.metrics)
 app.command("models")(models.models)

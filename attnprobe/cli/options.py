@@ -28,6 +28,16 @@ class GlobalAttention(StrEnum):
     first = "first"
 
 
+class OnError(StrEnum):
+    skip = "skip"
+    fail = "fail"
+
+
+class Engine(StrEnum):
+    local = "local"
+    ray = "ray"
+
+
 class Dtype(StrEnum):
     float32 = "float32"
     float64 = "float64"
@@ -110,6 +120,72 @@ GlobalAttentionOption = Annotated[
         help="Longformer and LED: what sees and is seen by all, the classification token or the first text.",
     ),
 ]
+Column = Annotated[
+    str | None,
+    typer.Option(
+        "--column",
+        metavar="NAME",
+        help="The column or key with the text.  [default: the only one, else text, ...]",
+        show_default=False,
+    ),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option("--id-column", metavar="NAME", help="The column of ids.  [default: line number]", show_default=False),
+]
+PairColumn = Annotated[
+    str | None,
+    typer.Option("--pair-column", metavar="NAME", help="The column with the second text of pairs.", show_default=False),
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--input-format",
+        metavar="NAME",
+        help="txt, jsonl, csv, tsv, parquet or arrow.  [default: by suffix]",
+        show_default=False,
+    ),
+]
+Encoding = Annotated[str, typer.Option("--encoding", metavar="NAME", help="Of text files.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N records.", show_default=False)
+]
+Sample = Annotated[
+    int | None, typer.Option("--sample", metavar="N", min=1, help="Only N records at random.", show_default=False)
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of --sample.")]
+OnErrorOption = Annotated[
+    OnError, typer.Option("--on-error", help="Records that cannot be used: list them and go on, or stop.")
+]
+BatchTokens = Annotated[int, typer.Option("--batch-tokens", metavar="N", min=1, help="Tokens to run at once.")]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", min=1, help="Processes, each with a model and its share of the cores.")
+]
+EngineOption = Annotated[Engine, typer.Option("--engine", help="ray: the workers are actors of a Ray cluster.")]
+NumGpus = Annotated[float, typer.Option("--num-gpus", metavar="N", min=0, help="GPUs per Ray worker, e.g. 0.5.")]
+Summary = Annotated[
+    Path | None,
+    typer.Option(
+        "--summary",
+        metavar="FILE",
+        help="Means, deviations and intervals over all texts, per head and metric.",
+        show_default=False,
+    ),
+]
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        help="How much attention falls on each offset key − query, per head.",
+        show_default=False,
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")]
+DryRun = Annotated[
+    bool, typer.Option("-n", "--dry-run", help="Say how much work it would be, from a sample, and stop.")
+]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress on standard error.")]
 Output = Annotated[
     Path | None,
     typer.Option(

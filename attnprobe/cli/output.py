@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from attnprobe.errors import OutputError, UsageError
 from attnprobe.tokens import visible
@@ -17,6 +19,7 @@ from attnprobe.writers import format_of, get_writer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.progress import Progress as RichProgress
 
     from attnprobe.table import Table
 
@@ -58,6 +61,11 @@ class Output:
             raise UsageError("the format table is for terminals", "use csv, markdown or another format for a file")
         check_target(path, chosen, overwrite=overwrite)
         return cls(path, chosen, overwrite)
+
+    @property
+    def row_stream(self) -> IO[bytes] | None:
+        """Where rows go as they come; None where only a table of means is shown."""
+        return None if self.format == "table" else sys.stdout.buffer
 
     def write(self, table: Table, render: Render) -> None:
         """Sends the table to its destination; ``render`` makes what a terminal shows, for a width."""
@@ -107,6 +115,68 @@ def warnings_as_notes(quiet: bool) -> Iterator[None]:
     for warning in caught:
         if not quiet and warning.category.__module__.startswith("attnprobe"):
             note(f"{warning.message} (--stride N reads all of it in windows)")
+
+
+class Progress:
+    """How far a long run is, on standard error: a bar on a terminal, else a line every half minute.
+
+    Args:
+        count: says how many texts there will be; asked in a thread of its own. None: there is no telling.
+    """
+
+    def __init__(self, *, shown: bool, count: Callable[[], int] | None = None) -> None:
+        self.shown, self.count = shown, count
+        self.on_terminal = shown and sys.stderr is not None and sys.stderr.isatty()
+        self.start = self.said = time.monotonic()
+        self.texts = self.tokens = self.skipped = 0
+        self.lock = threading.Lock()
+        self.bar: RichProgress | None = None
+
+    def __enter__(self) -> Progress:
+        if self.on_terminal:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as RichProgress
+
+            console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+            rates = TextColumn("{task.fields[rates]}", markup=False)
+            self.bar = RichProgress(
+                BarColumn(), MofNCompleteColumn(), rates, TimeRemainingColumn(), console=console, transient=True
+            )
+            self.bar.add_task("", total=None, rates="")
+            self.bar.start()
+        if self.shown and self.count:
+            threading.Thread(target=self._ask_total, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def _ask_total(self) -> None:
+        with suppress(Exception):  # what is wrong with the input, the run itself will say
+            total = self.count() if self.count else None
+            if self.bar:
+                self.bar.update(self.bar.task_ids[0], total=total)
+
+    def add(self, texts: int, tokens: int) -> None:
+        """So many more are measured; from any thread."""
+        with self.lock:
+            self.texts, self.tokens = self.texts + texts, self.tokens + tokens
+            if self.bar:
+                self.bar.update(self.bar.task_ids[0], advance=texts, rates=self._rates())
+            elif self.shown and time.monotonic() - self.said >= 30:
+                self.said = time.monotonic()
+                note(f"{self.texts:,} texts, {self._rates()}")
+
+    def note_skipped(self, count: int) -> None:
+        """So many more could not be used."""
+        self.skipped += count
+
+    def _rates(self) -> str:
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        skipped = f", {self.skipped:,} skipped" if self.skipped else ""
+        return f"{self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s{skipped}"
 
 
 def note(message: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from attnprobe.corpus.records import Record, Skipped
+from attnprobe.errors import AttnprobeError
 
 Item = Record | Skipped
 
@@ -17,7 +18,15 @@ def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[lis
     """
     chunk: list[Item] = []
     size = 0
-    for item in items:
+    source, ended = iter(items), None
+    while True:
+        try:
+            item = next(source)
+        except StopIteration:
+            break
+        except AttnprobeError as error:  # what came before it is still a chunk
+            ended = error
+            break
         chunk.append(item)
         size += len(item.text) + len(item.pair or "") if isinstance(item, Record) else 0
         if len(chunk) >= records or size >= characters:
@@ -25,6 +34,8 @@ def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[lis
             chunk, size = [], 0
     if chunk:
         yield chunk
+    if ended is not None:
+        raise ended
 
 
 def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:

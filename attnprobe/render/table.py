@@ -49,8 +49,9 @@ def heads_table(table: Table, width: int) -> RenderableType:
         cells = [Text(_number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
         drawn.add_row(str(row[0]), str(row[1]), *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
-    notes += [f"Reach of {layers}: {kind}." for layers, kind in table.notes["reach"].items() if kind != "all tokens"]
-    if table.notes["changed"]:
+    reach = table.notes.get("reach", {})
+    notes += [f"Reach of {layers}: {kind}." for layers, kind in reach.items() if kind != "all tokens"]
+    if table.notes.get("changed"):
         notes.append(f"Not as the checkpoint computes: {table.notes['changed']}.")
     hidden = [name for name in widths if name not in shown]
     if hidden:
@@ -59,7 +60,8 @@ def heads_table(table: Table, width: int) -> RenderableType:
         notes.append(f"Tokens unknown to the model's vocabulary: {table.notes['n_unknown']}.")
     if empty:
         notes.append(f"Without meaning here: {', '.join(empty)}.")
-    return Group(_tokens_line(table, width), "", drawn, "", *(Text(note, "dim") for note in notes))
+    title = Text(visible(table.notes["title"])) if "title" in table.notes else _tokens_line(table, width)
+    return Group(title, "", drawn, "", *(Text(note, "dim") for note in notes))
 
 
 def text_table(table: Table, width: int) -> RenderableType:

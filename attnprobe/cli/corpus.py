@@ -1,0 +1,196 @@
+"""attnprobe corpus."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attnprobe.cli import options as flag
+from attnprobe.cli.output import Output, Progress, note
+from attnprobe.errors import Interrupted
+from attnprobe.metrics import check_names
+from attnprobe.models.locate import DEFAULT_MODEL, locate
+from attnprobe.selection import parse_indices
+
+if TYPE_CHECKING:
+    from attnprobe.corpus.batches import Item
+    from attnprobe.corpus.sources import Source
+    from attnprobe.jobs import Job, Stream
+    from attnprobe.models.encoder import Encoder
+
+
+def corpus(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Text (a text a line), JSON Lines, CSV, TSV, Parquet, Arrow; .gz and .zst of each; 'globs'; "
+            "a datasets folder; hub:NAME; - is standard input.",
+            show_default=False,
+        ),
+    ],
+    column: flag.Column = None,
+    id_column: flag.IdColumn = None,
+    pair_column: flag.PairColumn = None,
+    input_format: flag.InputFormat = None,
+    encoding: flag.Encoding = "utf-8",
+    limit: flag.Limit = None,
+    sample: flag.Sample = None,
+    seed: flag.Seed = 0,
+    on_error: flag.OnErrorOption = flag.OnError.skip,
+    model: flag.Model = DEFAULT_MODEL,
+    revision: flag.Revision = None,
+    device: flag.Device = "auto",
+    dtype: flag.DtypeOption = flag.Dtype.float32,
+    metric: flag.Metric = None,
+    layer: flag.Layer = "all",
+    head: flag.Head = "all",
+    long_range: flag.LongRange = 10,
+    queries: flag.QueriesOption = flag.Queries.all,
+    level: flag.LevelOption = flag.Level.token,
+    max_length: flag.MaxLength = None,
+    stride: flag.Stride = None,
+    batch_tokens: flag.BatchTokens = 2048,
+    workers: flag.Workers = 1,
+    engine: flag.EngineOption = flag.Engine.local,
+    num_gpus: flag.NumGpus = 0.0,
+    output: flag.Output = None,
+    format: flag.FormatOption = None,
+    summary: flag.Summary = None,
+    profile: flag.Profile = None,
+    resume: flag.Resume = False,
+    overwrite: flag.Overwrite = False,
+    dry_run: flag.DryRun = False,
+    allow_pickle: flag.AllowPickle = False,
+    trust_remote_code: flag.TrustRemoteCode = False,
+    no_progress: flag.NoProgress = False,
+    quiet: flag.Quiet = False,
+    debug: flag.Debug = False,
+) -> None:
+    """What each head attends to in many texts: one row per text, layer and head, and a summary over all texts."""
+    from attnprobe.corpus.readers import read_records
+    from attnprobe.corpus.records import Columns
+    from attnprobe.corpus.sources import find_sources
+    from attnprobe.writers.rows import check_row_format
+
+    names = check_names(metric)
+    parse_indices(layer), parse_indices(head)
+    replaces = overwrite or resume
+    destination = Output.choose(output, format, replaces)
+    if destination.path or destination.format != "table":
+        check_row_format(destination.format, streamed=destination.path is None)
+    for path in (summary, profile):
+        if path is not None:
+            Output.choose(path, None, replaces)
+    sources = find_sources(inputs, input_format)
+    columns = Columns(column, id_column, pair_column)
+
+    def read() -> Iterator[Item]:
+        return read_records(sources, columns, encoding=encoding, limit=limit, sample=sample, seed=seed)
+
+    items = read()  # fails before torch loads, as does a wrong name of a model
+    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+
+    from attnprobe.corpora import Prober, Settings
+    from attnprobe.engines import Recipe, results
+    from attnprobe.estimate import estimate
+    from attnprobe.jobs import Job, Stream, describe_run, watched
+    from attnprobe.models.loading import load_encoder
+    from attnprobe.render.table import heads_table, text_table
+
+    loading: dict[str, Any] = {
+        "model": model,
+        "revision": revision,
+        "device": device,
+        "dtype": dtype.value,
+        "allow_pickle": allow_pickle,
+        "trust_remote_code": trust_remote_code,
+    }
+    encoder = load_encoder(**loading)
+    settings = Settings.choose(
+        encoder,
+        names,
+        layer,
+        head,
+        long_range=long_range,
+        queries=queries.value,
+        level=level.value,
+        max_length=max_length,
+        stride=stride,
+        profile=profile is not None,
+        batch_tokens=batch_tokens,
+        on_error=on_error.value,
+    )
+    prober = Prober(encoder, settings)
+    if dry_run:
+        Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
+        return
+    sink: Job | Stream
+    if destination.path:
+        chosen = {"columns": columns, "encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
+        manifest = describe_run(prober, sources, destination.format, chosen)
+        sink = Job(destination.path, destination.format, settings.columns, manifest, prober.nothing)
+        if resume and sink.is_finished():
+            note(f"{str(destination.path)!r} is complete; there is nothing to resume")
+            return
+        sink.start(resume=resume, overwrite=overwrite)
+    else:
+        sink = Stream(destination.row_stream, destination.format, settings.columns, prober.nothing)
+    with Progress(shown=not quiet and not no_progress, count=_counter(read, sources)) as progress:
+        prober.on_batch = progress.add
+        chunks = watched(sink.rest(settings.chunks(items)), sources)
+        try:
+            for result in results(chunks, prober, Recipe(loading, settings), engine.value, workers, num_gpus):
+                sink.add(result)
+                progress.note_skipped(len(result.skipped))
+        except KeyboardInterrupt:
+            raise Interrupted(_how_to_go_on(sink)) from None
+    sink.finish(summary, profile)
+    if destination.format == "table":
+        destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
+    _tell(sink, quiet)
+
+
+def _counter(read: Callable[[], Iterator[Item]], sources: Sequence[Source]) -> Callable[[], int] | None:
+    """Counts the records for the bar; None where the input can be read only once."""
+    from attnprobe.corpus.records import Record
+
+    if any(source.once for source in sources):
+        return None
+    return lambda: sum(isinstance(item, Record) for item in read())
+
+
+def _title(encoder: Encoder, sink: Job | Stream) -> str:
+    state = sink.state
+    return f"{encoder.location.short_name}, means over {state.texts:,} texts, {state.tokens:,} tokens"
+
+
+def _how_to_go_on(sink: Job | Stream) -> str:
+    from attnprobe.jobs import Job
+
+    done = f"interrupted after {sink.state.texts:,} texts"
+    if not isinstance(sink, Job):
+        return done
+    command = [argument for argument in sys.argv[1:] if argument not in ("--overwrite", "--resume")]
+    return f"{done}; to go on: {shlex.join(['attnprobe', *command, '--resume'])}"
+
+
+def _tell(sink: Job | Stream, quiet: bool) -> None:
+    """Says what was left out; ends the command with 3 if records were."""
+    state = sink.state
+    if state.cut and not quiet:
+        note(f"{state.cut:,} texts were longer than the model reads and were cut{_listed(sink, 'cut')}")
+    if state.skipped:
+        if not quiet:
+            note(f"{state.skipped:,} records were skipped{_listed(sink, 'skipped')}")
+        raise typer.Exit(3)
+
+
+def _listed(sink: Job | Stream, name: str) -> str:
+    from attnprobe.jobs import Job, note_path
+
+    return f"; {str(note_path(sink.output, name))!r} lists them" if isinstance(sink, Job) else ""

@@ -1,0 +1,468 @@
+"""Many texts -> blocks of rows and a summary: chunks of records, tokenized ahead of the model that measures them.
+
+On a CPU every batch is computed by one thread, several batches at a time. So the numbers do not depend on how many
+threads or processes share the work, and no thread waits for another within a layer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from os import PathLike
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from attnprobe.corpus.batches import Item, by_length, chunks
+from attnprobe.corpus.records import InputError, Record, Skipped
+from attnprobe.errors import AttnprobeError, TextError, UsageError
+from attnprobe.metrics import check_names, load_metrics
+from attnprobe.metrics.reduce import Sums
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import load_encoder
+from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.run import check_options, measure, sign_run
+from attnprobe.selection import Indices, select
+from attnprobe.summary import Summary
+from attnprobe.tokens import Tokens
+
+if TYPE_CHECKING:
+    import pandas
+
+BATCH_TOKENS = 2048
+CHUNK_VALUES = 2**21  # statistics in a chunk's rows, which bounds its memory; more texts make better batches
+CHUNK_TEXTS = 4096
+CHUNK_CHARACTERS = 2**20
+
+OnBatch = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """The rows of consecutive texts, layer by layer and head by head.
+
+    Attributes:
+        ids: of the texts.
+        n_tokens: how many tokens of each were read.
+        layers, heads, metrics: what the axes of ``values`` stand for.
+        values: (text, layer, head, metric) in float32; NaN where a metric has no meaning.
+    """
+
+    ids: Sequence[str]
+    n_tokens: Sequence[int]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    metrics: tuple[str, ...]
+    values: np.ndarray
+
+    @property
+    def columns(self) -> list[str]:
+        """``id, n_tokens, layer, head``, then the metrics."""
+        return ["id", "n_tokens", "layer", "head", *self.metrics]
+
+    def __len__(self) -> int:
+        return len(self.ids) * len(self.layers) * len(self.heads)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row per text, layer and head."""
+        import pandas
+
+        texts, per_text = len(self.ids), len(self.layers) * len(self.heads)
+        frame = pandas.DataFrame(self.values.reshape(-1, len(self.metrics)), columns=list(self.metrics))
+        frame.insert(0, "head", np.tile(self.heads, texts * len(self.layers)))
+        frame.insert(0, "layer", np.tile(np.repeat(self.layers, len(self.heads)), texts))
+        frame.insert(0, "n_tokens", np.repeat(np.asarray(self.n_tokens, dtype=int), per_text))
+        frame.insert(0, "id", np.repeat(np.asarray(self.ids, dtype=object), per_text))
+        return frame
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A text that was longer than the model reads."""
+
+    id: str
+    n_cut: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one chunk of records.
+
+    Attributes:
+        n_items: how many records and skipped ones it had.
+        skipped: those without rows, in input order.
+        cut: the texts that were cut.
+    """
+
+    rows: RowBlock
+    summary: Summary
+    n_items: int
+    skipped: Sequence[Skipped]
+    cut: Sequence[Cut]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured of every text, and how; see :func:`attnprobe.run.head_table` for the options.
+
+    Attributes:
+        profile: whether the summary also gets the weights by key − query.
+        batch_tokens: how many tokens are run at once.
+        on_error: what a record that cannot be used does: "skip" leaves it out, "fail" ends the run.
+    """
+
+    metrics: tuple[str, ...]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    long_range: int = 10
+    queries: str = "all"
+    level: str = "token"
+    max_length: int | None = None
+    stride: int | None = None
+    profile: bool = False
+    batch_tokens: int = BATCH_TOKENS
+    on_error: Literal["skip", "fail"] = "skip"
+
+    @classmethod
+    def choose(
+        cls,
+        encoder: Encoder,
+        metrics: Sequence[str] | None = None,
+        layers: Indices = None,
+        heads: Indices = None,
+        **options: Any,
+    ) -> Settings:
+        """The settings for an encoder, checked.
+
+        Raises:
+            UsageError: an unknown metric, a layer or head out of range, an option without such a value.
+        """
+        names, layers = tuple(check_names(metrics)), tuple(select(layers, encoder.layers, "layer"))
+        settings = cls(names, layers, tuple(select(heads, encoder.heads, "head")), **options)
+        check_options(long_range=settings.long_range, queries=settings.queries, level=settings.level)
+        if settings.on_error not in ("skip", "fail"):
+            raise UsageError(f"on_error must be skip or fail; got {settings.on_error!r}")
+        if settings.batch_tokens < 1:
+            raise UsageError(f"batch_tokens must be at least 1; got {settings.batch_tokens}")
+        return settings
+
+    @property
+    def columns(self) -> list[str]:
+        """Of the rows: ``id, n_tokens, layer, head``, then the metrics."""
+        return ["id", "n_tokens", "layer", "head", *self.metrics]
+
+    def sign(self, encoder: Encoder) -> str:
+        """The signature of the numbers, which neither batches nor errors change."""
+        return sign_run(
+            encoder,
+            max_length=self.max_length,
+            stride=self.stride,
+            queries=self.queries,
+            level=self.level,
+            long_range=self.long_range,
+        )
+
+    def chunks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """The items in chunks that are measured together; what one chunk gives does not depend on any other.
+
+        Raises:
+            InputError: under on_error "fail", for the first record that cannot be used, after the chunk before it.
+        """
+        per_text = len(self.layers) * len(self.heads) * len(self.metrics)
+        return chunks(self._usable(items), max(1, min(CHUNK_TEXTS, CHUNK_VALUES // per_text)), CHUNK_CHARACTERS)
+
+    def _usable(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            if isinstance(item, Skipped) and self.on_error == "fail":
+                raise failure(item)
+            yield item
+
+
+@dataclass
+class Reading:
+    """A chunk that has been tokenized: of each record its windows, and what cannot be used."""
+
+    items: Sequence[Item]
+    records: list[Record] = field(default_factory=list)
+    windows: list[list[Tokens]] = field(default_factory=list)
+    skipped: dict[int, Skipped] = field(default_factory=dict)  # by place among the items
+    places: list[int] = field(default_factory=list)  # of the records among the items
+
+
+class Prober:
+    """Measures chunks of records with one encoder, on as many threads as told.
+
+    Args:
+        threads: how many batches are computed at a time; None: one per core on a CPU, else one.
+        on_batch: told (texts, tokens) after every batch, from any thread.
+    """
+
+    def __init__(
+        self, encoder: Encoder, settings: Settings, threads: int | None = None, on_batch: OnBatch | None = None
+    ) -> None:
+        self.encoder, self.settings, self.on_batch = encoder, settings, on_batch
+        self.metrics = load_metrics(settings.metrics)
+        self.threads = (threads or cores()) if encoder.device.type == "cpu" else 1
+        self.replicas: SimpleQueue[Encoder] = SimpleQueue()
+        for _ in range(self.threads):
+            self.replicas.put(encoder.replica() if self.threads > 1 else encoder)
+        self.nothing = Summary.empty(settings.layers, settings.heads, settings.metrics, settings.sign(encoder))
+
+    def results(self, pieces: Iterable[Sequence[Item]]) -> Iterator[Result]:
+        """One result per chunk, in order; the next chunk is tokenized while one is measured."""
+        with (
+            _one_thread_per_batch(self.encoder),
+            ThreadPoolExecutor(1) as ahead,
+            ThreadPoolExecutor(self.threads) as pool,
+        ):
+            reading: Future[Reading] | None = None
+            ended: AttnprobeError | None = None
+            source = iter(pieces)
+            while ended is None:
+                try:
+                    following = ahead.submit(self.read, next(source))
+                except StopIteration:
+                    break
+                except AttnprobeError as error:  # what came before it is still measured
+                    ended = error
+                    continue
+                if reading is not None:
+                    yield self.measure(reading.result(), pool)
+                reading = following
+            if reading is not None:
+                yield self.measure(reading.result(), pool)
+            if ended is not None:
+                raise ended
+
+    def read(self, items: Sequence[Item]) -> Reading:
+        """Tokenizes a chunk."""
+        reading = Reading(items)
+        for place, item in enumerate(items):
+            if isinstance(item, Skipped):
+                reading.skipped[place] = item
+                continue
+            try:
+                windows = self._tokenize(item)
+            except UsageError as error:
+                reading.skipped[place] = Skipped(item.file, item.line, str(error), item.id)
+                continue
+            reading.records.append(item)
+            reading.windows.append(windows)
+            reading.places.append(place)
+        return reading
+
+    def _tokenize(self, record: Record) -> list[Tokens]:
+        chosen = self.settings
+        words = chosen.level == "word"
+        windows = self.encoder.tokenize(
+            record.text, record.pair, max_length=chosen.max_length, stride=chosen.stride, words=words
+        )
+        if words and windows[0].words is None:
+            raise UsageError("no words: the tokens cannot be found again in the text")
+        return windows
+
+    def measure(self, reading: Reading, pool: ThreadPoolExecutor) -> Result:
+        """Runs a chunk's windows in batches and puts what they give back into the order of the records."""
+        owners = [owner for owner, windows in enumerate(reading.windows) for _ in windows]
+        texts = [window for windows in reading.windows for window in windows]
+        batches = by_length([len(text) for text in texts], self.settings.batch_tokens)
+        sums: list[list[Sums] | TextError] = [[] for _ in reading.records]
+        profile = self.nothing
+        for batch, (found, profiles) in zip(
+            batches, pool.map(lambda b: self._run([texts[i] for i in b]), batches), strict=True
+        ):
+            for place, its in zip(batch, found, strict=True):
+                before = sums[owners[place]]
+                if isinstance(its, TextError):
+                    sums[owners[place]] = its
+                elif not isinstance(before, TextError):
+                    before.append(its)
+            queries = sum(self._n_queries(texts[place]) for place in batch)
+            for offsets in profiles:
+                profile = profile.with_profile(offsets[:, list(self.settings.heads)], 0)
+            profile = profile.with_profile(np.zeros_like(self.nothing.offsets), queries)
+        return self._result(reading, sums, profile)
+
+    def _run(self, texts: Sequence[Tokens]) -> tuple[list[Sums | TextError], list[np.ndarray]]:
+        """One batch on a replica of its own; a text that the model fails on is found by running each alone."""
+        encoder = self.replicas.get()
+        try:
+            return self._try(texts, encoder)
+        finally:
+            self.replicas.put(encoder)
+            if self.on_batch:
+                self.on_batch(len(texts), sum(map(len, texts)))
+
+    def _try(self, texts: Sequence[Tokens], encoder: Encoder) -> tuple[list[Sums | TextError], list[np.ndarray]]:
+        chosen = self.settings
+        profiles: list[np.ndarray] | None = [] if chosen.profile else None
+        try:
+            sums = measure(
+                texts,
+                encoder,
+                self.metrics,
+                layers=chosen.layers,
+                long_range=chosen.long_range,
+                queries=chosen.queries,
+                level=chosen.level,
+                profiles=profiles,
+            )
+        except TextError as error:
+            if len(texts) == 1:
+                return [error], []
+            each = [self._try([text], encoder) for text in texts]
+            return [its for found, _ in each for its in found], [offsets for _, found in each for offsets in found]
+        return list(sums), profiles or []
+
+    def _n_queries(self, text: Tokens) -> int:
+        return len(text) if self.settings.queries == "all" else sum(map(bool, text.segments))
+
+    def _result(self, reading: Reading, sums: Sequence[list[Sums] | TextError], profile: Summary) -> Result:
+        chosen, kept, skipped = self.settings, list[int](), dict(reading.skipped)
+        for owner, its in enumerate(sums):
+            if isinstance(its, TextError):
+                record = reading.records[owner]
+                skipped[reading.places[owner]] = Skipped(record.file, record.line, str(its), record.id)
+            else:
+                kept.append(owner)
+        if skipped and chosen.on_error == "fail":
+            raise failure(skipped[min(skipped)])
+        whole = [reduce(add, sums[owner]) for owner in kept]  # type: ignore[arg-type]
+        heads = list(chosen.heads)
+        shape = (0, len(chosen.layers), self.encoder.heads, len(chosen.metrics))
+        totals = np.stack([its.total for its in whole])[:, :, heads] if whole else np.zeros(shape)[:, :, heads]
+        counts = np.stack([its.count for its in whole]) if whole else np.zeros((0, shape[1], shape[3]))
+        has_value = counts[:, :, None] > 0
+        values = np.divide(totals, counts[:, :, None], out=np.full_like(totals, np.nan), where=has_value)
+        windows = [reading.windows[owner] for owner in kept]
+        return Result(
+            RowBlock(
+                [reading.records[owner].id for owner in kept],
+                [sum(map(len, its)) for its in windows],
+                chosen.layers,
+                chosen.heads,
+                chosen.metrics,
+                values.astype(np.float32),
+            ),
+            replace(self.nothing.of(totals, counts), offsets=profile.offsets, n_profiled=profile.n_profiled),
+            len(reading.items),
+            [skipped[place] for place in sorted(skipped)],
+            [
+                Cut(reading.records[owner].id, its[0].n_cut)
+                for owner, its in zip(kept, windows, strict=True)
+                if its[0].n_cut
+            ],
+        )
+
+
+class CorpusStats:
+    """The statistics of many texts: iterate over it for blocks of rows as they are measured.
+
+    Attributes:
+        summary: of the texts so far; complete when the iteration has ended.
+        skipped: the records so far that could not be used.
+    """
+
+    def __init__(self, prober: Prober, items: Iterable[Item]) -> None:
+        self.summary = prober.nothing
+        self.skipped: list[Skipped] = []
+        self._results = prober.results(prober.settings.chunks(items))
+
+    def __iter__(self) -> Iterator[RowBlock]:
+        for result in self._results:
+            self.summary += result.summary
+            self.skipped += result.skipped
+            yield result.rows
+
+    def to_frame(self) -> pandas.DataFrame:
+        """All rows that are still to come, at once; ``attrs["signature"]`` says what the numbers depend on."""
+        import pandas
+
+        frames = [block.to_frame() for block in self]
+        frame = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
+        frame.attrs["signature"] = self.summary.signature
+        return frame
+
+
+def corpus_stats(
+    texts: Iterable[str | Record | Skipped],
+    encoder: Encoder | str | PathLike[str] | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None,
+    pairs: Iterable[str] | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    threads: int | None = None,
+    **options: Any,
+) -> CorpusStats:
+    """What each head attends to in each of many texts; the twin of ``attnprobe corpus``.
+
+    Nothing is read before the result is iterated, and no more than two chunks of texts are held at a time.
+
+    Args:
+        texts: any iterable of texts, or of records from :func:`attnprobe.read_records`.
+        encoder, metrics, model: as in :func:`attnprobe.head_stats`.
+        ids: of the texts; None: their numbers, from 1.
+        pairs: the second text of each.
+        threads: how many batches are computed at a time on a CPU; None: one per core. No number depends on it.
+        options: layers, heads, long_range, queries, level, max_length, stride as in ``head_stats``; batch_tokens;
+            profile; on_error, "fail" unless told otherwise, or "skip".
+
+    Returns:
+        an iterable of :class:`RowBlock`, with ``.summary``, ``.skipped`` and ``.to_frame()``. Summaries add up.
+
+    Raises:
+        UsageError: an unknown metric or option.
+        InputError: while iterating, a text that cannot be used (empty, not Unicode), unless these are skipped.
+        ModelError: a model that cannot be loaded or measured.
+    """
+    check_names(metrics)
+    if not isinstance(encoder, Encoder):
+        encoder = load_encoder(str(model if encoder is None else encoder))
+    settings = Settings.choose(encoder, metrics, **{"on_error": "fail", **options})
+    return CorpusStats(Prober(encoder, settings, threads), _records(texts, ids, pairs))
+
+
+def _records(
+    texts: Iterable[str | Record | Skipped], ids: Iterable[object] | None, pairs: Iterable[str] | None
+) -> Iterator[Item]:
+    given = (None if ids is None else iter(ids), None if pairs is None else iter(pairs))
+    for number, text in enumerate(texts, start=1):
+        if isinstance(text, Record | Skipped):
+            yield text
+            continue
+        name = str(number if given[0] is None else next(given[0]))
+        if not isinstance(text, str):
+            yield Skipped("text", number, f"{type(text).__name__}, not text", name)
+        else:
+            yield Record(name, text, None if given[1] is None else next(given[1]), "text", number)
+
+
+def failure(skipped: Skipped) -> InputError:
+    """The error that a record which cannot be used ends a run with."""
+    place = skipped.file if skipped.line is None else f"{skipped.file}:{skipped.line}"
+    return InputError(f"{place}: {skipped.reason}", "--on-error skip leaves such records out and lists them")
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _one_thread_per_batch(encoder: Encoder) -> Iterator[None]:
+    """While it lasts, operations on a CPU are not split among threads."""
+    before = torch.get_num_threads()
+    if encoder.device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
