@@ -25,6 +25,7 @@ docs: .venv/dev
 	$(BIN)/python docs/generate.py
 
 bench: .venv/dev
+	$(BIN)/python benchmarks/corpora.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/long_texts.py
 

@@ -7,12 +7,10 @@ threads or processes share the work, and no thread waits for another within a la
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import add
+from dataclasses import dataclass, field
 from os import PathLike
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,13 +29,13 @@ from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.run import check_options, measure, sign_run
 from attnprobe.selection import Indices, select
 from attnprobe.summary import Summary
-from attnprobe.tokens import Tokens
+from attnprobe.tokens import Role, Tokens
 
 if TYPE_CHECKING:
     import pandas
 
 BATCH_TOKENS = 2048
-CHUNK_VALUES = 2**21  # statistics in a chunk's rows, which bounds its memory; more texts make better batches
+CHUNK_VALUES = 2**20  # statistics in the rows of a chunk, which bound its memory; more texts make better batches
 CHUNK_TEXTS = 4096
 CHUNK_CHARACTERS = 2**20
 
@@ -151,6 +149,7 @@ class Settings:
             raise UsageError(f"on_error must be skip or fail; got {settings.on_error!r}")
         if settings.batch_tokens < 1:
             raise UsageError(f"batch_tokens must be at least 1; got {settings.batch_tokens}")
+        encoder.check_lengths(settings.max_length, settings.stride)
         return settings
 
     @property
@@ -194,6 +193,14 @@ class Reading:
     windows: list[list[Tokens]] = field(default_factory=list)
     skipped: dict[int, Skipped] = field(default_factory=dict)  # by place among the items
     places: list[int] = field(default_factory=list)  # of the records among the items
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a batch gave: text by text, and by offset for each length of text if that was asked for."""
+
+    sums: Sequence[Sums | TextError]
+    profiles: Sequence[np.ndarray]
 
 
 class Prober:
@@ -273,25 +280,25 @@ class Prober:
         owners = [owner for owner, windows in enumerate(reading.windows) for _ in windows]
         texts = [window for windows in reading.windows for window in windows]
         batches = by_length([len(text) for text in texts], self.settings.batch_tokens)
-        sums: list[list[Sums] | TextError] = [[] for _ in reading.records]
-        profile = self.nothing
-        for batch, (found, profiles) in zip(
-            batches, pool.map(lambda b: self._run([texts[i] for i in b]), batches), strict=True
+        shape = self.nothing.mean.shape
+        totals, counts = np.zeros((len(reading.records), *shape)), np.zeros((len(reading.records), shape[0], shape[2]))
+        failed: dict[int, TextError] = {}
+        profile, heads = self.nothing, list(self.settings.heads)
+        for batch, done in zip(
+            batches, pool.map(lambda batch: self._run([texts[i] for i in batch]), batches), strict=True
         ):
-            for place, its in zip(batch, found, strict=True):
-                before = sums[owners[place]]
-                if isinstance(its, TextError):
-                    sums[owners[place]] = its
-                elif not isinstance(before, TextError):
-                    before.append(its)
-            queries = sum(self._n_queries(texts[place]) for place in batch)
-            for offsets in profiles:
-                profile = profile.with_profile(offsets[:, list(self.settings.heads)], 0)
-            profile = profile.with_profile(np.zeros_like(self.nothing.offsets), queries)
-        return self._result(reading, sums, profile)
+            for place, sums in zip(batch, done.sums, strict=True):
+                if isinstance(sums, TextError):
+                    failed[owners[place]] = sums
+                else:
+                    totals[owners[place]] += sums.total[:, heads]
+                    counts[owners[place]] += sums.count
+            for offsets in done.profiles:
+                profile = profile.with_profile(offsets[:, heads])
+        return self._result(reading, totals, counts, failed, profile.offsets)
 
-    def _run(self, texts: Sequence[Tokens]) -> tuple[list[Sums | TextError], list[np.ndarray]]:
-        """One batch on a replica of its own; a text that the model fails on is found by running each alone."""
+    def _run(self, texts: Sequence[Tokens]) -> Done:
+        """One batch on a replica of its own."""
         encoder = self.replicas.get()
         try:
             return self._try(texts, encoder)
@@ -300,7 +307,8 @@ class Prober:
             if self.on_batch:
                 self.on_batch(len(texts), sum(map(len, texts)))
 
-    def _try(self, texts: Sequence[Tokens], encoder: Encoder) -> tuple[list[Sums | TextError], list[np.ndarray]]:
+    def _try(self, texts: Sequence[Tokens], encoder: Encoder) -> Done:
+        """What a batch gives; a text that the model fails on is found by running each alone."""
         chosen = self.settings
         profiles: list[np.ndarray] | None = [] if chosen.profile else None
         try:
@@ -316,50 +324,46 @@ class Prober:
             )
         except TextError as error:
             if len(texts) == 1:
-                return [error], []
+                return Done([error], [])
             each = [self._try([text], encoder) for text in texts]
-            return [its for found, _ in each for its in found], [offsets for _, found in each for offsets in found]
-        return list(sums), profiles or []
+            return Done([its for done in each for its in done.sums], [its for done in each for its in done.profiles])
+        return Done(list(sums), profiles or [])
 
-    def _n_queries(self, text: Tokens) -> int:
-        return len(text) if self.settings.queries == "all" else sum(map(bool, text.segments))
-
-    def _result(self, reading: Reading, sums: Sequence[list[Sums] | TextError], profile: Summary) -> Result:
-        chosen, kept, skipped = self.settings, list[int](), dict(reading.skipped)
-        for owner, its in enumerate(sums):
-            if isinstance(its, TextError):
-                record = reading.records[owner]
-                skipped[reading.places[owner]] = Skipped(record.file, record.line, str(its), record.id)
-            else:
-                kept.append(owner)
+    def _result(
+        self,
+        reading: Reading,
+        totals: np.ndarray,
+        counts: np.ndarray,
+        failed: Mapping[int, TextError],
+        offsets: np.ndarray,
+    ) -> Result:
+        chosen, skipped = self.settings, dict(reading.skipped)
+        for owner, error in failed.items():
+            record = reading.records[owner]
+            skipped[reading.places[owner]] = Skipped(record.file, record.line, str(error), record.id)
         if skipped and chosen.on_error == "fail":
             raise failure(skipped[min(skipped)])
-        whole = [reduce(add, sums[owner]) for owner in kept]  # type: ignore[arg-type]
-        heads = list(chosen.heads)
-        shape = (0, len(chosen.layers), self.encoder.heads, len(chosen.metrics))
-        totals = np.stack([its.total for its in whole])[:, :, heads] if whole else np.zeros(shape)[:, :, heads]
-        counts = np.stack([its.count for its in whole]) if whole else np.zeros((0, shape[1], shape[3]))
-        has_value = counts[:, :, None] > 0
-        values = np.divide(totals, counts[:, :, None], out=np.full_like(totals, np.nan), where=has_value)
+        kept = [owner for owner in range(len(reading.records)) if owner not in failed]
+        if failed:
+            totals, counts = totals[kept], counts[kept]
         windows = [reading.windows[owner] for owner in kept]
+        names = [reading.records[owner].id for owner in kept]
+        values = np.full(totals.shape, np.nan, dtype=np.float32)
+        np.divide(totals, counts[:, :, None], out=values, where=counts[:, :, None] > 0, casting="same_kind")
+        n_queries = sum(self._n_queries(window) for its in windows for window in its) if chosen.profile else 0
         return Result(
             RowBlock(
-                [reading.records[owner].id for owner in kept],
-                [sum(map(len, its)) for its in windows],
-                chosen.layers,
-                chosen.heads,
-                chosen.metrics,
-                values.astype(np.float32),
+                names, [sum(map(len, its)) for its in windows], chosen.layers, chosen.heads, chosen.metrics, values
             ),
-            replace(self.nothing.of(totals, counts), offsets=profile.offsets, n_profiled=profile.n_profiled),
+            self.nothing.of(totals, counts).with_profile(offsets, n_queries),
             len(reading.items),
             [skipped[place] for place in sorted(skipped)],
-            [
-                Cut(reading.records[owner].id, its[0].n_cut)
-                for owner, its in zip(kept, windows, strict=True)
-                if its[0].n_cut
-            ],
+            [Cut(name, its[0].n_cut) for name, its in zip(names, windows, strict=True) if its[0].n_cut],
         )
+
+    def _n_queries(self, text: Tokens) -> int:
+        text = text.by_word() if self.settings.level == "word" else text
+        return len(text) if self.settings.queries == "all" else list(text.roles).count(Role.CONTENT)
 
 
 class CorpusStats:

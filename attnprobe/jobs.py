@@ -102,9 +102,11 @@ class Job:
         Raises:
             OutputError: it is of another run.
         """
-        if self.folder.is_dir() or not self.output.is_file():
+        if (self.folder / "manifest.json").is_file() or not self.output.is_file():
             return False
         self._compare(stored_manifest(self.output, self.format))
+        if self.folder.is_dir():
+            self._remove()
         return True
 
     def start(self, *, resume: bool, overwrite: bool) -> None:
@@ -122,7 +124,7 @@ class Job:
             if manifest.is_file() and not overwrite:
                 hint = "--resume goes on with it, --overwrite starts anew"
                 raise OutputError(f"an unfinished run is in {str(self.folder)!r}", hint)
-            shutil.rmtree(self.folder)
+            self._remove()
         self.folder.mkdir()
         with replacing(manifest) as stream:
             stream.write(_json(self.manifest))
@@ -195,6 +197,7 @@ class Job:
         try:
             with (self.folder / f"{name}.jsonl").open("ab") as file:
                 file.truncate(size)
+                file.seek(size)  # else tell() would still count what was cut off
                 file.writelines(map(note_line, notes))
                 return file.tell()
         except OSError as error:
@@ -215,6 +218,11 @@ class Job:
                 stream.write(_json(self.manifest))
         with replacing(self.output) as stream:
             join_parts(parts, self.format, self.columns, stream, self.manifest)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Removes the folder, the manifest first: without it, what is left is never taken for a run to resume."""
+        (self.folder / "manifest.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder)
 
 

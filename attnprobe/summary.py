@@ -14,6 +14,7 @@ from attnprobe.table import Cell, Table
 if TYPE_CHECKING:
     import pandas
 
+LABELS = ("layers", "heads", "metrics", "signature")
 COLUMNS = ["layer", "head", "metric", "mean", "std", "ci_low", "ci_high", "token_mean", "n_texts", "n_tokens"]
 
 
@@ -64,7 +65,8 @@ class Summary:
         values = np.divide(totals, counts[:, :, None], out=np.zeros_like(totals), where=has_value)
         n_texts = (counts > 0).sum(0).astype(float)
         mean = values.sum(0) / np.maximum(n_texts, 1)[:, None]
-        squares = (np.square(values - mean) * has_value).sum(0)
+        values -= mean
+        squares = np.einsum("tlhm,tlhm,tlm->lhm", values, values, counts > 0)
         return replace(self, n_texts=n_texts, mean=mean, squares=squares, total=totals.sum(0), n_queries=counts.sum(0))
 
     def __add__(self, other: Summary) -> Summary:
@@ -73,7 +75,7 @@ class Summary:
         Raises:
             UsageError: they are of other layers, heads or metrics, or were not measured alike.
         """
-        for name in ("layers", "heads", "metrics", "signature"):
+        for name in LABELS:
             ours, theirs = getattr(self, name), getattr(other, name)
             if ours != theirs:
                 raise UsageError(f"summaries of unlike {name} do not add up: {ours} and {theirs}")
@@ -95,7 +97,7 @@ class Summary:
         """So that sum() can start from 0."""
         return self if other == 0 else NotImplemented
 
-    def with_profile(self, offsets: np.ndarray, n_queries: int) -> Summary:
+    def with_profile(self, offsets: np.ndarray, n_queries: int = 0) -> Summary:
         """The same, and the weights of these texts by key − query; see ``offsets``."""
         return replace(self, offsets=_add_centred(self.offsets, offsets), n_profiled=self.n_profiled + n_queries)
 
@@ -160,7 +162,7 @@ class Summary:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Its numbers by name; ``replace(empty, **arrays)`` makes it again."""
-        return {name: part for name, part in vars(self).items() if isinstance(part, np.ndarray)}
+        return {name: np.asarray(part) for name, part in vars(self).items() if name not in LABELS}
 
     def _sign(self) -> str:
         return self.signature

@@ -32,7 +32,7 @@ if way == "attnprobe":
     def run():
         with listening(Listener([slice(0, length)], lambda layer, text: reducer.start_layer(layer))):
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
-        return reducer.sums.means()
+        return [sums.means() for sums in reducer.sums]
 with torch.inference_mode():
     start = time.perf_counter()
     run()

@@ -33,6 +33,7 @@ class Block:
         reach_known: False where the weights came without the mask, so that ``allowed`` says nothing.
         complete: False where a row may sum to less than 1, the rest falling on no token of the text.
         pooled: queries or keys are not the text's tokens but several of them pooled into one.
+        checked: rows are a softmax of ours, so that they sum to 1 unless they hold a NaN.
     """
 
     rows: slice
@@ -44,6 +45,7 @@ class Block:
     reach_known: bool = True
     complete: bool = True
     pooled: bool = False
+    checked: bool = False
 
 
 Observer = Callable[[Block], None]
@@ -145,7 +147,7 @@ def attention_in_blocks(
         weights = _softmax(scores, None if sinks is None else sinks[ours], memory)
         output[some, rows, ours] = torch.matmul(weights.to(value.dtype), value[some, ours, keys]).transpose(1, 2)
         if observe is not None:
-            observe(Block(rows, keys, weights, ours, some, mask, complete=sinks is None))
+            observe(Block(rows, keys, weights, ours, some, mask, complete=sinks is None, checked=sinks is None))
     return output
 
 

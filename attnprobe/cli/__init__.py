@@ -70,6 +70,7 @@ def main() -> None:
             raise
         code = fail(f"{error.strerror or error}{f': {error.filename!r}' if error.filename else ''}")
         silence_stdout()
-    if code == 130:
-        fail("interrupted", exit_code=130)
+    else:
+        if code == 130:  # an interruption that no command had a word for
+            fail("interrupted", exit_code=130)
     sys.exit(code)

@@ -145,7 +145,7 @@ class Progress:
             )
             self.bar.add_task("", total=None, rates="")
             self.bar.start()
-        if self.shown and self.count:
+        if self.bar and self.count:
             threading.Thread(target=self._ask_total, daemon=True).start()
         return self
 

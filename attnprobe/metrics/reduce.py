@@ -5,6 +5,7 @@ Everything a command prints comes from here, whichever way the weights were capt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -115,7 +116,7 @@ class Reducer:
         zeros = partial(torch.zeros, len(self.layers), len(texts), heads, dtype=self.sum_dtype, device=device)
         self.by_key = zeros(len(self.query_classes), self.length)
         self.by_offset = zeros(2 * self.length - 1 if profile or by_offset.size else 0)
-        self.by_row = zeros(len(self.row_metrics))
+        self.by_row = zeros(len(self.row_metrics)).movedim(-1, 1)  # (layer, metric, text, head)
         self.has_meaning = np.zeros((len(self.layers), len(self.metrics)), dtype=bool)
         self.n_pooled = np.zeros(len(self.layers), dtype=int)  # rows, in layers that pool tokens
         self.memory = Memory(self.chosen)
@@ -139,7 +140,7 @@ class Reducer:
         self._close_layer()
         by_key = torch.einsum("lthck,tckm->lthm", self.by_key, self.columns)
         by_offset = self.by_offset @ self.of_offset if self.of_offset.numel() else self.by_offset[..., :0]
-        totals = torch.cat([by_key, by_offset, self.by_row], -1)[..., self.order].cpu().numpy()
+        totals = torch.cat([by_key, by_offset, self.by_row.movedim(1, -1)], -1)[..., self.order].cpu().numpy()
         pooled = self.n_pooled[:, None]
         counts = np.where(pooled > 0, pooled, self.counts[:, None]) * self.has_meaning  # (text, layer, metric)
         totals = np.where(counts.swapaxes(0, 1)[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
@@ -208,8 +209,9 @@ class _LayerSums:
         self.reach_known &= block.reach_known
         self.complete &= block.complete
         self.pooled |= block.pooled
-        worst = _distance_from_one(block.weights.sum(-1), block.complete)
-        self.worst = worst if self.worst is None else self.worst.maximum(worst)
+        if not block.checked or self.reducer.words is not None:
+            worst = _distance_from_one(block.weights.sum(-1), block.complete)
+            self.worst = worst if self.worst is None else self.worst.maximum(worst)
         if not block.pooled:
             self._add_by_key(block, at)
             self._add_by_offset(block, at)
@@ -231,13 +233,19 @@ class _LayerSums:
 
     def _add_by_row(self, block: Block, at: tuple[slice, slice]) -> None:
         rows, reducer = self._rows(block), self.reducer
-        for column, metric in enumerate(reducer.row_metrics):
-            if (metric.needs_tokens and block.pooled) or (metric.needs_outside and block.complete):
-                continue
-            values = metric.of_rows(rows)
-            if not block.pooled and not (reducer.all_chosen and not metric.skips_separators):
-                values = torch.where(reducer.counted_by(metric)[block.texts, None, block.rows], values, 0)
-            self.by_row[(*at, column)] += values.sum(-1, dtype=self.by_row.dtype)
+        asked = [
+            (column, metric)
+            for column, metric in enumerate(reducer.row_metrics)
+            if not (metric.needs_tokens and block.pooled) and not (metric.needs_outside and block.complete)
+        ]
+        if not asked:
+            return
+        values = torch.stack([metric.of_rows(rows) for _, metric in asked])
+        if not block.pooled:
+            counted = torch.stack([reducer.counted_by(metric)[block.texts, None, block.rows] for _, metric in asked])
+            values *= counted
+        columns = [column for column, _ in asked]
+        self.by_row[(columns, *at)] += values.sum(-1, dtype=self.by_row.dtype)
 
     def _rows(self, block: Block) -> Rows:
         weights, keys, reducer = block.weights, block.keys, self.reducer
@@ -265,6 +273,8 @@ class _LayerSums:
             _refuse(float(self.worst), reducer.tolerance, self.layer)
         if self.queries != reducer.length and not self.pooled:
             raise ModelError(f"layer {self.layer}: attention came for {self.queries} of {reducer.length} positions")
+        if self.by_key.isnan().any():
+            _refuse(math.nan, reducer.tolerance, self.layer)
         reducer.n_pooled[self.index] = self.queries if self.pooled else 0
         reducer.has_meaning[self.index] = [self._has_meaning(metric) for metric in reducer.metrics]
 

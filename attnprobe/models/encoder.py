@@ -97,10 +97,21 @@ class Encoder:
         Raises:
             UsageError: also if max_length is more than the position embeddings can tell apart.
         """
+        self.check_lengths(max_length, None)
+        longest = max_length or self.max_length
+        return tokenize(self.tokenizer, text, pair, max_length=longest, stride=stride, words=words)
+
+    def check_lengths(self, max_length: int | None, stride: int | None) -> None:
+        """Refuses what suits no text.
+
+        Raises:
+            UsageError: max_length is more than the position embeddings can tell apart, or stride leaves no room.
+        """
         if max_length and self.position_limit and max_length > self.position_limit:
             raise UsageError(f"max_length {max_length} is more than the model's {self.position_limit} positions")
         longest = max_length or self.max_length
-        return tokenize(self.tokenizer, text, pair, max_length=longest, stride=stride, words=words)
+        if stride is not None and longest and stride >= longest:
+            raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
     def replica(self) -> Encoder:
         """The same encoder with modules of its own and the same weights, for another thread."""

@@ -91,12 +91,12 @@ def attention(
     if dropout or rest.get("head_mask") is not None:
         raise ValueError("attention with dropout or a head mask is not computed in blocks")
     listener = _listener.get() or Listener([slice(0, query.shape[2])] * len(query), lambda layer, group: None)
-    output = query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[-1])
+    output: Tensor | None = None
     for number, texts, span, starts in listener.members():
         observe = listener.observe(listener.calls, number)
         for some, allowed, bias in _masked(attention_mask, position_bias, texts, span):
             at = _together(some)
-            output[at, span] = attention_in_blocks(
+            part = attention_in_blocks(
                 query[at][:, :, span],
                 key[at][:, :, span],
                 value[at][:, :, span],
@@ -108,9 +108,16 @@ def attention(
                 softcap=softcap,
                 sinks=s_aux,
             )
+            if part.shape[:2] == (query.shape[0], query.shape[2]):
+                output = part
+            else:
+                if output is None:
+                    output = query.new_zeros(query.shape[0], query.shape[2], query.shape[1], value.shape[-1])
+                output[at, span] = part
     listener.calls += 1
     if listener.finds_reach:
         listener.reach.append(Reach() if attention_mask is None else getattr(attention_mask, "reach", None))
+    assert output is not None
     return output, None
 
 
