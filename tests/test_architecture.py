@@ -19,7 +19,7 @@ LEVELS = (
     ("corpora",),
     ("analyses",),
     ("writers", "render", "engines"),
-    ("jobs",),
+    ("jobs", "estimate"),
     ("cli",),
     ("__main__",),
 )
