@@ -30,7 +30,7 @@ from attnprobe.errors import OutputError
 from attnprobe.summary import Summary
 from attnprobe.writers import format_of
 from attnprobe.writers.files import meta_path, replacing, write_file
-from attnprobe.writers.rows import encode_rows, header, join_parts
+from attnprobe.writers.rows import encode_rows, header, join_parts, parquet_manifest
 
 NOTES = ("skipped", "cut")
 SIGNED = ("queries", "level", "long_range", "max_length", "stride")  # what the signature says already
@@ -299,12 +299,8 @@ def stored_manifest(output: Path, format: str) -> dict[str, Any]:
         OutputError: nothing, so it was not made by such a run.
     """
     try:
-        if format == "parquet":
-            import pyarrow.parquet
-
-            stored: dict[str, Any] = json.loads(pyarrow.parquet.read_schema(output).metadata[b"attnprobe.manifest"])
-        else:
-            stored = json.loads(meta_path(output).read_bytes())
+        text = parquet_manifest(output) if format == "parquet" else meta_path(output).read_bytes()
+        stored: dict[str, Any] = json.loads(text)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{str(output)!r} exists already", "--overwrite replaces it") from error
     return stored

@@ -29,7 +29,7 @@ PLACES = {
     "transformers": ("models",),
     "typer": ("cli",),
     "rich": ("cli.output", "render"),
-    "pyarrow": ("writers.arrow", "corpus"),
+    "pyarrow": ("writers.arrow", "writers.rows", "corpus"),
     "datasets": ("corpus.hub",),
     "zstandard": ("corpus.streams",),
     "orjson": ("writers",),

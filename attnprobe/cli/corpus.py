@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -145,7 +147,8 @@ def corpus(
         chunks = watched(sink.rest(settings.chunks(items)), sources)
         try:
             for result in results(chunks, prober, Recipe(loading, settings), engine.value, workers, num_gpus):
-                sink.add(result)
+                with _interrupts_later():
+                    sink.add(result)
                 progress.note_skipped(len(result.skipped))
         except KeyboardInterrupt:
             raise Interrupted(_how_to_go_on(sink)) from None
@@ -153,6 +156,19 @@ def corpus(
     if destination.format == "table":
         destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
     _tell(sink, quiet)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Lets Ctrl-C wait until its end: in the middle of a file, libraries turn it into errors of their own."""
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt
 
 
 def _counter(read: Callable[[], Iterator[Item]], sources: Sequence[Source]) -> Callable[[], int] | None:

@@ -128,3 +128,15 @@ def join_parts(
             with pyarrow.parquet.ParquetFile(part) as file:
                 for group in range(file.num_row_groups):
                     writer.write_table(file.read_row_group(group).cast(schema))
+
+
+def parquet_manifest(path: Path) -> bytes:
+    """What join_parts wrote into a Parquet file's metadata.
+
+    Raises:
+        KeyError: nothing; TypeError: it has no metadata.
+    """
+    import pyarrow.parquet
+
+    manifest: bytes = pyarrow.parquet.read_schema(path).metadata[b"attnprobe.manifest"]
+    return manifest
