@@ -141,14 +141,27 @@ def head_table(
     return Table(["layer", "head", *chosen], rows, notes, sign)
 
 
-def sign_run(encoder: Encoder, *, max_length: int | None, **parts: object) -> str:
+def sign_run(
+    encoder: Encoder,
+    *,
+    max_length: int | None,
+    stride: int | None,
+    queries: str,
+    level: str,
+    long_range: int,
+    global_attention: str | None = None,
+) -> str:
     """The signature of what this encoder measures with these options."""
     return signature(
         model=encoder.fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
         max_length=max_length or encoder.max_length,
+        stride=stride,
+        queries=queries,
+        level=level,
+        long_range=long_range,
         special="kept",
-        **parts,
+        global_attention=global_attention,
     )
 
 
