@@ -1,0 +1,992 @@
+"""attnprobe corpus: rows against ``head_stats``, runs that are killed and taken up again, and what is refused."""
+
+import csv
+import errno
+import gzip
+import io
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from attnprobe import METRICS, Encoder, corpora, head_stats
+from attnprobe.models import loading
+from tests.cli.commandline import READERS, Result, Run, Stream, as_pickle, check_error, process, signature
+
+TEXTS = [
+    "The cat sat on the mat.",
+    "我们昨天去了超市",
+    "patient",
+    "A thumb 👍🏽 and a cat 🐈‍⬛ [SEP]",
+    "It [/INST] was late, wasn't it?",
+    " ".join(["word"] * 600),
+]
+IDS = ["plain", 'a "quoted" one', "a,comma", "two\nlines", "[/INST]", "我们"]
+LINES = [f"line {n} {'is long ' * (n % 7)}and ends" for n in range(1, 81)]
+LINES[10], LINES[30], LINES[55] = "nul \0", " ".join(["word"] * 90), "nul \0 again"
+COLUMNS = ["id", "n_tokens", "layer", "head", *METRICS]
+FORMATS = ["csv", "tsv", "jsonl", "parquet"]
+KILLS = 20
+
+pytestmark = pytest.mark.filterwarnings("ignore::attnprobe.TruncationWarning")
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "load_encoder", load_once)
+
+
+load_once = cache(loading.load_encoder)
+
+
+@pytest.fixture
+def corpus(run: Run, tiny: Path) -> Run:
+    """``attnprobe corpus ARGUMENTS`` with the tiny model."""
+    return lambda *arguments, **options: run("corpus", *arguments, "-m", tiny, **options)
+
+
+@pytest.fixture
+def encoder(tiny: Path) -> Encoder:
+    return load_once(str(tiny))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of 4 texts."""
+    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 lines, two of which cannot be used and one of which is cut."""
+    return write(tmp_path_factory.mktemp("input") / "in.txt", LINES)
+
+
+def write(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    return path
+
+
+def rows_of(path: Path) -> pd.DataFrame:
+    """With ids as text, whatever they look like."""
+    format = path.suffix[1:]
+    data = path.read_bytes()
+    if format in ("csv", "tsv"):
+        frame = pd.read_csv(
+            io.BytesIO(data), sep={"csv": ",", "tsv": "\t"}[format], dtype={"id": str}, keep_default_na=False,
+            na_values={name: [""] for name in METRICS},
+        )  # fmt: skip
+    else:
+        frame = READERS[format](data)
+    return frame
+
+
+def one_by_one(encoder: Encoder, texts: list[str], ids: list[str], **options: Any) -> pd.DataFrame:
+    frames = []
+    for name, text in zip(ids, texts, strict=True):
+        frame = head_stats(text, encoder, **options)
+        frame.insert(0, "id", name)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def check_rows(rows: pd.DataFrame, expected: pd.DataFrame, tolerance: float = 1e-6) -> None:
+    found = rows.drop(columns="n_tokens")
+    empty = [name for name in found if found[name].isna().all()]
+    found[empty] = found[empty].astype(float)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-6, atol=tolerance)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+# Rows
+
+
+def as_csv(path: Path, delimiter: str = ",") -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerows([["name", "body"], *zip(IDS, TEXTS, strict=True)])
+    return path
+
+
+def as_jsonl(path: Path) -> Path:
+    rows = ({"name": name, "body": text, "other": 1} for name, text in zip(IDS, TEXTS, strict=True))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def as_parquet(path: Path) -> Path:
+    pyarrow.parquet.write_table(pyarrow.table({"name": IDS, "body": TEXTS}), path)
+    return path
+
+
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "csv": as_csv,
+    "tsv": lambda path: as_csv(path, "\t"),
+    "jsonl": as_jsonl,
+    "parquet": as_parquet,
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_rows_are_those_of_each_text(corpus: Run, encoder: Encoder, tmp_path: Path, format: str) -> None:
+    """Read from the same format with ids that every format must quote."""
+    source, out = MAKE[format](tmp_path / f"in.{format}"), tmp_path / f"out.{format}"
+    result = corpus(source, "--column", "body", "--id-column", "name", "-o", out)
+    assert (result.code, result.out) == (0, b"")
+    rows = rows_of(out)
+    assert list(rows.columns) == COLUMNS
+    check_rows(rows, one_by_one(encoder, TEXTS, IDS))
+    lengths = [min(64, len(encoder.tokenizer(text)["input_ids"])) for text in TEXTS]
+    assert rows["n_tokens"].tolist() == [length for length in lengths for _ in range(4)]
+
+
+def test_rows_of_the_default_model(run: Run, minilm: Encoder, tmp_path: Path) -> None:
+    result = run("corpus", write(tmp_path / "in.txt", TEXTS), "-o", tmp_path / "out.csv")
+    assert result.code == 0
+    rows, expected = rows_of(tmp_path / "out.csv"), one_by_one(minilm, TEXTS, list("123456"))
+    in_tokens = ["distance", "offset", "cls_distance", "sep_distance", "entropy"]
+    check_rows(rows.drop(columns=in_tokens), expected.drop(columns=in_tokens))
+    check_rows(rows, expected, 5e-6)  # float32: another shape of batch rounds the model itself differently
+
+
+@pytest.mark.parametrize(
+    ("flags", "options"),
+    [
+        (["--queries", "content"], {"queries": "content"}),
+        (["--level", "word"], {"level": "word"}),
+        (["--stride", "8"], {"stride": 8}),
+        (["--stride", "4", "--max-length", "20"], {"stride": 4, "max_length": 20}),
+        (["--max-length", "12"], {"max_length": 12}),
+        (["-l", "-1", "--head", "1"], {"layers": -1, "heads": 1}),
+        (["-l", "1,0"], {"layers": [1, 0]}),
+        (["-k", "distance", "-k", "entropy"], {"metrics": ["distance", "entropy"]}),
+        (["--long-range", "3", "--batch-tokens", "20"], {"long_range": 3}),
+    ],
+    ids=str,
+)
+def test_options_are_those_of_heads(
+    corpus: Run, encoder: Encoder, tmp_path: Path, flags: list[str], options: dict[str, Any]
+) -> None:
+    out = tmp_path / "out.csv"
+    assert corpus(write(tmp_path / "in.txt", TEXTS), "-o", out, *flags).code == 0
+    expected = one_by_one(encoder, TEXTS, list("123456"), **options)
+    check_rows(rows_of(out), expected)
+    meta = json.loads((tmp_path / "out.csv.meta.json").read_text(encoding="utf-8"))
+    assert meta["signature"] == head_stats("one", encoder, **options).attrs["signature"]
+
+
+def test_pairs(corpus: Run, encoder: Encoder, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("one,two\nThe cat,sat\nA dog,barked at it\n", encoding="utf-8")
+    assert corpus(source, "--column", "one", "--pair-column", "two", "-o", out).code == 0
+    frames = [head_stats("The cat", encoder, pair="sat"), head_stats("A dog", encoder, pair="barked at it")]
+    expected = pd.concat(frames, ignore_index=True)
+    expected.insert(0, "id", np.repeat(["2", "3"], 4))  # lines of the file
+    check_rows(rows_of(out), expected)
+
+
+def test_several_files_and_blank_lines(corpus: Run, tmp_path: Path) -> None:
+    one, two = write(tmp_path / "a.txt", ["one", "", "two"]), tmp_path / "b.txt.gz"
+    two.write_bytes(gzip.compress(b"three\n"))
+    result = corpus(tmp_path / "*.txt*", "-l", "0", "--head", "0", "-k", "entropy")
+    assert [row[0] for row in csv.reader(io.StringIO(result.text))] == ["id", f"{one}:1", f"{one}:3", f"{two}:1"]
+
+
+def test_standard_input_and_output(corpus: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.txt", TEXTS[:5])
+    corpus(source, "-o", tmp_path / "out.csv")
+    expected = (tmp_path / "out.csv").read_bytes()
+    assert corpus("-", stdin=source.read_bytes()).out == expected
+    assert corpus("-", "-o", "-", "-f", "csv", stdin=source.read_bytes()).out == expected
+    corpus("-", "-o", tmp_path / "piped.csv", stdin=source.read_bytes())
+    assert (tmp_path / "piped.csv").read_bytes() == expected
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv", "jsonl"])
+def test_rows_to_standard_output_are_those_of_the_file(corpus: Run, tmp_path: Path, format: str) -> None:
+    source, out = write(tmp_path / "in.txt", TEXTS), tmp_path / f"out.{format}"
+    corpus(source, "-o", out)
+    assert corpus(source, "-f", format).out == out.read_bytes()
+
+
+def test_missing_values(corpus: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.txt", ["one"])
+    wanted = [source, "-l", "0", "--head", "0", "-k", "cross_share", "-k", "self_share"]
+    header, row = corpus(*wanted, "-f", "csv").text.splitlines()
+    assert header == '"id","n_tokens","layer","head","self_share","cross_share"'
+    assert re.fullmatch(r'"1",3,0,0,0\.\d+,', row)
+    assert corpus(*wanted, "-f", "jsonl").text.endswith('"cross_share":null}\n')
+    corpus(*wanted, "-o", tmp_path / "out.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet")["cross_share"].null_count == 1
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_signature_comes_with_the_rows(corpus: Run, encoder: Encoder, tmp_path: Path, format: str) -> None:
+    source, out = write(tmp_path / "in.txt", ["one"]), tmp_path / f"out.{format}"
+    tables = [tmp_path / "heads.csv", tmp_path / "profile.csv"]
+    corpus(source, "-o", out, "--summary", tables[0], "--profile", tables[1], "--queries", "content")
+    expected = head_stats("one", encoder, queries="content").attrs["signature"]
+    assert signature(expected)["queries"] == "content"
+    if format == "parquet":
+        metadata = pyarrow.parquet.read_schema(out).metadata
+        assert metadata[b"attnprobe.signature"].decode() == expected
+    for path in [*tables, *([] if format == "parquet" else [out])]:
+        meta = path.with_name(f"{path.name}.meta.json")
+        assert json.loads(meta.read_text(encoding="utf-8"))["signature"] == expected
+
+
+def test_terminal_shows_the_means(corpus: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.txt", ["one", "two words"])
+    result = corpus(source, "-k", "entropy", "-k", "self_share", terminal=True)
+    assert result.code == 0
+    assert "2 texts, 7 tokens" in result.text
+    means = corpus(source, "-k", "entropy", "-k", "self_share", "-f", "csv").frame.groupby(["layer", "head"]).mean()
+    plain = re.sub(r"\x1b\[[\d;]*m", "", result.text)
+    shown = [row.split() for row in plain.splitlines() if re.match(r" +\d+ +\d+ ", row)]
+    found = np.array([[float(cell) for cell in row[2:]] for row in shown])
+    np.testing.assert_allclose(found, means[["entropy", "self_share"]], atol=5e-3)
+
+
+def test_summary_and_profile_as_files(corpus: Run, lines: Path, tmp_path: Path) -> None:
+    out, heads, curve = tmp_path / "out.parquet", tmp_path / "heads.parquet", tmp_path / "curve.jsonl"
+    corpus(lines, "-o", out, "--summary", heads, "--profile", curve, "--head", "1")
+    rows, summary = pd.read_parquet(out), pd.read_parquet(heads)
+    expected = rows.drop(columns=["id", "n_tokens"]).groupby(["layer", "head"]).mean().stack().dropna()
+    found = summary.set_index(["layer", "head", "metric"])["mean"].dropna()
+    assert set(found.index) == set(expected.index)
+    np.testing.assert_allclose(found, expected.loc[found.index], rtol=1e-5, atol=1e-6)
+    assert set(summary.loc[summary["metric"] == "distance", "n_texts"]) == {78}
+    profile = pd.DataFrame([json.loads(line) for line in curve.read_bytes().splitlines()])
+    assert list(profile.columns) == ["layer", "head", "offset", "share"]
+    np.testing.assert_allclose(profile.groupby(["layer", "head"])["share"].sum(), 1, rtol=1e-5)
+    assert set(profile["head"]) == {1}
+
+
+def test_workers_give_the_same_bytes(corpus: Run, lines: Path, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        tables = ["--summary", folder / "heads.csv", "--profile", folder / "curve.csv"]
+        result = corpus(lines, "-o", folder / "out.csv", *tables, "--workers", workers)
+        assert result.code == 3
+        assert len(result.err.splitlines()) == 2
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+# Empty corpora
+
+
+def test_file_without_texts(corpus: Run, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.txt", ["", " "]), tmp_path / "out.csv"
+    result = corpus(source, "-o", out, "--summary", tmp_path / "heads.csv", "--profile", tmp_path / "curve.csv")
+    assert (result.code, result.err) == (0, "")
+    assert next(csv.reader(io.StringIO(out.read_text(encoding="utf-8")))) == COLUMNS
+    assert len(out.read_text(encoding="utf-8").splitlines()) == 1
+    table = pd.read_csv(tmp_path / "heads.csv")
+    assert len(table) == 4 * len(METRICS)
+    assert table["n_texts"].eq(0).all()
+    assert table["mean"].isna().all()
+    assert pd.read_csv(tmp_path / "curve.csv")["share"].eq(0).all()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_but_skipped_records(corpus: Run, tmp_path: Path, format: str) -> None:
+    source, out = write(tmp_path / "in.txt", ["nul \0", "again \0"]), tmp_path / f"out.{format}"
+    result = corpus(source, "-o", out)
+    assert result.code == 3
+    assert len(rows_of(out) if format != "jsonl" else out.read_bytes()) == 0
+    assert len((tmp_path / f"out.{format}.skipped.jsonl").read_bytes().splitlines()) == 2
+
+
+# Records that cannot be used
+
+
+def test_skipped_and_cut_texts_are_counted_and_listed(corpus: Run, lines: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    result = corpus(lines, "-o", out)
+    assert result.code == 3
+    cut, skipped = result.err.splitlines()
+    assert cut.startswith("attnprobe: 1 texts were longer")
+    assert str(out) + ".cut.jsonl" in cut
+    assert skipped == f"attnprobe: 2 records were skipped; '{out}.skipped.jsonl' lists them"
+    listed = [json.loads(line) for line in Path(f"{out}.skipped.jsonl").read_bytes().splitlines()]
+    assert [(each["file"], each["line"]) for each in listed] == [(str(lines), 11), (str(lines), 56)]
+    assert all("NUL" in each["reason"] for each in listed)
+    listed = [json.loads(line) for line in Path(f"{out}.cut.jsonl").read_bytes().splitlines()]
+    assert listed == [{"id": "31", "n_cut": 28}]  # 90 words, [CLS] and [SEP], of which 64 fit
+    assert rows_of(out)["id"].unique().tolist() == [str(n) for n in range(1, 81) if n not in (11, 56)]
+
+
+def test_skipped_records_are_counted_beside_a_stream(corpus: Run, lines: Path) -> None:
+    result = corpus(lines, "-k", "entropy")
+    assert result.code == 3
+    assert result.err.splitlines()[1] == "attnprobe: 2 records were skipped"
+    quiet = corpus(lines, "-k", "entropy", "-q")
+    assert (quiet.code, quiet.err, quiet.out) == (3, "", result.out)
+
+
+def test_lists_of_an_earlier_run_go(corpus: Run, lines: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    corpus(lines, "-o", out)
+    assert corpus(write(tmp_path / "in.txt", ["one"]), "-o", out, "--overwrite").code == 0
+    assert sorted(contents(tmp_path)) == ["in.txt", "out.csv", "out.csv.meta.json"]
+
+
+@pytest.mark.usefixtures("small")
+def test_failing_keeps_what_was_done(corpus: Run, lines: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    check_error(corpus(lines, "-o", out, "--on-error", "fail"), 1, f"{lines}:11", "NUL", "--on-error skip")
+    assert not out.exists()
+    parts = sorted((tmp_path / "out.csv.parts").glob("part-*"))
+    rows = list(csv.reader(io.StringIO("".join(part.read_text(encoding="utf-8") for part in parts))))
+    assert [row[0] for row in rows[::4]] == [str(n) for n in range(1, 11)]
+    check_error(corpus(lines, "-o", out, "--on-error", "fail", "--resume"), 1, f"{lines}:11")
+    check_error(corpus(lines, "-o", out, "--resume"), 1, "options", "fail", "skip")
+
+
+def test_failing_within_the_tokenizer(corpus: Run, tmp_path: Path) -> None:
+    """A record the reader takes and the tokenizer finds nothing in."""
+    source = write(tmp_path / "in.txt", ["one", "\u200b\u200d"])
+    check_error(corpus(source, "-o", tmp_path / "out.csv", "--on-error", "fail"), 1, f"{source}:2", "no token")
+    assert corpus(source, "-o", tmp_path / "out.csv", "--overwrite").code == 3
+
+
+# Killed and taken up again
+
+SERVER = """
+import json, os, sys, time
+import attnprobe.corpora
+from attnprobe import engines, estimate, jobs
+from attnprobe.cli import main
+from attnprobe.models import loading
+import pyarrow.parquet, scipy.special
+attnprobe.corpora.CHUNK_TEXTS = 4
+encoder = loading.load_encoder(sys.argv[1])
+loading.load_encoder = lambda **options: encoder
+CALLS = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate")
+
+def count(name, watched, kill_at):
+    calls = 0
+    def hook(event, arguments):
+        nonlocal calls
+        if event in CALLS or event == "open" and watched in str(arguments[0]):
+            calls += 1
+            if calls == kill_at:
+                os.kill(os.getpid(), 9)
+    sys.addaudithook(hook)
+    return lambda: calls
+
+def rest(seconds, add=jobs.Job.add):
+    jobs.Job.add = lambda self, result: (add(self, result), time.sleep(seconds))
+
+for line in sys.stdin:
+    arguments, log, kill_at, pause = json.loads(line)
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        os.dup2(2, 1)
+        sys.argv = ["attnprobe", "corpus", *arguments]
+        calls = count(log, os.path.dirname(log), kill_at)
+        rest(pause)
+        try:
+            main()
+        except SystemExit as exit:
+            sys.stderr.flush()
+            with open(log + ".calls", "w") as file:
+                print(calls(), file=file)
+            os._exit(exit.code or 0)
+        os._exit(99)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Server:
+    """Runs ``attnprobe corpus`` in processes of their own that need not load the model again.
+
+    Its reply to a command is the process's id, and then its exit status.
+    """
+
+    def __init__(self, model: Path) -> None:
+        command = process()
+        command["args"] = [sys.executable, "-W", "ignore", "-c", SERVER, str(model)]
+        command["env"]["TOKENIZERS_PARALLELISM"] = "false"
+        command["stdin"] = subprocess.PIPE
+        self.model = model
+        self.process = subprocess.Popen(**command, stdout=subprocess.PIPE, text=True)
+
+    def start(self, log: Path, *arguments: object, kill_at: int = 0, pause: float = 0) -> int:
+        """Starts one; ``kill_at`` kills it before it touches files for the so-manieth time.
+
+        Args:
+            pause: how long it rests after every part.
+        """
+        assert self.process.stdin
+        command = [[*map(str, arguments), "-m", str(self.model)], str(log), kill_at, pause]
+        print(json.dumps(command), file=self.process.stdin, flush=True)
+        return self._reply()
+
+    def wait(self) -> int:
+        """Its exit status; -9 if it was killed."""
+        return self._reply()
+
+    def _reply(self) -> int:
+        assert self.process.stdout
+        return int(self.process.stdout.readline())
+
+    def call(self, log: Path, *arguments: object, kill_at: int = 0) -> int:
+        self.start(log, *arguments, kill_at=kill_at)
+        return self.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tiny: Path) -> Iterator[Server]:
+    started = Server(tiny)
+    yield started
+    assert started.process.stdin
+    assert started.process.stdout
+    started.process.stdin.close()
+    started.process.stdout.close()
+    assert started.process.wait(timeout=60) == 0
+
+
+@pytest.fixture(scope="module")
+def whole(server: Server, lines: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, bytes]]:
+    """The files of an uninterrupted run."""
+
+    @cache
+    def run_whole(format: str) -> dict[str, bytes]:
+        folder = tmp_path_factory.mktemp("whole")
+        assert server.call(folder / "log", *job(lines, folder, format)) == 3
+        files = contents(folder)
+        return {name: data for name, data in files.items() if not name.startswith("log")}
+
+    return run_whole
+
+
+def job(source: Path, folder: Path, format: str) -> list[object]:
+    tables = ["--summary", folder / "heads.csv", "--profile", folder / "curve.csv"]
+    return [source, "-o", folder / f"out.{format}", *tables, "-k", "entropy", "-k", "offset"]
+
+
+def check_whole(folder: Path, expected: dict[str, bytes]) -> None:
+    """Byte for byte, and no text lost or twice; a temporary file of a killed process may be left."""
+    files = {name: data for name, data in contents(folder).items() if not name.startswith((".", "log"))}
+    assert files == expected
+
+
+def test_uninterrupted_run_has_every_text_once(
+    whole: Callable[[str], dict[str, bytes]], encoder: Encoder, tmp_path: Path
+) -> None:
+    for format in ("csv", "jsonl", "parquet"):
+        (tmp_path / f"out.{format}").write_bytes(whole(format)[f"out.{format}"])
+        rows = rows_of(tmp_path / f"out.{format}")
+        texts = {str(n): text for n, text in enumerate(LINES, start=1) if "\0" not in text}
+        expected = one_by_one(encoder, list(texts.values()), list(texts), metrics=["entropy", "offset"])
+        check_rows(rows, expected)
+
+
+def wait_for_parts(folder: Path, number: int, is_running: Callable[[], bool]) -> None:
+    """Returns when there are so many parts, or the process has ended."""
+    while is_running() and len(list(folder.glob("part-*"))) < number:
+        time.sleep(0.001)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+    return state.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_killed_at_random_moments(
+    server: Server, lines: Path, tmp_path: Path, whole: Callable[[str], dict[str, bytes]]
+) -> None:
+    """Twenty times with SIGKILL, after some more parts and a random delay; each run goes on with what the last left."""
+    chance, kills, number = random.Random(0), 0, 0
+    while kills < KILLS:
+        format = ("csv", "jsonl", "parquet")[number % 3]
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        number += 1
+        code, parts = -9, folder / f"out.{format}.parts"
+        while code == -9:
+            wanted = len(list(parts.glob("part-*"))) + chance.randrange(4)
+            child = server.start(folder / "log", *job(lines, folder, format), "--resume")
+            wait_for_parts(parts, wanted, lambda child=child: is_alive(child))  # type: ignore[misc]
+            time.sleep(chance.random() * 0.05)
+            if kills < KILLS and is_alive(child):
+                os.kill(child, signal.SIGKILL)
+            code = server.wait()
+            kills += code == -9
+            assert not (code == -9 and (folder / f"out.{format}").exists() and not parts.exists())
+        assert code == 3, (folder / "log").read_text(encoding="utf-8")
+        check_whole(folder, whole(format))
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_killed_between_any_two_files(
+    server: Server, lines: Path, tmp_path: Path, whole: Callable[[str], dict[str, bytes]], format: str
+) -> None:
+    """Before it opens, moves or removes a file: at some places in the middle and at many of those in the end."""
+    expected, counted = whole(format), tmp_path / "counted"
+    counted.mkdir()
+    assert server.call(counted / "log", *job(lines, counted, format)) == 3
+    calls = int((counted / "log.calls").read_text(encoding="utf-8"))
+    chance = random.Random(1)
+    middle, end = chance.sample(range(calls - 70), 4), chance.sample(range(calls - 70, calls), 6)
+    for at in [*middle, *end]:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        assert server.call(folder / "log", *job(lines, folder, format), kill_at=at + 1) == -9
+        code = server.call(folder / "log", *job(lines, folder, format), "--resume")
+        log = (folder / "log").read_text(encoding="utf-8")
+        assert code == (0 if "nothing to resume" in log else 3), log
+        check_whole(folder, expected)
+
+
+# Taken up or refused
+
+
+@contextmanager
+def stopped(monkeypatch: pytest.MonkeyPatch, error: BaseException, parts: int = 2) -> Iterator[None]:
+    """Runs within it end with the error after so many parts."""
+    from attnprobe.jobs import Job
+
+    add = Job.add
+
+    def limited(job: Any, result: Any) -> None:
+        if job.state.parts == parts:
+            raise error
+        add(job, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpora, "CHUNK_TEXTS", 4)
+        patch.setattr(Job, "add", limited)
+        yield
+
+
+@pytest.fixture
+def unfinished(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An output that a run has two parts of, in chunks of four texts."""
+    out = tmp_path / "out.csv"
+    with stopped(monkeypatch, KeyboardInterrupt()):
+        assert corpus(lines, "-o", out).code == 130
+    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    return out
+
+
+def test_unfinished_run_needs_a_word(corpus: Run, lines: Path, unfinished: Path) -> None:
+    before = contents(unfinished.parent)
+    check_error(corpus(lines, "-o", unfinished), 1, "out.csv.parts", "--resume", "--overwrite")
+    assert contents(unfinished.parent) == before
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--overwrite"])
+def test_unfinished_run_goes_on_or_starts_anew(corpus: Run, lines: Path, unfinished: Path, flag: str) -> None:
+    assert corpus(lines, "-o", unfinished, flag).code == 3
+    assert corpus(lines, "-o", unfinished.with_name("whole.csv")).code == 3
+    assert unfinished.read_bytes() == unfinished.with_name("whole.csv").read_bytes()
+    assert not Path(f"{unfinished}.parts").exists()
+
+
+def test_resuming_measures_only_the_rest(
+    corpus: Run, lines: Path, unfinished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    tokenize = Encoder.tokenize
+
+    def listen(encoder: Encoder, text: str, *arguments: Any, **options: Any) -> Any:
+        read.append(text)
+        return tokenize(encoder, text, *arguments, **options)
+
+    monkeypatch.setattr(Encoder, "tokenize", listen)
+    assert corpus(lines, "-o", unfinished, "--resume").code == 3
+    assert read == [line for line in LINES[8:] if "\0" not in line]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--queries", "content"], ["signature", "queries:content", "queries:all"]),
+        (["--max-length", "32"], ["signature", "max_length:32", "max_length:64"]),
+        (["--dtype", "float64"], ["signature", "float64", "float32"]),
+        (["-l", "0"], ["options", "'layers': [0]", "'layers': [0, 1]"]),
+        (["-k", "entropy"], ["options", "['entropy']", "distance"]),
+        (["--limit", "9"], ["options", "'limit': 9", "'limit': None"]),
+        (["--profile", "PROFILE"], ["options", "'profile': True", "'profile': False"]),
+        (["--batch-tokens", "100"], ["options", "'batch_tokens': 100", "'batch_tokens': 2048"]),
+        (["--on-error", "fail"], ["options", "fail", "skip"]),
+    ],
+    ids=str,
+)
+def test_resuming_with_another_option_is_refused(
+    corpus: Run, lines: Path, unfinished: Path, flags: list[str], words: list[str]
+) -> None:
+    before = contents(unfinished.parent)
+    flags = [str(unfinished.with_name("p.csv")) if flag == "PROFILE" else flag for flag in flags]
+    check_error(corpus(lines, "-o", unfinished, "--resume", *flags), 1, "cannot resume", *words, "--overwrite")
+    assert contents(unfinished.parent) == before
+
+
+def test_resuming_with_another_model_is_refused(run: Run, lines: Path, unfinished: Path, folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    weights["embeddings.word_embeddings.weight"][0, 0] += 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    result = run("corpus", lines, "-o", unfinished, "--resume", "-m", folder)
+    check_error(result, 1, "cannot resume", "model:copy@", "model:tiny@")
+
+
+def test_resuming_with_another_input_is_refused(corpus: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = write(tmp_path / "in.txt", LINES), tmp_path / "out.csv"
+    with stopped(monkeypatch, KeyboardInterrupt()):
+        corpus(source, "-o", out)
+    write(source, [*LINES[:-1], "another end"])
+    check_error(corpus(source, "-o", out, "--resume"), 1, "cannot resume", "input", "now", "then")
+
+
+def test_resuming_standard_input(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which has no fingerprint: the records that count already are compared."""
+    out = tmp_path / "out.csv"
+    with stopped(monkeypatch, KeyboardInterrupt()):
+        corpus("-", "-o", out, stdin=lines.read_bytes())
+    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    other = lines.read_bytes().replace(b"line 3", b"LINE 3")
+    check_error(corpus("-", "-o", out, "--resume", stdin=other), 1, "not those of the earlier run")
+    check_error(corpus("-", "-o", out, "--resume", stdin=b"one\ntwo\n"), 1, "shorter")
+    assert corpus("-", "-o", out, "--resume", stdin=lines.read_bytes()).code == 3
+    assert out.read_bytes() == corpus("-", stdin=lines.read_bytes()).out
+
+
+def test_nothing_to_resume(corpus: Run, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.txt", TEXTS[:3]), tmp_path / "out.csv"
+    assert corpus(source, "-o", out, "--resume").code == 0
+    before = contents(tmp_path)
+    assert out.read_bytes() == corpus(source).out
+    result = corpus(source, "-o", out, "--resume")
+    assert (result.code, result.out) == (0, b"")
+    assert result.err == f"attnprobe: '{out}' is complete; there is nothing to resume\n"
+    assert contents(tmp_path) == before
+    check_error(corpus(source, "-o", out, "--resume", "-l", "0"), 1, "cannot resume", "layers")
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_finished_output_is_replaced_only_when_asked(corpus: Run, tmp_path: Path, format: str) -> None:
+    source, out = write(tmp_path / "in.txt", TEXTS[:3]), tmp_path / f"out.{format}"
+    corpus(source, "-o", out)
+    before = contents(tmp_path)
+    check_error(corpus(source, "-o", out), 1, out.name, "exists", "--overwrite")
+    assert contents(tmp_path) == before
+    assert corpus(source, "-o", out, "--overwrite", "-l", "0").code == 0
+    assert set(rows_of(out)["layer"]) == {0}
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+def test_file_of_another_kind_is_not_taken_for_a_finished_run(corpus: Run, tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    out.write_bytes(b"precious")
+    source = write(tmp_path / "in.txt", ["one"])
+    check_error(corpus(source, "-o", out, "--resume"), 1, name, "exists already", "--overwrite")
+    assert out.read_bytes() == b"precious"
+
+
+# Interrupted
+
+
+def test_interrupted_by_a_signal(
+    server: Server, run: Run, lines: Path, tmp_path: Path, whole: Callable[[str], dict[str, bytes]], small: None
+) -> None:
+    """Ctrl-C: one line that says how to go on, and that command does."""
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    child = server.start(folder / "log", *job(lines, folder, "csv"), "--overwrite", pause=0.2)
+    wait_for_parts(folder / "out.csv.parts", 2, lambda: is_alive(child))
+    os.kill(child, signal.SIGINT)
+    assert server.wait() == 130
+    (line,) = (folder / "log").read_text(encoding="utf-8").splitlines()
+    assert re.match(r"attnprobe: interrupted after [1-9]\d* texts; to go on: attnprobe corpus ", line)
+    again = shlex.split(line.split("to go on: ")[1])
+    assert again[-1] == "--resume"
+    assert "--overwrite" not in again
+    assert run(*again[1:]).code == 3
+    check_whole(folder, whole("csv"))
+
+
+@pytest.mark.usefixtures("small")
+def test_interrupted_while_a_part_is_written(
+    corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part is written to its end; numpy would make another error of the interruption."""
+    save, out = np.savez, tmp_path / "out.csv"
+
+    def interrupted(*arguments: Any, **numbers: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        save(*arguments, **numbers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", interrupted)
+        result = corpus(lines, "-o", out)
+    assert result.code == 130
+    (line,) = result.err.splitlines()
+    assert line.startswith("attnprobe: interrupted after 4 texts; to go on: attnprobe corpus ")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert corpus(lines, "-o", out, "--resume").code == 3
+    assert out.read_bytes() == corpus(lines).out
+
+
+def test_interrupted_stream(corpus: Run, lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnprobe.jobs import Stream as Sink
+
+    def interrupt(sink: Any, result: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sink, "add", interrupt)
+    result = corpus(lines)
+    assert (result.code, result.err) == (130, "attnprobe: interrupted after 0 texts\n")
+
+
+# What goes wrong on the way
+
+
+def test_folder_removed_while_running(
+    corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from attnprobe.jobs import Job
+
+    folder, add = tmp_path / "results", Job.add
+    folder.mkdir()
+
+    def remove(job: Any, result: Any) -> None:
+        add(job, result)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(Job, "add", remove)
+    check_error(corpus(lines, "-o", folder / "out.csv"), 1, "cannot write", str(folder), "No such file")
+    assert not folder.exists()
+
+
+def test_full_disk(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import attnprobe.jobs
+
+    calls, encode = iter(range(100)), attnprobe.jobs.encode_rows
+
+    def full(block: Any, format: str) -> bytes:
+        if next(calls) >= 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return encode(block, format)
+
+    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    out = tmp_path / "out.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(attnprobe.jobs, "encode_rows", full)
+        check_error(corpus(lines, "-o", out), 1, "part-000003", "No space left on device")
+    assert len(list(Path(f"{out}.parts").glob("part-*"))) == 3
+    assert corpus(lines, "-o", out, "--resume").code == 3
+    assert out.read_bytes() == corpus(lines).out
+
+
+def test_standard_output_on_a_full_disk(corpus: Run, tmp_path: Path) -> None:
+    class Full(io.BytesIO):
+        def close(self) -> None:
+            pass
+
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    source = write(tmp_path / "in.txt", ["one"])
+    check_error(corpus(source, stdout=Full()), 1, "No space left on device")
+
+
+@pytest.mark.parametrize("change", ["content", "time"])
+def test_input_changed_while_running(corpus: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    from attnprobe.jobs import Job
+
+    source, out, add = write(tmp_path / "in.txt", LINES), tmp_path / "out.csv", Job.add
+
+    def touch(job: Any, result: Any) -> None:
+        add(job, result)
+        if change == "content":
+            write(source, [*LINES, "one more"])
+        else:
+            os.utime(source, ns=(1, 1))
+
+    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "add", touch)
+        check_error(corpus(source, "-o", out), 1, str(source), "changed while it was being read")
+    assert not out.exists()
+    if change == "content":
+        check_error(corpus(source, "-o", out, "--resume"), 1, "cannot resume", "input")
+        write(source, LINES)
+    assert corpus(source, "-o", out, "--resume").code == 3
+    assert out.read_bytes() == corpus(source).out
+
+
+def test_closed_pipe_is_quiet(tiny: Path, lines: Path) -> None:
+    """``| head -1``"""
+    started = subprocess.Popen(**process("corpus", lines, "-m", tiny), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with started:
+        assert started.stdout
+        assert started.stderr
+        assert started.stdout.readline().startswith(b'"id","n_tokens"')
+        started.stdout.close()
+        assert started.stderr.read() == b""
+        started.wait(timeout=60)
+
+
+# Progress, dry runs, refusals
+
+
+def test_no_progress_in_a_pipe(corpus: Run, tmp_path: Path) -> None:
+    assert corpus(write(tmp_path / "in.txt", ["one"]), "-o", tmp_path / "out.csv").err == ""
+
+
+def test_progress_of_a_long_run_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    from attnprobe.cli import output
+
+    seconds, err = [100.0], Stream(io.BytesIO())
+    monkeypatch.setattr(output.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(sys, "stderr", err)
+    with output.Progress(shown=True, count=lambda: 1000) as progress:
+        for seconds[0] in (110, 129, 131, 140, 162):
+            progress.add(100, 1000)
+            progress.note_skipped(1)
+    assert err.buffer.getvalue().decode().splitlines() == [
+        "attnprobe: 300 texts, 10 texts/s, 97 tokens/s, 2 skipped",
+        "attnprobe: 500 texts, 8 texts/s, 81 tokens/s, 4 skipped",
+    ]
+
+
+@pytest.mark.parametrize("flag", ["-q", "--no-progress"])
+def test_progress_on_a_terminal_unless_unwanted(corpus: Run, lines: Path, tmp_path: Path, flag: str) -> None:
+    shown = corpus(lines, "-k", "entropy", "-o", tmp_path / "shown.csv", terminal=True)
+    assert "texts/s" in shown.err
+    hidden = corpus(lines, "-k", "entropy", "-o", tmp_path / "hidden.csv", flag, terminal=True)
+    assert "texts/s" not in hidden.err
+    assert "\x1b" not in hidden.err
+
+
+def test_dry_run(corpus: Run, lines: Path, tmp_path: Path) -> None:
+    result = corpus(lines, "-n", "-o", tmp_path / "out.csv", "--summary", tmp_path / "heads.csv")
+    assert result.code == 0
+    table = dict(csv.reader(io.StringIO(result.text)))
+    assert (table["texts"], table["records that would be skipped"], table["rows"]) == ("78", "2", "312")
+    characters = sum(len(line) for line in LINES if "\0" not in line)
+    assert table["characters"] == f"{characters:,}"
+    assert table["columns"] == ", ".join(COLUMNS)
+    rows = corpus(lines)
+    tokens = rows.frame.drop_duplicates("id")["n_tokens"].sum()  # the sample is all of so few
+    assert table["tokens"] == f"about {tokens:,.0f}"
+    assert table["batches"] == "at least 1"
+    header = rows.out.index(b"\n") + 1
+    assert table["size of the rows"] == f"about {(len(rows.out) - header) / 1000:.3g} kB"
+    assert re.fullmatch(r"about \d+ s, with one worker", table["time"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_of_more_than_the_sample(corpus: Run, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.txt", ["A text of nine tokens."] * 300)
+    table = dict(csv.reader(io.StringIO(corpus(source, "-n", "--batch-tokens", "100").text)))
+    assert (table["texts"], table["tokens"], table["batches"]) == ("300", "about 2,700", "at least 27")
+
+
+def test_dry_run_of_nothing(corpus: Run, tmp_path: Path) -> None:
+    table = dict(csv.reader(io.StringIO(corpus(write(tmp_path / "in.txt", []), "-n").text)))
+    assert (table["texts"], table["tokens"], table["rows"]) == ("0", "about 0", "0")
+
+
+def test_dry_run_on_a_terminal(corpus: Run, lines: Path) -> None:
+    result = corpus(lines, "-n", terminal=True)
+    assert result.code == 0
+    assert re.search(r"texts +78\b", result.text)
+
+
+@pytest.fixture
+def _no_loading(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> Encoder:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr(loading, "load_encoder", refuse)
+
+
+@pytest.mark.usefixtures("_no_loading")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["IN", "-m", "nobody/nothing"], 1, ["nobody/nothing"]),
+        (["IN", "--column", "text"], 2, ["in.txt", "columns"]),
+        (["CSV", "--column", "body"], 2, ["in.csv", "'body'", "'one'"]),
+        (["CSV", "--id-column", "name", "--column", "one"], 2, ["in.csv", "'name'"]),
+        (["nothere.txt"], 1, ["nothere.txt"]),
+        (["IN", "-k", "size"], 2, ["size"]),
+        (["IN", "-l", "x"], 2, ["x"]),
+        (["IN", "-o", "OUT.json"], 2, ["json", "jsonl"]),
+        (["IN", "-f", "parquet"], 2, ["parquet", "-o"]),
+        (["IN", "-o", "OUT.csv", "--summary", "OUT.txt"], 2, ["OUT.txt", ".csv"]),
+        (["IN", "--limit", "0"], 2, ["--limit"]),
+        (["IN", "IN"], 2, ["twice"]),
+        (["IN", "--encoding", "utf-99"], 2, ["utf-99"]),
+    ],
+    ids=str,
+)
+def test_refused_before_the_model_loads(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "in.txt", ["one"])
+    (tmp_path / "in.csv").write_text("one,two\na,b\n", encoding="utf-8")
+    before = contents(tmp_path)
+    named = {"IN": "in.txt", "CSV": "in.csv"}
+    check_error(run("corpus", *[named.get(argument, argument) for argument in arguments]), code, *words)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["-l", "2"], ["layer"]),
+        (["--head", "2"], ["head"]),
+        (["--max-length", "65"], ["65", "64 positions"]),
+        (["--stride", "64"], ["stride 64"]),
+    ],
+)
+def test_options_the_model_cannot_follow(corpus: Run, tmp_path: Path, flags: list[str], words: list[str]) -> None:
+    source = write(tmp_path / "in.txt", TEXTS)
+    check_error(corpus(source, "-o", tmp_path / "out.csv", *flags), 2, *words)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_unsafe_model_leaves_nothing_behind(run: Run, folder: Path, tmp_path: Path) -> None:
+    as_pickle(folder)
+    source = write(tmp_path / "in.txt", ["one"])
+    check_error(run("corpus", source, "-o", tmp_path / "out.csv", "-m", folder), 1, "--allow-pickle")
+    assert not (tmp_path / "out.csv.parts").exists()
+
+
+def test_no_input(corpus: Run) -> None:
+    result = corpus()
+    check_error(Result(result.code, result.out, result.err), 2, "FILE")

@@ -1,0 +1,72 @@
+"""The examples, run as a reader runs them: offline, with the default model, in a few seconds each."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TESTED = ("pandas_pipeline.py", "shell_pipeline.sh", "sklearn_pipeline.py")
+ELSEWHERE = ("previous_token.py",)  # in test_readme.py
+
+
+def run(name: str, *arguments: str, stdin: str = "") -> str:
+    """What an example prints; it must end well and have nothing to say on standard error."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [sys.executable if name.endswith(".py") else "bash", str(EXAMPLES / name), *arguments]
+    ended = subprocess.run(
+        command, input=stdin, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def heads(lines: Iterable[str]) -> list[dict[str, str]]:
+    return list(csv.DictReader(lines))
+
+
+def test_all_examples_are_tested() -> None:
+    there = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    assert there == {*TESTED, *ELSEWHERE}
+
+
+def test_pandas_pipeline() -> None:
+    first, *table = run("pandas_pipeline.py").splitlines()
+    assert first.startswith(f"{8 * 6 * 12} rows")  # 8 texts, 6 layers of 12 heads
+    assert table[0].split() == ["kind", "question", "statement", "difference"]
+    rows = [[float(number) for number in re.findall(r"-?\d\.\d+", line)] for line in table[2:]]
+    assert len(rows) == 5
+    for question, statement, difference in rows:
+        assert difference == pytest.approx(question - statement, abs=2e-3)
+    sizes = [abs(difference) for *_, difference in rows]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 0.05
+
+
+def test_sklearn_pipeline() -> None:
+    score, predicted = run("sklearn_pipeline.py").splitlines()
+    accuracy = re.match(r"accuracy (\d\.\d\d) over 5 folds", score)
+    assert accuracy
+    assert float(accuracy[1]) >= 0.8
+    assert re.findall(r"\w+", predicted) == ["recipe", "warranty"]
+
+
+def test_shell_pipeline_finds_the_previous_token_head() -> None:
+    found = heads(run("shell_pipeline.sh").splitlines())
+    assert len(found) == 5
+    assert (found[0]["layer"], found[0]["head"], found[0]["texts"]) == ("0", "2", "20")
+    means = [float(row["mean_previous_share"]) for row in found]
+    assert means == sorted(means, reverse=True)
+    assert means[0] > 0.8
+
+
+def test_shell_pipeline_on_standard_input() -> None:
+    texts = "Some text, with a comma.\n\nAnother one.\n"
+    found = heads(run("shell_pipeline.sh", "-", "entropy", "3", stdin=texts).splitlines())
+    assert [row["texts"] for row in found] == ["2", "2", "2"]
+    assert all(float(row["mean_entropy"]) > 1 for row in found)
