@@ -98,20 +98,9 @@ def head_table(
     chosen = load_metrics(metrics)
     layer_numbers = select(layers, encoder.layers, "layer")
     head_numbers = select(heads, encoder.heads, "head")
-    windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride, words=level == "word")
-    if global_attention != "none":
-        windows = [encoder.with_global_attention(window, global_attention) for window in windows]
-    if windows[0].n_cut:
-        read = len(windows[0])
-        warnings.warn(
-            f"the text has {read + windows[0].n_cut} tokens; only the first {read} were read",
-            TruncationWarning,
-            stacklevel=2,
-        )
-    if level == "word" and windows[0].words is None:
-        raise UsageError(
-            f"no words for this text: the tokens of {type(encoder.tokenizer).__name__} cannot be found again in it"
-        )
+    windows = read(
+        encoder, text, pair, level=level, max_length=max_length, stride=stride, global_attention=global_attention
+    )
     sums = measure(windows, encoder, chosen, layers=layer_numbers, long_range=long_range, queries=queries, level=level)
     means = reduce(add, sums).means()
     rows = [
@@ -119,13 +108,7 @@ def head_table(
         for index, layer in enumerate(layer_numbers)
         for head in head_numbers
     ]
-    notes = {
-        "model": encoder.location.short_name,
-        "tokens": [list(window.strings) for window in windows],
-        "n_unknown": sum(list(window.strings).count(encoder.tokenizer.unk_token) for window in windows),
-        "reach": reach_by_layers(encoder) if global_attention == "none" else {},
-        "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
-    }
+    notes = notes_on(encoder, windows, global_attention)
 
     def sign() -> str:
         return sign_run(
@@ -135,23 +118,69 @@ def head_table(
             queries=queries,
             level=level,
             long_range=long_range,
-            global_attention=None if global_attention == "none" else global_attention,
+            global_attention=global_attention,
         )
 
     return Table(["layer", "head", *chosen], rows, notes, sign)
+
+
+def read(
+    encoder: Encoder,
+    text: str,
+    pair: str | None = None,
+    *,
+    level: str = "token",
+    max_length: int | None = None,
+    stride: int | None = None,
+    global_attention: str = "none",
+) -> list[Tokens]:
+    """A text as the encoder reads it, in one window or several; the options are those of :func:`head_table`.
+
+    Raises:
+        UsageError: there is nothing to read, or an option does not suit the text or the model.
+
+    Warns:
+        TruncationWarning: the text is longer than the model reads and was cut.
+    """
+    windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride)
+    if global_attention != "none":
+        windows = [encoder.with_global_attention(window, global_attention) for window in windows]
+    if windows[0].n_cut:
+        kept = len(windows[0])
+        warnings.warn(
+            f"the text has {kept + windows[0].n_cut} tokens; only the first {kept} were read",
+            TruncationWarning,
+            stacklevel=3,
+        )
+    if level == "word" and windows[0].words is None:
+        raise UsageError(
+            f"no words for this text: the tokens of {type(encoder.tokenizer).__name__} cannot be found again in it"
+        )
+    return windows
+
+
+def notes_on(encoder: Encoder, windows: Sequence[Tokens], global_attention: str = "none") -> dict[str, Any]:
+    """How the numbers of a text came about, for what a terminal shows."""
+    return {
+        "model": encoder.location.short_name,
+        "tokens": [list(window.strings) for window in windows],
+        "n_unknown": sum(list(window.strings).count(encoder.tokenizer.unk_token) for window in windows),
+        "reach": reach_by_layers(encoder) if global_attention == "none" else {},
+        "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
+    }
 
 
 def sign_run(
     encoder: Encoder,
     *,
     max_length: int | None,
-    stride: int | None,
-    queries: str,
     level: str,
-    long_range: int,
-    global_attention: str | None = None,
+    stride: int | None = None,
+    queries: str | None = None,
+    long_range: int | None = None,
+    global_attention: str = "none",
 ) -> str:
-    """The signature of what this encoder measures with these options."""
+    """The signature of what this encoder measures with these options; None: nothing depends on that one."""
     return signature(
         model=encoder.fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
@@ -161,7 +190,7 @@ def sign_run(
         level=level,
         long_range=long_range,
         special="kept",
-        global_attention=global_attention,
+        global_attention=None if global_attention == "none" else global_attention,
     )
 
 
@@ -209,7 +238,7 @@ def measure(
     return [sums[index] for index in range(len(texts))]
 
 
-def check_options(*, long_range: int, queries: str, level: str, global_attention: str = "none") -> None:
+def check_options(*, level: str, queries: str = "all", long_range: int = 0, global_attention: str = "none") -> None:
     """Refuses what cannot be meant.
 
     Raises:

@@ -16,7 +16,7 @@ LEVELS = (
     ("metrics", "summary"),
     ("models", "corpus"),
     ("run",),
-    ("corpora",),
+    ("corpora", "capture"),
     ("analyses",),
     ("writers", "render", "engines"),
     ("jobs", "estimate"),
@@ -25,7 +25,7 @@ LEVELS = (
 )
 RANKS = {part: rank for rank, parts in enumerate(LEVELS) for part in parts}
 PLACES = {
-    "torch": ("attention", "metrics", "models", "run", "corpora", "analyses"),
+    "torch": ("attention", "metrics", "models", "run", "corpora", "capture", "analyses"),
     "transformers": ("models",),
     "typer": ("cli",),
     "rich": ("cli.output", "render"),

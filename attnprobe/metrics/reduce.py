@@ -125,10 +125,7 @@ class Reducer:
     @property
     def starts(self) -> list[int] | None:
         """The rows where a block may start: the first piece of each word, or any row."""
-        if self.words is None:
-            return None
-        words = self.words.tolist()
-        return [row for row, word in enumerate(words) if row == 0 or word != words[row - 1]]
+        return None if self.words is None else word_starts(self.words)
 
     def counted_by(self, metric: RowMetric) -> Bool[Tensor, "text query"]:
         """The queries that a row metric averages over."""
@@ -385,6 +382,16 @@ def _diagonals(
     laid_out[..., :shift] = 0
     laid_out[..., shift:] = rows
     return copy.as_strided((heads, queries, width - step), (queries * width, width + step, 1), step)
+
+
+def word_starts(words: Tensor) -> list[int]:
+    """The first piece of each word, where a block of rows may start whose pieces are to be merged.
+
+    >>> word_starts(torch.tensor([0, 1, 1, 2]))
+    [0, 1, 3]
+    """
+    numbers = words.tolist()
+    return [row for row, word in enumerate(numbers) if row == 0 or word != numbers[row - 1]]
 
 
 def merge_pieces(block: Block, words: Tensor) -> Block:

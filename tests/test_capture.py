@@ -1,0 +1,82 @@
+"""The weights that are kept are the model's own, whichever way they are captured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from attnprobe import Encoder, TruncationWarning, load_encoder
+from attnprobe.capture import Attention, capture
+from attnprobe.errors import ModelError, UsageError
+from tests.eager import eager_layers
+from tests.families import build
+
+TEXT = "The animal didn't cross the street because it was too tired."
+
+
+def expected(attention: Attention, folder: Path) -> np.ndarray:
+    """(layer, head, query, key) from a copy of the model that nobody listens to."""
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    inputs = {name: torch.tensor([its]) for name, its in attention.pieces.inputs.items()}
+    return np.stack([layer.weights for layer in eager_layers(model, inputs)])
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT, "我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜", "👍🏽 [/INST]", "word " * 200]
+)
+def test_weights_are_those_of_the_model(text: str, minilm: Encoder) -> None:
+    found = capture(text, minilm)
+    assert found.weights.dtype == np.float32
+    np.testing.assert_allclose(found.weights, expected(found, minilm.location.folder), rtol=0, atol=5e-6)
+    np.testing.assert_allclose(found.weights.sum(-1), 1, atol=2e-6)
+
+
+@pytest.mark.parametrize("family", ["deberta-v2", "longformer", "xlnet", "modernbert"])
+def test_weights_of_other_families(family: str, tmp_path: Path) -> None:
+    folder = build(family, tmp_path / family)
+    found = capture(TEXT, load_encoder(folder))
+    np.testing.assert_allclose(found.weights, expected(found, folder), rtol=0, atol=2e-6)
+
+
+def test_words_sum_over_keys_and_average_over_queries(minilm: Encoder) -> None:
+    text = "tokenization of unbelievable words"
+    words, pieces = capture(text, minilm, level="word"), capture(text, minilm)
+    units = np.asarray(pieces.pieces.words)
+    member = np.equal.outer(np.arange(units.max() + 1), units).astype(float)
+    mean = member / member.sum(1, keepdims=True)
+    np.testing.assert_allclose(words.weights, mean @ pieces.weights.astype(float) @ member.T, atol=1e-6)
+    assert list(words.tokens.strings) == ["[CLS]", "tokenization", "of", "unbelievable", "words", "[SEP]"]
+    assert len(words.pieces) == len(pieces) > len(words)
+
+
+def test_chosen_layers_and_heads_in_the_order_asked(minilm: Encoder) -> None:
+    some, every = capture(TEXT, minilm, layers=[-1, 0], heads="3,5"), capture(TEXT, minilm)
+    assert some.weights.shape[:2] == (2, 2)
+    for place, layer in enumerate(some.layers):
+        np.testing.assert_array_equal(some.weights[place], every.weights[layer][list(some.heads)])
+
+
+def test_a_pair_and_a_cut_text(minilm: Encoder) -> None:
+    assert sorted(set(capture("A cat.", minilm, pair="A dog.").tokens.segments)) == [0, 1, 2]
+    with pytest.warns(TruncationWarning, match="only the first 8 were read"):
+        assert len(capture(TEXT, minilm, max_length=8)) == 8
+
+
+def test_too_many_weights_are_refused_with_their_size(minilm: Encoder) -> None:
+    with pytest.raises(UsageError, match=r"6 layers × 12 heads × 16 × 16 tokens are 18,432 weights"):
+        capture(TEXT, minilm, most=18_431)
+    assert capture(TEXT, minilm, most=18_432).weights.size == 18_432
+
+
+def test_pooled_layers_have_no_weights_of_tokens(tmp_path: Path) -> None:
+    encoder = load_encoder(build("funnel", tmp_path / "funnel"))
+    with pytest.raises(ModelError, match="pools of several tokens"):
+        capture("several words that the model pools", encoder)
+
+
+def test_the_signature_names_what_the_weights_depend_on(minilm: Encoder) -> None:
+    sign = capture(TEXT, minilm, level="word").sign
+    assert sign is not None
+    assert "|max_length:512|level:word|special:kept|" in sign()
