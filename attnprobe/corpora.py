@@ -219,7 +219,7 @@ class Prober:
         self.threads = (threads or cores()) if encoder.device.type == "cpu" else 1
         self.replicas: SimpleQueue[Encoder] = SimpleQueue()
         for _ in range(self.threads):
-            self.replicas.put(encoder.replica() if self.threads > 1 else encoder)
+            self.replicas.put(encoder.replica())
         self.nothing = Summary.empty(settings.layers, settings.heads, settings.metrics, settings.sign(encoder))
 
     def results(self, pieces: Iterable[Sequence[Item]]) -> Iterator[Result]:

@@ -223,6 +223,7 @@ def measure(
             profile=profiles is not None,
             dtype=encoder.dtype,
             device=encoder.device,
+            compiled=encoder.compiled,
         )
         for group in groups
     ]

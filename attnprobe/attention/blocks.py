@@ -34,6 +34,7 @@ class Block:
         complete: False where a row may sum to less than 1, the rest falling on no token of the text.
         pooled: queries or keys are not the text's tokens but several of them pooled into one.
         checked: rows are a softmax of ours, so that they sum to 1 unless they hold a NaN.
+        entropy: (text, head, query) of each row in nats, where the softmax has told it; gone like the weights.
     """
 
     rows: slice
@@ -46,6 +47,7 @@ class Block:
     complete: bool = True
     pooled: bool = False
     checked: bool = False
+    entropy: Float[Tensor, "text head query"] | None = None
 
 
 Observer = Callable[[Block], None]
@@ -113,6 +115,7 @@ def attention_in_blocks(
     *,
     softcap: float | None = None,
     sinks: Float[Tensor, " head"] | None = None,
+    compiled: bool = False,
 ) -> Float[Tensor, "text query head d_v"]:
     """softmax(QKᵀ·scale + bias)V of texts of one length, exact; each block is shown to ``observe`` and dropped.
 
@@ -125,6 +128,8 @@ def attention_in_blocks(
         softcap: c of c·tanh(score / c), which bounds the scaled scores (Gemma 2, Riviere et al. 2024).
         sinks: one more score for every row of a head, whose weight falls on no key: rows sum to less than 1
             (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
+        compiled: the softmax is that of :mod:`attnprobe.kernels` instead of torch's, where there are no sinks; only for
+            float32 on a CPU.
     """
     texts, heads, queries, _ = query.shape
     groups = heads // key.shape[1]
@@ -144,10 +149,14 @@ def attention_in_blocks(
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        weights = _softmax(scores, None if sinks is None else sinks[ours], memory)
+        if compiled and sinks is None:
+            weights, entropy = _softmax_with_entropy(scores, memory)
+        else:
+            weights, entropy = _softmax(scores, None if sinks is None else sinks[ours], memory), None
         output[some, rows, ours] = torch.matmul(weights.to(value.dtype), value[some, ours, keys]).transpose(1, 2)
         if observe is not None:
-            observe(Block(rows, keys, weights, ours, some, mask, complete=sinks is None, checked=sinks is None))
+            whole = sinks is None
+            observe(Block(rows, keys, weights, ours, some, mask, complete=whole, checked=whole, entropy=entropy))
     return output
 
 
@@ -187,6 +196,17 @@ def _softmax(
         return torch.softmax(scores, -1, dtype=dtype, out=memory.take("weights", scores.shape, dtype))
     extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
     return torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1]
+
+
+def _softmax_with_entropy(
+    scores: Float[Tensor, "text head query key"], memory: Memory
+) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"]]:
+    """The rows' softmax, in the place of the scores, and their entropies."""
+    from attnprobe import kernels
+
+    entropy = memory.take("entropy", scores.shape[:3], scores.dtype)
+    kernels.softmax(scores.view(-1, scores.shape[3]).numpy(), entropy.view(-1).numpy())
+    return scores, entropy
 
 
 def _at(part: slice, size: int) -> slice:

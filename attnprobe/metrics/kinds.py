@@ -10,11 +10,9 @@ queries, so whatever is linear in ``a`` needs only sums of ``a`` over queries, t
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +20,6 @@ from attnprobe.tokens import Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from attnprobe.attention.blocks import Memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,40 +61,23 @@ class OffsetMetric(Metric):
     of_offset: Callable[[np.ndarray, int], np.ndarray]
 
 
+@dataclass(frozen=True)
 class Rows:
-    """Some rows of some heads' weights, in some texts, and what a RowMetric may want of them.
+    """Rows of weights, and what a RowMetric may want of them; None where the metric does not say that it ``uses`` it.
 
     Attributes:
-        weights: (text, head, query, key), only keys that some of these queries can reach.
-        reach: (query,) how many keys each query can reach.
-        first: (text, head, query) the weight on the text's first token.
-        separators: which of the keys are separators, ascending; where texts differ, a mask (text, 1, 1, key).
+        reach: (..., query) how many keys each query can reach.
+        entropy: (..., query) −Σₖ a ln a in nats, with 0·ln 0 = 0.
+        largest: (..., query) maxₖ a over the keys that are no separators; 0 where all are.
+        first: (..., query) the weight on the text's first token.
+        weights: (text, head, query, key) of one block, only keys that some of these queries can reach.
     """
 
-    def __init__(
-        self, weights: Tensor, reach: Tensor, first: Tensor, separators: Sequence[int] | Tensor, memory: Memory
-    ) -> None:
-        self.weights, self.reach, self.first, self.separators = weights, reach, first, separators
-        self._memory = memory
-
-    @cached_property
-    def entropy(self) -> Tensor:
-        """−Σₖ a ln a in nats, (text, head, query), with 0·ln 0 = 0; shared by the metrics built on it."""
-        import torch
-
-        logarithms = self._memory.take("logarithms", self.weights.shape, self.weights.dtype)
-        torch.log(self.weights, out=logarithms)
-        return logarithms.mul_(self.weights).nansum(-1).neg_()  # 0 · ln 0 is NaN and left out
-
-    @property
-    def largest(self) -> Tensor:
-        """maxₖ a over the keys that are no separators, (text, head, query); 0 where all are."""
-        if not isinstance(self.separators, Sequence):
-            return self.weights.masked_fill(self.separators, 0).amax(-1)
-        bounds = [-1, *self.separators, self.weights.shape[-1]]
-        runs = [(start + 1, stop) for start, stop in itertools.pairwise(bounds) if start + 1 < stop]
-        none = self.weights.new_zeros(self.weights.shape[:-1])
-        return reduce(lambda a, b: a.maximum(b), (self.weights[..., start:stop].amax(-1) for start, stop in runs), none)
+    reach: Tensor
+    entropy: Tensor | None = None
+    largest: Tensor | None = None
+    first: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +85,16 @@ class RowMetric(Metric):
     """g(a[q,·]), any function of one row of weights.
 
     Attributes:
-        of_rows: Rows -> (text, head, query).
-        needs_reach: whether it uses ``Rows.reach``; empty for layers whose reach is not known.
+        of_rows: Rows -> (..., query).
+        uses: which of Rows it reads. Without "weights" it is asked once for all layers together, else block by block.
+            A metric that reads "reach" is empty for layers whose reach is not known.
         needs_tokens: whether it must know what a key or query stands for; empty for layers that pool tokens.
         needs_outside: whether it is about what falls on no token; empty for layers where nothing can.
         skips_separators: whether separators are left out of its mean as queries.
     """
 
-    of_rows: Callable[[Rows], Tensor]
-    needs_reach: bool = False
+    of_rows: Callable[[Any], Tensor]
+    uses: tuple[str, ...] = ("weights",)
     needs_tokens: bool = True
     needs_outside: bool = False
     skips_separators: bool = False

@@ -5,6 +5,7 @@ Everything a command prints comes from here, whichever way the weights were capt
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +16,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block, Memory, exact
 from attnprobe.errors import ModelError
+from attnprobe.metrics.diagonals import sum_diagonals, sum_rows
 from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric, Rows
 from attnprobe.tokens import Role, Tokens
 
-FEW_ROWS = 16
 ROW_SUM_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 
 
@@ -63,6 +64,7 @@ class Reducer:
         profile: whether to keep the sums by offset for :meth:`profile`, also where no metric needs them.
         dtype: the model's, which sets how exactly rows must sum to 1.
         device: where the weights are.
+        compiled: sums are taken by :mod:`attnprobe.kernels` instead of torch; only for float32 on a CPU.
 
     Raises:
         ModelError: on a layer whose rows are not probabilities.
@@ -81,7 +83,9 @@ class Reducer:
         profile: bool = False,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        compiled: bool = False,
     ) -> None:
+        self.compiled = compiled
         self.words = torch.tensor(texts[0].words, device=device) if level == "word" else None
         self.texts = [tokens.by_word() for tokens in texts] if level == "word" else list(texts)
         self.length = len(self.texts[0])
@@ -103,6 +107,10 @@ class Reducer:
         classes = [chosen] if columns.shape[1] == 1 else [chosen & (segments == segment) for segment in range(3)]
         known = ~np.isnan(columns).any(2)  # (text, class, metric)
         key_counts = (known * np.stack(classes, 1).sum(-1)[..., None]).sum(1)
+        self.class_of_query = np.full(chosen.shape, -1, dtype=np.int8)
+        for number, every in enumerate(classes):
+            self.class_of_query[every] = number
+        self.is_no_separator = (~is_separator).astype(np.float32)
         self.query_classes = [None if every.all() else torch.tensor(every, device=device) for every in classes]
         self.columns = torch.tensor(np.where(known[:, :, None], columns, 0.0), dtype=self.sum_dtype, device=device)
         by_offset = offset_functions(self.metrics, self.length, long_range)
@@ -116,7 +124,14 @@ class Reducer:
         zeros = partial(torch.zeros, len(self.layers), len(texts), heads, dtype=self.sum_dtype, device=device)
         self.by_key = zeros(len(self.query_classes), self.length)
         self.by_offset = zeros(2 * self.length - 1 if profile or by_offset.size else 0)
-        self.by_row = zeros(len(self.row_metrics)).movedim(-1, 1)  # (layer, metric, text, head)
+        self.by_row = zeros(len(self.row_metrics)).movedim(-1, 0)  # (metric, layer, text, head)
+        used = {name for metric in self.row_metrics for name in metric.uses}
+        self.facts = {
+            name: torch.zeros(len(self.layers), len(texts), heads, self.length, dtype=exact(dtype), device=device)
+            for name in ("entropy", "largest", "first")
+            if name in used or compiled
+        }
+        self.reach = torch.full((len(self.layers), self.length), self.length, device=device)
         self.has_meaning = np.zeros((len(self.layers), len(self.metrics)), dtype=bool)
         self.n_pooled = np.zeros(len(self.layers), dtype=int)  # rows, in layers that pool tokens
         self.memory = Memory(self.chosen)
@@ -137,11 +152,20 @@ class Reducer:
         self._close_layer()
         by_key = torch.einsum("lthck,tckm->lthm", self.by_key, self.columns)
         by_offset = self.by_offset @ self.of_offset if self.of_offset.numel() else self.by_offset[..., :0]
-        totals = torch.cat([by_key, by_offset, self.by_row.movedim(1, -1)], -1)[..., self.order].cpu().numpy()
+        totals = torch.cat([by_key, by_offset, self._by_row().movedim(0, -1)], -1)[..., self.order].cpu().numpy()
         pooled = self.n_pooled[:, None]
         counts = np.where(pooled > 0, pooled, self.counts[:, None]) * self.has_meaning  # (text, layer, metric)
         totals = np.where(counts.swapaxes(0, 1)[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
         return [Sums(totals[:, text], counts[text].astype(float)) for text in range(len(self.texts))]
+
+    def _by_row(self) -> Float[Tensor, "metric layer text head"]:
+        """The row metrics summed over queries."""
+        rows = Rows(self.reach[:, None, None], **self.facts)
+        for column, metric in enumerate(self.row_metrics):
+            if "weights" not in metric.uses:
+                values = metric.of_rows(rows) * self.counted_by(metric)[:, None]
+                self.by_row[column] = values.sum(-1, dtype=self.by_row.dtype)
+        return self.by_row
 
     def profile(self) -> np.ndarray:
         """(layer, head, offset) the weights summed over queries and texts, from offset 1 − length to length − 1.
@@ -193,9 +217,10 @@ class _LayerSums:
         self.reducer, self.index, self.layer = reducer, index, reducer.layers[index]
         self.queries = 0
         self.reach_known, self.complete, self.pooled = True, True, False
-        self.by_key, self.by_offset, self.by_row = (
-            sums[index] for sums in (reducer.by_key, reducer.by_offset, reducer.by_row)
+        self.by_key, self.by_offset, self.reach = (
+            sums[index] for sums in (reducer.by_key, reducer.by_offset, reducer.reach)
         )
+        self.facts = {name: its[index] for name, its in reducer.facts.items()}
         self.worst: Tensor | None = None  # how far the sum of a row was from 1
 
     def __call__(self, block: Block) -> None:
@@ -209,10 +234,26 @@ class _LayerSums:
         if not block.checked or self.reducer.words is not None:
             worst = _distance_from_one(block.weights.sum(-1), block.complete)
             self.worst = worst if self.worst is None else self.worst.maximum(worst)
-        if not block.pooled:
+        if self.reducer.compiled and not block.pooled:
+            self._add_compiled(block, at)
+        elif not block.pooled:
             self._add_by_key(block, at)
             self._add_by_offset(block, at)
+        self._keep_facts(block, at)
         self._add_by_row(block, at)
+
+    def _add_compiled(self, block: Block, at: tuple[slice, slice]) -> None:
+        """Both kinds of sums in one pass over the block, which also finds each row's largest and first weight."""
+        from attnprobe import kernels
+
+        reducer = self.reducer
+        kernels.add_sums(
+            block.weights.contiguous().numpy(),
+            *(at[0].start, at[1].start, block.rows.start, block.keys.start),
+            *(reducer.class_of_query, reducer.is_no_separator),
+            *(self.by_key.numpy(), self.by_offset.numpy()),
+            *(self.facts["largest"].numpy(), self.facts["first"].numpy()),
+        )
 
     def _add_by_key(self, block: Block, at: tuple[slice, slice]) -> None:
         for place, chosen in enumerate(self.reducer.query_classes):
@@ -228,36 +269,44 @@ class _LayerSums:
         offsets = slice(lowest, lowest + weights.shape[2] + weights.shape[3] - 1)
         self.by_offset[(*at, offsets)] += sum_diagonals(weights, self.by_offset.dtype, self.reducer.memory)
 
-    def _add_by_row(self, block: Block, at: tuple[slice, slice]) -> None:
-        rows, reducer = self._rows(block), self.reducer
-        asked = [
-            (column, metric)
-            for column, metric in enumerate(reducer.row_metrics)
-            if not (metric.needs_tokens and block.pooled) and not (metric.needs_outside and block.complete)
-        ]
-        if not asked:
+    def _keep_facts(self, block: Block, at: tuple[slice, slice]) -> None:
+        """Notes what the row metrics read; of rows that are not the text's tokens, their entropy alone."""
+        if block.pooled and self.reducer.words is not None:
             return
-        values = torch.stack([metric.of_rows(rows) for _, metric in asked])
-        if not block.pooled:
-            counted = torch.stack([reducer.counted_by(metric)[block.texts, None, block.rows] for _, metric in asked])
-            values *= counted
-        columns = [column for column, _ in asked]
-        self.by_row[(columns, *at)] += values.sum(-1, dtype=self.by_row.dtype)
+        if "entropy" in self.facts:
+            entropy = block.entropy if block.entropy is not None else entropies(block.weights, self.reducer.memory)
+            self.facts["entropy"][(*at, block.rows)] = entropy
+        if block.pooled:
+            self.reach[block.rows] = block.weights.shape[-1]
+            return
+        if block.allowed is not None:
+            self.reach[block.rows] = block.allowed.sum(-1)
+        if self.reducer.compiled:
+            return
+        if "largest" in self.facts:
+            self.facts["largest"][(*at, block.rows)] = largest(block.weights, self._separators(block))
+        if "first" in self.facts and block.keys.start == 0:
+            self.facts["first"][(*at, block.rows)] = block.weights[..., 0]
 
-    def _rows(self, block: Block) -> Rows:
-        weights, keys, reducer = block.weights, block.keys, self.reducer
-        if block.allowed is None:
-            seen = weights.shape[-1] if block.pooled else reducer.length
-            reach = torch.full((weights.shape[2],), seen, device=weights.device)
-        else:
-            reach = block.allowed.sum(-1)
-        first = weights[..., 0] if keys.start == 0 else torch.zeros_like(weights[..., 0])
-        separators: Sequence[int] | Tensor
+    def _separators(self, block: Block) -> Sequence[int] | Tensor:
+        """Which of the block's keys are separators, ascending; where texts differ, a mask (text, 1, 1, key)."""
+        keys, reducer = block.keys, self.reducer
         if reducer.separators is None:
-            separators = reducer.is_separator[block.texts, None, None, keys]
-        else:
-            separators = [at - keys.start for at in reducer.separators if keys.start <= at < keys.stop]
-        return Rows(weights, reach, first, separators, reducer.memory)
+            return reducer.is_separator[block.texts, None, None, keys]
+        return [at - keys.start for at in reducer.separators if keys.start <= at < keys.stop]
+
+    def _add_by_row(self, block: Block, at: tuple[slice, slice]) -> None:
+        """Asks the metrics that read the weights themselves."""
+        reducer = self.reducer
+        for column, metric in enumerate(reducer.row_metrics):
+            nothing = (metric.needs_tokens and block.pooled) or (metric.needs_outside and block.complete)
+            if "weights" not in metric.uses or nothing:
+                continue
+            facts = {name: its[(*at, block.rows)] for name, its in self.facts.items()}
+            values = metric.of_rows(Rows(self.reach[block.rows], **facts, weights=block.weights))
+            if not block.pooled:
+                values = values * reducer.counted_by(metric)[block.texts, None, block.rows]
+            reducer.by_row[column, self.index][at] += values.sum(-1, dtype=reducer.by_row.dtype)
 
     def close(self) -> None:
         """Checks that the layer came whole, and notes what it says of which metric.
@@ -282,8 +331,30 @@ class _LayerSums:
             return False
         if not isinstance(metric, RowMetric):
             return not self.pooled
-        unknown = (metric.needs_reach and not self.reach_known) or (metric.needs_outside and self.complete)
+        unknown = ("reach" in metric.uses and not self.reach_known) or (metric.needs_outside and self.complete)
         return not unknown and not (self.pooled and metric.needs_tokens)
+
+
+def entropies(weights: Float[Tensor, "text head query key"], memory: Memory) -> Float[Tensor, "text head query"]:
+    """−Σₖ a ln a of each row in nats, with 0·ln 0 = 0."""
+    logarithms = memory.take("logarithms", weights.shape, weights.dtype)
+    torch.log(weights, out=logarithms)
+    return logarithms.mul_(weights).nansum(-1).neg_()  # 0 · ln 0 is NaN and left out
+
+
+def largest(
+    weights: Float[Tensor, "text head query key"], separators: Sequence[int] | Bool[Tensor, "text 1 1 key"]
+) -> Float[Tensor, "text head query"]:
+    """maxₖ a of each row over the keys that are no separators; 0 where all are.
+
+    Args:
+        separators: which keys they are, ascending; where texts differ, a mask.
+    """
+    if not isinstance(separators, Sequence):
+        return weights.masked_fill(separators, 0).amax(-1)
+    runs = itertools.pairwise([-1, *separators, weights.shape[-1]])
+    found = [weights[..., start + 1 : stop].amax(-1) for start, stop in runs if start + 1 < stop]
+    return torch.stack(found).amax(0) if found else weights.new_zeros(weights.shape[:-1])
 
 
 def check_rows(
@@ -317,73 +388,6 @@ def _only(chosen: Bool[Tensor, "every position"] | None, block: Block) -> Float[
     return block.weights * chosen[block.texts, None, block.rows, None]
 
 
-def sum_diagonals(
-    weights: Float[Tensor, "text head query key"], dtype: torch.dtype, memory: Memory
-) -> Float[Tensor, "text head any"]:
-    """The sums over a[q,k] with k − q = i − (queries − 1), for each i.
-
-    Few rows at a time: their sums are shifted against each other by as many offsets, and added up in ``dtype``.
-
-    >>> weights = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
-    >>> sum_diagonals(weights, torch.float64, Memory(weights))
-    tensor([[[4., 6., 8., 3.]]], dtype=torch.float64)
-    """
-    texts, heads, queries, keys = weights.shape
-    rows = weights.reshape(texts * heads, queries, keys)
-    if keys < 4 * FEW_ROWS:
-        return sum_rows(_diagonals(rows, memory), dtype).view(texts, heads, -1)
-    rest = queries % FEW_ROWS
-    sums = weights.new_zeros(len(rows), queries + keys - 1, dtype=dtype)
-    if queries > rest:
-        parts = _sum_few_diagonals(rows[:, : queries - rest].reshape(-1, FEW_ROWS, keys), memory)
-        parts = parts.view(len(rows), -1, FEW_ROWS + keys - 1)
-        sums[:, rest:] += _diagonals(parts, memory, FEW_ROWS).sum(1, dtype=dtype)
-    if rest:
-        sums[:, : rest + keys - 1] += _sum_few_diagonals(rows[:, queries - rest :].contiguous(), memory)
-    return sums.view(texts, heads, -1)
-
-
-def _sum_few_diagonals(rows: Float[Tensor, "part query key"], memory: Memory) -> Float[Tensor, "part offset"]:
-    """The sums of the diagonals of fewer rows than keys, almost without a copy.
-
-    In memory, a step of one row and one key more walks a diagonal. It is whole where it starts in the first row and
-    ends in the last; only the corners below and above these must be copied to where they can be walked.
-    """
-    parts, queries, keys = rows.shape
-    whole = rows.as_strided((parts, queries, keys - queries + 1), (queries * keys, keys + 1, 1), rows.storage_offset())
-    below = _diagonals(rows[..., :queries], memory).sum(1)[:, : queries - 1]
-    above = _diagonals(rows[..., -queries:], memory).sum(1)[:, queries:]
-    return torch.cat([below, whole.sum(1), above], -1)
-
-
-def sum_rows(rows: Float[Tensor, "head query any"], dtype: torch.dtype) -> Float[Tensor, "head any"]:
-    """The sum over queries, taken in ``dtype`` but for groups of rows: faster, and their roundings even out."""
-    size = max(8, rows.shape[1] // 8)
-    rest = rows.shape[1] % size
-    groups = torch.unflatten(rows[:, : rows.shape[1] - rest], 1, (-1 if rows.shape[1] > rest else 0, size))
-    sums = groups.sum(2).sum(1, dtype=dtype)
-    return sums + rows[:, -rest:].sum(1, dtype=dtype) if rest else sums
-
-
-def _diagonals(
-    rows: Float[Tensor, "head query key"], memory: Memory, step: int = 1
-) -> Float[Tensor, "head query offset"]:
-    """A copy in which column i holds row[q,k] with k − step·q = i − step·(queries − 1), and zeros elsewhere.
-
-    Each row is laid out behind as many zeros as the last one must be shifted by, so that a stride one step longer than
-    a row walks the diagonals.
-    """
-    heads, queries, keys = rows.shape
-    shift = step * queries
-    width = shift + keys
-    copy = memory.take("diagonals", (heads * queries * width + shift,), rows.dtype)
-    copy[heads * queries * width :] = 0
-    laid_out = copy[: heads * queries * width].view(heads, queries, width)
-    laid_out[..., :shift] = 0
-    laid_out[..., shift:] = rows
-    return copy.as_strided((heads, queries, width - step), (queries * width, width + step, 1), step)
-
-
 def word_starts(words: Tensor) -> list[int]:
     """The first piece of each word, where a block of rows may start whose pieces are to be merged.
 
@@ -412,7 +416,7 @@ def merge_pieces(block: Block, words: Tensor) -> Block:
     if allowed is not None:
         pairs = torch.zeros(len(row_words), len(key_words), dtype=torch.int32, device=allowed.device)
         allowed = pairs.index_put_((row_of[:, None], key_of[None, :]), allowed.int(), accumulate=True) > 0
-    return replace(block, rows=_span(row_words), keys=_span(key_words), weights=merged, allowed=allowed)
+    return replace(block, rows=_span(row_words), keys=_span(key_words), weights=merged, allowed=allowed, entropy=None)
 
 
 def _span(words: Tensor) -> slice:

@@ -6,6 +6,7 @@ SINK_THRESHOLD = 0.3
 
 entropy = RowMetric(
     of_rows=lambda rows: rows.entropy,
+    uses=("entropy",),
     needs_tokens=False,
     formula="−Σₖ a[q,k]·ln a[q,k], with 0·ln 0 = 0",
     unit="nats, 0 … ln n; a little more is possible where rows do not sum to 1 (outside_share)",
@@ -14,7 +15,7 @@ entropy = RowMetric(
 
 relative_entropy = RowMetric(
     of_rows=lambda rows: rows.entropy / rows.reach.clamp_min(2).to(rows.entropy.dtype).log() * (rows.reach > 1),
-    needs_reach=True,
+    uses=("entropy", "reach"),
     needs_tokens=False,
     formula="entropy / ln r, r = keys the query can reach; 0 where r = 1",
     unit="0 … 1; a little more is possible where rows do not sum to 1 (outside_share)",
@@ -23,6 +24,7 @@ relative_entropy = RowMetric(
 
 confidence = RowMetric(
     of_rows=lambda rows: rows.largest,
+    uses=("largest",),
     skips_separators=True,
     formula="maxₖ a[q,k], separators left out as keys and as queries",
     unit="0 … 1",
@@ -32,6 +34,7 @@ confidence = RowMetric(
 
 sink_share = RowMetric(
     of_rows=lambda rows: (rows.first > SINK_THRESHOLD).to(rows.first.dtype),
+    uses=("first",),
     formula="1 if a[q, first token] > 0.3, else 0",
     unit="share of queries",
     source="attention sinks: Xiao et al. 2023; threshold after Gu et al. 2024",

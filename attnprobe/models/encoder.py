@@ -44,6 +44,7 @@ class Encoder:
             texts are run length by length.
         reach: by layer, which keys a query may see; None: not known.
         family: its row in the table of families; None: it has none.
+        compiled: whether weights are computed and measured by :mod:`attnprobe.kernels`, see :meth:`replica`.
     """
 
     location: Location
@@ -58,6 +59,7 @@ class Encoder:
     padding_invariant: bool = True
     reach: tuple[Reach | None, ...] = ()
     family: Family | None = None
+    compiled: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -114,9 +116,13 @@ class Encoder:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
     def replica(self) -> Encoder:
-        """The same encoder with modules of its own and the same weights, for another thread."""
+        """The same encoder with modules of its own and the same weights, for a thread that measures many texts.
+
+        It uses compiled loops where there are any: for float32 on a CPU.
+        """
         shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
-        return replace(self, model=copy.deepcopy(self.model, shared))
+        compiled = self.device.type == "cpu" and self.dtype == torch.float32
+        return replace(self, model=copy.deepcopy(self.model, shared), compiled=compiled)
 
     def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
         """The text with global attention on its classification token ("cls") or its first text ("first").
@@ -167,6 +173,7 @@ class Encoder:
                 partial(_by_place, observe, run),
                 [[members.index(index) for index in groups[number]] for number in run],
                 [starts[number] for number in run] if starts else None,
+                compiled=self.compiled,
             )
             with torch.inference_mode(), self._listening(listener, inputs), _explained(self.model):
                 self.model(**inputs, **({"output_attentions": True} if self.tap else {}))

@@ -34,6 +34,7 @@ class Listener:
         observe: (layer, group) -> an observer of that group's blocks in that layer, or None to compute without showing.
         groups: which texts are observed together, all of one length; None: each by itself.
         starts: per group, the rows where a block may start; None: any.
+        compiled: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
         calls: attention layers seen so far. Layers are counted by call: ALBERT calls one module many times.
         reach: by layer, which keys a query may see; only where ``finds_reach``, None where a mask does not say.
     """
@@ -43,6 +44,7 @@ class Listener:
     groups: Sequence[Sequence[int]] | None = None
     starts: Sequence[Sequence[int] | None] | None = None
     finds_reach: bool = False
+    compiled: bool = False
     calls: int = 0
     reach: list[Reach | None] = field(default_factory=list)
 
@@ -107,6 +109,7 @@ def attention(
                 starts=starts,
                 softcap=softcap,
                 sinks=s_aux,
+                compiled=listener.compiled,
             )
             if part.shape[:2] == (query.shape[0], query.shape[2]):
                 output = part

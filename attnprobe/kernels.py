@@ -1,0 +1,146 @@
+"""Loops over rows of attention that numba compiles: one pass where torch needs several, each through memory.
+
+The softmax also tells each row's entropy, which is there for the asking: with t = s − max s, p = eᵗ and Z = Σ p, the
+weights are p / Z and their entropy is ln Z − Σ p·t / Z. Corpora are measured with these loops; single texts, GPUs and
+float64 with torch's passes, to which ``tests/test_kernels.py`` holds them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+f32, i32 = np.float32, np.int32
+LOWEST = f32(-87.0)  # e to this is the smallest normal float32; what lies below has weight 0
+LOG2_E, LN_2 = f32(math.log2(math.e)), f32(math.log(2))
+ROUNDS = f32(1.5 * 2**23)  # a float32 this large has no digits after the point, so that adding it rounds
+ROUNDS_BITS = i32(ROUNDS.view(i32))
+# (eʳ − 1 − r) / r² for |r| ≤ ln 2 / 2 to one rounding: Moshier, Cephes Mathematical Library, expf
+C5, C4, C3, C2, C1, C0 = map(
+    f32, (1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 0.16666665459, 0.5)
+)
+INSTRUCTIONS = {"reassoc", "contract", "arcp", "nsz"}  # sums in any order; NaN and infinity keep their meaning
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function in machine code, kept on disk where there is a place to keep it."""
+    options = {"fastmath": INSTRUCTIONS, "nogil": True, "error_model": "numpy"}
+    try:
+        loop: Callable[..., Any] = njit(cache=True, **options)(function)
+    except RuntimeError:  # neither this folder nor the user's cache may be written to
+        loop = njit(**options)(function)
+    return loop
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _bits(_context: Any, _number: Any) -> Any:
+    """The bits of a float32 as an int32."""
+    return types.int32(types.float32), lambda _, builder, __, given: builder.bitcast(given[0], ir.IntType(32))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _float(_context: Any, _bits: Any) -> Any:
+    """The float32 with these bits."""
+    return types.float32(types.int32), lambda _, builder, __, given: builder.bitcast(given[0], ir.FloatType())
+
+
+@njit(inline="always", fastmath={"contract"})  # type: ignore[untyped-decorator]
+def _exp(t: Any) -> Any:
+    """e to a t between −87 and 0: 2ⁿ·eʳ with the whole number n nearest to t / ln 2."""
+    n = i32(_bits(t * LOG2_E + ROUNDS) - ROUNDS_BITS)
+    r = t - f32(n) * LN_2
+    tail = ((((C5 * r + C4) * r + C3) * r + C2) * r + C1) * r + C0
+    return (tail * r * r + r + f32(1)) * _float(i32(i32(n + i32(127)) << i32(23)))
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _largest(row: Any) -> Any:
+    """The row's maximum, found among whole numbers in the same order, which compilers turn into vector code."""
+    top = i32(-(2**31))
+    for k in range(row.shape[0]):
+        bits = _bits(row[k])
+        top = max(top, i32(bits ^ i32(i32(bits >> i32(31)) & i32(0x7FFFFFFF))))
+    return _float(i32(top ^ i32(i32(top >> i32(31)) & i32(0x7FFFFFFF))))
+
+
+@compiled
+def softmax(scores: np.ndarray, entropy: np.ndarray) -> None:
+    """Turns rows of scores into weights, in place.
+
+    Args:
+        scores: (row, key) in float32.
+        entropy: (row,) in float32, where to put each row's entropy in nats.
+    """
+    for q in range(scores.shape[0]):
+        row = scores[q]
+        top = _largest(row)
+        z, sum_pt = f32(0), f32(0)
+        for k in range(row.shape[0]):
+            t = row[k] - top
+            p = f32(0) if t < LOWEST else _exp(t)
+            t = f32(0) if t < LOWEST else t
+            row[k] = p
+            z += p
+            sum_pt += p * t
+        share = f32(1) / z
+        for k in range(row.shape[0]):
+            row[k] *= share
+        entropy[q] = f32(math.log(z)) - sum_pt * share
+
+
+@compiled
+def add_sums(
+    weights: np.ndarray,
+    first_text: int,
+    first_head: int,
+    first_query: int,
+    first_key: int,
+    query_class: np.ndarray,
+    separator: np.ndarray,
+    by_key: np.ndarray,
+    by_offset: np.ndarray,
+    largest: np.ndarray,
+    first: np.ndarray,
+) -> None:
+    """Adds a block of weights to the sums over queries, and finds the largest and first weight of each row.
+
+    Args:
+        weights: (text, head, query, key) in float32; the first of each are the ``first_`` ones of what follows.
+        query_class: (text, query) to which sums by key a query is added; −1: none, nor to the sums by offset.
+        separator: (text, key) 0 for separators, 1 for other keys.
+        by_key: (text, head, class, key) in float64.
+        by_offset: (text, head, offset) in float64, offset key − query from 1 − length on; or of no offsets.
+        largest: (text, head, query) in float32: the largest weight among the keys that are no separators.
+        first: (text, head, query) in float32: the weight on the text's first token.
+    """
+    texts, heads, queries, keys = weights.shape
+    for text in range(texts):
+        kept = separator[first_text + text, first_key : first_key + keys]
+        for head in range(heads):
+            for q in range(queries):
+                row = weights[text, head, q]
+                at = (first_text + text, first_head + head, first_query + q)
+                top = i32(0)
+                for k in range(keys):
+                    top = max(top, i32(_bits(row[k] * kept[k])))  # weights are positive: their bits are in their order
+                largest[at] = _float(top)
+                first[at] = row[0] if first_key == 0 else f32(0)
+                place = query_class[first_text + text, first_query + q]
+                if place < 0:
+                    continue
+                sums = by_key[first_text + text, first_head + head, place, first_key : first_key + keys]
+                if by_offset.shape[2]:
+                    lowest = by_offset.shape[2] // 2 + first_key - (first_query + q)
+                    offsets = by_offset[first_text + text, first_head + head, lowest : lowest + keys]
+                    for k in range(keys):
+                        sums[k] += np.float64(row[k])
+                        offsets[k] += np.float64(row[k])
+                else:
+                    for k in range(keys):
+                        sums[k] += np.float64(row[k])
