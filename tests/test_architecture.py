@@ -12,6 +12,7 @@ import attnprobe
 LEVELS = (
     ("errors",),
     ("tokens", "table", "selection", "signature"),
+    ("kernels",),
     ("attention",),
     ("metrics", "summary"),
     ("models", "corpus"),
@@ -34,6 +35,8 @@ PLACES = {
     "zstandard": ("corpus.streams",),
     "orjson": ("writers",),
     "scipy": ("summary",),
+    "numba": ("kernels",),
+    "llvmlite": ("kernels",),
     "ray": ("engines",),
     "click": (),  # typer brings its own
 }

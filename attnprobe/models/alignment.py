@@ -168,6 +168,8 @@ def agrees(text: str, spans: Sequence[Span], pieces: Sequence[str], unknown: str
     >>> agrees("a cat", [(0, 1), (2, 3), (3, 4)], ["a", "a", "t"], None)
     False
     """
+    if _follow_each_other(text, spans):
+        return True
     covered = set(chain.from_iterable(range(*span) for span in spans))
     if all(at in covered or character.isspace() or _is_mark(character) for at, character in enumerate(text)):
         return True
@@ -175,6 +177,16 @@ def agrees(text: str, spans: Sequence[Span], pieces: Sequence[str], unknown: str
         piece == unknown or any(_ink(form) in _ink(text[slice(*span)]) for form in _forms(piece))
         for span, piece in zip(spans, pieces, strict=True)
     )
+
+
+def _follow_each_other(text: str, spans: Sequence[Span]) -> bool:
+    """Whether ascending spans leave nothing but white space out, as most do."""
+    furthest = 0
+    for start, end in [*spans, (len(text), len(text))]:
+        if start > furthest and not text[furthest:start].isspace():
+            return False
+        furthest = max(furthest, end)
+    return True
 
 
 def _ink(text: str) -> str:

@@ -13,7 +13,8 @@ from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.alignment import SPACE, agrees, align, surface
 from attnprobe.tokens import Role, Span, Tokens, assign_words
 
-Encoded = tuple[dict[str, Any], list[int], list[Span] | None, list[str]]  # inputs, segments, offsets, surfaces
+Encoded = tuple[dict[str, Any], list[int], list[Span] | None, list[str], list[str]]
+"""What a tokenizer gives: the model's inputs, and of each token the segment, the span, the characters and the piece."""
 
 
 def tokenize(
@@ -40,8 +41,10 @@ def tokenize(
     for each in texts:
         if not each.strip():
             raise UsageError("the text is empty" if each is text else "the second text of the pair is empty")
-        if any("\ud800" <= character <= "\udfff" for character in each):
-            raise UsageError("the text is not valid Unicode (it holds half of a surrogate pair)")
+        try:
+            each.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError("the text is not valid Unicode (it holds half of a surrogate pair)") from error
     whole = encode(tokenizer, texts, words=words)
     if not whole.positions(Role.CONTENT):
         raise UsageError("the tokenizer finds no token in the text")
@@ -57,15 +60,17 @@ def encode(tokenizer: Any, texts: Sequence[str], *, words: bool = True) -> Token
         UsageError: two texts for a tokenizer that would run them together, or that reads one only.
         ModelError: the tokenizer reads no plain text, or does not tell which tokens it added.
     """
-    inputs, segments, offsets, surfaces = (_encode_fast if tokenizer.is_fast else _encode_python)(tokenizer, texts)
-    ids = inputs["input_ids"]
-    _check_pair(tokenizer, segments, inputs.get("token_type_ids"))
+    read = _encode_fast if tokenizer.is_fast else _encode_python
+    inputs, segments, offsets, surfaces, strings = read(tokenizer, texts)
+    if len(texts) == 2:
+        _check_pair(tokenizer, segments, inputs.get("token_type_ids"))
     numbers, word_texts = assign_words(texts, offsets, segments) if words and offsets else (None, list[str]())
     return Tokens(
-        strings=tokenizer.convert_ids_to_tokens(ids),
+        strings=strings,
         texts=surfaces,
         roles=[
-            Role.CONTENT if segment else added_role(tokenizer, id) for id, segment in zip(ids, segments, strict=True)
+            Role.CONTENT if segment else added_role(tokenizer, id)
+            for id, segment in zip(inputs["input_ids"], segments, strict=True)
         ],
         segments=segments,
         words=numbers,
@@ -88,8 +93,8 @@ def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:
     for number, text in enumerate(texts, start=1):
         here = [at for at, segment in enumerate(segments) if segment == number]
         if not agrees(text, [offsets[at] for at in here], [strings[at] for at in here], tokenizer.unk_token):
-            return inputs, segments, None, _surfaces(segments, strings)
-    return inputs, segments, offsets, _characters(texts, segments, offsets, strings)
+            return inputs, segments, None, _surfaces(segments, strings), strings
+    return inputs, segments, offsets, _characters(texts, segments, offsets, strings), strings
 
 
 @lru_cache(maxsize=8)
@@ -105,11 +110,12 @@ def _encode_python(tokenizer: Any, texts: Sequence[str]) -> Encoded:
     segments = _typed_segments(tokenizer, pieces, inputs["input_ids"])
     spans = [align(text, its, tokenizer.unk_token) for text, its in zip(texts, pieces, strict=True)]
     typed, known = [iter(chain(*pieces)), iter(chain(*(its or () for its in spans)))]
-    strings = [next(typed) if segment else "" for segment in segments]
+    strings = tokenizer.convert_ids_to_tokens(inputs["input_ids"])
+    as_typed = [next(typed) if segment else "" for segment in segments]
     if None in spans:
-        return inputs, segments, None, _surfaces(segments, strings)
+        return inputs, segments, None, _surfaces(segments, as_typed), strings
     offsets = [next(known) if segment else (0, 0) for segment in segments]
-    return inputs, segments, offsets, _characters(texts, segments, offsets, strings)
+    return inputs, segments, offsets, _characters(texts, segments, offsets, as_typed), strings
 
 
 def _call(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
