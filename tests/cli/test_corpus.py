@@ -164,9 +164,9 @@ def test_rows_of_the_default_model(run: Run, minilm: Encoder, tmp_path: Path) ->
     result = run("corpus", write(tmp_path / "in.txt", TEXTS), "-o", tmp_path / "out.csv")
     assert result.code == 0
     rows, expected = rows_of(tmp_path / "out.csv"), one_by_one(minilm, TEXTS, list("123456"))
-    in_tokens = ["distance", "offset", "cls_distance", "sep_distance", "entropy"]
-    check_rows(rows.drop(columns=in_tokens), expected.drop(columns=in_tokens))
-    check_rows(rows, expected, 5e-6)  # float32: another shape of batch rounds the model itself differently
+    check_rows(rows.drop(columns="offset"), expected.drop(columns="offset"))
+    difference = (rows["offset"] - expected["offset"]).abs()  # a distance with a sign: its size is that of the distance
+    assert (difference <= 1e-6 * (1 + expected["distance"])).all()
 
 
 @pytest.mark.parametrize(

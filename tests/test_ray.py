@@ -1,0 +1,213 @@
+"""The engines that measure elsewhere, Ray above all: the same bytes, and clear words when a worker is lost.
+
+One local Ray with two processors serves all tests here; one test lets the command start a Ray of its own.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attnprobe.engines
+from attnprobe import AttnprobeError, Record, load_encoder
+from attnprobe.corpora import Prober, Result, Settings
+from attnprobe.corpus.records import InputError, Skipped
+from attnprobe.engines import Recipe, on_ray, results
+from attnprobe.errors import UsageError
+from tests.families import build
+
+TEXTS = [f"Sentence {number}: {'the animal was tired, ' * (number % 7)}and slept." for number in range(60)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("bert", tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def prober(model: Path) -> Prober:
+    encoder = load_encoder(model)
+    return Prober(encoder, Settings.choose(encoder, profile=True), threads=1)
+
+
+@pytest.fixture(scope="module")
+def recipe(model: Path, prober: Prober) -> Recipe:
+    return Recipe({"model": str(model)}, prober.settings)
+
+
+START_RAY = """
+import ray, sys
+ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a running Ray of two processors, to which this process is connected.
+
+    It belongs to another process: Ray leaves what it starts a cluster with to the garbage collector, which would warn.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to the home folder
+        environment.setenv("RAY_AUTH_MODE", "token")
+        environment.delenv("RAY_ADDRESS", raising=False)
+        import ray  # looks at the environment when it is imported
+
+        command = [sys.executable, "-c", START_RAY]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            address = process.stdout.readline().strip()
+            ray.init(address, log_to_driver=False, logging_level="ERROR")
+            yield address
+            ray.shutdown()
+            process.communicate("")
+
+
+def chunks(size: int = 8) -> list[list[Any]]:
+    records = [Record(str(number), text, None, "texts", number) for number, text in enumerate(TEXTS, start=1)]
+    records[20:20] = [Skipped("texts", 0, "empty", "none")]  # type: ignore[list-item]
+    return [records[start : start + size] for start in range(0, len(records), size)]
+
+
+def processors() -> float:
+    """How many the cluster has that this process is connected to."""
+    import ray
+
+    assert ray.is_initialized()
+    count: float = ray.cluster_resources()["CPU"]
+    return count
+
+
+def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
+    """Equal to the last bit, one by one and added up."""
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.rows.ids, one.rows.n_tokens, one.skipped) == (other.rows.ids, other.rows.n_tokens, other.skipped)
+        assert one.rows.values.tobytes() == other.rows.values.tobytes()
+    one, other = (sum(result.summary for result in some) for some in (found, expected))
+    assert one.signature == other.signature
+    for name, array in one.arrays().items():
+        assert np.array_equal(array, other.arrays()[name]), name
+
+
+@pytest.mark.parametrize("engine", ["ray", "local"])
+def test_same_as_one_process_in_order(engine: str, cluster: str, prober: Prober, recipe: Recipe) -> None:
+    heard: list[tuple[int, int]] = []
+    listening = Prober(prober.encoder, prober.settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
+    found = list(results(chunks(), listening, recipe, engine, workers=2))
+    assert_same(found, list(prober.results(chunks())))
+    assert heard == [(len(result.rows.ids), sum(result.rows.n_tokens)) for result in found]
+    assert sum(texts for texts, _ in heard) == len(TEXTS)
+    assert processors() == 2
+
+
+@dataclass
+class Bomb:
+    """Ends the process that unpickles it, unless the file is there; then it is a record."""
+
+    flag: str
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        record = "__import__('attnprobe').Record('1', 'It went off.')"
+        explode = f"(open({self.flag!r}, 'x'), __import__('os')._exit(1))"
+        return eval, (f"{record} if __import__('os').path.exists({self.flag!r}) else {explode}",)
+
+
+def test_chunk_of_a_lost_actor_is_measured_again(cluster: str, prober: Prober, recipe: Recipe, tmp_path: Path) -> None:
+    its = chunks(40)
+    found = on_ray([its[0], [Bomb(str(tmp_path / "exploded"))], *its[1:]], recipe, workers=1)  # type: ignore[list-item]
+    assert_same(list(found), list(prober.results([its[0], [Record("1", "It went off.")], *its[1:]])))
+    assert (tmp_path / "exploded").exists()
+
+
+def test_error_in_a_chunk_is_the_one_of_a_single_process(cluster: str, model: Path, prober: Prober) -> None:
+    strict = Settings.choose(prober.encoder, on_error="fail")
+    found = on_ray([chunks()[0], [Record("1", "", None, "texts", 9)]], Recipe({"model": str(model)}, strict), workers=1)
+    assert len(next(found).rows.ids) == 8
+    with pytest.raises(InputError) as caught:
+        next(found)
+    assert str(caught.value) == "texts:9: the text is empty"
+    assert caught.value.hint.startswith("--on-error skip")
+
+
+def test_a_model_that_cannot_be_loaded_there(cluster: str, recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(AttnprobeError, match="nowhere"):
+        list(on_ray(chunks(), Recipe({"model": str(tmp_path / "nowhere")}, recipe.settings), workers=1))
+
+
+def test_no_room(cluster: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attnprobe.engines, "START_SECONDS", 1)
+    with pytest.raises(AttnprobeError, match="runs 0 of 2 workers"):
+        list(on_ray(chunks(), recipe, workers=2, num_gpus=1))
+    with pytest.raises(UsageError, match=r"1\.5"):
+        list(on_ray(chunks(), recipe, workers=2, num_gpus=1.5))
+
+
+def test_a_worker_that_measures_otherwise_is_refused(prober: Prober, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Prober(prober.encoder, Settings.choose(prober.encoder, long_range=5), threads=1)
+    monkeypatch.setattr(attnprobe.engines, "on_ray", lambda chunks, *options: prober.results(chunks))
+    with pytest.raises(AttnprobeError, match=r"here: .*long_range:5.*there: .*long_range:10"):
+        next(results(chunks(), other, Recipe({}, other.settings), "ray", workers=1))
+
+
+def test_no_cluster_at_the_address() -> None:
+    import ray
+
+    with pytest.raises(AttnprobeError, match=r"cannot connect to .* RAY_ADDRESS=127\.0\.0\.1:9: "):
+        attnprobe.engines._connect(ray, "127.0.0.1:9", 1, 0)
+
+
+ROOT = Path(__file__).parent.parent
+LOSE_A_WORKER = """
+import sys, attnprobe.engines as engines
+from attnprobe import AttnprobeError, load_encoder
+from tests.test_ray import Bomb
+model, flag = sys.argv[1:]
+recipe = engines.Recipe({"model": model}, engines.Settings.choose(load_encoder(model)))
+engines.RESTARTS = 0
+try:
+    list(engines.on_ray([[Bomb(flag)]], recipe, workers=1))
+except AttnprobeError as error:
+    sys.exit(f"{error}; {error.hint}")
+"""
+
+
+def run(command: Sequence[str | Path], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python, with time enough for a busy machine; a variable that is given as "" is taken away."""
+    command = [sys.executable, *command]
+    environment = {name: value for name, value in {**os.environ, **environment}.items() if value}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_a_lost_worker_is_reported_in_a_line_and_the_cluster_stays(cluster: str, model: Path, tmp_path: Path) -> None:
+    ended = run(["-c", LOSE_A_WORKER, model, tmp_path / "flag"], ROOT, RAY_ADDRESS=cluster)
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("a Ray worker ended unexpectedly")
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.returncode == 1
+    assert processors() == 2
+
+
+def test_command_on_a_ray_of_its_own(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    command = ["-m", "attnprobe", "corpus", "texts.txt", "-m", os.path.relpath(model, tmp_path), "-f", "csv"]
+    own = {"RAY_ADDRESS": "", "RAY_AUTH_MODE": "", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    files = [["-q", "--summary", f"{name}.csv", "--profile", f"{name}-profile.csv"] for name in ("one", "two")]
+    one = run([*command, *files[0]], tmp_path)
+    two = run([*command, *files[1], "--engine", "ray", "--workers", "2"], tmp_path, **own)
+    assert (two.returncode, two.stderr) == (0, "")
+    assert two.stdout == one.stdout
+    assert len(two.stdout.splitlines()) == 1 + len(TEXTS) * 3 * 4
+    for name in ("", "-profile"):
+        assert (tmp_path / f"two{name}.csv").read_bytes() == (tmp_path / f"one{name}.csv").read_bytes()
