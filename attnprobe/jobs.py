@@ -29,7 +29,7 @@ from attnprobe.corpus.sources import Source
 from attnprobe.errors import OutputError
 from attnprobe.summary import Summary
 from attnprobe.writers import format_of
-from attnprobe.writers.files import meta_path, replacing, write_file
+from attnprobe.writers.files import meta_path, parts_folder, replacing, write_file
 from attnprobe.writers.rows import encode_rows, header, join_parts, parquet_manifest
 
 NOTES = ("skipped", "cut")
@@ -94,7 +94,7 @@ class Job:
     @property
     def folder(self) -> Path:
         """Where the parts lie."""
-        return self.output.with_name(self.output.name + ".parts")
+        return parts_folder(self.output)
 
     def is_finished(self) -> bool:
         """Whether the output is there, whole, and of a run like this.

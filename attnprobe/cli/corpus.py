@@ -7,13 +7,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, Progress, note
-from attnprobe.errors import Interrupted
+from attnprobe.errors import Interrupted, OutputError, UsageError
 from attnprobe.metrics import check_names
 from attnprobe.models.locate import DEFAULT_MODEL, locate
 from attnprobe.selection import parse_indices
@@ -77,17 +78,23 @@ def corpus(
     from attnprobe.corpus.readers import read_records
     from attnprobe.corpus.records import Columns
     from attnprobe.corpus.sources import find_sources
+    from attnprobe.writers.files import parts_folder
     from attnprobe.writers.rows import check_row_format
 
     names = check_names(metric)
     parse_indices(layer), parse_indices(head)
-    replaces = overwrite or resume
-    destination = Output.choose(output, format, replaces)
+    destination = Output.choose(output, format, overwrite or resume)
     if destination.path or destination.format != "table":
         check_row_format(destination.format, streamed=destination.path is None)
+    begun = (
+        resume
+        and destination.path is not None
+        and (destination.path.exists() or parts_folder(destination.path).is_dir())
+    )
     for path in (summary, profile):
         if path is not None:
-            Output.choose(path, None, replaces)
+            Output.choose(path, None, overwrite or begun)
+    _check_different([destination.path, summary, profile])
     sources = find_sources(inputs, input_format)
     columns = Columns(column, id_column, pair_column)
 
@@ -137,6 +144,7 @@ def corpus(
         manifest = describe_run(prober, sources, destination.format, chosen)
         sink = Job(destination.path, destination.format, settings.columns, manifest, prober.nothing)
         if resume and sink.is_finished():
+            _check_complete(destination.path, summary, profile)
             note(f"{str(destination.path)!r} is complete; there is nothing to resume")
             return
         sink.start(resume=resume, overwrite=overwrite)
@@ -150,12 +158,28 @@ def corpus(
                 with _interrupts_later():
                     sink.add(result)
                 progress.note_skipped(len(result.skipped))
+            sink.finish(summary, profile)
         except KeyboardInterrupt:
             raise Interrupted(_how_to_go_on(sink)) from None
-    sink.finish(summary, profile)
     if destination.format == "table":
         destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
     _tell(sink, quiet)
+
+
+def _check_different(paths: Sequence[Path | None]) -> None:
+    named = [path.resolve() for path in paths if path is not None]
+    for path in named:
+        if named.count(path) > 1:
+            raise UsageError(f"{str(path)!r} is named for two results", "give each a file of its own")
+
+
+def _check_complete(output: Path, *others: Path | None) -> None:
+    for path in others:
+        if path is not None and not path.exists():
+            raise OutputError(
+                f"{str(output)!r} is complete, but was made without {str(path)!r}",
+                "--overwrite measures everything anew",
+            )
 
 
 @contextmanager

@@ -34,6 +34,11 @@ def meta_path(path: Path) -> Path:
     return path.with_name(path.name + ".meta.json")
 
 
+def parts_folder(path: Path) -> Path:
+    """Where a run that makes this file keeps what it has done so far."""
+    return path.with_name(path.name + ".parts")
+
+
 def check_target(path: Path, format: str, *, overwrite: bool = False) -> None:
     """Says before any work is done whether a file can be written.
 
