@@ -212,6 +212,25 @@ def test_a_norm_and_a_factor_are_steps(encoder_of: Callable[[str], Encoder]) -> 
     assert (esm.scale, esm.made_by["q"]) == (1.0, ("x·W_Q + b_Q", "times 0.3536", parts.ROTATED))
 
 
+def test_values_from_another_input_are_said_to_be(encoder_of: Callable[[str], Encoder]) -> None:
+    """MobileBERT makes q and k from a narrow copy of what it makes v from."""
+    its = trace(TEXT, encoder_of("mobilebert"), layer=1, head=0, query=2)
+    assert its.remarks == ("v is made from another input of its token than q is",)
+    neomme = trace(TEXT, encoder_of("neomme"), layer=3, head=0, query=2)
+    assert neomme.made_by["q"][1:] == ("after q_norm", parts.ROTATED)
+    assert neomme.made_by["v"] == ()
+    assert [remark.split(" ")[0] for remark in neomme.remarks] == ["v", "the"]
+
+
+def test_hooked_weights_that_prove_nothing_are_refused(encoder_of: Callable[[str], Encoder]) -> None:
+    """A single token's only weight is 1, whatever its q and k."""
+    encoder = encoder_of("mpnet")
+    alone = encoder.tokenize("a")[0].take([1])
+    with pytest.raises(ModelError, match="do not tell which linear maps") as caught:
+        parts.head_parts(encoder, alone, 0, 0)
+    assert caught.value.hint == "try a longer text"
+
+
 def test_masks_soft_caps_and_sinks(encoder_of: Callable[[str], Encoder]) -> None:
     clip = trace(TEXT, encoder_of("clip_text"), layer=1, head=0, query=3)
     assert list(np.isneginf(clip.score)) == [key > 3 for key in range(len(clip.tokens))]

@@ -207,7 +207,7 @@ def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]
         "v": v.final,
     }
     made_by = {name: _made_by(name, its) for name, its in zip("qkv", (q, k, v), strict=True)}
-    return {name: None if its is None else its.to(dtype).numpy() for name, its in vectors.items()} | {
+    return {name: None if its is None else its.to(dtype).contiguous().numpy() for name, its in vectors.items()} | {
         "made_by": made_by
     }
 

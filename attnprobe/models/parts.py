@@ -21,6 +21,7 @@ from attnprobe.attention.textbook import attention_scores, linear, mask_scores, 
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.interface import Call
+from attnprobe.models.layouts import Reach
 from attnprobe.models.selfcheck import TOLERANCE
 from attnprobe.models.witness import Step, Witness
 from attnprobe.tokens import Tokens
@@ -105,14 +106,10 @@ def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadP
     if kind in UNSEPARATED:
         _refuse(f"{kind} has {UNSEPARATED[kind]}, which trace does not separate yet")
     witness, tolerance = Witness(encoder, tokens, layer, head), TOLERANCE[encoder.dtype]
-    found = [_of_call(witness.call, witness, tolerance)] if witness.call else _of_weights(witness, encoder, tolerance)
-    parts = next(iter(found), None)
-    if parts is None:
-        coarse = encoder.dtype not in (torch.float32, torch.float64)
-        _refuse(
-            f"{kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
-            "try --dtype float32" if coarse else KNOWN,
-        )
+    if witness.call:
+        parts = _of_call(witness.call, witness, tolerance)
+    else:
+        parts = _of_weights(witness, encoder, tolerance, kind)
     for name, vectors in {"q": parts.q, "k": parts.k, "v": parts.v}.items():
         _check_map(vectors, name, tolerance)
     return parts
@@ -188,24 +185,33 @@ def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     return bool((ours - theirs).abs().max() <= tolerance * theirs.abs().max())
 
 
-def _of_weights(witness: Witness, encoder: Encoder, tolerance: float) -> Iterator[HeadParts]:
-    """The linear maps that give the hooked weights, and the one whose weighted sum goes on."""
+def _of_weights(witness: Witness, encoder: Encoder, tolerance: float, kind: str) -> HeadParts:
+    """The linear maps that give the hooked weights, and the one whose weighted sum goes on.
+
+    Raises:
+        ModelError: none do, or several, as with a text of one token, whose only weight is 1 whatever its score.
+    """
     maps = [each for step in witness.steps[: witness.n_before] for each in _of_heads(step, witness, encoder.heads)]
     terms, allowed = _added(witness, encoder)
-    for (q, k), factor in product(permutations(maps, 2), (True, False)):
+    found = []
+    for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
         if q.final.shape != k.final.shape:
             continue
-        scale = q.final.shape[1] ** -0.5 if factor else 1.0
+        scale = q.final.shape[1] ** -0.5 if is_scaled else 1.0
         scores = attention_scores(q.final, k.final, scale) + sum(terms.values())
         weights = softmax(scores if allowed is None else mask_scores(scores, allowed))
-        if (weights - witness.weights).abs().max() > tolerance:
-            continue
-        for v in maps:
-            rows = _output_rows(witness, v.final, tolerance)
-            if rows is not None:
-                yield HeadParts(
-                    q, k, v, scale, witness.weights, terms=terms, allowed=allowed, output_weight=rows
-                )  # fmt: skip
+        if (weights - witness.weights).abs().max() <= tolerance:
+            found.append((q, k, scale))
+    if len(found) > 1:
+        _refuse(f"{kind}: the weights of this text do not tell which linear maps they come from", "try a longer text")
+    for (q, k, scale), v in product(found, maps):
+        rows = _output_rows(witness, v.final, tolerance)
+        if rows is not None:
+            return HeadParts(q, k, v, scale, witness.weights, None, terms, allowed, None, rows)
+    _refuse(
+        f"{kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
+        KNOWN if encoder.dtype in (torch.float32, torch.float64) else "try --dtype float32",
+    )
 
 
 def _of_heads(step: Step, witness: Witness, heads: int) -> Iterator[Vectors]:
@@ -219,13 +225,11 @@ def _of_heads(step: Step, witness: Witness, heads: int) -> Iterator[Vectors]:
 def _added(witness: Witness, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
     """What the attention module was given for every query and key: terms of the scores, and the mask."""
     length, terms = witness.length, {}
-    reach = encoder.reach[witness.layer]
     every = slice(0, length)
-    allowed = (
-        torch.ones(length, length, dtype=torch.bool) if reach is None else reach.mask(every, every, torch.device("cpu"))
-    )
+    allowed = (encoder.reach[witness.layer] or Reach()).mask(every, every, torch.device("cpu"))
+    shapes = {(1, heads, queries, length) for heads in (1, encoder.heads) for queries in (1, length)}
     for name, value in witness.arguments.items():
-        if isinstance(value, Tensor) and value.ndim == 4 and value.is_floating_point() and value.shape[-1] == length:
+        if isinstance(value, Tensor) and value.is_floating_point() and tuple(value.shape) in shapes:
             term = _of_head(value, witness.head, length)
             seen = term > torch.finfo(value.dtype).min / 2
             allowed = allowed & seen

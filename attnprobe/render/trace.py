@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,8 @@ def _weight_line(trace: Trace) -> str:
     line = f"weight = exp(score) / Σ exp(score), {_span(trace.weight)}, sum {trace.weight.sum():.4g}"
     if trace.sink is not None:
         line += f" (a learned sink with score {trace.sink:.3g} takes the rest)"
-    return f"{line}; the model's own differ by {trace.difference:.0e} at most"
+    small = trace.difference < 1e-6
+    return f"{line}; the model's own differ by {'less than 1e-6' if small else f'{trace.difference:.1e} at most'}"
 
 
 def _keys(trace: Trace, order: np.ndarray, width: int) -> tuple[RenderableType, list[str]]:
@@ -107,16 +108,14 @@ def _keys(trace: Trace, order: np.ndarray, width: int) -> tuple[RenderableType, 
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     drawn.add_column("position", justify="right", vertical="bottom", no_wrap=True)
     drawn.add_column("token", vertical="bottom", no_wrap=True, overflow="ellipsis", max_width=longest)
+    columns: list[Sequence[RenderableType]] = [[str(at) for at in order], [Text(token) for token in tokens]]
     for name in shown:
         drawn.add_column(Text(name.replace("_", "\n")), justify="right", no_wrap=True, vertical="bottom")
+        columns.append(cells[name])
         if name == "weight":
             drawn.add_column("", width=max(bar, 1), no_wrap=True)
-    for place, at in enumerate(order):
-        row: list[RenderableType] = [str(at), Text(tokens[place])]
-        for name in shown:
-            row.append(cells[name][place])
-            if name == "weight":
-                row.append(Bar(float(trace.weight[at] / trace.weight.max())))
+            columns.append([Bar(trace.weight[at] / trace.weight.max()) for at in order])
+    for row in zip(*columns, strict=True):
         drawn.add_row(*row)
     return drawn, [name for name in cells if name not in shown]
 

@@ -14,7 +14,7 @@ from attnprobe import Encoder, Tokens, Trace
 from attnprobe import trace as trace_head
 from attnprobe.render.trace import trace_view
 from attnprobe.tokens import Role
-from tests.cli.commandline import LONG_TEXT, READERS, TEXT, Run, check_error, check_numbers, signature
+from tests.cli.commandline import READERS, TEXT, Run, check_error, check_numbers, signature
 
 CHINESE = "我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜"
 WHERE = ("-l", 3, "--head", 5, "--query", "cat")
@@ -141,8 +141,8 @@ def test_what_must_be_said_goes_to_standard_error(run: Run) -> None:
     )
     assert "15 of the tokens are unknown" in result.err
     assert run("trace", CHINESE, "-l", 0, "--head", 0, "--query", "它们", "-q").err == ""
-    cut = run("trace", LONG_TEXT, "-l", 0, "--head", 0, "--query", 1)
-    assert cut.err == "attnprobe: the text has 602 tokens; only the first 512 were read\n"
+    cut = run("trace", TEXT, "-l", 0, "--head", 0, "--query", 1, "--max-length", 4)
+    assert cut.err == "attnprobe: the text has 9 tokens; only the first 4 were read\n"
 
 
 @pytest.mark.parametrize(
