@@ -50,7 +50,7 @@ def test_added_and_typed_separators_are_both_found(sentence: Tokens) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "near"), [("unbelievably", "unbelievable"), ("toy", "toys"), ("saw saw", ""), ("", "")]
+    ("query", "near"), [("unbelievably", "unbelievable"), ("toy", "toys"), ("saw saw", ""), ("", ""), ("--3", "")]
 )
 def test_no_such_token(query: str, near: str, sentence: Tokens) -> None:
     with pytest.raises(UsageError, match="no token or word") as caught:
@@ -76,6 +76,13 @@ def test_a_run_does_not_cross_from_one_text_to_the_other(minilm: Encoder) -> Non
     assert find_tokens(tokens, "a cat") == [1, 2]
     with pytest.raises(UsageError, match="no token"):
         find_tokens(tokens, "cat sat")
+
+
+def test_a_number_is_a_position_first(minilm: Encoder) -> None:
+    tokens = minilm.tokenize("it has 2 cats")[0]
+    assert one_query(tokens, "2") == (2, "2 is taken as a position; as a token it stands at 3")
+    assert one_query(tokens, 2) == (2, "")
+    assert one_query(tokens, "3") == (3, "")
 
 
 def test_without_a_query(minilm: Encoder) -> None:

@@ -40,7 +40,10 @@ LIKE_BART = (
 LIKE_CLIP = (
     "owlvit_text owlv2_text xclip_text clipseg_text metaclip_2_text sam3_lite_text siglip_text siglip2_text tipsv2_text"
 )
-LIKE_OTHERS = "clip siglip mt5 byt5 switch llama gte jina_embeddings_v3 modernvbert ultravbert led"
+LIKE_OTHERS = (
+    "clip siglip mt5 byt5 switch llama gte jina_embeddings_v3 eurobert dia modernvbert ultravbert ultrabert led"
+)
+LIKE_OTHERS += " t5gemma2 cohere_compass_text flaubert rembert visual_bert flava_text blip_text mvp nllb-moe luke"
 ALIKE = {*OTHER_HALVES, *" ".join([LIKE_BERT, LIKE_BART, LIKE_CLIP, LIKE_OTHERS]).split(), "nystromformer_approx"}
 UNTRACED = ["deberta", "xlnet", "funnel", "lilt"]
 SPREAD = UNTRACED + [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
@@ -30,7 +31,7 @@ def find_places(tokens: Tokens, query: str) -> list[list[int]]:
         UsageError: there is no such token; the hint names some that are near.
     """
     length = len(tokens)
-    if query.lstrip("-").isdecimal() and -length <= int(query) < length:
+    if _is_position(query, length):
         return [[int(query) % length]]
     wanted = "".join(query.split())
     added = [[at] for at, role in enumerate(tokens.roles) if role != Role.CONTENT and tokens.strings[at] == query]
@@ -63,10 +64,12 @@ def one_query(tokens: Tokens, query: str | int | None) -> tuple[int, str]:
             )
         return content[0], ""
     first, *others = find_places(tokens, str(query))
-    said = []
+    said: list[str] = []
     if len(first) > 1:
         pieces = ", ".join(f"{token_label(tokens, at)} at {at}" for at in first)
         said.append(f"{query} is {len(first)} tokens, {pieces}; the first piece asks")
+    if isinstance(query, str) and _is_position(query, len(tokens)) and query in tokens.texts:
+        said.append(f"{query} is taken as a position; as a token it stands at {list(tokens.texts).index(query)}")
     if others:
         said.append(f"{query} also stands at {', '.join(str(its[0]) for its in others)}; the first is taken")
     return first[0], "; ".join(said)
@@ -80,6 +83,10 @@ def token_label(tokens: Tokens, at: int) -> str:
     """
     string, text = tokens.strings[at], tokens.texts[at]
     return visible(string if text.casefold() in string.casefold() else f"{string} ({text})")
+
+
+def _is_position(query: str, length: int) -> bool:
+    return re.fullmatch(r"-?\d+", query) is not None and -length <= int(query) < length
 
 
 def _words(tokens: Tokens, wanted: str) -> Iterator[list[int]]:

@@ -98,18 +98,13 @@ class Trace:
 
     def to_table(self) -> Table:
         """A row per key: position, token, text (its characters), then the numbers from ``dot`` to ``output_norm``."""
-        numbers: dict[str, np.ndarray | None] = {
-            "dot": self.dot,
-            "scaled": self.scaled,
-            **self.terms,
-            "score": self.score,
-            "weight": self.weight,
-        }
-        numbers |= {"value_norm": self.value_norm, "output_norm": self.output_norm}
+        before, after = ("dot", "scaled"), ("score", "weight", "value_norm", "output_norm")
+        numbers: dict[str, np.ndarray | None] = {name: getattr(self, name) for name in before}
+        numbers |= {**self.terms, **{name: getattr(self, name) for name in after}}
         missing: list[Cell] = [None] * len(self.tokens)
         cells = [missing if its is None else [_cell(each) for each in its.tolist()] for its in numbers.values()]
         rows = list(zip(range(len(self.tokens)), self.tokens.strings, self.tokens.texts, *cells, strict=True))
-        return Table(["position", "token", "text", *numbers], rows, {"model": self.model}, self.sign, self.to_dict)
+        return Table(["position", "token", "text", *numbers], rows, sign=self.sign, document=self.to_dict)
 
     def to_frame(self) -> pandas.DataFrame:
         """:meth:`to_table` as a DataFrame; a masked score is NaN."""
@@ -206,10 +201,10 @@ def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]
         "k": k.final,
         "v": v.final,
     }
-    made_by = {name: _made_by(name, its) for name, its in zip("qkv", (q, k, v), strict=True)}
-    return {name: None if its is None else its.to(dtype).contiguous().numpy() for name, its in vectors.items()} | {
-        "made_by": made_by
+    fields: dict[str, Any] = {
+        name: None if its is None else its.to(dtype).contiguous().numpy() for name, its in vectors.items()
     }
+    return fields | {"made_by": {name: _made_by(name, its) for name, its in (("q", q), ("k", k), ("v", v))}}
 
 
 def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
@@ -261,4 +256,4 @@ def _remarks(parts: HeadParts, tokens: Tokens, unknown: str | None) -> Iterator[
         yield "the heads' outputs go through something else before W_O, which is not shown"
     count = list(tokens.strings).count(unknown) if unknown else 0
     if count:
-        yield f"{count} of the tokens are unknown to the model's vocabulary"
+        yield f"the model's vocabulary lacks {count} of the {len(tokens)} tokens ({unknown})"
