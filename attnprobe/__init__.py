@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.trace import Trace, trace
     from attnprobe.corpora import RowBlock, corpus_stats
     from attnprobe.corpus.readers import read_records
     from attnprobe.corpus.records import Columns, Record, Skipped
@@ -30,12 +31,14 @@ __all__ = [
     "Skipped",
     "Summary",
     "Tokens",
+    "Trace",
     "TruncationWarning",
     "corpus_stats",
     "find_sources",
     "head_stats",
     "load_encoder",
     "read_records",
+    "trace",
 ]
 
 _HOMES = {
@@ -43,6 +46,8 @@ _HOMES = {
     "Encoder": "attnprobe.models.encoder",
     "METRICS": "attnprobe.metrics",
     "Tokens": "attnprobe.tokens",
+    "Trace": "attnprobe.analyses.trace",
+    "trace": "attnprobe.analyses.trace",
     "TruncationWarning": "attnprobe.errors",
     "Columns": "attnprobe.corpus.records",
     "Record": "attnprobe.corpus.records",

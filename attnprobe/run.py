@@ -179,6 +179,7 @@ def sign_run(
     queries: str | None = None,
     long_range: int | None = None,
     global_attention: str = "none",
+    **more: object,
 ) -> str:
     """The signature of what this encoder measures with these options; None: nothing depends on that one."""
     return signature(
@@ -191,6 +192,7 @@ def sign_run(
         long_range=long_range,
         special="kept",
         global_attention=None if global_attention == "none" else global_attention,
+        **more,
     )
 
 

@@ -20,12 +20,14 @@ class Table:
         notes: how the numbers came about, for what a terminal shows.
         sign: gives the signature, what the numbers depend on. Called only where the result keeps it, since it hashes
             the model's weights.
+        document: gives the one object that JSON holds instead of the rows, where there is more to say than they do.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     notes: Mapping[str, Any] = field(default_factory=dict)
     sign: Callable[[], str] | None = None
+    document: Callable[[], Mapping[str, Any]] | None = None
 
     def sorted_by(self, column: str | None) -> Table:
         """The rows from the highest to the lowest value, missing ones last; equal ones keep their order."""

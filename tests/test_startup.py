@@ -69,6 +69,7 @@ def test_completion_is_light() -> None:
         (["heads", "text", "-m", "nobody/nothing"], "nobody/nothing"),
         (["heads", "text", "-o", "out.unknown"], "out.unknown"),
         (["info", "./nothere"], "./nothere"),
+        (["trace", "text", "-l", "x", "--head", "0"], "'x'"),
     ],
     ids=str,
 )

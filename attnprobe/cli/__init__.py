@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from attnprobe import __version__
-from attnprobe.cli import corpus, heads, info, metrics, models
+from attnprobe.cli import corpus, heads, info, metrics, models, trace
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("heads")(heads.heads)
 app.command("corpus")(corpus.corpus)
+app.command("trace")(trace.trace)
 app.command("info")(info.info)
 app.command("metrics")(metrics.metrics)
 app.command("models")(models.models)
@@ -62,7 +63,7 @@ def main() -> None:
     except typer.TyperException as error:
         if debug:
             raise
-        unquoted = "heads" in sys.argv[1:2] and "unexpected extra argument" in error.format_message()
+        unquoted = bool({"heads", "trace"} & {*sys.argv[1:2]}) and "unexpected extra argument" in error.format_message()
         hint = "quote a text of several words" if unquoted else ""
         code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)
     except OSError as error:  # a disk that fills up while help or the version is printed

@@ -107,14 +107,18 @@ def silence_stdout() -> None:
 
 
 @contextmanager
-def warnings_as_notes(quiet: bool) -> Iterator[None]:
-    """Shows the library's own warnings as plain notes on standard error, and no one else's."""
+def warnings_as_notes(quiet: bool, windows: bool = True) -> Iterator[None]:
+    """Shows the library's own warnings as plain notes on standard error, and no one else's.
+
+    Args:
+        windows: whether the command can read a text in windows, which is then said of one that was cut.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in caught:
         if not quiet and warning.category.__module__.startswith("attnprobe"):
-            note(f"{warning.message} (--stride N reads all of it in windows)")
+            note(f"{warning.message}{' (--stride N reads all of it in windows)' if windows else ''}")
 
 
 class Progress:

@@ -18,7 +18,7 @@ from attnprobe.errors import TextError, UsageError
 from attnprobe.models.batches import make_batch
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import Tap, tapped
-from attnprobe.models.interface import Listener, listening
+from attnprobe.models.interface import Call, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.tokenizing import tokenize
@@ -155,6 +155,7 @@ class Encoder:
         observe: LayerObserver,
         groups: Sequence[Sequence[int]] | None = None,
         starts: Sequence[Sequence[int] | None] | None = None,
+        witness: Callable[[Call], None] | None = None,
     ) -> None:
         """Runs the encoder on a batch of texts and shows every layer's weights as they are computed.
 
@@ -163,6 +164,7 @@ class Encoder:
                 in order of rows, or None.
             groups: which texts are observed together, see :meth:`groups`; None: each alone.
             starts: per group, the rows where a block may start; None: any.
+            witness: hears of each attention before it is computed; never called where weights are hooked.
         """
         groups = groups or [[index] for index in range(len(texts))]
         for run in self._runs(texts, groups):
@@ -174,6 +176,7 @@ class Encoder:
                 [[members.index(index) for index in groups[number]] for number in run],
                 [starts[number] for number in run] if starts else None,
                 compiled=self.compiled,
+                witness=witness,
             )
             with torch.inference_mode(), self._listening(listener, inputs), _explained(self.model):
                 self.model(**inputs, **({"output_attentions": True} if self.tap else {}))

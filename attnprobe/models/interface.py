@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
@@ -23,6 +23,21 @@ from attnprobe.models.layouts import Reach
 
 NAME = "attnprobe"
 FAR = 2**17  # tokens; more than any encoder reads
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one layer's attention is called with, for texts of one length; see ``attention_in_blocks``."""
+
+    layer: int
+    query: Float[Tensor, "text head query d_k"]
+    key: Float[Tensor, "text head_kv key d_k"]
+    value: Float[Tensor, "text head_kv key d_v"]
+    scale: float
+    bias: Float[Tensor, "#text #head #query key"] | None
+    allowed: Bool[Tensor, "#query key"] | None
+    softcap: float | None
+    sinks: Float[Tensor, " head"] | None
 
 
 @dataclass
@@ -37,6 +52,7 @@ class Listener:
         compiled: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
         calls: attention layers seen so far. Layers are counted by call: ALBERT calls one module many times.
         reach: by layer, which keys a query may see; only where ``finds_reach``, None where a mask does not say.
+        witness: who hears of every call of an attention before it is computed.
     """
 
     spans: Sequence[slice]
@@ -47,6 +63,7 @@ class Listener:
     compiled: bool = False
     calls: int = 0
     reach: list[Reach | None] = field(default_factory=list)
+    witness: Callable[[Call], None] | None = None
 
     def __post_init__(self) -> None:
         self.groups = self.groups or [[text] for text in range(len(self.spans))]
@@ -98,11 +115,15 @@ def attention(
         observe = listener.observe(listener.calls, number)
         for some, allowed, bias in _masked(attention_mask, position_bias, texts, span):
             at = _together(some)
+            scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
+            q, k, v = (each[at][:, :, span] for each in (query, key, value))
+            if listener.witness:
+                listener.witness(Call(listener.calls, q, k, v, scale, bias, allowed, softcap, s_aux))
             part = attention_in_blocks(
-                query[at][:, :, span],
-                key[at][:, :, span],
-                value[at][:, :, span],
-                query.shape[-1] ** -0.5 if scaling is None else float(scaling),
+                q,
+                k,
+                v,
+                scale,
                 bias=bias,
                 allowed=allowed,
                 observe=_shifted(observe, texts.index(some[0])),

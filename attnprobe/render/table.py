@@ -40,7 +40,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
     columns = {name: [row[table.columns.index(name)] for row in table.rows] for name in metrics}
     empty = [name for name, cells in columns.items() if all(cell is None for cell in cells)]
     widths = {name: _column_width(name, columns[name]) for name in metrics if name not in empty}
-    shown = _fitting(widths, width - INDEX_WIDTH, [table.notes.get("sorted_by", ""), *FIRST])
+    shown = fitting(widths, width - INDEX_WIDTH, [table.notes.get("sorted_by", ""), *FIRST])
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in ("layer", "head", *shown):
         drawn.add_column(Text(name.replace("_", "\n")), justify="right", no_wrap=True, vertical="bottom")
@@ -90,7 +90,7 @@ def _column_width(name: str, cells: Sequence[Cell]) -> int:
     return max(map(len, [*name.split("_"), *map(_number, cells)]))
 
 
-def _fitting(widths: dict[str, int], room: int, first: Sequence[str]) -> list[str]:
+def fitting(widths: dict[str, int], room: int, first: Sequence[str]) -> list[str]:
     """The columns that fit, those of ``first`` considered before others, in the order of the table; at least one."""
     chosen: list[str] = []
     for name in sorted(widths, key=lambda name: first.index(name) if name in first else len(first)):

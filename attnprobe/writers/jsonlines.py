@@ -1,4 +1,4 @@
-"""JSON (one array) and JSON Lines (one object a line); missing values are null."""
+"""JSON (one array, or one object) and JSON Lines (one object a line); missing values are null."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import json
 from collections.abc import Iterator
 from typing import IO
 
+import orjson
+
 from attnprobe.table import Table
 
 
 def write_json(table: Table, stream: IO[bytes]) -> None:
-    """An array with one object a row."""
+    """An array with one object a row; or the table's document, numbers in the fewest digits that give them again."""
+    if table.document:
+        stream.write(orjson.dumps(table.document(), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
+        return
     stream.write(b"[\n" + b",\n".join(_objects(table)) + b"\n]\n")
 
 

@@ -1,0 +1,1 @@
+"""Weights or head statistics in, tables and traces out."""

@@ -1,0 +1,259 @@
+"""How one head computes one row of attention, step by step (Vaswani et al. 2017, equation 1 and §3.2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from attnprobe.analyses.queries import one_query
+from attnprobe.attention.blocks import exact
+from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
+from attnprobe.errors import ModelError, UsageError
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import load_encoder
+from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.models.parts import HeadParts, Vectors, head_parts
+from attnprobe.models.selfcheck import TOLERANCE
+from attnprobe.run import read, sign_run
+from attnprobe.selection import select
+from attnprobe.table import Cell, Table
+from attnprobe.tokens import Tokens
+
+if TYPE_CHECKING:
+    import pandas
+
+FROM_Q_AND_K = {**TOLERANCE, torch.float32: 1e-6}  # of one row of weights, recomputed from the model's own q and k
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One row of attention of one head, with every number on the way to it.
+
+    What the model computed (x, q, k, v) is in its own precision, what follows from it is recomputed in float64.
+
+    Attributes:
+        model: its short name.
+        tokens: the text as the encoder reads it; the keys.
+        layer, head, query: counted from 0; the query is a position.
+        x: (d_model,) the query's vector as the linear map W_Q is given it, after any norm; None where that map was not
+            found.
+        q_projected: (d_k,) x·W_Q + b_Q, the head's columns; None likewise.
+        q: (d_k,) as it meets the keys.
+        k_projected, k: (key, d_k) the same of every key.
+        v: (key, d_v) the values, as they are summed up.
+        made_by: for q, k and v, what makes them of a token's vector, in order; empty where it was not found.
+        dot: (key,) q·k.
+        scale: its factor, 1/√d_k unless the model has another.
+        scaled: (key,) dot · scale.
+        terms: what is added to that, by name, each (key,): ``position_bias``; ``softcap``, c·tanh(scaled / c) − scaled.
+        score: (key,) scaled and terms; −∞ where the query may not see the key.
+        sink: one more score in the softmax, whose weight falls on no key; None: there is none.
+        weight: (key,) softmax of the scores.
+        value_norm: (key,) ‖weight · v‖, in the head's own space.
+        output_norm: (key,) ‖weight · v·W_O‖ with the head's rows of W_O, the ‖αf(x)‖ of Kobayashi et al. 2020; None
+            where W_O was not found.
+        output: (d_v,) z = Σ weight · v, which takes the columns head·d_v to (head + 1)·d_v of the heads side by side.
+        projected: (d_model,) z·W_O, what this head adds to the layer's attention output, without b_O; None likewise.
+        difference: the largest one between ``weight`` and the weights that the model used.
+        remarks: what else to know.
+        sign: gives the signature.
+    """
+
+    model: str
+    tokens: Tokens
+    layer: int
+    head: int
+    query: int
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    dot: np.ndarray
+    scale: float
+    scaled: np.ndarray
+    terms: Mapping[str, np.ndarray]
+    score: np.ndarray
+    weight: np.ndarray
+    value_norm: np.ndarray
+    output: np.ndarray
+    difference: float
+    x: np.ndarray | None = None
+    q_projected: np.ndarray | None = None
+    k_projected: np.ndarray | None = None
+    output_norm: np.ndarray | None = None
+    projected: np.ndarray | None = None
+    sink: float | None = None
+    made_by: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys("qkv", ()))
+    remarks: tuple[str, ...] = ()
+    sign: Callable[[], str] | None = None
+
+    @property
+    def columns(self) -> tuple[int, int]:
+        """The head's place in the concatenation: from, and up to but not including."""
+        return self.head * len(self.output), (self.head + 1) * len(self.output)
+
+    def to_table(self) -> Table:
+        """A row per key: position, token, text (its characters), then the numbers from ``dot`` to ``output_norm``."""
+        before, after = ("dot", "scaled"), ("score", "weight", "value_norm", "output_norm")
+        numbers: dict[str, np.ndarray | None] = {name: getattr(self, name) for name in before}
+        numbers |= {**self.terms, **{name: getattr(self, name) for name in after}}
+        missing: list[Cell] = [None] * len(self.tokens)
+        cells = [missing if its is None else [_cell(each) for each in its.tolist()] for its in numbers.values()]
+        rows = list(zip(range(len(self.tokens)), self.tokens.strings, self.tokens.texts, *cells, strict=True))
+        return Table(["position", "token", "text", *numbers], rows, sign=self.sign, document=self.to_dict)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """:meth:`to_table` as a DataFrame; a masked score is NaN."""
+        return self.to_table().to_frame()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number by name, arrays as arrays: what ``-f json`` holds. ``keys`` has an object per key."""
+        rows, vectors = self.to_table(), {"k_projected": self.k_projected, "k": self.k, "v": self.v}
+        keys = [
+            dict(zip(rows.columns, row, strict=True))
+            | {name: None if its is None else its[at] for name, its in vectors.items()}
+            for at, row in enumerate(rows.rows)
+        ]
+        asked = {name: keys[self.query][name] for name in ("position", "token", "text")}
+        names = ("scale", "sink", "made_by", "x", "q_projected", "q", "output", "columns", "projected", "difference")
+        return {
+            "model": self.model, "layer": self.layer, "head": self.head, "query": asked,
+            **{name: getattr(self, name) for name in names}, "remarks": self.remarks,
+            "signature": self.sign() if self.sign else None, "keys": keys,
+        }  # fmt: skip
+
+
+def _cell(number: float) -> float | None:
+    return number if np.isfinite(number) else None
+
+
+def trace(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    layer: int | str,
+    head: int | str,
+    query: int | str | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    pair: str | None = None,
+    max_length: int | None = None,
+) -> Trace:
+    """How one head computes one row of attention; the twin of ``attnprobe trace``.
+
+    The weights are recomputed from the model's own q and k in float64 and held to those that the model used; q, k and v
+    are held to the layer's input times the weights of its linear maps.
+
+    Args:
+        text, encoder, model, pair, max_length: as in :func:`attnprobe.head_stats`.
+        layer, head: counted from 0, negative ones from the end.
+        query: a position, or the characters of a token or word, see :func:`attnprobe.analyses.queries.find_places`;
+            None: the only token of the text.
+
+    Raises:
+        UsageError: no such layer, head or token, or an empty text.
+        ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
+
+    Warns:
+        TruncationWarning: the text is longer than the model reads and was cut.
+    """
+    if not isinstance(encoder, Encoder):
+        encoder = load_encoder(str(model if encoder is None else encoder))
+    layer, head = _one(layer, encoder.layers, "layer"), _one(head, encoder.heads, "head")
+    [tokens] = read(encoder, text, pair, max_length=max_length)
+    position, choice = one_query(tokens, query)
+    parts = head_parts(encoder, tokens, layer, head)
+
+    def sign() -> str:
+        return sign_run(encoder, max_length=max_length, level="token", layer=layer, head=head, query=position)
+
+    return Trace(
+        model=encoder.location.short_name,
+        tokens=tokens,
+        layer=layer,
+        head=head,
+        query=position,
+        **_vectors(parts, position, exact(encoder.dtype)),
+        **_row(parts, position, FROM_Q_AND_K[encoder.dtype]),
+        remarks=tuple(filter(None, [choice, *_remarks(parts, tokens, encoder.tokenizer.unk_token)])),
+        sign=sign,
+    )
+
+
+def _one(choice: int | str, count: int, what: str) -> int:
+    chosen = select(choice, count, what)
+    if len(chosen) != 1:
+        raise UsageError(f"a trace is of one {what}; {choice!r} means {len(chosen)}", f"choose one of 0 to {count - 1}")
+    return chosen[0]
+
+
+def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]:
+    """What the model computed, as fields of a Trace."""
+    q, k, v = parts.q, parts.k, parts.v
+    vectors = {
+        "x": None if q.x is None else q.x[query],
+        "q_projected": None if q.projected is None else q.projected[query],
+        "q": q.final[query],
+        "k_projected": k.projected,
+        "k": k.final,
+        "v": v.final,
+    }
+    fields: dict[str, Any] = {
+        name: None if its is None else its.to(dtype).contiguous().numpy() for name, its in vectors.items()
+    }
+    return fields | {"made_by": {name: _made_by(name, its) for name, its in (("q", q), ("k", k), ("v", v))}}
+
+
+def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
+    if vectors.x is None:
+        return ()
+    letter = name.upper()
+    return f"x·W_{letter}" + (f" + b_{letter}" if vectors.bias is not None else ""), *vectors.changes
+
+
+def _row(parts: HeadParts, query: int, tolerance: float) -> dict[str, Any]:
+    """One row of attention from q, k and v on, as fields of a Trace.
+
+    Raises:
+        ModelError: its weights are not those the model used.
+    """
+    asks, values = slice(query, query + 1), parts.v.final
+    dot = attention_scores(parts.q.final[asks], parts.k.final, 1.0)
+    scaled = dot * parts.scale
+    terms = {} if parts.softcap is None else {"softcap": parts.softcap * torch.tanh(scaled / parts.softcap) - scaled}
+    terms |= {name: term[asks] for name, term in parts.terms.items()}
+    score = scaled + sum(terms.values())
+    if parts.allowed is not None:
+        score = mask_scores(score, parts.allowed[asks])
+    sinks = score.new_tensor([[] if parts.sink is None else [parts.sink]])
+    weight = softmax(torch.cat([score, sinks], 1))[:, : len(values)]
+    difference = float((weight - parts.weights[asks]).abs().max())
+    if not difference <= tolerance:
+        raise ModelError(
+            f"the weights recomputed from q and k differ from those the model used by {difference:.1e}",
+            "--dtype float64 computes more exactly",
+        )
+    output, rows = weight @ values, parts.output_weight
+    numbers = {"dot": dot, "scaled": scaled, "score": score, "weight": weight, "output": output}
+    numbers["value_norm"] = weight * values.norm(dim=1)
+    if rows is not None:
+        numbers |= {"output_norm": weight * linear(values, rows).norm(dim=1), "projected": linear(output, rows)}
+    fields: dict[str, Any] = {name: number[0].numpy() for name, number in numbers.items()}
+    fields["terms"] = {name: term[0].numpy() for name, term in terms.items()}
+    return fields | {"scale": parts.scale, "sink": parts.sink, "difference": difference}
+
+
+def _remarks(parts: HeadParts, tokens: Tokens, unknown: str | None) -> Iterator[str]:
+    for name, vectors in zip("qkv", (parts.q, parts.k, parts.v), strict=True):
+        if vectors.x is None:
+            yield f"{name} is shown from where attention is given it: no linear map of the layer makes it by itself"
+        elif parts.q.x is not None and not torch.equal(vectors.x, parts.q.x):
+            yield f"{name} is made from another input of its token than q is"
+    if parts.output_weight is None:
+        yield "the heads' outputs go through something else before W_O, which is not shown"
+    count = list(tokens.strings).count(unknown) if unknown else 0
+    if count:
+        yield f"the model's vocabulary lacks {count} of the {len(tokens)} tokens ({unknown})"
