@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bisect
+import difflib
 import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property, lru_cache
+
+from attnprobe.errors import UsageError
 
 Span = tuple[int, int]
 # Blank in print though not of a category that says so: joiners, fillers, selectors. The emoji selector U+FE0F is left.
@@ -62,6 +65,34 @@ class Tokens:
         for position, role in enumerate(self.roles):
             found.setdefault(role, []).append(position)
         return found
+
+    def find(self, query: str | int) -> list[int]:
+        """The positions that a query names: one by its number, or all that have this text.
+
+        Args:
+            query: a position, also as text, counted from 0, or from the end if negative; or a token, as the
+                vocabulary's piece or as its characters in the text.
+
+        Raises:
+            UsageError: there is none; the message names near ones.
+        """
+        count = len(self)
+        try:
+            position = int(query)
+        except ValueError:
+            found = [at for at in range(count) if query in (self.strings[at], self.texts[at])]
+            if not found:
+                raise UsageError(f"no token {query!r} in the text{self._near(str(query))}") from None
+            return found
+        if not -count <= position < count:
+            raise UsageError(f"no position {position}: the text has {count} tokens, numbered 0 to {count - 1}")
+        return [position % count]
+
+    def _near(self, query: str) -> str:
+        """The tokens that look most like it, with their positions, as the end of a message."""
+        places = {string: at for at, string in reversed(list(enumerate(self.strings)))}
+        near = difflib.get_close_matches(query, places, n=5, cutoff=0.4)
+        return f"; near: {', '.join(f'{string!r} ({places[string]})' for string in near)}" if near else ""
 
     def take(self, positions: Sequence[int]) -> Tokens:
         """The same text with only these positions, in this order; words are counted anew."""
