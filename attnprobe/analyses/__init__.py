@@ -1,0 +1,1 @@
+"""Attention weights or head statistics in, tables out."""
