@@ -7,14 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.tidy import weights
     from attnprobe.corpora import RowBlock, corpus_stats
     from attnprobe.corpus.readers import read_records
     from attnprobe.corpus.records import Columns, Record, Skipped
     from attnprobe.corpus.sources import find_sources
-    from attnprobe.errors import AttnprobeError, TruncationWarning
+    from attnprobe.errors import AttnprobeError, FontWarning, TruncationWarning
     from attnprobe.metrics import METRICS
     from attnprobe.models.encoder import Encoder
     from attnprobe.models.loading import load_encoder
+    from attnprobe.render.figure import heatmap
     from attnprobe.run import head_stats
     from attnprobe.summary import Summary
     from attnprobe.tokens import Tokens
@@ -25,6 +27,7 @@ __all__ = [
     "AttnprobeError",
     "Columns",
     "Encoder",
+    "FontWarning",
     "Record",
     "RowBlock",
     "Skipped",
@@ -34,13 +37,16 @@ __all__ = [
     "corpus_stats",
     "find_sources",
     "head_stats",
+    "heatmap",
     "load_encoder",
     "read_records",
+    "weights",
 ]
 
 _HOMES = {
     "AttnprobeError": "attnprobe.errors",
     "Encoder": "attnprobe.models.encoder",
+    "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
     "Tokens": "attnprobe.tokens",
     "TruncationWarning": "attnprobe.errors",
@@ -53,6 +59,8 @@ _HOMES = {
     "find_sources": "attnprobe.corpus.sources",
     "read_records": "attnprobe.corpus.readers",
     "head_stats": "attnprobe.run",
+    "heatmap": "attnprobe.render.figure",
+    "weights": "attnprobe.analyses.tidy",
     "load_encoder": "attnprobe.models.loading",
 }
 

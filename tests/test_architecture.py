@@ -32,7 +32,8 @@ PLACES = {
     "pyarrow": ("writers.arrow", "writers.rows", "corpus"),
     "datasets": ("corpus.hub",),
     "zstandard": ("corpus.streams",),
-    "orjson": ("writers",),
+    "orjson": ("writers", "table"),
+    "matplotlib": ("render.figure",),
     "scipy": ("summary",),
     "ray": ("engines",),
     "click": (),  # typer brings its own

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from attnprobe import __version__
-from attnprobe.cli import corpus, heads, info, metrics, models
+from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, weights
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 app.command("heads")(heads.heads)
 app.command("corpus")(corpus.corpus)
+app.command("weights")(weights.weights)
+app.command("heatmap")(heatmap.heatmap)
 app.command("info")(info.info)
 app.command("metrics")(metrics.metrics)
 app.command("models")(models.models)
@@ -62,7 +64,8 @@ def main() -> None:
     except typer.TyperException as error:
         if debug:
             raise
-        unquoted = "heads" in sys.argv[1:2] and "unexpected extra argument" in error.format_message()
+        takes_text = sys.argv[1:2] in (["heads"], ["weights"], ["heatmap"])
+        unquoted = takes_text and "unexpected extra argument" in error.format_message()
         hint = "quote a text of several words" if unquoted else ""
         code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)
     except OSError as error:  # a disk that fills up while help or the version is printed
