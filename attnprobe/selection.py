@@ -8,6 +8,7 @@ from itertools import chain
 from attnprobe.errors import UsageError
 
 Indices = str | int | Sequence[int] | None
+MOST_ROWS = 10_000_000  # of weights, unless told otherwise
 SEGMENTS = {None: None, "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
 
 

@@ -14,7 +14,7 @@ from attnprobe.errors import UsageError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.selection import SEGMENTS, Indices, check_filters, select
+from attnprobe.selection import MOST_ROWS, SEGMENTS, Indices, check_filters, select
 from attnprobe.table import ArrayRows, Table
 from attnprobe.tokens import Tokens
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import pandas
 
 COLUMNS = ("layer", "head", "query", "query_token", "key", "key_token", "weight")
-MOST_ROWS = 10_000_000
 ROW_BYTES = 40  # of CSV, about
 
 

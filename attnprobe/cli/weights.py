@@ -11,7 +11,7 @@ from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, read_text, warnings_as_notes
 from attnprobe.errors import UsageError
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.selection import check_filters, parse_indices
+from attnprobe.selection import MOST_ROWS, check_filters, parse_indices
 from attnprobe.writers import TENSORS, WRITERS
 
 
@@ -54,7 +54,7 @@ def weights(
     global_attention: flag.GlobalAttentionOption = flag.GlobalAttention.none,
     max_rows: Annotated[
         int, typer.Option("--max-rows", metavar="N", min=1, help="Refuse to write more rows than this.")
-    ] = 10_000_000,
+    ] = MOST_ROWS,
     output: flag.Output = None,
     format: flag.WeightsFormatOption = None,
     overwrite: flag.Overwrite = False,
