@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import difflib
 import itertools
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,23 +71,21 @@ class Tokens:
         """The positions that a query names: one by its number, or all that have this text.
 
         Args:
-            query: a position, also as text, counted from 0, or from the end if negative; or a token, as the
-                vocabulary's piece or as its characters in the text.
+            query: a position, counted from 0, or from the end if negative; or a token, as the vocabulary's
+                piece or as its characters in the text. Digits in a text are a position.
 
         Raises:
             UsageError: there is none; the message names near ones.
         """
         count = len(self)
-        try:
-            position = int(query)
-        except ValueError:
-            found = [at for at in range(count) if query in (self.strings[at], self.texts[at])]
-            if not found:
-                raise UsageError(f"no token {query!r} in the text{self._near(str(query))}") from None
-            return found
-        if not -count <= position < count:
-            raise UsageError(f"no position {position}: the text has {count} tokens, numbered 0 to {count - 1}")
-        return [position % count]
+        if isinstance(query, int) or re.fullmatch("-?[0-9]+", query):
+            if not -count <= int(query) < count:
+                raise UsageError(f"no position {query}: the text has {count} tokens, numbered 0 to {count - 1}")
+            return [int(query) % count]
+        found = [at for at in range(count) if query in (self.strings[at], self.texts[at])]
+        if not found:
+            raise UsageError(f"no token {query!r} in the text{self._near(query)}")
+        return found
 
     def _near(self, query: str) -> str:
         """The tokens that look most like it, with their positions, as the end of a message."""

@@ -153,6 +153,7 @@ def test_query(frame: pd.DataFrame, minilm: Encoder, query: str | int, positions
     [
         ("animals", "no token 'animals' in the text; near: 'animal' (2)"),
         ("zzz", "no token 'zzz' in the text$"),
+        ("３", "no token '３' in the text$"),
         (16, "no position 16: the text has 16 tokens, numbered 0 to 15"),
         ("-17", "no position -17"),
     ],

@@ -141,35 +141,40 @@ def _draw_attention(attention: Attention) -> Figure:
     grid = figure.subplots(rows, columns, squeeze=False)
     scale = Normalize(0, float(attention.weights.max()) or 1.0)
     maps = attention.weights.reshape(layers * heads, count, count)
-    for place, (axes, weights) in enumerate(zip(grid.flat, maps, strict=False)):
-        image = axes.imshow(weights, cmap=COLOURS, norm=scale, interpolation="nearest")
+    shown, spare = list(grid.flat)[: layers * heads], list(grid.flat)[layers * heads :]
+    for axes, weights in zip(shown, maps, strict=True):
+        image = axes.imshow(weights, cmap=COLOURS, norm=scale)
         axes.set(xticks=[], yticks=[])
-        if layers > 1 and place % columns == 0:
-            axes.set_ylabel(f"layer {attention.layers[place // columns]}")
-        if heads > 1 and (layers == 1 or place < columns):
-            axes.set_title(f"head {attention.heads[place % heads]}")
-        if layers == 1:
-            bottom = place + columns >= heads
-            _name_tokens(axes, attention.tokens.strings, side, left=place % columns == 0, bottom=bottom)
-    for axes in list(grid.flat)[layers * heads :]:
+    for axes in spare:
         axes.remove()
-    figure.supxlabel("key")
-    figure.supylabel("query")
-    figure.colorbar(image, ax=list(grid.flat)[: layers * heads], label="attention weight")
+    if heads > 1:
+        for axes, head in zip(shown, attention.heads, strict=False):
+            axes.set_title(f"head {head}")
+    if layers > 1:
+        for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
+            axes.set_ylabel(f"layer {layer}")
+    else:
+        _name_tokens(attention.tokens.strings, side, left=shown[::columns], bottom=shown[-columns:])
+    if len(shown) == 1:
+        axes.set(xlabel="key", ylabel="query")
+    else:
+        figure.supxlabel("key")
+        figure.supylabel("query")
+    figure.colorbar(image, ax=shown, label="attention weight")
     return figure
 
 
-def _name_tokens(axes: Axes, tokens: Sequence[str], side: float, *, left: bool, bottom: bool) -> None:
-    """Tokens at the edges of a map that is so many inches wide: as many as can be read."""
+def _name_tokens(tokens: Sequence[str], side: float, *, left: Sequence[Axes], bottom: Sequence[Axes]) -> None:
+    """Tokens at the edges of maps that are so many inches wide: as many as can be read."""
     fits = 0.85 * 72 * side / len(tokens)
     step = max(1, math.ceil(SMALLEST_FONT / fits))
     size = min(FONT_SIZE, fits * step)
     places = range(0, len(tokens), step)
     labels = [visible(tokens[at]) for at in places]
-    if left:
+    upright = [len(it) == 1 or all(unicodedata.east_asian_width(letter) in "WF" for letter in it) for it in labels]
+    for axes in left:
         axes.set_yticks(places, labels, fontsize=size)
-    if bottom:
-        upright = [len(it) == 1 or all(unicodedata.east_asian_width(letter) in "WF" for letter in it) for it in labels]
+    for axes in bottom:
         axes.set_xticks(places, ["\n".join(it) if stands else it for it, stands in zip(labels, upright, strict=True)])
         for text, stands in zip(axes.get_xticklabels(), upright, strict=True):
             text.set(fontsize=size, rotation=0 if stands else 90)

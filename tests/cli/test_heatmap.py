@@ -44,7 +44,7 @@ def test_figure_in_a_file(run: Run, minilm: Encoder, tmp_path: Path, format: str
     assert (result.code, result.out, result.err) == (0, b"", "")
     expected = io.BytesIO()
     save_figure(attnprobe.heatmap(TEXT, minilm, layers=3, heads=5), expected, format)
-    assert path.read_bytes() == expected.getvalue() == run("heatmap", TEXT, *ONE_HEAD, "-f", format).out
+    assert path.read_bytes() == expected.getvalue()
     assert b"model:all-MiniLM-L6-v2@53aa51172d14|" in path.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
 
@@ -57,6 +57,21 @@ def test_every_option_reaches_the_library(run: Run, minilm: Encoder, tmp_path: P
     with pytest.warns(TruncationWarning):
         save_figure(attnprobe.heatmap(TEXT, minilm, layers="1-2", heads="0,1", **options), expected, "svg")
     assert (tmp_path / "out.svg").read_bytes() == expected.getvalue()
+
+
+def test_figure_in_a_pipe(run: Run, minilm: Encoder) -> None:
+    data = run("heatmap", TEXT, "--stat", "entropy", "-f", "svg").out
+    expected = io.BytesIO()
+    save_figure(attnprobe.heatmap(TEXT, minilm, stat="entropy"), expected, "svg")
+    assert data == expected.getvalue()
+
+
+def test_characters_without_a_font_are_named_once(run: Run, tmp_path: Path) -> None:
+    result = run("heatmap", "\U000e0041 👨 ok", *ONE_HEAD, "--level", "word", "-o", tmp_path / "out.png")
+    assert result.code == 0
+    assert len(result.err.splitlines()) == 1
+    assert "no installed font has" in result.err
+    assert run("heatmap", "👨 ok", *ONE_HEAD, "--level", "word", "-q", "-f", "png").err == ""
 
 
 @pytest.mark.parametrize("text", ["我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜", "👍🏽 [/INST]", "word"])
