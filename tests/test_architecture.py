@@ -110,6 +110,7 @@ PLANTED = {
     "writers/files.py": "import torch",
     "writers/delimited.py": "import pyarrow.csv",
     "render/arrow.py": "from pyarrow import parquet",
+    "render/heatmap.py": "from matplotlib.figure import Figure",
     "cli/heads.py": "from rich.console import Console",
     "cli/info.py": "def late():\n    from torch import nn",
     "cli/options.py": "import click",

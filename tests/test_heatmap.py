@@ -219,6 +219,8 @@ def test_narrow_terminals(name: str, width: int) -> None:
     lines = text_of(PICTURES[name](), width).splitlines()
     assert max(map(cell_len, lines)) <= width
     assert len(lines) > 8
+    if name == "long text":
+        assert "Not shown at this width: keys" in " ".join(" ".join(lines).split())
 
 
 def triplet(colour: Any) -> tuple[int, int, int]:

@@ -21,6 +21,7 @@ from attnprobe.render.table import number
 CELL = 2  # characters wide: about a square
 SHORTEST_LABEL = 8
 TALLEST_HEAD = 12  # characters of a column's label
+NOTE = "dim"
 SMALLEST_THUMBNAIL = 8  # pixels, where there are so many tokens
 
 
@@ -42,7 +43,7 @@ class HeatmapView:
         yield Text(ink.label(title(self.picture)))
         yield ""
         for line in lines:
-            line.no_wrap = True
+            line.no_wrap = line.style != NOTE
             if not ink.colours:
                 line.rstrip()
             yield line
@@ -62,9 +63,9 @@ def _matrix(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
         yield Text.assemble(ink.label(label, label_width), " ", *spots)
     yield Text()
     yield ink.scale(0, high)
-    yield Text("Rows are queries, columns are keys.", "dim")
+    yield Text("Rows are queries, columns are keys.", NOTE)
     if shown < count:
-        yield Text(f"Not shown at this width: keys {shown} to {count - 1}.", "dim")
+        yield Text(f"Not shown at this width: keys {shown} to {count - 1}.", NOTE)
 
 
 def _column_heads(labels: Sequence[str], indent: int, ink: Ink) -> Iterator[Text]:
@@ -108,10 +109,10 @@ def _thumbnails(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
                 yield Text(" " * indent) + Text(" ").join(parts)
             yield Text()
     yield ink.scale(0, high)
-    yield Text("Rows are queries, columns are keys.", "dim")
+    yield Text("Rows are queries, columns are keys.", NOTE)
     if size < count or not ink.colours:
-        yield Text("A spot is the largest weight of those it stands for.", "dim")
-    yield Text("One head large: -l LAYER --head HEAD; all at once: -o FILE.svg, .pdf or .png.", "dim")
+        yield Text("A spot is the largest weight of those it stands for.", NOTE)
+    yield Text("One head large: -l LAYER --head HEAD; all at once: -o FILE.svg, .pdf or .png.", NOTE)
 
 
 def _head_label(head: int, size: int) -> str:
@@ -150,8 +151,8 @@ def _stat(stat: StatMap, width: int) -> Iterator[Text]:
             yield Text.assemble(str(layer).rjust(indent), *(piece for cell in shown for piece in (" ", cell)))
         yield Text()
     if np.isnan(stat.values).all():
-        yield Text(f"{stat.name} has no meaning here.", "dim")
-    yield Text("Layers and heads count from 0.", "dim")
+        yield Text(f"{stat.name} has no meaning here.", NOTE)
+    yield Text("Layers and heads count from 0.", NOTE)
 
 
 def _shade(value: float, low: float, high: float) -> Style:
