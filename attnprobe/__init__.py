@@ -7,15 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.tidy import weights
     from attnprobe.analyses.trace import Trace, trace
     from attnprobe.corpora import RowBlock, corpus_stats
     from attnprobe.corpus.readers import read_records
     from attnprobe.corpus.records import Columns, Record, Skipped
     from attnprobe.corpus.sources import find_sources
-    from attnprobe.errors import AttnprobeError, TruncationWarning
+    from attnprobe.errors import AttnprobeError, FontWarning, TruncationWarning
     from attnprobe.metrics import METRICS
     from attnprobe.models.encoder import Encoder
     from attnprobe.models.loading import load_encoder
+    from attnprobe.render.figure import heatmap
     from attnprobe.run import head_stats
     from attnprobe.summary import Summary
     from attnprobe.tokens import Tokens
@@ -26,6 +28,7 @@ __all__ = [
     "AttnprobeError",
     "Columns",
     "Encoder",
+    "FontWarning",
     "Record",
     "RowBlock",
     "Skipped",
@@ -36,14 +39,17 @@ __all__ = [
     "corpus_stats",
     "find_sources",
     "head_stats",
+    "heatmap",
     "load_encoder",
     "read_records",
     "trace",
+    "weights",
 ]
 
 _HOMES = {
     "AttnprobeError": "attnprobe.errors",
     "Encoder": "attnprobe.models.encoder",
+    "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
     "Tokens": "attnprobe.tokens",
     "Trace": "attnprobe.analyses.trace",
@@ -58,6 +64,8 @@ _HOMES = {
     "find_sources": "attnprobe.corpus.sources",
     "read_records": "attnprobe.corpus.readers",
     "head_stats": "attnprobe.run",
+    "heatmap": "attnprobe.render.figure",
+    "weights": "attnprobe.analyses.tidy",
     "load_encoder": "attnprobe.models.loading",
 }
 

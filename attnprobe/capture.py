@@ -56,12 +56,14 @@ def capture(
     max_length: int | None = None,
     global_attention: str = "none",
     most: int | None = MOST_WEIGHTS,
+    check: Callable[[Tokens], object] | None = None,
 ) -> Attention:
     """Keeps the attention weights of one text.
 
     Args:
         pair, layers, heads, level, max_length, global_attention: as in :func:`attnprobe.run.head_table`.
         most: how many weights to keep at the most; None: any number.
+        check: is shown the tokens before the model runs, and refuses by raising.
 
     Raises:
         UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
@@ -77,6 +79,8 @@ def capture(
     tokens = pieces.by_word() if level == "word" else pieces
     shape = (len(layer_numbers), len(head_numbers), len(tokens), len(tokens))
     _check_size(shape, most)
+    if check:
+        check(tokens)
     weights = _capture(encoder, pieces, level, layer_numbers, head_numbers, shape)
 
     def sign() -> str:

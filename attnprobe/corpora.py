@@ -24,7 +24,7 @@ from attnprobe.errors import AttnprobeError, TextError, UsageError
 from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.reduce import Sums
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import load_encoder
+from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.run import check_options, measure, sign_run
 from attnprobe.selection import Indices, select
@@ -428,8 +428,7 @@ def corpus_stats(
         ModelError: a model that cannot be loaded or measured.
     """
     check_names(metrics)
-    if not isinstance(encoder, Encoder):
-        encoder = load_encoder(str(model if encoder is None else encoder))
+    encoder = loaded(encoder, model)
     settings = Settings.choose(encoder, metrics, **{"on_error": "fail", **options})
     return CorpusStats(Prober(encoder, settings, threads), _records(texts, ids, pairs))
 

@@ -49,3 +49,7 @@ class MissingExtraError(AttnprobeError):
 
 class TruncationWarning(UserWarning):
     """A text longer than the model reads was cut; the message counts the tokens left out."""
+
+
+class FontWarning(UserWarning):
+    """No installed font has some characters of a figure; the message names them."""

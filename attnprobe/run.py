@@ -19,7 +19,7 @@ from attnprobe.metrics.kinds import Metric
 from attnprobe.metrics.reduce import Reducer, Sums
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import load_encoder
+from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.selection import Indices, select
 from attnprobe.signature import signature
@@ -60,9 +60,7 @@ def head_stats(
         TruncationWarning: the text is longer than the model reads and was cut.
     """
     check_names(metrics)
-    if not isinstance(encoder, Encoder):
-        encoder = load_encoder(str(model if encoder is None else encoder))
-    return head_table(text, encoder, metrics, **options).to_frame()
+    return head_table(text, loaded(encoder, model), metrics, **options).to_frame()
 
 
 def head_table(

@@ -1,4 +1,4 @@
-"""Which layers or heads are meant by ``3``, ``0-5``, ``0,2,-1`` or ``all``; numbers count from 0."""
+"""Which layers or heads are meant by ``3``, ``0-5``, ``0,2,-1`` or ``all``, counted from 0; and which weights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from itertools import chain
 from attnprobe.errors import UsageError
 
 Indices = str | int | Sequence[int] | None
+MOST_ROWS = 10_000_000  # of weights, unless told otherwise
+SEGMENTS = {None: None, "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
 
 
 def select(choice: Indices, count: int, what: str) -> list[int]:
@@ -49,3 +51,19 @@ def parse_indices(text: str) -> Iterable[int] | None:
             raise UsageError(f"{part.strip()!r} names no number", "write a range from low to high, such as 0-5")
         ranges.append(named)
     return chain.from_iterable(ranges)
+
+
+def check_filters(*, pair: str | None, direction: str | None, top: int | None, min_weight: float | None) -> None:
+    """Refuses what cannot be meant.
+
+    Raises:
+        UsageError: some option has no such value.
+    """
+    if direction not in SEGMENTS:
+        raise UsageError(f"direction must be a-b or b-a; got {direction!r}")
+    if direction and pair is None:
+        raise UsageError("a direction needs two texts", "give the second with --pair")
+    if top is not None and top < 1:
+        raise UsageError(f"top must be at least 1; got {top}")
+    if min_weight is not None and not 0 <= min_weight <= 1:
+        raise UsageError(f"min_weight must be from 0 to 1; got {min_weight}")

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas
 
 Cell = str | int | float | None
+CHUNK = 2**16  # rows of arrays that are made at a time
+
+
+class ArrayRows(Sequence[Sequence[Cell]]):
+    """Rows kept as one array a column, for tables of millions; each row is made when it is read.
+
+    A float32 is read as the float with the same fewest digits: 0.1, not 0.10000000149011612.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        self.arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return ArrayRows([array[place] for array in self.arrays])
+        start = range(len(self))[place]
+        return next(iter(self[start : start + 1]))
+
+    def __iter__(self) -> Iterator[Sequence[Cell]]:
+        for start in range(0, len(self), CHUNK):
+            yield from zip(*(_cells(array[start : start + CHUNK]) for array in self.arrays), strict=True)
+
+
+def _cells(array: np.ndarray) -> list[Cell]:
+    if array.dtype != "float32":
+        return array.tolist()  # type: ignore[no-any-return]
+    import orjson
+
+    return orjson.loads(orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -44,12 +77,20 @@ class Table:
         """The first rows; None: all."""
         return replace(self, rows=self.rows[:count])
 
+    def column(self, name: str) -> list[Cell] | np.ndarray:
+        """All cells of a column; an array where the rows are kept as such."""
+        place = self.columns.index(name)
+        return self.rows.arrays[place] if isinstance(self.rows, ArrayRows) else [row[place] for row in self.rows]
+
     def to_frame(self) -> pandas.DataFrame:
         """The table as a DataFrame; missing values become NaN, and the signature is in ``attrs["signature"]``."""
         import pandas
 
-        frame = pandas.DataFrame(self.rows, columns=list(self.columns))
-        frame = frame.astype({name: float for name in self.columns if frame[name].isna().all()})
+        if isinstance(self.rows, ArrayRows):
+            frame = pandas.DataFrame(dict(zip(self.columns, self.rows.arrays, strict=True)))
+        else:
+            frame = pandas.DataFrame(self.rows, columns=list(self.columns))
+            frame = frame.astype({name: float for name in self.columns if frame[name].isna().all()})
         if self.sign:  # alone, so that pandas.concat of texts measured alike keeps it
             frame.attrs["signature"] = self.sign()
         return frame

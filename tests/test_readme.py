@@ -35,12 +35,12 @@ def test_console_blocks(command: str, expected: str) -> None:
 
 
 def test_readme_has_console_blocks() -> None:
-    assert len(CONSOLE) == 3
+    assert len(CONSOLE) == 5
 
 
 def test_python_block() -> None:
     failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert (failed, tried) == (0, 13)
+    assert (failed, tried) == (0, 14)
 
 
 def test_readme_begins_with_the_two_commands() -> None:

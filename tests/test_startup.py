@@ -68,6 +68,8 @@ def test_completion_is_light() -> None:
         (["heads", "text", "-m", "./nothere"], "./nothere"),
         (["heads", "text", "-m", "nobody/nothing"], "nobody/nothing"),
         (["heads", "text", "-o", "out.unknown"], "out.unknown"),
+        (["weights", "text", "--direction", "a-b"], "--pair"),
+        (["heatmap", "text", "-o", "out.csv"], "out.csv"),
         (["info", "./nothere"], "./nothere"),
         (["trace", "text", "-l", "x", "--head", "0"], "'x'"),
     ],

@@ -1,1 +1,1 @@
-"""Weights or head statistics in, tables and traces out."""
+"""Attention weights or head statistics in, tables and traces out."""

@@ -15,7 +15,7 @@ from attnprobe.attention.blocks import exact
 from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import load_encoder
+from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.models.parts import HeadParts, Vectors, head_parts
 from attnprobe.models.selfcheck import TOLERANCE
@@ -160,8 +160,7 @@ def trace(
     Warns:
         TruncationWarning: the text is longer than the model reads and was cut.
     """
-    if not isinstance(encoder, Encoder):
-        encoder = load_encoder(str(model if encoder is None else encoder))
+    encoder = loaded(encoder, model)
     layer, head = _one(layer, encoder.layers, "layer"), _one(head, encoder.heads, "head")
     [tokens] = read(encoder, text, pair, max_length=max_length)
     position, choice = one_query(tokens, query)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from attnprobe import __version__
-from attnprobe.cli import corpus, heads, info, metrics, models, trace
+from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, trace, weights
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 app.command("heads")(heads.heads)
 app.command("corpus")(corpus.corpus)
+app.command("weights")(weights.weights)
+app.command("heatmap")(heatmap.heatmap)
 app.command("trace")(trace.trace)
 app.command("info")(info.info)
 app.command("metrics")(metrics.metrics)
@@ -63,7 +65,8 @@ def main() -> None:
     except typer.TyperException as error:
         if debug:
             raise
-        unquoted = bool({"heads", "trace"} & {*sys.argv[1:2]}) and "unexpected extra argument" in error.format_message()
+        takes_text = sys.argv[1:2] in (["heads"], ["weights"], ["heatmap"], ["trace"])
+        unquoted = takes_text and "unexpected extra argument" in error.format_message()
         hint = "quote a text of several words" if unquoted else ""
         code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)
     except OSError as error:  # a disk that fills up while help or the version is printed

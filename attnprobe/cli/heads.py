@@ -65,7 +65,7 @@ def heads(
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
     )
-    with warnings_as_notes(quiet):
+    with warnings_as_notes(quiet, "--stride N reads all of it in windows"):
         table = head_table(
             text,
             encoder,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from attnprobe.metrics import METRICS
-from attnprobe.writers import WRITERS
+from attnprobe.writers import FIGURES, TENSORS, WRITERS
 
 
 class Queries(StrEnum):
@@ -26,6 +26,11 @@ class GlobalAttention(StrEnum):
     none = "none"
     cls = "cls"
     first = "first"
+
+
+class Direction(StrEnum):
+    a_b = "a-b"
+    b_a = "b-a"
 
 
 class OnError(StrEnum):
@@ -46,6 +51,8 @@ class Dtype(StrEnum):
 
 
 Format = StrEnum("Format", ["table", *WRITERS])  # type: ignore[misc]  # plugins add writers
+WeightsFormat = StrEnum("WeightsFormat", ["table", *WRITERS, *TENSORS])  # type: ignore[misc]
+HeatmapFormat = StrEnum("HeatmapFormat", ["table", *FIGURES])  # type: ignore[misc]
 
 Text = Annotated[
     str | None,
@@ -196,11 +203,14 @@ Output = Annotated[
         show_default=False,
     ),
 ]
-FormatOption = Annotated[
-    Format | None,
-    typer.Option(
-        "-f", "--format", help="[default: by suffix; else table on a terminal, csv in a pipe]", show_default=False
-    ),
+_format = typer.Option(
+    "-f", "--format", help="[default: by suffix; else table on a terminal, csv in a pipe]", show_default=False
+)
+FormatOption = Annotated[Format | None, _format]
+WeightsFormatOption = Annotated[WeightsFormat | None, _format]
+HeatmapFormatOption = Annotated[
+    HeatmapFormat | None,
+    typer.Option("-f", "--format", help="[default: by suffix; else table, which is text]", show_default=False),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors on standard error.")]

@@ -7,15 +7,16 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from attnprobe.errors import OutputError, UsageError
+from attnprobe.errors import OutputError, TruncationWarning, UsageError
 from attnprobe.tokens import visible
-from attnprobe.writers import format_of, get_writer
+from attnprobe.writers import SELF_DESCRIBING, WRITERS, format_of, get_writer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,8 +41,13 @@ class Output:
     overwrite: bool
 
     @classmethod
-    def choose(cls, path: Path | None, format: str | None, overwrite: bool) -> Output:
+    def choose(
+        cls, path: Path | None, format: str | None, overwrite: bool, formats: Collection[str] = WRITERS
+    ) -> Output:
         """Settles destination and format before any work is done.
+
+        Args:
+            formats: what the command writes, besides a table for people.
 
         Raises:
             UsageError: the format is unknown or does not suit the destination.
@@ -50,15 +56,15 @@ class Output:
         if path is None or str(path) == "-":
             if sys.stdout is None:
                 raise OutputError("standard output is closed", "-o FILE writes a file")
-            chosen = format or ("table" if sys.stdout.isatty() else "csv")
-            if chosen == "parquet" and sys.stdout.isatty():
-                raise UsageError("parquet is not for a terminal", "-o FILE.parquet writes a file")
+            chosen = format or ("csv" if "csv" in formats and not sys.stdout.isatty() else "table")
+            if chosen in SELF_DESCRIBING and sys.stdout.isatty():
+                raise UsageError(f"{chosen} is not for a terminal", f"-o FILE.{chosen} writes a file")
             return cls(None, chosen, overwrite)
         from attnprobe.writers.files import check_target
 
-        chosen = format or format_of(path)
+        chosen = format or format_of(path, formats)
         if chosen == "table":
-            raise UsageError("the format table is for terminals", "use csv, markdown or another format for a file")
+            raise UsageError("the format table is for terminals", f"a file is one of {', '.join(formats)}")
         check_target(path, chosen, overwrite=overwrite)
         return cls(path, chosen, overwrite)
 
@@ -69,23 +75,35 @@ class Output:
 
     def write(self, table: Table, render: Render) -> None:
         """Sends the table to its destination; ``render`` makes what a terminal shows, for a width."""
-        if self.path is None:
-            with _whole_or_explained():
-                self._print(table, render)
+        if self.format == "table":
+            self.show(partial(render, table))
+        elif self.path is None:
+            self.save(partial(get_writer(self.format), table))
         else:
             from attnprobe.writers.files import write_file
 
             write_file(table, self.path, self.format, overwrite=self.overwrite)
 
-    def _print(self, table: Table, render: Render) -> None:
-        if self.format == "table":
-            from rich.console import Console
+    def show(self, render: Callable[[int], RenderableType]) -> None:
+        """Prints what ``render`` makes for a width to standard output."""
+        from rich.console import Console
 
+        with _whole_or_explained():
             console = Console(markup=False, emoji=False, highlight=False)
-            console.print(render(table, console.width))
+            console.print(render(console.width))
+            sys.stdout.flush()
+
+    def save(self, write: Callable[[IO[bytes]], object]) -> None:
+        """Lets ``write`` fill standard output, or the file, which appears whole or not at all."""
+        if self.path is None:
+            with _whole_or_explained():
+                write(sys.stdout.buffer)
+                sys.stdout.flush()
         else:
-            get_writer(self.format)(table, sys.stdout.buffer)
-        sys.stdout.flush()
+            from attnprobe.writers.files import replacing
+
+            with replacing(self.path) as stream:
+                write(stream)
 
 
 @contextmanager
@@ -107,18 +125,19 @@ def silence_stdout() -> None:
 
 
 @contextmanager
-def warnings_as_notes(quiet: bool, windows: bool = True) -> Iterator[None]:
+def warnings_as_notes(quiet: bool, remedy: str = "") -> Iterator[None]:
     """Shows the library's own warnings as plain notes on standard error, and no one else's.
 
     Args:
-        windows: whether the command can read a text in windows, which is then said of one that was cut.
+        remedy: what to do about a text that was cut.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in caught:
         if not quiet and warning.category.__module__.startswith("attnprobe"):
-            note(f"{warning.message}{' (--stride N reads all of it in windows)' if windows else ''}")
+            cut = issubclass(warning.category, TruncationWarning)
+            note(f"{warning.message}{f' ({remedy})' if remedy and cut else ''}")
 
 
 class Progress:
@@ -211,7 +230,7 @@ def read_text(text: str | None) -> str:
 
 def _piped_text() -> str:
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("no TEXT, and nothing is piped in", 'attnprobe heads "some text"; -h shows the options')
+        raise UsageError("no TEXT, and nothing is piped in", "give a text in quotes; -h shows the options")
     data = sys.stdin.buffer.read()
     try:
         return data.decode("utf-8-sig").rstrip("\r\n")

@@ -58,7 +58,7 @@ def trace(
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
     )
-    with warnings_as_notes(quiet, windows=False):
+    with warnings_as_notes(quiet):
         traced = trace_head(text, encoder, layer=layer, head=head, query=query, pair=pair, max_length=max_length)
     for remark in () if quiet else traced.remarks:
         note(remark)

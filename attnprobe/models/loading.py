@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import attrgetter
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ from attnprobe.models.selfcheck import choose_capture
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 NO_LIMIT = 10**9  # transformers writes "no limit" as 1e30
+
+
+def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL) -> Encoder:
+    """The encoder itself; or loads the folder or Hub id that is given in its place, or ``model`` if that is None."""
+    return encoder if isinstance(encoder, Encoder) else load_encoder(str(model if encoder is None else encoder))
 
 
 def load_encoder(

@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from attnprobe.render.colours import shade
 from attnprobe.table import Cell, Table
 from attnprobe.tokens import visible
 
@@ -29,8 +30,6 @@ FIRST = (
     "punctuation_share",
     "sink_share",
 )
-# Anchors of viridis (Smith & van der Walt 2015), low to high: told apart in every kind of colour vision.
-VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 INDEX_WIDTH = len("layer head ")
 
 
@@ -46,7 +45,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
         drawn.add_column(Text(name.replace("_", "\n")), justify="right", no_wrap=True, vertical="bottom")
     shades = {name: _shades(columns[name]) for name in shown}
     for index, row in enumerate(table.rows):
-        cells = [Text(_number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
+        cells = [Text(number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
         drawn.add_row(str(row[0]), str(row[1]), *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
     reach = table.notes.get("reach", {})
@@ -60,7 +59,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
         notes.append(f"Tokens unknown to the model's vocabulary: {table.notes['n_unknown']}.")
     if empty:
         notes.append(f"Without meaning here: {', '.join(empty)}.")
-    title = Text(visible(table.notes["title"])) if "title" in table.notes else _tokens_line(table, width)
+    title = Text(visible(table.notes["title"])) if "title" in table.notes else tokens_line(table, width)
     return Group(title, "", drawn, "", *(Text(note, "dim") for note in notes))
 
 
@@ -74,7 +73,7 @@ def text_table(table: Table, width: int) -> RenderableType:
     return drawn
 
 
-def _tokens_line(table: Table, width: int) -> Text:
+def tokens_line(table: Table, width: int) -> Text:
     """What was read: the model, how many tokens, and the first of them."""
     windows: Sequence[Sequence[str]] = table.notes["tokens"]
     count = f"{len(windows[0])} tokens" if len(windows) == 1 else f"{len(windows)} windows"
@@ -87,7 +86,7 @@ def _tokens_line(table: Table, width: int) -> Text:
 
 
 def _column_width(name: str, cells: Sequence[Cell]) -> int:
-    return max(map(len, [*name.split("_"), *map(_number, cells)]))
+    return max(map(len, [*name.split("_"), *map(number, cells)]))
 
 
 def fitting(widths: dict[str, int], room: int, first: Sequence[str]) -> list[str]:
@@ -100,7 +99,8 @@ def fitting(widths: dict[str, int], room: int, first: Sequence[str]) -> list[str
     return [name for name in widths if name in chosen]
 
 
-def _number(cell: Cell) -> str:
+def number(cell: Cell) -> str:
+    """A number in about five characters."""
     if not isinstance(cell, float):
         return "" if cell is None else str(cell)
     return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
@@ -110,13 +110,4 @@ def _shades(cells: Sequence[Cell]) -> list[Style]:
     """A background for each cell by its place between the column's lowest and highest value."""
     numbers = [cell for cell in cells if isinstance(cell, float)]
     low, span = min(numbers), max(numbers) - min(numbers)
-    return [_shade((cell - low) / span) if isinstance(cell, float) and span > 0 else Style() for cell in cells]
-
-
-def _shade(amount: float) -> Style:
-    below = min(int(amount * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
-    between = amount * (len(VIRIDIS) - 1) - below
-    anchors = zip(VIRIDIS[below], VIRIDIS[below + 1], strict=True)
-    red, green, blue = (round(low + between * (high - low)) for low, high in anchors)
-    text = "rgb(0,0,0)" if 0.299 * red + 0.587 * green + 0.114 * blue > 100 else "rgb(255,255,255)"
-    return Style.parse(f"{text} on rgb({red},{green},{blue})")
+    return [shade((cell - low) / span) if isinstance(cell, float) and span > 0 else Style() for cell in cells]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,21 +29,24 @@ BUILT_IN = {
     "markdown": "attnprobe.writers.markdown:write_markdown",
 }
 WRITERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(group="attnprobe.writers")} | BUILT_IN
-SELF_DESCRIBING = frozenset({"parquet"})  # formats that hold the signature themselves
-SUFFIXES = {f".{name}": name for name in WRITERS} | {".md": "markdown"}
+TENSORS = ("npz", "safetensors")  # of weights only
+FIGURES = ("png", "svg", "pdf")
+SELF_DESCRIBING = frozenset({"parquet", *TENSORS, *FIGURES})  # formats that hold the signature themselves
+SUFFIXES = {f".{name}": name for name in (*WRITERS, *TENSORS, *FIGURES)} | {".md": "markdown"}
 
 
-def format_of(path: Path) -> str:
-    """The format that a file's suffix names.
+def format_of(path: Path, formats: Collection[str] = WRITERS) -> str:
+    """The one of some formats that a file's suffix names.
 
     Raises:
-        UsageError: no format has this suffix.
+        UsageError: none of them has this suffix.
     """
+    known = {suffix: name for suffix, name in SUFFIXES.items() if name in formats}
     try:
-        return SUFFIXES[path.suffix.lower()]
+        return known[path.suffix.lower()]
     except KeyError:
         raise UsageError(
-            f"cannot tell the format of {str(path)!r} from its suffix", f"use one of {' '.join(SUFFIXES)}, or -f"
+            f"cannot tell the format of {str(path)!r} from its suffix", f"use one of {' '.join(known)}, or -f"
         ) from None
 
 

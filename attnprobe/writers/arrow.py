@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from attnprobe.errors import MissingExtraError
 from attnprobe.table import Cell, Table
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def write_parquet(table: Table, stream: IO[bytes]) -> None:
@@ -20,14 +23,15 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
-    columns = {name: [row[place] for row in table.rows] for place, name in enumerate(table.columns)}
-    typed = {name: pyarrow.array(*_typed(cells)) for name, cells in columns.items()}
+    typed = {name: pyarrow.array(*_typed(table.column(name))) for name in table.columns}
     metadata = {"attnprobe.signature": table.sign()} if table.sign else None
     pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata), stream)
 
 
-def _typed(cells: Sequence[Cell]) -> tuple[Sequence[Cell], str | None]:
+def _typed(cells: list[Cell] | np.ndarray) -> tuple[Sequence[Cell] | np.ndarray, str | None]:
     """The cells of a column and their type: text where some are text, numbers where all are missing."""
+    if not isinstance(cells, list):
+        return cells, "string" if cells.dtype == object else None
     if any(isinstance(cell, str) for cell in cells):
         return [None if cell is None else str(cell) for cell in cells], "string"
     return cells, "float64" if all(cell is None for cell in cells) else None

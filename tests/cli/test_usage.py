@@ -65,7 +65,7 @@ def test_version(run: Run) -> None:
     assert run("--version").text == f"attnprobe {attnprobe.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["heads"], ["info"], ["metrics"]], ids=str)
+@pytest.mark.parametrize("command", [[], ["heads"], ["weights"], ["heatmap"], ["info"], ["metrics"]], ids=str)
 def test_help(run: Run, command: list[str]) -> None:
     result = run(*command, "--help")
     assert (result.code, result.err) == (0, "")

@@ -1,0 +1,264 @@
+"""Attention drawn as a figure for print, by matplotlib; never through pyplot, and equal bytes for equal input."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from os import PathLike
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnprobe import __version__
+from attnprobe.capture import Attention
+from attnprobe.errors import FontWarning, MissingExtraError
+from attnprobe.metrics import check_names
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import loaded
+from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.render.pictures import Picture, StatMap, take_picture, title
+from attnprobe.render.table import number
+from attnprobe.tokens import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = "viridis"
+# Sans serifs with Chinese, Japanese and Korean characters, the freely licensed ones first.
+CJK_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "SimHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Arial Unicode MS",
+)
+FONT = "DejaVu Sans"  # comes with matplotlib
+CELL = 0.2  # inches
+SMALLEST, WIDTH = 1.5, 7.0  # inches: of a lone map, and of all side by side
+FONT_SIZE = 8.0  # points
+SMALLEST_FONT = 3.0
+
+
+def heatmap(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    stat: str | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> Figure:
+    """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
+
+    Args:
+        text: the text itself, never a path.
+        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
+        model: the folder or Hub id to load where no encoder is given.
+        options: layers, heads, pair, level, max_length, long_range, global_attention, as
+            :func:`attnprobe.run.head_table` explains them. One layer and one head give one map, one layer a grid of
+            its heads, several a grid of layers by heads.
+
+    Returns:
+        a Figure that pyplot knows nothing of, with the signature as its label; queries go down, keys across, and all
+        maps share one scale from 0 to the largest weight. ``save_figure`` of this module writes equal bytes for equal
+        figures.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        UsageError: an unknown metric, a layer or head out of range, an empty text, too many weights.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        TruncationWarning: the text is longer than the model reads and was cut.
+        FontWarning: no installed font has some of its characters.
+    """
+    check_matplotlib()
+    check_names([stat] if stat else None)
+    return draw(take_picture(text, loaded(encoder, model), stat, **options))
+
+
+def check_matplotlib() -> None:
+    """Says before any work is done that figures cannot be drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "plot")
+
+
+def draw(picture: Picture) -> Figure:
+    """The figure of some weights or of a statistic."""
+    with _house_style(picture):
+        figure = _draw_stat(picture) if isinstance(picture, StatMap) else _draw_attention(picture)
+        figure.suptitle(visible(title(picture)))
+        figure.set_label(picture.sign() if picture.sign else "")
+        return figure
+
+
+def save_figure(figure: Figure, stream: IO[bytes], format: str) -> None:
+    """Writes png, svg or pdf, with the signature in the metadata."""
+    import matplotlib
+
+    program, sign = f"attnprobe {__version__}", str(figure.get_label())
+    metadata = {
+        "png": {"Software": program, "Description": sign},
+        "svg": {"Creator": program, "Description": sign, "Date": None},
+        "pdf": {"Creator": program, "Subject": sign, "CreationDate": None},
+    }[format]
+    with (
+        _plain_style(),
+        matplotlib.rc_context({"svg.hashsalt": "attnprobe", "pdf.fonttype": 42}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # FontWarning has said so
+        figure.savefig(stream, format=format, dpi=200, metadata=metadata)
+
+
+def _draw_attention(attention: Attention) -> Figure:
+    """A map for each head: those of one layer side by side with its tokens, those of several layers as a grid."""
+    from matplotlib.colors import Normalize
+
+    layers, heads, count, _ = attention.weights.shape
+    columns = math.ceil(math.sqrt(heads)) if layers == 1 else heads
+    rows = math.ceil(layers * heads / columns)
+    side = min(max(CELL * count, SMALLEST), WIDTH / columns)
+    figure = _figure(columns * side, rows * side)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    scale = Normalize(0, float(attention.weights.max()) or 1.0)
+    maps = attention.weights.reshape(layers * heads, count, count)
+    shown, spare = list(grid.flat)[: layers * heads], list(grid.flat)[layers * heads :]
+    for axes, weights in zip(shown, maps, strict=True):
+        image = axes.imshow(weights, cmap=COLOURS, norm=scale)
+        axes.set(xticks=[], yticks=[])
+    for axes in spare:
+        axes.remove()
+    if heads > 1:
+        for axes, head in zip(shown, attention.heads, strict=False):
+            axes.set_title(f"head {head}")
+    if layers > 1:
+        for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
+            axes.set_ylabel(f"layer {layer}")
+    else:
+        _name_tokens(attention.tokens.strings, side, left=shown[::columns], bottom=shown[-columns:])
+    if len(shown) == 1:
+        axes.set(xlabel="key", ylabel="query")
+    else:
+        figure.supxlabel("key")
+        figure.supylabel("query")
+    figure.colorbar(image, ax=shown, label="attention weight")
+    return figure
+
+
+def _name_tokens(tokens: Sequence[str], side: float, *, left: Sequence[Axes], bottom: Sequence[Axes]) -> None:
+    """Tokens at the edges of maps that are so many inches wide: as many as can be read."""
+    fits = 0.85 * 72 * side / len(tokens)
+    step = max(1, math.ceil(SMALLEST_FONT / fits))
+    size = min(FONT_SIZE, fits * step)
+    places = range(0, len(tokens), step)
+    labels = [visible(tokens[at]) for at in places]
+    upright = [len(it) == 1 or all(unicodedata.east_asian_width(letter) in "WF" for letter in it) for it in labels]
+    for axes in left:
+        axes.set_yticks(places, labels, fontsize=size)
+    for axes in bottom:
+        axes.set_xticks(places, ["\n".join(it) if stands else it for it, stands in zip(labels, upright, strict=True)])
+        for text, stands in zip(axes.get_xticklabels(), upright, strict=True):
+            text.set(fontsize=size, rotation=0 if stands else 90)
+
+
+def _draw_stat(stat: StatMap) -> Figure:
+    """Layers down, heads across, with the numbers; a cell without one stays white."""
+    low, high = stat.limits
+    rows, columns = stat.values.shape
+    figure = _figure(0.45 * columns, 0.3 * rows)
+    axes = figure.subplots()
+    image = axes.imshow(
+        np.ma.masked_invalid(stat.values), cmap=COLOURS, vmin=low, vmax=high if high > low else 1, aspect="auto"
+    )
+    axes.set_xticks(range(columns), [str(head) for head in stat.heads])
+    axes.set_yticks(range(rows), [str(layer) for layer in stat.layers])
+    axes.set(xlabel="head", ylabel="layer")
+    for (row, column), value in np.ndenumerate(stat.values):
+        if not math.isnan(value):
+            dark = sum(image.cmap(image.norm(value))[:3]) < 1.2
+            colour = "white" if dark else "black"
+            axes.text(column, row, number(float(value)), ha="center", va="center", color=colour, fontsize=FONT_SIZE - 1)
+    figure.colorbar(image, label=stat.label)
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure for maps of so many inches, with room for labels and legend."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width + 2, height + 1.2), layout="constrained")
+
+
+@contextmanager
+def _plain_style() -> Iterator[None]:
+    """matplotlib's own settings, whatever a person has set."""
+    import matplotlib.style
+
+    with matplotlib.style.context("default"):
+        yield
+
+
+@contextmanager
+def _house_style(picture: Picture) -> Iterator[None]:
+    import matplotlib
+
+    shown = title(picture) + ("" if isinstance(picture, StatMap) else "".join(picture.tokens.strings))
+    settings: Any = {
+        "font.family": fonts_for(visible(shown)),
+        "font.size": FONT_SIZE,
+        "axes.titlesize": FONT_SIZE,
+        "figure.labelsize": FONT_SIZE,
+        "figure.titlesize": FONT_SIZE,
+        "axes.linewidth": 0.5,
+        "text.parse_math": False,  # a token is data
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+    }
+    with _plain_style(), matplotlib.rc_context(settings):
+        yield
+
+
+def fonts_for(text: str) -> list[str]:
+    """The families that together have a text's characters: matplotlib's own, and those of CJK_FONTS that add to it.
+
+    Warns:
+        FontWarning: some characters are in none of them.
+    """
+    from matplotlib.font_manager import FontProperties, fontManager, get_font
+
+    installed = {entry.name for entry in fontManager.ttflist}
+    missing = {character for character in text if not character.isspace()}
+    families = []
+    for family in (FONT, *(name for name in CJK_FONTS if name in installed)):
+        font = get_font(fontManager.findfont(FontProperties(family=family)))
+        found = {character for character in missing if font.get_char_index(ord(character))}
+        if found or family == FONT:
+            families.append(family)
+            missing -= found
+    if missing:
+        warnings.warn(
+            f"no installed font has {' '.join(sorted(missing)[:10])}; boxes stand in their place "
+            "(for Chinese, Japanese and Korean, install Noto Sans CJK)",
+            FontWarning,
+            stacklevel=2,
+        )
+    return families

@@ -1,0 +1,159 @@
+"""Attention drawn in a terminal: one head as a map, many as thumbnails, a statistic as numbers on colours."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.style import Style
+from rich.text import Text
+
+from attnprobe.capture import Attention
+from attnprobe.render.colours import Ink, shade
+from attnprobe.render.pictures import Picture, StatMap, title
+from attnprobe.render.table import number
+
+CELL = 2  # characters wide: about a square
+SHORTEST_LABEL = 8
+TALLEST_HEAD = 12  # characters of a column's label
+NOTE = "dim"
+SMALLEST_THUMBNAIL = 8  # pixels, where there are so many tokens
+
+
+@dataclass(frozen=True)
+class HeatmapView:
+    """A picture fitted to a width."""
+
+    picture: Picture
+    width: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ink = Ink.of(console, options)
+        if isinstance(self.picture, StatMap):
+            lines = _stat(self.picture, self.width)
+        elif self.picture.weights.shape[:2] == (1, 1):
+            lines = _matrix(self.picture, self.width, ink)
+        else:
+            lines = _thumbnails(self.picture, self.width, ink)
+        yield Text(ink.label(title(self.picture)))
+        yield ""
+        for line in lines:
+            line.no_wrap = line.style != NOTE
+            if not ink.colours:
+                line.rstrip()
+            yield line
+
+
+def _matrix(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
+    """Queries down, keys across; what of the keys does not fit is left out and named."""
+    weights, count = attention.weights[0, 0], len(attention)
+    labels = [ink.label(token) for token in attention.tokens.strings]
+    room = max(SHORTEST_LABEL, width - 1 - CELL * count)
+    label_width = min(max(map(cell_len, labels)), room, width - 1 - CELL)
+    shown = min(count, (width - 1 - label_width) // CELL)
+    high = float(weights.max()) or 1.0
+    yield from _column_heads(labels[:shown], label_width + 1, ink)
+    for label, row in zip(labels, weights, strict=True):
+        spots = (ink.spot(weight / high, CELL) for weight in row[:shown])
+        yield Text.assemble(ink.label(label, label_width), " ", *spots)
+    yield Text()
+    yield ink.scale(0, high)
+    yield Text("Rows are queries, columns are keys.", NOTE)
+    if shown < count:
+        yield Text(f"Not shown at this width: keys {shown} to {count - 1}.", NOTE)
+
+
+def _column_heads(labels: Sequence[str], indent: int, ink: Ink) -> Iterator[Text]:
+    """The labels written downwards, each ending above its column."""
+    columns = []
+    for label in labels:
+        letters = _letters(label)
+        columns.append([*letters[: TALLEST_HEAD - 1], ink.ellipsis] if len(letters) > TALLEST_HEAD else letters)
+    height = max(map(len, columns))
+    for line in range(height):
+        across = (column[line - height] if line >= height - len(column) else "" for column in columns)
+        yield Text(" " * indent + "".join(letter + " " * (CELL - cell_len(letter)) for letter in across))
+
+
+def _letters(label: str) -> list[str]:
+    """The characters of a label, with each the marks that have no width of their own."""
+    letters: list[str] = []
+    for character in label:
+        if letters and cell_len(character) == 0:
+            letters[-1] += character
+        else:
+            letters.append(character)
+    return letters
+
+
+def _thumbnails(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
+    """A small picture of each head, layer by layer."""
+    indent = len(f"layer {max(attention.layers)} ")
+    count, heads = len(attention), len(attention.heads)
+    fitting = max(1, (width - indent) // (min(count, SMALLEST_THUMBNAIL) + 1))
+    per_line = math.ceil(heads / math.ceil(heads / fitting))
+    size = max(1, min(count, (width - indent) // per_line - 1))
+    high = float(attention.weights.max()) or 1.0
+    for layer, maps in zip(attention.layers, attention.weights, strict=True):
+        for start in range(0, heads, per_line):
+            part = slice(start, start + per_line)
+            names = (_head_label(head, size) for head in attention.heads[part])
+            yield Text(f"layer {layer}".ljust(indent) + " ".join(names))
+            pictures = (_thumbnail(weights / high, size, ink) for weights in maps[part])
+            for parts in zip(*pictures, strict=True):
+                yield Text(" " * indent) + Text(" ").join(parts)
+            yield Text()
+    yield ink.scale(0, high)
+    yield Text("Rows are queries, columns are keys.", NOTE)
+    if size < count or not ink.colours:
+        yield Text("A spot is the largest weight of those it stands for.", NOTE)
+    yield Text("One head large: -l LAYER --head HEAD; all at once: -o FILE.svg, .pdf or .png.", NOTE)
+
+
+def _head_label(head: int, size: int) -> str:
+    text = f"head {head}"
+    return (text if len(text) <= size else str(head)).ljust(size)[:size]
+
+
+def _thumbnail(weights: np.ndarray, size: int, ink: Ink) -> Iterator[Text]:
+    """The lines of a picture that is size characters wide and half as many high."""
+    spots = [[float(each) for each in row] for row in largest_of_patches(weights, size)]
+    for upper, lower in itertools.zip_longest(spots[::2], spots[1::2]):
+        yield Text.assemble(*(ink.halves(*pair) for pair in zip(upper, lower or [None] * size, strict=True)))
+
+
+def largest_of_patches(weights: np.ndarray, size: int) -> np.ndarray:
+    """(query, key) made (size, size), size being at most the number of tokens: the largest weight of each patch."""
+    starts = np.arange(size) * len(weights) // size
+    patches: np.ndarray = np.maximum.reduceat(np.maximum.reduceat(weights, starts, axis=0), starts, axis=1)
+    return patches
+
+
+def _stat(stat: StatMap, width: int) -> Iterator[Text]:
+    """Layers down, heads across, in as many parts as the width asks for; empty where there is no number."""
+    low, high = stat.limits
+    cells = [[number(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
+    cell_width = max(len(text) for text in [*itertools.chain(*cells), *map(str, stat.heads)])
+    indent = max(len("layer"), *(len(str(layer)) for layer in stat.layers))
+    fitting = max(1, (width - indent) // (cell_width + 1))
+    for start in range(0, len(stat.heads), fitting):
+        part = slice(start, start + fitting)
+        yield Text(" " * (indent + 1) + "head")
+        yield Text(" ".join(["layer".rjust(indent), *(str(head).rjust(cell_width) for head in stat.heads[part])]))
+        for layer, texts, values in zip(stat.layers, cells, stat.values, strict=True):
+            row = zip(texts[part], values[part], strict=True)
+            shown = [(text.rjust(cell_width), _shade(value, low, high)) for text, value in row]
+            yield Text.assemble(str(layer).rjust(indent), *(piece for cell in shown for piece in (" ", cell)))
+        yield Text()
+    if np.isnan(stat.values).all():
+        yield Text(f"{stat.name} has no meaning here.", NOTE)
+    yield Text("Layers and heads count from 0.", NOTE)
+
+
+def _shade(value: float, low: float, high: float) -> Style:
+    return Style() if math.isnan(value) or low == high else shade((value - low) / (high - low))

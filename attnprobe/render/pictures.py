@@ -1,0 +1,78 @@
+"""What heat maps show: weights, or a statistic by layer and head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attnprobe.capture import Attention, capture
+from attnprobe.metrics import load_metrics
+from attnprobe.models.encoder import Encoder
+from attnprobe.run import head_table
+
+
+@dataclass(frozen=True)
+class StatMap:
+    """A statistic of heads.
+
+    Attributes:
+        name: of the metric.
+        values: (layer, head); NaN where it has no meaning.
+        layers, heads: the numbers of the axes, counted from 0.
+        notes, sign: as in :class:`attnprobe.table.Table`.
+    """
+
+    name: str
+    values: np.ndarray
+    layers: Sequence[int]
+    heads: Sequence[int]
+    notes: Mapping[str, Any]
+    sign: Callable[[], str] | None
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The ends of the scale: 0, and the highest and lowest value where it is below."""
+        known = self.values[~np.isnan(self.values)]
+        return min(0.0, *known) if known.size else 0.0, max(0.0, *known) if known.size else 0.0
+
+    @property
+    def label(self) -> str:
+        """The metric and its unit."""
+        unit = load_metrics([self.name])[self.name].unit
+        return f"{self.name} ({re.split('[,;]', unit)[0]})"
+
+
+Picture = Attention | StatMap
+
+
+def take_picture(
+    text: str, encoder: Encoder, stat: str | None = None, *, long_range: int = 10, **options: Any
+) -> Picture:
+    """What there is to draw of a text: weights, or a metric if ``stat`` names one.
+
+    Args:
+        options: layers, heads, pair, level, max_length, global_attention, as in :func:`attnprobe.run.head_table`.
+    """
+    if stat is None:
+        return capture(text, encoder, **options)
+    table = head_table(text, encoder, [stat], long_range=long_range, **options)
+    layers, heads = (sorted(set(table.column(axis))) for axis in ("layer", "head"))
+    values = np.array(table.column(stat), dtype=float).reshape(len(layers), len(heads))
+    return StatMap(stat, values, layers, heads, table.notes, table.sign)
+
+
+def title(picture: Picture) -> str:
+    """What is drawn, and of which model."""
+    model = picture.notes["model"]
+    if isinstance(picture, StatMap):
+        return f"{model}: {picture.label}"
+    names = [
+        f"{axis} {numbers[0]}"
+        for axis, numbers in (("layer", picture.layers), ("head", picture.heads))
+        if len(numbers) == 1
+    ]
+    return ", ".join([model, *names, f"{len(picture)} {'tokens' if picture.tokens is picture.pieces else 'words'}"])

@@ -1,0 +1,75 @@
+"""Single weights in a terminal: rows with bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from rich import box
+from rich.bar import Bar
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from attnprobe.render.colours import Ink
+from attnprobe.render.table import number, tokens_line
+from attnprobe.table import Cell, Table
+
+KEYS_SHOWN = 3  # of each query, unless told otherwise
+MOST_SHOWN = 300  # rows
+NUMBERS = 40  # characters for all columns but tokens and bar
+LONGEST_BAR = 40
+
+
+@dataclass(frozen=True)
+class WeightsView:
+    """The first rows of a table of weights, fitted to a width.
+
+    Attributes:
+        top: how many keys of each query are in the table though nobody asked for so few.
+    """
+
+    table: Table
+    width: int
+    top: int | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ink, rows = Ink.of(console, options), list(islice(self.table.rows, MOST_SHOWN))
+        yield tokens_line(self.table, self.width)
+        yield ""
+        yield self._drawn(rows, ink)
+        yield ""
+        for note in self._notes():
+            yield Text(note, "dim")
+
+    def _drawn(self, rows: Sequence[Sequence[Cell]], ink: Ink) -> RichTable:
+        """The rows; what a row has in common with the one above is not said again."""
+        longest = max((cell_len(ink.label(str(row[place]))) for row in rows for place in (3, 5)), default=0)
+        token_width = max(5, min(longest, (self.width - NUMBERS) // 3))
+        bar_width = max(1, min(LONGEST_BAR, self.width - NUMBERS - 2 * token_width))
+        drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+        for name in ("layer", "head", "query", "", "key", "", "weight", ""):
+            drawn.add_column(name, justify="right" if name else "left", no_wrap=True)
+        above: Sequence[Cell] = ()
+        for row in rows:
+            new, above = row[:3] != above, row[:3]
+            texts = [
+                ink.label(str(cell), token_width).strip() if isinstance(cell, str) else number(cell) for cell in row
+            ]
+            weight = float(row[-1] or 0)
+            bar = Text("#" * round(weight * bar_width)) if ink.ascii else Bar(1, 0, weight, width=bar_width)
+            drawn.add_row(*(texts[:4] if new else [""] * 4), *texts[4:], bar)
+        return drawn
+
+    def _notes(self) -> Iterator[str]:
+        """What is not shown, and how to see it."""
+        if self.top:
+            yield f"The {self.top} largest weights of each query; --top N or --min-weight W show others."
+        if len(self.table.rows) > MOST_SHOWN:
+            yield (
+                f"The first {MOST_SHOWN} of {len(self.table.rows):,} rows; choose with -l, --head and --query. "
+                "-o FILE or -f csv have all."
+            )
+        yield "Layers, heads and positions count from 0."
