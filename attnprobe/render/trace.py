@@ -15,7 +15,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.analyses.queries import token_label
-from attnprobe.render.table import VIRIDIS, fitting
+from attnprobe.render.colours import VIRIDIS
+from attnprobe.render.table import fitting
 from attnprobe.tokens import visible
 
 if TYPE_CHECKING:

@@ -104,8 +104,8 @@ def test_terminal_in_ascii(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--query", "cats"], ["'cats'", "'cat' (2)"]),
-        (["--query", "9"], ["no position 9", "0 to 8"]),
+        (["--query", "cats"], ["'cats'", "cat, "]),
+        (["--query", "9"], ["'9'", "0 to 8"]),
         (["--direction", "a-b"], ["--pair"]),
         (["--direction", "a-c", "--pair", "x"], ["a-c", "b-a"]),
         (["--top", "0"], ["--top"]),
