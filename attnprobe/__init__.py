@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attnprobe.metrics import METRICS
     from attnprobe.models.encoder import Encoder
     from attnprobe.models.loading import load_encoder
+    from attnprobe.render.page import View, view
     from attnprobe.run import head_stats
     from attnprobe.summary import Summary
     from attnprobe.tokens import Tokens
@@ -31,11 +32,13 @@ __all__ = [
     "Summary",
     "Tokens",
     "TruncationWarning",
+    "View",
     "corpus_stats",
     "find_sources",
     "head_stats",
     "load_encoder",
     "read_records",
+    "view",
 ]
 
 _HOMES = {
@@ -54,6 +57,8 @@ _HOMES = {
     "read_records": "attnprobe.corpus.readers",
     "head_stats": "attnprobe.run",
     "load_encoder": "attnprobe.models.loading",
+    "View": "attnprobe.render.page",
+    "view": "attnprobe.render.page",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from attnprobe import __version__
-from attnprobe.cli import corpus, heads, info, metrics, models
+from attnprobe.cli import corpus, heads, info, metrics, models, view
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("heads")(heads.heads)
 app.command("corpus")(corpus.corpus)
+app.command("view")(view.view)
 app.command("info")(info.info)
 app.command("metrics")(metrics.metrics)
 app.command("models")(models.models)

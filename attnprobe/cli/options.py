@@ -196,6 +196,16 @@ Output = Annotated[
         show_default=False,
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Where the page goes. - is standard output, which is also where it goes in a pipe.",
+        show_default=False,
+    ),
+]
 FormatOption = Annotated[
     Format | None,
     typer.Option(

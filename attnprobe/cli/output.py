@@ -88,6 +88,32 @@ class Output:
         sys.stdout.flush()
 
 
+def choose_page(path: Path | None, overwrite: bool) -> Path | None:
+    """Settles before any work is done where a page goes: to a file, or to standard output (None).
+
+    Raises:
+        UsageError: standard output is a terminal.
+        OutputError: the file cannot be written, or exists.
+    """
+    if path is not None and str(path) != "-":
+        from attnprobe.writers.files import check_target
+
+        check_target(path, "html", overwrite=overwrite)
+        return path
+    if sys.stdout is None:
+        raise OutputError("standard output is closed", "-o FILE writes a file")
+    if sys.stdout.isatty():
+        raise UsageError("a page is not for a terminal", "-o page.html writes a file, --open shows it")
+    return None
+
+
+def write_page(html: str) -> None:
+    """Sends a page to standard output."""
+    with _whole_or_explained():
+        sys.stdout.buffer.write(html.encode())
+        sys.stdout.flush()
+
+
 @contextmanager
 def _whole_or_explained() -> Iterator[None]:
     """Explains a full disk behind standard output; a closed pipe is left to end the command quietly."""
@@ -107,14 +133,14 @@ def silence_stdout() -> None:
 
 
 @contextmanager
-def warnings_as_notes(quiet: bool) -> Iterator[None]:
+def warnings_as_notes(quiet: bool, hint: str = " (--stride N reads all of it in windows)") -> Iterator[None]:
     """Shows the library's own warnings as plain notes on standard error, and no one else's."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
     for warning in caught:
         if not quiet and warning.category.__module__.startswith("attnprobe"):
-            note(f"{warning.message} (--stride N reads all of it in windows)")
+            note(f"{warning.message}{hint}")
 
 
 class Progress:

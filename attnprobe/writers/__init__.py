@@ -29,7 +29,7 @@ BUILT_IN = {
     "markdown": "attnprobe.writers.markdown:write_markdown",
 }
 WRITERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(group="attnprobe.writers")} | BUILT_IN
-SELF_DESCRIBING = frozenset({"parquet"})  # formats that hold the signature themselves
+SELF_DESCRIBING = frozenset({"parquet", "html"})  # formats that hold the signature themselves
 SUFFIXES = {f".{name}": name for name in WRITERS} | {".md": "markdown"}
 
 
