@@ -114,7 +114,8 @@ def view(
         long_range=LONG_RANGE,
         global_attention=global_attention,
     )
-    return View(_page(text, attention, head_means(attention, encoder), signature), signature)
+    shown = text if pair is None else f"{text} / {pair}"
+    return View(make_page(shown, attention, head_means(attention, encoder), signature), signature)
 
 
 def head_means(attention: Attention, encoder: Encoder) -> np.ndarray:
@@ -146,7 +147,8 @@ def as_json(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _page(text: str, attention: Attention, means: np.ndarray, signature: str) -> str:
+def make_page(title: str, attention: Attention, means: np.ndarray, signature: str) -> str:
+    """The whole page; ``means`` as from :func:`head_means`."""
     style = _read("page.css")
     script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
@@ -158,8 +160,8 @@ def _page(text: str, attention: Attention, means: np.ndarray, signature: str) ->
     return Template(_read("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
-        title=html.escape(f"attnprobe: {shorten(text, 60)}"),
-        text=html.escape(shorten(text, 120)),
+        title=html.escape(f"attnprobe: {shorten(title, 60)}"),
+        heading=html.escape(shorten(title, 120)),
         about=html.escape(_about(attention)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
         style=style,

@@ -58,7 +58,7 @@ function markControls() {
     if (input.name === "head") input.checked = state.heads.has(Number(input.value));
     if (input.name === "threshold") input.setAttribute("aria-valuetext", number(state.threshold));
   }
-  find("least", HTMLOutputElement).value = number(state.threshold);
+  find("least", HTMLElement).textContent = number(state.threshold);
 }
 
 function isDark() {

@@ -48,6 +48,7 @@ function draw(name, attributes = {}, ...children) {
  */
 function rove(group, items, step) {
   const all = () => /** @type {HTMLElement[]} */ ([...group.querySelectorAll(items)]);
+  stopAt(all(), all()[0]);
   group.addEventListener("focusin", (event) => stopAt(all(), /** @type {HTMLElement} */ (event.target)));
   group.addEventListener("keydown", (event) => {
     const found = all();

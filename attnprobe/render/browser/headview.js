@@ -231,11 +231,11 @@ const HINT = "Point at a token or move to it with Tab and the arrow keys to see 
 function topOf(place) {
   const units = place.side === "query" ? scene.queries : scene.keys;
   const verb = place.side === "query" ? "looks at" : "is looked at by";
-  return scene.heads.slice(0, MOST_NUMBERS).map((head, index) => {
-    const list = strongest(place, index, 5).map(({ label, weight }) => `${label} ${number(weight)}`);
+  return scene.heads.map((head, index) => {
+    const list = strongest(place, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
     const name = make("span", { class: "name" }, `Head ${page.heads[head]}`);
     name.style.setProperty("--head", colourName(head));
-    return make("p", {}, name, ` ${scene.units.labels[units[place.at]]} ${verb} `, list.join(" · "));
+    return make("p", {}, name, ` “${scene.units.labels[units[place.at]]}” ${verb} `, list.join(" · "));
   });
 }
 

@@ -1,6 +1,7 @@
 // The model view: every layer and head as a small heat map, drawn when the browser is idle.
 
 const MOST_PIXELS = 96;
+const SLICE = 25; // milliseconds of drawing between two looks at what the reader does
 let drawing = 0;
 
 function buildGrid() {
@@ -10,7 +11,6 @@ function buildGrid() {
       const label = `layer ${layer}, head ${head}`;
       const button = make("button", { type: "button", "aria-label": label, title: label }, make("canvas"));
       button.style.setProperty("--head", colourName(column));
-      button.tabIndex = row || column ? -1 : 0;
       button.addEventListener("click", () => select(row, column));
       return make("td", {}, button);
     });
@@ -35,9 +35,13 @@ function markGrid() {
 async function drawGrid() {
   const mine = ++drawing;
   const canvases = find("grid", HTMLTableElement).querySelectorAll("canvas");
-  const order = [...canvases.keys()].sort((one, other) => Number(other === 0) - Number(one === 0) || one - other);
+  const order = [...canvases.keys()].sort((one, other) => Number(isShown(other)) - Number(isShown(one)) || one - other);
+  let pause = 0;
   for (const at of order) {
-    await idle();
+    if (performance.now() >= pause) {
+      await idle();
+      pause = performance.now() + SLICE;
+    }
     if (mine !== drawing) return; // a newer choice is being drawn
     const [layer, head] = [Math.floor(at / page.heads.length), at % page.heads.length];
     const { queries, keys } = shownUnits(state.choice);
@@ -45,6 +49,11 @@ async function drawGrid() {
     paint(canvases[at], weights, queries.length, keys.length, colour(colourName(head)));
   }
   find("grid", HTMLTableElement).dataset.drawn = String(mine);
+}
+
+/** Whether the heat map at this place is of the shown layer. @param {number} at */
+function isShown(at) {
+  return Math.floor(at / page.heads.length) === state.layer;
 }
 
 /** @returns {Promise<void>} */

@@ -60,6 +60,9 @@ function byWord(pieces, wordOf, count) {
   return words;
 }
 
+// A row with less left than this is not renormalised but left empty: 16 bits a weight are too few to tell its shape.
+const LEAST_LEFT = 0.01;
+
 /**
  * The rows and columns that are shown. Renormalised: each row over the keys that are not special, of both texts.
  * @param {Float32Array} whole
@@ -72,7 +75,7 @@ function part(whole, size, choice) {
   queries.forEach((query, row) => {
     const total = choice.special === "renormalise" ? kept.reduce((sum, key) => sum + whole[query * size + key], 0) : 1;
     keys.forEach((key, column) => {
-      weights[row * keys.length + column] = total > 0 ? whole[query * size + key] / total : 0;
+      weights[row * keys.length + column] = total < LEAST_LEFT ? 0 : whole[query * size + key] / total;
     });
   });
   return weights;
