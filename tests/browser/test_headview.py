@@ -134,8 +134,11 @@ def test_special_tokens_and_words(page: Page, minilm: Encoder, words: bool) -> N
             np.testing.assert_allclose(shown(page), weights[layer], atol=tolerance)
         assert ("[CLS]" in labels(page, "keys")) == (special == "show")
         assert ("unremarkably" in labels(page, "queries")) == words
+    choose(page, "layer", 0)
     sums = shown(page).sum(-1)
     np.testing.assert_allclose(sums[sums > 0], 1, atol=1e-6)
+    expect(page.locator("#what")).to_contain_text(f"less than 1 % for these tokens: {(sums == 0).sum()}.")
+    assert (sums == 0).any()
 
 
 def test_directions_of_a_pair(open_page: Open, minilm: Encoder) -> None:

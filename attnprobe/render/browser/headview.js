@@ -221,8 +221,18 @@ function say(drawn, total) {
   const where = `Layer ${page.layers[scene.layer]}, ${scene.heads.length === 1 ? "head" : "heads"} ${heads || "none"}`;
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
-  find("what", HTMLElement).textContent = `${where}: ${lines}.`;
+  const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
+  const left = empty ? ` Rows left empty, having less than 1 % for these tokens: ${empty}.` : "";
+  find("what", HTMLElement).textContent = `${where}: ${lines}.${left}`;
   find("top", HTMLElement).replaceChildren(...(place ? topOf(place) : [HINT]));
+}
+
+/** How many rows of the shown heads hold nothing. */
+function emptyRows() {
+  const columns = scene.keys.length;
+  const rowsOf = (/** @type {Float32Array} */ weights) =>
+    scene.queries.filter((_, row) => weights.subarray(row * columns, (row + 1) * columns).every((weight) => weight === 0));
+  return scene.weights.reduce((sum, weights) => sum + rowsOf(weights).length, 0);
 }
 
 const HINT = "Point at a token or move to it with Tab and the arrow keys to see its weights alone; click to keep them.";
