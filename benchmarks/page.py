@@ -1,8 +1,8 @@
 """What `attnprobe view` costs beside bertviz: time, peak memory, size of the page, and how soon one sees something.
 
-bertviz is installed into a folder of its own for this, and is no dependency. Each figure comes from a process of its own with
-the model loaded and run once before: the same text, cut to the same tokens, on a CPU. Run it as `python benchmarks/page.py`;
-`make bench` writes the table into docs/benchmarks.md. Chromium must be installed.
+bertviz is installed into a folder of its own for this, and is no dependency. Each figure comes from a process of its
+own with the model loaded and run once before: the same text, cut to the same tokens, on a CPU. Run it as
+`python benchmarks/page.py`; `make bench` writes the table into docs/benchmarks.md. Chromium must be installed.
 """
 
 import json
@@ -15,6 +15,7 @@ import warnings
 from pathlib import Path
 from statistics import median
 
+import torch
 from corpora import lines
 from playwright.sync_api import Browser, sync_playwright
 from transformers import AutoModel
@@ -45,7 +46,8 @@ def bertviz(text: str, length: int) -> str:
     from bertviz import head_view, model_view
 
     inputs = ENCODER.tokenizer(text, truncation=True, max_length=length, return_tensors="pt")
-    attention = MODEL(**inputs, output_attentions=True).attentions
+    with torch.no_grad():
+        attention = MODEL(**inputs, output_attentions=True).attentions
     tokens = ENCODER.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
     views = [make(attention, tokens, html_action="return") for make in (head_view, model_view)]
     return "".join(its.data for its in views)
@@ -109,15 +111,12 @@ def table() -> str:
             path = Path(folder) / f"{length}.html"
             theirs = ask("bertviz", length, Path(folder) / "bertviz.html", extra)
             ours = ask("attnprobe", length, path, extra)
-            pairs = [
-                f"{our:.{digits}f} / {their:.{digits}f}"
-                for our, their, digits in zip(ours, theirs, (2, 0), strict=False)
-            ]
+            pairs = [f"{ours[0]:.2f} / {theirs[0]:.2f}", f"{ours[1]:.0f} / {theirs[1]:.0f}"]
             size = f"{ours[2] / 1e6:.1f} / {theirs[2] / 1e6:.1f}"
             rows.append(f"| {length} | {' | '.join(pairs)} | {size} | {first_view(browser, path) / 1000:.1f} |")
             print(rows[-1], flush=True)
         browser.close()
-    head = "| tokens | seconds | peak memory, MB | page, MB | first view of attnprobe's page, seconds |\n|---|---|---|---|---|\n"
+    head = "| tokens | seconds | peak memory, MB | page, MB | attnprobe's first view, s |\n|---|---|---|---|---|\n"
     return head + "\n".join(rows) + "\n"
 
 

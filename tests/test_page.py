@@ -91,8 +91,8 @@ def test_a_tokenizer_without_words(minilm: Encoder) -> None:
 
 
 def test_a_page_that_would_be_too_large_is_refused(minilm: Encoder) -> None:
-    with pytest.raises(UsageError, match=r"4,608 weights.*limit is 4,607"):
-        view("these are six short words", minilm, most=4_607)
+    with pytest.raises(UsageError, match=r"3,528 weights.*limit is 3,527"):
+        view("these are six short words", minilm, most=3_527)
 
 
 def test_save(minilm: Encoder, tmp_path: Path) -> None:
