@@ -166,7 +166,8 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
         style=style,
         data=as_json(_data(attention, means, signature)),
-        weights="\n".join(blocks),
+        first=blocks[0],
+        others="\n".join(blocks[1:]),
         script=script,
     )
 

@@ -19,6 +19,9 @@ const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
 /** @type {Map<string, Promise<Float32Array>>} */
 const decoded = new Map();
 
+// The first head's weights stand before the scripts, so that it is shown while the others are still being read.
+const allRead = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
+
 /**
  * A head's weights over the pieces of the text, row by row.
  * @param {number} layer
@@ -26,17 +29,19 @@ const decoded = new Map();
  */
 function pieceWeights(layer, head) {
   const id = `weights-${layer}-${head}`;
-  const known = decoded.get(id) ?? decode(find(id, HTMLElement).textContent ?? "");
+  const known = decoded.get(id) ?? decode(id, layer + head === 0 || document.readyState !== "loading");
   decoded.set(id, known);
   return known;
 }
 
 /**
  * Undoes what render/page.py did: base64, deflate, low bytes before high bytes, weight × 65535.
- * @param {string} block
+ * @param {string} id
+ * @param {boolean} isRead
  */
-async function decode(block) {
-  const characters = atob(block);
+async function decode(id, isRead) {
+  if (!isRead) await allRead;
+  const characters = atob(find(id, HTMLElement).textContent ?? "");
   const packed = new Uint8Array(characters.length);
   for (let at = 0; at < packed.length; at++) packed[at] = characters.charCodeAt(at);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));

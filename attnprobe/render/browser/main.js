@@ -5,11 +5,7 @@ function start() {
   buildGrid();
   buildStats();
   watchTokens();
-  listeners.push(markControls, showHeads, (what) => {
-    if (what !== "lines") markGrid();
-    if (what !== "lines") markStats();
-    if (what === "choice") drawGrid();
-  });
+  listeners.push(show);
   find("svg", HTMLElement).addEventListener("click", saveSvg);
   find("png", HTMLElement).addEventListener("click", savePng);
   find("help", HTMLElement).addEventListener("click", () => find("keys-help", HTMLDialogElement).showModal());
@@ -20,6 +16,17 @@ function start() {
   drawLegend();
   nameTheme();
   change({}, "choice");
+}
+
+/** @param {What} what */
+async function show(what) {
+  markControls();
+  if (what !== "lines") {
+    markGrid();
+    markStats();
+  }
+  await showHeads(what);
+  if (what === "choice") requestAnimationFrame(() => setTimeout(drawGrid)); // when the head view is on the screen
 }
 
 start();

@@ -1,7 +1,6 @@
-// The model view: every layer and head as a small heat map, drawn when the browser is idle.
+// The model view: every layer and head as a small heat map, drawn layer by layer.
 
 const MOST_PIXELS = 96;
-const SLICE = 25; // milliseconds of drawing between two looks at what the reader does
 let drawing = 0;
 
 function buildGrid() {
@@ -31,37 +30,30 @@ function markGrid() {
     });
 }
 
-/** Draws all heat maps anew, those of the shown layer first. */
+/** Draws all heat maps anew, layer by layer, the shown layer first. */
 async function drawGrid() {
   const mine = ++drawing;
-  const canvases = find("grid", HTMLTableElement).querySelectorAll("canvas");
-  const order = [...canvases.keys()].sort((one, other) => Number(isShown(other)) - Number(isShown(one)) || one - other);
-  let pause = 0;
-  for (const at of order) {
-    if (performance.now() >= pause) {
-      await idle();
-      pause = performance.now() + SLICE;
-    }
+  const grid = find("grid", HTMLTableElement);
+  const layers = [...page.layers.keys()].sort((one, other) => Number(other === state.layer) - Number(one === state.layer));
+  for (const layer of layers) {
+    const canvases = [...grid.tBodies[0].rows[layer].querySelectorAll("canvas")];
+    await Promise.all(canvases.map((canvas, head) => drawHeatMap(canvas, layer, head, () => mine === drawing)));
     if (mine !== drawing) return; // a newer choice is being drawn
-    const [layer, head] = [Math.floor(at / page.heads.length), at % page.heads.length];
-    const { queries, keys } = shownUnits(state.choice);
-    const weights = await shownWeights(layer, head, state.choice);
-    paint(canvases[at], weights, queries.length, keys.length, colour(colourName(head)));
   }
-  find("grid", HTMLTableElement).dataset.drawn = String(mine);
+  grid.dataset.drawn = String(mine);
 }
 
-/** Whether the heat map at this place is of the shown layer. @param {number} at */
-function isShown(at) {
-  return Math.floor(at / page.heads.length) === state.layer;
-}
-
-/** @returns {Promise<void>} */
-function idle() {
-  return new Promise((done) => {
-    if ("requestIdleCallback" in window) requestIdleCallback(() => done(), { timeout: 200 });
-    else setTimeout(done, 0); // Safari before 26
-  });
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} layer
+ * @param {number} head
+ * @param {() => boolean} isWanted
+ */
+async function drawHeatMap(canvas, layer, head, isWanted) {
+  const choice = state.choice;
+  const { queries, keys } = shownUnits(choice);
+  const weights = await shownWeights(layer, head, choice);
+  if (isWanted()) paint(canvas, weights, queries.length, keys.length, colour(colourName(head)));
 }
 
 /**
