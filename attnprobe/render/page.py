@@ -30,7 +30,19 @@ from attnprobe.tokens import Role, Tokens, visible
 from attnprobe.writers.files import check_target, replacing
 
 PARTS = files("attnprobe.render") / "browser"
-SCRIPTS = ("dom", "data", "weights", "state", "headview", "modelview", "stats", "controls", "export", "main")
+SCRIPTS = (
+    "dom",
+    "data",
+    "weights",
+    "state",
+    "headview",
+    "pointing",
+    "modelview",
+    "stats",
+    "controls",
+    "export",
+    "main",
+)
 MOST_WEIGHTS = 10**8  # a page of about 130 MB
 LONG_RANGE = 10  # as in head_table
 

@@ -39,11 +39,16 @@ function chooseHeads(heads) {
 function readControl(input) {
   if (input.name === "layer") change({ layer: Number(input.value) }, "heads");
   else if (input.name === "head") chooseHeads(checkedHeads());
-  else if (input.name === "threshold") change({ threshold: (Number(input.value) / 100) ** 2 }, "lines");
+  else if (input.name === "threshold") change({ threshold: thresholdAt(input.value) }, "lines");
   else {
     const value = input.name === "words" ? input.value === "words" : input.value;
     change({ choice: { ...state.choice, [input.name]: value }, pinned: null, pointed: null }, "choice");
   }
+}
+
+/** The threshold at a place of the slider, finer where weights are small, and no other number than is written beside it. */
+function thresholdAt(/** @type {string} */ value) {
+  return Number(number((Number(value) / 100) ** 2));
 }
 
 function checkedHeads() {

@@ -80,14 +80,16 @@ function weightAt(index, query, key) {
 function linesToDraw() {
   const place = focused();
   const counts = new Uint32Array(65536);
-  eachWeight(place, state.threshold, (line) => counts[Math.round(line.weight * 65535)]++);
+  const step = (/** @type {number} */ weight) => Math.min(65535, Math.round(weight * 65535));
+  eachWeight(place, state.threshold, (line) => counts[step(line.weight)]++);
   const total = counts.reduce((sum, count) => sum + count, 0);
-  let floor = 65536;
-  for (let left = MOST_LINES; floor > 0 && left >= counts[floor - 1]; floor--) left -= counts[floor - 1];
+  let floor = 65535;
+  for (let room = MOST_LINES; floor > 0 && room > counts[floor]; floor--) room -= counts[floor];
   /** @type {Line[]} */
   const lines = [];
   eachWeight(place, Math.max(state.threshold, (floor - 0.5) / 65535), (line) => lines.push({ ...line }));
-  return { lines: lines.sort((one, other) => one.weight - other.weight), total };
+  lines.sort((one, other) => one.weight - other.weight);
+  return { lines: lines.slice(-MOST_LINES), total };
 }
 
 /**
@@ -263,51 +265,4 @@ function writeTable() {
   const head = make("tr", {}, make("th", { scope: "col" }, "token"), ...names);
   const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
   find("text-table", HTMLElement).replaceChildren(table);
-}
-
-/** @param {EventTarget | null} target @returns {Place | null} */
-function placeOf(target) {
-  const button = target instanceof Element ? target.closest("button") : null;
-  if (!button?.dataset.at) return null;
-  return { side: lists.query.contains(button) ? "query" : "key", at: Number(button.dataset.at) };
-}
-
-/** @param {Place | null} one @param {Place | null} other */
-function same(one, other) {
-  return one?.side === other?.side && one?.at === other?.at;
-}
-
-/** @param {Place | null} place */
-function point(place) {
-  if (same(place, state.pointed)) return;
-  const before = focused();
-  state.pointed = place;
-  if (!same(before, focused())) change({}, "lines");
-}
-
-function watchTokens() {
-  const tokens = find("tokens", HTMLElement);
-  tokens.addEventListener("mouseover", (event) => point(placeOf(event.target)));
-  tokens.addEventListener("mouseleave", () => point(null));
-  tokens.addEventListener("focusin", (event) => {
-    if (event.target instanceof Element && event.target.matches(":focus-visible")) point(placeOf(event.target));
-  });
-  tokens.addEventListener("focusout", () => point(null));
-  tokens.addEventListener("click", (event) => {
-    const place = placeOf(event.target);
-    if (place) change({ pinned: same(place, state.pinned) ? null : place }, "lines");
-  });
-  for (const list of Object.values(lists)) rove(list, "button", (key, at, count) => gridStep(key, at, count, 1));
-  tokens.addEventListener("keydown", crossOver);
-  find("as-text", HTMLDetailsElement).addEventListener("toggle", drawLines);
-}
-
-/** Left and right lead to the same row of the other list. @param {KeyboardEvent} event */
-function crossOver(event) {
-  const place = placeOf(event.target);
-  const side = event.key === "ArrowLeft" ? "query" : event.key === "ArrowRight" ? "key" : null;
-  if (!place || !side || side === place.side) return;
-  event.preventDefault();
-  const buttons = lists[side].querySelectorAll("button");
-  buttons[Math.min(place.at, buttons.length - 1)]?.focus();
 }
