@@ -55,7 +55,7 @@ def bertviz(text: str, length: int) -> str:
 
 def measure(make: str, length: int, path: Path) -> None:
     """Makes one page and prints seconds, peak memory in MB and bytes."""
-    text = " ".join(lines(400))
+    text = " ".join(" ".join(lines(400)).split()[:length])  # a word is at least one token
     maker = {"attnprobe": attnprobe, "bertviz": bertviz}[make]
     warnings.simplefilter("ignore")
     maker("warm up", 8)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import webbrowser
 from typing import Annotated
 
 import typer
@@ -67,4 +66,6 @@ def view(
     else:
         made.save(path, overwrite=overwrite)
         if open:
+            import webbrowser
+
             webbrowser.open(path.resolve().as_uri())

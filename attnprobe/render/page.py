@@ -43,7 +43,7 @@ SCRIPTS = (
     "export",
     "main",
 )
-MOST_WEIGHTS = 10**8  # a page of about 130 MB
+MOST_WEIGHTS = 10**8  # a page of 120 to 160 MB
 LONG_RANGE = 10  # as in head_table
 
 

@@ -35,7 +35,7 @@ function rowOf(row) {
   const button = make("button", { type: "button", "aria-label": label, tabindex: -1 }, String(layer));
   const cells = columns.slice(1).map(({ at }) => {
     const cell = make("td", {}, written(row.values[at], at));
-    cell.style.setProperty("--amount", `${Math.round(30 * place(row.values[at], at))}%`);
+    cell.style.setProperty("--amount", `${Math.round(30 * rankOf(row.values[at], at))}%`);
     return cell;
   });
   const element = make("tr", { "data-row": rows.indexOf(row) }, make("td", {}, button), ...cells);
@@ -50,7 +50,7 @@ function written(value, at) {
 }
 
 /** Where a value lies between the lowest and the highest of its column, 0 to 1. @param {number | null} value @param {number} at */
-function place(value, at) {
+function rankOf(value, at) {
   if (value === null || at < 2) return 0;
   const all = /** @type {number[]} */ (rows.map((row) => row.values[at]).filter((its) => its !== null));
   const [low, high] = [Math.min(...all), Math.max(...all)];
