@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -36,19 +37,27 @@ new MutationObserver((_, observer) => {
 """
 
 
+encoder = cache(load_encoder)
+
+
+@cache
+def model() -> torch.nn.Module:
+    return AutoModel.from_pretrained(encoder().location.folder, attn_implementation="eager").eval()
+
+
 def attnprobe(text: str, length: int) -> str:
     """Head view, model view and the statistics of all heads, on one page."""
-    return view(text, ENCODER, max_length=length).html
+    return view(text, encoder(), max_length=length).html
 
 
 def bertviz(text: str, length: int) -> str:
     """Head view and model view."""
     from bertviz import head_view, model_view
 
-    inputs = ENCODER.tokenizer(text, truncation=True, max_length=length, return_tensors="pt")
+    inputs = encoder().tokenizer(text, truncation=True, max_length=length, return_tensors="pt")
     with torch.no_grad():
-        attention = MODEL(**inputs, output_attentions=True).attentions
-    tokens = ENCODER.tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
+        attention = model()(**inputs, output_attentions=True).attentions
+    tokens = encoder().tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
     views = [make(attention, tokens, html_action="return") for make in (head_view, model_view)]
     return "".join(its.data for its in views)
 
@@ -70,18 +79,12 @@ def measure(make: str, length: int, path: Path) -> None:
 
 def ask(make: str, length: int, path: Path, extra: str) -> list[float]:
     """What :func:`measure` says in a process of its own."""
-    code = f"import sys; sys.path += [{str(Path(__file__).parent)!r}, {extra!r}]; import page; page.load(); "
+    code = f"import sys; sys.path += [{str(Path(__file__).parent)!r}, {extra!r}]; import page; "
     code += f"page.measure({make!r}, {length}, page.Path({str(path)!r}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if run.returncode:
         raise SystemExit(f"{make} on {length} tokens: {run.returncode}\n{run.stderr[-2000:]}")
     return json.loads(run.stdout.splitlines()[-1])
-
-
-def load() -> None:
-    global ENCODER, MODEL
-    ENCODER = load_encoder()
-    MODEL = AutoModel.from_pretrained(ENCODER.location.folder, attn_implementation="eager").eval()
 
 
 def first_view(browser: Browser, path: Path, rounds: int = 5) -> float:

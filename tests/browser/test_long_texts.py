@@ -11,7 +11,7 @@ from attnprobe.capture import capture
 from tests.browser.conftest import Open
 from tests.browser.reading import shown
 
-# Sixteen modules' worth of real prose that every Python has.
+# Real prose that every Python has.
 PROSE = " ".join(inspect.getdoc(found) or "" for found in (str, bytes, int, dict, list, set, type, inspect, np.ndarray))
 
 
