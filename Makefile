@@ -28,6 +28,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/corpora.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/long_texts.py
+	$(BIN)/python benchmarks/page.py
 
 # The oldest transformers that is supported, and the newest.
 compat: .venv-5.2.0/tested .venv-5/tested

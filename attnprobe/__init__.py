@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from attnprobe.models.encoder import Encoder
     from attnprobe.models.loading import load_encoder
     from attnprobe.render.figure import heatmap
+    from attnprobe.render.page import View, view
     from attnprobe.run import head_stats
     from attnprobe.summary import Summary
     from attnprobe.tokens import Tokens
@@ -36,6 +37,7 @@ __all__ = [
     "Tokens",
     "Trace",
     "TruncationWarning",
+    "View",
     "corpus_stats",
     "find_sources",
     "head_stats",
@@ -43,6 +45,7 @@ __all__ = [
     "load_encoder",
     "read_records",
     "trace",
+    "view",
     "weights",
 ]
 
@@ -67,6 +70,8 @@ _HOMES = {
     "heatmap": "attnprobe.render.figure",
     "weights": "attnprobe.analyses.tidy",
     "load_encoder": "attnprobe.models.loading",
+    "View": "attnprobe.render.page",
+    "view": "attnprobe.render.page",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from attnprobe import __version__
-from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, trace, weights
+from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, trace, view, weights
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -27,6 +27,7 @@ app.command("corpus")(corpus.corpus)
 app.command("weights")(weights.weights)
 app.command("heatmap")(heatmap.heatmap)
 app.command("trace")(trace.trace)
+app.command("view")(view.view)
 app.command("info")(info.info)
 app.command("metrics")(metrics.metrics)
 app.command("models")(models.models)
@@ -65,7 +66,7 @@ def main() -> None:
     except typer.TyperException as error:
         if debug:
             raise
-        takes_text = sys.argv[1:2] in (["heads"], ["weights"], ["heatmap"], ["trace"])
+        takes_text = sys.argv[1:2] in (["heads"], ["weights"], ["heatmap"], ["trace"], ["view"])
         unquoted = takes_text and "unexpected extra argument" in error.format_message()
         hint = "quote a text of several words" if unquoted else ""
         code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)

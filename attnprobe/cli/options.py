@@ -203,6 +203,16 @@ Output = Annotated[
         show_default=False,
     ),
 ]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Where the page goes. - is standard output, which is also where it goes in a pipe.",
+        show_default=False,
+    ),
+]
 _format = typer.Option(
     "-f", "--format", help="[default: by suffix; else table on a terminal, csv in a pipe]", show_default=False
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -48,19 +49,24 @@ def heads_table(table: Table, width: int) -> RenderableType:
         cells = [Text(number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
         drawn.add_row(str(row[0]), str(row[1]), *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
-    reach = table.notes.get("reach", {})
-    notes += [f"Reach of {layers}: {kind}." for layers, kind in reach.items() if kind != "all tokens"]
-    if table.notes.get("changed"):
-        notes.append(f"Not as the checkpoint computes: {table.notes['changed']}.")
+    notes += remarks(table.notes)
     hidden = [name for name in widths if name not in shown]
     if hidden:
         notes.append(f"Not shown at this width: {', '.join(hidden)}. Use -k NAME, -f csv or a wider terminal.")
-    if table.notes.get("n_unknown"):
-        notes.append(f"Tokens unknown to the model's vocabulary: {table.notes['n_unknown']}.")
     if empty:
         notes.append(f"Without meaning here: {', '.join(empty)}.")
     title = Text(visible(table.notes["title"])) if "title" in table.notes else tokens_line(table, width)
     return Group(title, "", drawn, "", *(Text(note, "dim") for note in notes))
+
+
+def remarks(notes: Mapping[str, Any]) -> list[str]:
+    """What a reader should know of how numbers came about: one sentence each."""
+    found = [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
+    if notes.get("changed"):
+        found.append(f"Not as the checkpoint computes: {notes['changed']}.")
+    if notes.get("n_unknown"):
+        found.append(f"Tokens unknown to the model's vocabulary: {notes['n_unknown']}.")
+    return found
 
 
 def text_table(table: Table, width: int) -> RenderableType:

@@ -31,7 +31,7 @@ BUILT_IN = {
 WRITERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(group="attnprobe.writers")} | BUILT_IN
 TENSORS = ("npz", "safetensors")  # of weights only
 FIGURES = ("png", "svg", "pdf")
-SELF_DESCRIBING = frozenset({"parquet", *TENSORS, *FIGURES})  # formats that hold the signature themselves
+SELF_DESCRIBING = frozenset({"parquet", "html", *TENSORS, *FIGURES})  # formats that hold the signature themselves
 SUFFIXES = {f".{name}": name for name in (*WRITERS, *TENSORS, *FIGURES)} | {".md": "markdown"}
 
 

@@ -1,0 +1,53 @@
+// What the page carries: one JSON block, and a block of weights per layer and head, decoded when it is needed.
+
+/**
+ * The positions of the text, as pieces or as words.
+ * @typedef {{ labels: string[], special: boolean[], segments: number[] }} Units
+ */
+/**
+ * Layers and heads are places in `layers` and `heads`, which hold their numbers. `stats`: layer, head, metric.
+ * @typedef {{
+ *   model: string, signature: string, about: string, layers: number[], heads: number[],
+ *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
+ *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
+ * }} Page
+ */
+
+/** @type {Page} */
+const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
+
+/** @type {Map<string, Promise<Float32Array>>} */
+const decoded = new Map();
+
+// The first head's weights stand before the scripts, so that it is shown while the others are still being read.
+const allRead = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
+
+/**
+ * A head's weights over the pieces of the text, row by row.
+ * @param {number} layer
+ * @param {number} head
+ */
+function pieceWeights(layer, head) {
+  const id = `weights-${layer}-${head}`;
+  const known = decoded.get(id) ?? decode(id, layer + head === 0 || document.readyState !== "loading");
+  decoded.set(id, known);
+  return known;
+}
+
+/**
+ * Undoes what render/page.py did: base64, deflate, low bytes before high bytes, weight × 65535.
+ * @param {string} id
+ * @param {boolean} isRead
+ */
+async function decode(id, isRead) {
+  if (!isRead) await allRead;
+  const characters = atob(find(id, HTMLElement).textContent ?? "");
+  const packed = new Uint8Array(characters.length);
+  for (let at = 0; at < packed.length; at++) packed[at] = characters.charCodeAt(at);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const count = bytes.length / 2;
+  const weights = new Float32Array(count);
+  for (let at = 0; at < count; at++) weights[at] = (bytes[at] + 256 * bytes[count + at]) / 65535;
+  return weights;
+}

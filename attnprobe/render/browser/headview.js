@@ -1,0 +1,268 @@
+// The head view: queries left, keys right, a line for each weight.
+
+const MOST_LINES = 2000;
+const MOST_NUMBERS = 3; // heads whose weights are written beside a token
+
+/** @typedef {{ head: number, query: number, key: number, weight: number }} Line rows of the two lists */
+
+/** The weights of the heads that are on, in the order of `heads`; rows and columns are `queries` and `keys`. */
+const scene = {
+  layer: 0,
+  /** @type {Choice | null} */ choice: null,
+  units: page.pieces,
+  /** @type {number[]} */ queries: [],
+  /** @type {number[]} */ keys: [],
+  /** @type {number[]} */ heads: [],
+  /** @type {Float32Array[]} */ weights: [],
+};
+
+const lists = { query: find("queries", HTMLElement), key: find("keys", HTMLElement) };
+const canvas = find("lines", SVGSVGElement);
+let latest = 0;
+
+/** @param {What} what */
+async function showHeads(what) {
+  if (what !== "lines") {
+    const mine = ++latest;
+    const { layer, choice } = state;
+    const heads = [...state.heads].sort((one, other) => one - other);
+    const weights = await Promise.all(heads.map((head) => shownWeights(layer, head, choice)));
+    if (mine !== latest) return; // a newer choice is under way
+    const { queries, keys } = shownUnits(choice);
+    const fresh = choice !== scene.choice;
+    Object.assign(scene, { layer, choice, units: unitsOf(choice), queries, keys, heads, weights });
+    if (fresh) fillLists();
+  }
+  drawLines();
+}
+
+function fillLists() {
+  fill("query", scene.queries);
+  fill("key", scene.keys);
+}
+
+/**
+ * @param {"query" | "key"} side
+ * @param {number[]} units
+ */
+function fill(side, units) {
+  const rows = units.map((unit, at) => {
+    const label = make("span", { class: "label" }, scene.units.labels[unit]);
+    const place = make("span", { class: "place", "aria-hidden": true }, String(unit));
+    const values = make("span", { class: "values", "aria-hidden": true });
+    const button = make("button", { type: "button", "data-at": at, tabindex: at ? -1 : 0 }, place, label, values);
+    button.classList.toggle("special", scene.units.special[unit]);
+    return make("li", {}, button);
+  });
+  lists[side].replaceChildren(...rows);
+}
+
+/** The height of a row in pixels. */
+function rowHeight() {
+  return Math.max(scene.queries.length, scene.keys.length) > 64 ? 18 : 22;
+}
+
+/** The token whose lines are shown alone. */
+function focused() {
+  return state.pinned ?? state.pointed;
+}
+
+/**
+ * @param {number} index of the head in the scene
+ * @param {number} query
+ * @param {number} key
+ */
+function weightAt(index, query, key) {
+  return scene.weights[index][query * scene.keys.length + key];
+}
+
+/** The lines to draw, weak ones first, and how many there are at the threshold or above it. */
+function linesToDraw() {
+  const place = focused();
+  const counts = new Uint32Array(65536);
+  const step = (/** @type {number} */ weight) => Math.min(65535, Math.round(weight * 65535));
+  eachWeight(place, state.threshold, (line) => counts[step(line.weight)]++);
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  let floor = 65535;
+  for (let room = MOST_LINES; floor > 0 && room > counts[floor]; floor--) room -= counts[floor];
+  /** @type {Line[]} */
+  const lines = [];
+  eachWeight(place, Math.max(state.threshold, (floor - 0.5) / 65535), (line) => lines.push({ ...line }));
+  lines.sort((one, other) => one.weight - other.weight);
+  return { lines: lines.slice(-MOST_LINES), total };
+}
+
+/**
+ * Calls `use` for every weight of the place, or of all, that is not below the least. The line is overwritten each time.
+ * @param {Place | null} place
+ * @param {number} least
+ * @param {(line: Line) => void} use
+ */
+function eachWeight(place, least, use) {
+  const columns = scene.keys.length;
+  const line = { head: 0, query: 0, key: 0, weight: 0 };
+  scene.weights.forEach((weights, index) => {
+    line.head = scene.heads[index];
+    const from = place?.side === "query" ? place.at * columns : place?.side === "key" ? place.at : 0;
+    const to = place?.side === "query" ? from + columns : weights.length;
+    const step = place?.side === "key" ? columns : 1;
+    for (let at = from; at < to; at += step) {
+      if (weights[at] < least || weights[at] === 0) continue;
+      line.query = Math.floor(at / columns);
+      line.key = at % columns;
+      line.weight = weights[at];
+      use(line);
+    }
+  });
+}
+
+/**
+ * A line's path and look, `width` wide. Lines of several heads leave a token side by side.
+ * @param {Line} line
+ * @param {number} width
+ */
+function lineAttributes(line, width) {
+  const height = rowHeight();
+  const among = scene.heads.indexOf(line.head) - (scene.heads.length - 1) / 2;
+  const shift = height / 2 + among * Math.min(3, (height - 6) / scene.heads.length);
+  const [start, end] = [line.query * height + shift, line.key * height + shift];
+  return { d: `M0 ${start}C${width * 0.4} ${start} ${width * 0.6} ${end} ${width} ${end}`, ...strokeOf(line.weight) };
+}
+
+/** @param {number} weight */
+function strokeOf(weight) {
+  return { "stroke-width": (0.6 + 3.4 * weight).toFixed(2), "stroke-opacity": Math.sqrt(weight).toFixed(3) };
+}
+
+function drawLegend() {
+  const samples = [0.05, 0.25, 1].flatMap((weight) => {
+    const line = draw("path", { d: "M0 6H26", stroke: "currentColor", ...strokeOf(weight) });
+    return [draw("svg", { width: 26, height: 12 }, line), String(weight)];
+  });
+  find("legend", HTMLElement).append(...samples);
+}
+
+function drawLines() {
+  const height = rowHeight() * Math.max(scene.queries.length, scene.keys.length);
+  find("head-view", HTMLElement).style.setProperty("--row", `${rowHeight()}px`);
+  canvas.setAttribute("viewBox", `0 0 100 ${Math.max(height, 1)}`);
+  canvas.style.height = `${height}px`;
+  const { lines, total } = linesToDraw();
+  const paths = lines.map((line) => {
+    const path = draw("path", lineAttributes(line, 100));
+    path.style.stroke = colourName(line.head);
+    return path;
+  });
+  canvas.replaceChildren(...paths);
+  markTokens();
+  say(lines.length, total);
+  if (find("as-text", HTMLDetailsElement).open) writeTable();
+}
+
+/** Writes the weights of the focused token beside the tokens of the other list. */
+function markTokens() {
+  const place = focused();
+  for (const side of /** @type {const} */ (["query", "key"])) {
+    [...lists[side].children].forEach((item, at) => {
+      const button = /** @type {HTMLElement} */ (item.firstElementChild);
+      const weights = place && place.side !== side ? weightsBetween(place, at) : [];
+      const most = weights.indexOf(Math.max(...weights));
+      button.style.setProperty("--tint", weights.length ? colourName(scene.heads[most]) : "transparent");
+      button.style.setProperty("--amount", `${weights.length ? Math.round(50 * Math.sqrt(weights[most])) : 0}%`);
+      button.lastElementChild?.replaceChildren(...weights.map(valueOf));
+      button.classList.toggle("focused", place?.side === side && place.at === at);
+      button.setAttribute("aria-pressed", String(state.pinned?.side === side && state.pinned.at === at));
+    });
+  }
+}
+
+/**
+ * The weight of each head that is on between a token and one of the other list.
+ * @param {Place} place
+ * @param {number} other
+ */
+function weightsBetween(place, other) {
+  const [query, key] = place.side === "query" ? [place.at, other] : [other, place.at];
+  return scene.heads.map((_, index) => weightAt(index, query, key));
+}
+
+/**
+ * @param {number} weight
+ * @param {number} index
+ */
+function valueOf(weight, index) {
+  const written = scene.heads.length <= MOST_NUMBERS;
+  const value = make("span", { class: written ? "value" : "cell" }, written && weight >= 0.005 ? number(weight) : "");
+  value.style.setProperty("--head", colourName(scene.heads[index]));
+  if (!written) value.style.opacity = String(Math.sqrt(weight));
+  return value;
+}
+
+/**
+ * The strongest weights of a token, strongest first.
+ * @param {Place} place
+ * @param {number} index of the head in the scene
+ * @param {number} count
+ */
+function strongest(place, index, count) {
+  const others = place.side === "query" ? scene.keys : scene.queries;
+  return others
+    .map((unit, at) => ({ label: scene.units.labels[unit], weight: weightsBetween(place, at)[index] }))
+    .sort((one, other) => other.weight - one.weight)
+    .slice(0, count);
+}
+
+/**
+ * Says what is shown, to eyes and to screen readers.
+ * @param {number} drawn
+ * @param {number} total
+ */
+function say(drawn, total) {
+  const place = focused();
+  const heads = scene.heads.map((head) => page.heads[head]).join(", ");
+  const where = `Layer ${page.layers[scene.layer]}, ${scene.heads.length === 1 ? "head" : "heads"} ${heads || "none"}`;
+  const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
+  const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
+  const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
+  const left = empty ? ` Rows left empty, having less than 1 % for these tokens: ${empty}.` : "";
+  find("what", HTMLElement).textContent = `${where}: ${lines}.${left}`;
+  find("top", HTMLElement).replaceChildren(...(place ? topOf(place) : [HINT]));
+}
+
+/** How many rows of the shown heads hold nothing. */
+function emptyRows() {
+  const columns = scene.keys.length;
+  const rowsOf = (/** @type {Float32Array} */ weights) =>
+    scene.queries.filter((_, row) => weights.subarray(row * columns, (row + 1) * columns).every((weight) => weight === 0));
+  return scene.weights.reduce((sum, weights) => sum + rowsOf(weights).length, 0);
+}
+
+const HINT = "Point at a token or move to it with Tab and the arrow keys to see its weights alone; click to keep them.";
+
+/** @param {Place} place */
+function topOf(place) {
+  const units = place.side === "query" ? scene.queries : scene.keys;
+  const verb = place.side === "query" ? "looks at" : "is looked at by";
+  return scene.heads.map((head, index) => {
+    const list = strongest(place, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
+    const name = make("span", { class: "name" }, `Head ${page.heads[head]}`);
+    name.style.setProperty("--head", colourName(head));
+    return make("p", {}, name, ` “${scene.units.labels[units[place.at]]}” ${verb} `, list.join(" · "));
+  });
+}
+
+/** The same as text: for each query and head the strongest keys. */
+function writeTable() {
+  const names = scene.heads.map((head) => make("th", { scope: "col" }, `head ${page.heads[head]}`));
+  const rows = scene.queries.map((unit, at) => {
+    const cells = scene.heads.map((_, index) => {
+      const keys = strongest({ side: "query", at }, index, 3).filter(({ weight }) => weight >= state.threshold);
+      return make("td", {}, keys.map(({ label, weight }) => `${label} ${number(weight)}`).join(" · "));
+    });
+    return make("tr", {}, make("th", { scope: "row" }, scene.units.labels[unit]), ...cells);
+  });
+  const caption = make("caption", {}, "For each token, the three it looks at most, at the threshold or above it.");
+  const head = make("tr", {}, make("th", { scope: "col" }, "token"), ...names);
+  const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
+  find("text-table", HTMLElement).replaceChildren(table);
+}

@@ -1,0 +1,82 @@
+// The model view: every layer and head as a small heat map, drawn layer by layer.
+
+const MOST_PIXELS = 96;
+let drawing = 0;
+
+function buildGrid() {
+  const names = page.heads.map((head) => make("th", { scope: "col" }, String(head)));
+  const rows = page.layers.map((layer, row) => {
+    const cells = page.heads.map((head, column) => {
+      const label = `layer ${layer}, head ${head}`;
+      const button = make("button", { type: "button", "aria-label": label, title: label }, make("canvas"));
+      button.style.setProperty("--head", colourName(column));
+      button.addEventListener("click", () => select(row, column));
+      return make("td", {}, button);
+    });
+    return make("tr", {}, make("th", { scope: "row" }, String(layer)), ...cells);
+  });
+  const corner = make("th", { "aria-label": "layer" });
+  const grid = find("grid", HTMLTableElement);
+  grid.append(make("thead", {}, make("tr", {}, corner, ...names)), make("tbody", {}, ...rows));
+  rove(grid, "button", (key, at, count) => gridStep(key, at, count, page.heads.length));
+}
+
+function markGrid() {
+  find("grid", HTMLTableElement)
+    .querySelectorAll("button")
+    .forEach((button, at) => {
+      const [layer, head] = [Math.floor(at / page.heads.length), at % page.heads.length];
+      button.setAttribute("aria-pressed", String(layer === state.layer && state.heads.has(head)));
+    });
+}
+
+/** Draws all heat maps anew, layer by layer, the shown layer first. */
+async function drawGrid() {
+  const mine = ++drawing;
+  const grid = find("grid", HTMLTableElement);
+  const layers = [...page.layers.keys()].sort((one, other) => Number(other === state.layer) - Number(one === state.layer));
+  for (const layer of layers) {
+    const canvases = [...grid.tBodies[0].rows[layer].querySelectorAll("canvas")];
+    await Promise.all(canvases.map((canvas, head) => drawHeatMap(canvas, layer, head, () => mine === drawing)));
+    if (mine !== drawing) return; // a newer choice is being drawn
+  }
+  grid.dataset.drawn = String(mine);
+}
+
+/**
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} layer
+ * @param {number} head
+ * @param {() => boolean} isWanted
+ */
+async function drawHeatMap(canvas, layer, head, isWanted) {
+  const choice = state.choice;
+  const { queries, keys } = shownUnits(choice);
+  const weights = await shownWeights(layer, head, choice);
+  if (isWanted()) paint(canvas, weights, queries.length, keys.length, colour(colourName(head)));
+}
+
+/**
+ * A heat map, queries downwards: opacity √weight, on one scale for all heads. Where there are more tokens than pixels, a
+ * pixel shows the highest weight under it.
+ * @param {HTMLCanvasElement} canvas
+ * @param {Float32Array} weights
+ * @param {number} rows
+ * @param {number} columns
+ * @param {string} rgb
+ */
+function paint(canvas, weights, rows, columns, rgb) {
+  const [height, width] = [Math.min(rows, MOST_PIXELS), Math.min(columns, MOST_PIXELS)];
+  [canvas.height, canvas.width] = [height, width];
+  if (!height || !width) return;
+  const highest = new Float32Array(height * width);
+  for (let at = 0; at < weights.length; at++) {
+    const row = Math.floor((Math.floor(at / columns) * height) / rows);
+    const pixel = row * width + Math.floor(((at % columns) * width) / columns);
+    if (weights[at] > highest[pixel]) highest[pixel] = weights[at];
+  }
+  const channels = (rgb.match(/\d+/g) ?? []).slice(0, 3).map(Number);
+  const image = new ImageData(width, height);
+  highest.forEach((weight, pixel) => image.data.set([...channels, 255 * Math.sqrt(weight)], 4 * pixel));
+  canvas.getContext("2d")?.putImageData(image, 0, 0);
+}

@@ -1,0 +1,239 @@
+"""The page in which a text's attention is explored: one HTML file that needs no network and allows none."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import math
+import zlib
+from dataclasses import dataclass
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from attnprobe import __version__
+from attnprobe.capture import Attention, capture
+from attnprobe.metrics import METRICS, load_metrics
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import load_encoder
+from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.render.table import remarks
+from attnprobe.run import measure, sign_run
+from attnprobe.selection import Indices
+from attnprobe.tokens import Role, Tokens, visible
+from attnprobe.writers.files import check_target, replacing
+
+PARTS = files("attnprobe.render") / "browser"
+SCRIPTS = (
+    "dom",
+    "data",
+    "weights",
+    "state",
+    "headview",
+    "pointing",
+    "modelview",
+    "stats",
+    "controls",
+    "export",
+    "main",
+)
+MOST_WEIGHTS = 10**8  # a page of 120 to 160 MB
+LONG_RANGE = 10  # as in head_table
+
+
+@dataclass(frozen=True)
+class View:
+    """A page to look at; in a notebook it shows itself.
+
+    Attributes:
+        html: the whole page.
+        signature: what its numbers depend on.
+    """
+
+    html: str
+    signature: str
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Writes the page to a file.
+
+        Raises:
+            OutputError: the file exists and ``overwrite`` is off, or it cannot be written.
+        """
+        path = Path(path)
+        check_target(path, "html", overwrite=overwrite)
+        with replacing(path) as stream:
+            stream.write(self.html.encode())
+
+    def _repr_html_(self) -> str:
+        """The page in a frame that can reach neither the notebook nor the network."""
+        return (
+            f'<iframe title="attnprobe" sandbox="allow-scripts allow-downloads" style="width: 100%; height: 820px; '
+            f'border: 0" srcdoc="{html.escape(self.html)}"></iframe>'
+        )
+
+
+def view(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    pair: str | None = None,
+    layers: Indices = None,
+    heads: Indices = None,
+    max_length: int | None = None,
+    global_attention: str = "none",
+    most: int | None = MOST_WEIGHTS,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> View:
+    """A page that shows what the heads look at in a text; the twin of ``attnprobe view``.
+
+    Args:
+        text: the text itself, never a path.
+        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        pair, layers, heads, max_length, global_attention: as in :func:`attnprobe.run.head_table`.
+        most: how many weights the page may hold, each a bit more than a byte; None: any number.
+        model: the folder or Hub id to load where no encoder is given.
+
+    Raises:
+        UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
+        ModelError: a model that cannot be loaded or measured, or whose weights belong to no tokens.
+
+    Warns:
+        TruncationWarning: the text is longer than the model reads and was cut.
+    """
+    if not isinstance(encoder, Encoder):
+        encoder = load_encoder(str(model if encoder is None else encoder))
+    attention = capture(
+        text,
+        encoder,
+        pair=pair,
+        layers=layers,
+        heads=heads,
+        max_length=max_length,
+        global_attention=global_attention,
+        most=most,
+    )
+    signature = sign_run(
+        encoder,
+        max_length=max_length,
+        queries="all",
+        level="token",
+        long_range=LONG_RANGE,
+        global_attention=global_attention,
+    )
+    shown = text if pair is None else f"{text} / {pair}"
+    return View(make_page(shown, attention, head_means(attention, encoder), signature), signature)
+
+
+def head_means(attention: Attention, encoder: Encoder) -> np.ndarray:
+    """All metrics of the heads of ``attention``: (layer, head, metric), NaN where one has no meaning."""
+    [sums] = measure(
+        [attention.pieces],
+        encoder,
+        load_metrics(),
+        layers=attention.layers,
+        long_range=LONG_RANGE,
+        queries="all",
+        level="token",
+    )
+    return sums.means()[:, list(attention.heads)]
+
+
+def pack(weights: np.ndarray) -> str:
+    """The weights of one head as text: round(weight · 65535) as uint16, low bytes first, deflated, in base64.
+
+    No weight moves by more than 8e-6. High bytes are mostly 0: apart from the low ones they pack a sixth better.
+    """
+    quantised = np.rint(np.clip(weights, 0, 1) * 65535).astype("<u2")
+    return base64.b64encode(zlib.compress(quantised.view("u1").reshape(-1, 2).T.tobytes())).decode()
+
+
+def as_json(value: Any) -> str:
+    """JSON that holds no character with a meaning in HTML, whatever the tokens are."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def make_page(title: str, attention: Attention, means: np.ndarray, signature: str) -> str:
+    """The whole page; ``means`` as from :func:`head_means`."""
+    style = _read("page.css")
+    script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
+    blocks = [
+        f'<script type="text/plain" id="weights-{layer}-{head}">{pack(weights)}</script>'
+        for layer, of_layer in enumerate(attention.weights)
+        for head, weights in enumerate(of_layer)
+    ]
+    return Template(_read("page.html")).substitute(
+        policy=f"{policy}; base-uri 'none'; form-action 'none'",
+        signature=html.escape(signature),
+        title=html.escape(f"attnprobe: {shorten(title, 60)}"),
+        heading=html.escape(shorten(title, 120)),
+        about=html.escape(_about(attention)),
+        notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
+        style=style,
+        data=as_json(_data(attention, means, signature)),
+        first=blocks[0],
+        others="\n".join(blocks[1:]),
+        script=script,
+    )
+
+
+def shorten(text: str, most: int) -> str:
+    """The beginning of a text, in one line."""
+    line = " ".join(text.split())
+    return visible(line if len(line) <= most else f"{line[: most - 1]}…")
+
+
+def _read(name: str) -> str:
+    return (PARTS / name).read_text(encoding="utf-8")
+
+
+def _hash(part: str) -> str:
+    """What a content security policy names a part of the page by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}"
+
+
+def _about(attention: Attention) -> str:
+    layers, heads, length, _ = attention.weights.shape
+    model = visible(attention.notes["model"])
+    return f"{model} · {length} tokens · {layers} layers × {heads} heads, counted from 0 · attnprobe {__version__}"
+
+
+def _notes(attention: Attention) -> list[str]:
+    """What a reader must know before trusting the page."""
+    cut = attention.pieces.n_cut
+    kept = len(attention.pieces)
+    notes = [f"The text has {kept + cut} tokens; only the first {kept} were read."] if cut else []
+    return [*notes, *remarks(attention.notes)]
+
+
+def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, Any]:
+    pieces = attention.pieces
+    words = None if pieces.words is None else {**_units(pieces.by_word()), "of": list(pieces.words)}
+    return {
+        "model": visible(attention.notes["model"]),
+        "signature": signature,
+        "layers": attention.layers,
+        "heads": attention.heads,
+        "pieces": _units(pieces),
+        "words": words,
+        "pair": 2 in pieces.segments,
+        "metrics": [{"name": name, "meaning": METRICS[name][1]} for name in METRICS],
+        "stats": [
+            [[None if math.isnan(value) else value for value in row] for row in layer] for layer in means.tolist()
+        ],
+    }
+
+
+def _units(tokens: Tokens) -> dict[str, Any]:
+    return {
+        "labels": [visible(string) for string in tokens.strings],
+        "special": [role != Role.CONTENT for role in tokens.roles],
+        "segments": list(tokens.segments),
+    }

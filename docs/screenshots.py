@@ -1,0 +1,38 @@
+"""Makes the pictures of the page in the README: `python docs/screenshots.py`, with the dev extra and Chromium."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from attnprobe import view
+
+TEXT = "The animal didn't cross the street because it was too tired."
+HERE = Path(__file__).parent / "images"
+
+
+def main() -> None:
+    """Writes docs/images/view-head.png and view-model.png."""
+    HERE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = Path(folder) / "page.html"
+        view(TEXT).save(path)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1160, "height": 720}, device_scale_factor=1.05)
+        page.goto(path.as_uri())
+        page.get_by_role("button", name="layer 3, head 1", exact=True).click()
+        page.locator("#queries button[data-at='10']").click()  # it
+        page.wait_for_selector("#grid[data-drawn='1']")
+        page.screenshot(path=HERE / "view-head.png")
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_selector("#grid[data-drawn='2']")
+        box = page.locator("#model-view").bounding_box()
+        assert box
+        clip = {"x": box["x"] - 16, "y": box["y"] - 12, "width": box["width"] + 32, "height": box["height"] + 24}
+        page.screenshot(path=HERE / "view-model.png", clip=clip)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The page as a file: what it holds, packed and escaped, with no browser at hand."""
+
+import base64
+import json
+import re
+import warnings
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attnprobe import Encoder, TruncationWarning, head_stats, view
+from attnprobe.capture import capture
+from attnprobe.errors import OutputError, UsageError
+from attnprobe.render.page import PARTS, SCRIPTS, as_json, head_means, make_page, pack
+
+TEXT = "The animal didn't cross the street."
+
+
+def data_of(html: str) -> dict:
+    return json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', html)[0])
+
+
+def test_parts_are_packaged() -> None:
+    names = {part.name for part in PARTS.iterdir()}
+    assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS)}
+    assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in names - {"page.html"})
+
+
+def test_packed_weights_come_back() -> None:
+    weights = np.random.default_rng(0).dirichlet(np.ones(50) / 10, 50).astype(np.float32)
+    weights[0, :2] = 1 + 1e-6, -1e-9  # as float32 may have it
+    low, high = np.frombuffer(zlib.decompress(base64.b64decode(pack(weights))), np.uint8).reshape(2, -1).astype(float)
+    np.testing.assert_allclose((low + 256 * high).reshape(50, 50) / 65535, weights.clip(0, 1), rtol=0, atol=7.7e-6)
+
+
+@pytest.mark.parametrize("value", ["</script>", "<!--<script>", "&lt;", "\u2028\u2029", "\u202e👍🏽", '"\\'])
+def test_json_has_no_character_of_html(value: str) -> None:
+    assert json.loads(as_json([value])) == [value]
+    assert as_json([value]).isascii()
+    assert not set(as_json([value])) & set("<>&")
+
+
+def test_data(minilm: Encoder) -> None:
+    made = view(TEXT, minilm, pair="It slept.", layers=[4, 0], heads="2,3")
+    data, found = data_of(made.html), capture(TEXT, minilm, pair="It slept.", layers=[4, 0], heads="2,3")
+    assert (data["layers"], data["heads"], data["pair"]) == (list(found.layers), [2, 3], True)
+    assert data["pieces"]["labels"] == found.tokens.strings
+    assert data["pieces"]["segments"] == list(found.tokens.segments)
+    assert data["words"]["of"] == list(found.pieces.words or ())
+    assert data["words"]["labels"] == list(found.pieces.by_word().strings)
+    assert data["signature"] == made.signature
+    assert len(re.findall(r'id="weights-\d-\d"', made.html)) == 4
+    assert f"<h1>{TEXT.replace(chr(39), '&#x27;')} / It slept.</h1>" in made.html
+
+
+def test_statistics_are_those_of_heads(minilm: Encoder) -> None:
+    found = head_means(capture(TEXT, minilm, layers=[5, 1], heads=[3, 0]), minilm)
+    stats = head_stats(TEXT, minilm, layers=[5, 1], heads=[3, 0]).drop(columns=["layer", "head"])
+    np.testing.assert_array_equal(found.reshape(4, -1), stats)
+
+
+def test_the_same_text_gives_the_same_page(minilm: Encoder) -> None:
+    assert view(TEXT, minilm) == view(TEXT, minilm)
+
+
+def test_the_signature_is_that_of_the_statistics(minilm: Encoder) -> None:
+    made = view(TEXT, minilm, max_length=64)
+    assert made.signature == head_stats(TEXT, minilm, max_length=64).attrs["signature"]
+    assert f'<meta name="attnprobe:signature" content="{made.signature}">' in made.html
+
+
+def test_a_cut_text_is_said_once_and_in_the_page(minilm: Encoder) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = view(TEXT, minilm, max_length=6)
+    assert [warning.category for warning in caught] == [TruncationWarning]
+    assert "The text has 11 tokens; only the first 6 were read." in made.html
+
+
+def test_unknown_tokens_are_said(minilm: Encoder) -> None:
+    assert "Tokens unknown to the model&#x27;s vocabulary: " in view("我昨天去了超市", minilm).html
+
+
+def test_a_tokenizer_without_words(minilm: Encoder) -> None:
+    found = capture(TEXT, minilm)
+    found = replace(found, pieces=replace(found.pieces, words=None, word_texts=()))
+    assert data_of(make_page(TEXT, found, head_means(found, minilm), "sign"))["words"] is None
+
+
+def test_a_page_that_would_be_too_large_is_refused(minilm: Encoder) -> None:
+    with pytest.raises(UsageError, match=r"3,528 weights.*limit is 3,527"):
+        view("these are six short words", minilm, most=3_527)
+
+
+def test_save(minilm: Encoder, tmp_path: Path) -> None:
+    made = view(TEXT, minilm)
+    made.save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == made.html
+    with pytest.raises(OutputError, match="exists already"):
+        made.save(tmp_path / "page.html")
+    made.save(tmp_path / "page.html", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
