@@ -10,7 +10,7 @@ demo: .venv/demo
 	$(BIN)/attnprobe heads "$(SENTENCE)"
 
 test: .venv/dev lint
-	$(BIN)/python -m pytest -m "not network"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not network" -n auto --maxprocesses=4 --dist=loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check .

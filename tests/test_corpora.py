@@ -16,6 +16,7 @@ from attnprobe.corpus.records import InputError
 from attnprobe.engines import Recipe, in_processes
 from attnprobe.errors import AttnprobeError, TextError, UsageError
 from tests.families import build
+from tests.rows import check_rows
 from tests.tiny import CORPUS
 
 TEXTS = [
@@ -69,12 +70,6 @@ def one_by_one(encoder: Encoder, texts: list[str], pairs: list[str] | None = Non
         frame.insert(0, "id", str(number))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
-
-
-def check_rows(rows: pd.DataFrame, expected: pd.DataFrame, tolerance: float = 1e-6) -> None:
-    """Equal to the tolerance, absolute up to 1 and relative above, and to what float32 holds."""
-    found = rows.drop(columns="n_tokens")
-    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=tolerance, atol=tolerance)
 
 
 # Rows

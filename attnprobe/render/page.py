@@ -21,7 +21,7 @@ from attnprobe import __version__
 from attnprobe.capture import Attention, capture
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import load_encoder
+from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.render.table import remarks
 from attnprobe.run import measure, sign_run
@@ -106,8 +106,7 @@ def view(
     Warns:
         TruncationWarning: the text is longer than the model reads and was cut.
     """
-    if not isinstance(encoder, Encoder):
-        encoder = load_encoder(str(model if encoder is None else encoder))
+    encoder = loaded(encoder, model)
     attention = capture(
         text,
         encoder,

@@ -37,7 +37,7 @@ def test_options_reach_the_page(run: Run, minilm: Encoder) -> None:
 
 def test_a_terminal_wants_a_file(run: Run) -> None:
     check_error(run("view", TEXT, terminal=True), 2, "not for a terminal", "-o FILE.html")
-    check_error(run("view", TEXT, "-o", "-", terminal=True), 2, "-o page.html")
+    check_error(run("view", TEXT, "-o", "-", terminal=True), 2, "-o FILE.html")
 
 
 def test_open(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_open(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(webbrowser, "open", opened.append)
     assert run("view", TEXT, "-o", tmp_path / "a page.html", "--open").code == 0
     assert opened == [f"{tmp_path.as_uri()}/a%20page.html"]
-    check_error(run("view", TEXT, "--open"), 2, "--open", "-o page.html")
+    check_error(run("view", TEXT, "--open"), 2, "--open", "-o FILE.html")
     assert len(opened) == 1
 
 
