@@ -85,6 +85,12 @@ def test_rows_are_those_of_each_text(bert: Encoder, options: dict[str, Any]) -> 
     assert set(rows.columns) == {"id", "n_tokens", "layer", "head", *metrics}
 
 
+@pytest.mark.parametrize("options", OPTIONS[:5], ids=str)
+def test_rows_in_float64_are_exact(folders: Any, options: dict[str, Any]) -> None:
+    encoder = load_encoder(folders("bert"), dtype="float64")
+    check_rows(corpus_stats(TEXTS, encoder, **options).to_frame(), one_by_one(encoder, TEXTS, **options), 1e-7)
+
+
 def test_columns_are_the_contract(bert: Encoder) -> None:
     assert list(corpus_stats(TEXTS[:1], bert).to_frame().columns) == ["id", "n_tokens", "layer", "head", *METRICS]
 

@@ -37,7 +37,7 @@ def view(
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, "html", overwrite)
     if open and destination.path is None:
-        raise UsageError("--open needs a file to open", "-o page.html writes one")
+        raise UsageError("--open needs a file to open", "-o FILE.html writes one")
     locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
 
     from attnprobe.models.loading import load_encoder

@@ -29,7 +29,7 @@ import pytest
 from attnprobe import METRICS, Encoder, corpora, head_stats, load_encoder
 from attnprobe.models import loading
 from tests.cli.commandline import READERS, Result, Run, Stream, as_pickle, check_error, process, signature
-from tests.rows import check_rows
+from tests.rows import FLOAT32, check_rows
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -154,7 +154,7 @@ def test_rows_are_those_of_each_text(corpus: Run, encoder: Encoder, tmp_path: Pa
     assert rows["n_tokens"].tolist() == [length for length in lengths for _ in range(4)]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", 2e-6)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", FLOAT32)])
 def test_rows_of_the_default_model(run: Run, tmp_path: Path, dtype: str, tolerance: float) -> None:
     """In float32 the model itself rounds differently by more than 1e-6, also between one thread and two."""
     out = tmp_path / "out.csv"
