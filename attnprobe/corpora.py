@@ -203,6 +203,15 @@ class Done:
     profiles: Sequence[np.ndarray]
 
 
+@dataclass(frozen=True)
+class Running:
+    """A chunk that is being measured: its batches, texts by place, and what they will give."""
+
+    reading: Reading
+    batches: Sequence[Sequence[int]]
+    futures: Sequence[Future[Done]]
+
+
 class Prober:
     """Measures chunks of records with one encoder, on as many threads as told.
 
@@ -223,28 +232,24 @@ class Prober:
         self.nothing = Summary.empty(settings.layers, settings.heads, settings.metrics, settings.sign(encoder))
 
     def results(self, pieces: Iterable[Sequence[Item]]) -> Iterator[Result]:
-        """One result per chunk, in order; the next chunk is tokenized while one is measured."""
-        with (
-            _one_thread_per_batch(self.encoder),
-            ThreadPoolExecutor(1) as ahead,
-            ThreadPoolExecutor(self.threads) as pool,
-        ):
-            reading: Future[Reading] | None = None
+        """One result per chunk, in order; the next chunk is read and its batches wait while one is measured."""
+        with _one_thread_per_batch(self.encoder), _pool(self.threads) as pool:
+            running: Running | None = None
             ended: AttnprobeError | None = None
             source = iter(pieces)
             while ended is None:
                 try:
-                    following = ahead.submit(self.read, next(source))
+                    following = self.start(self.read(next(source)), pool)
                 except StopIteration:
                     break
                 except AttnprobeError as error:  # what came before it is still measured
                     ended = error
                     continue
-                if reading is not None:
-                    yield self.measure(reading.result(), pool)
-                reading = following
-            if reading is not None:
-                yield self.measure(reading.result(), pool)
+                if running is not None:
+                    yield self.finish(running)
+                running = following
+            if running is not None:
+                yield self.finish(running)
             if ended is not None:
                 raise ended
 
@@ -275,18 +280,22 @@ class Prober:
             raise UsageError("no words: the tokens cannot be found again in the text")
         return windows
 
-    def measure(self, reading: Reading, pool: ThreadPoolExecutor) -> Result:
-        """Runs a chunk's windows in batches and puts what they give back into the order of the records."""
-        owners = [owner for owner, windows in enumerate(reading.windows) for _ in windows]
+    def start(self, reading: Reading, pool: ThreadPoolExecutor) -> Running:
+        """Lets the pool run a chunk's windows in batches."""
         texts = [window for windows in reading.windows for window in windows]
         batches = by_length([len(text) for text in texts], self.settings.batch_tokens)
+        return Running(reading, batches, [pool.submit(self._run, [texts[at] for at in batch]) for batch in batches])
+
+    def finish(self, running: Running) -> Result:
+        """Waits for a chunk's batches and puts what they give back into the order of the records."""
+        reading = running.reading
+        owners = [owner for owner, windows in enumerate(reading.windows) for _ in windows]
         shape = self.nothing.mean.shape
         totals, counts = np.zeros((len(reading.records), *shape)), np.zeros((len(reading.records), shape[0], shape[2]))
         failed: dict[int, TextError] = {}
         profile, heads = self.nothing, list(self.settings.heads)
-        for batch, done in zip(
-            batches, pool.map(lambda batch: self._run([texts[i] for i in batch]), batches), strict=True
-        ):
+        for batch, future in zip(running.batches, running.futures, strict=True):
+            done = future.result()
             for place, sums in zip(batch, done.sums, strict=True):
                 if isinstance(sums, TextError):
                     failed[owners[place]] = sums
@@ -457,6 +466,16 @@ def failure(skipped: Skipped) -> InputError:
 def cores() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for batches; those that have not begun at its end never will."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

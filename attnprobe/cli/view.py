@@ -32,7 +32,7 @@ def view(
     quiet: flag.Quiet = False,
     debug: flag.Debug = False,
 ) -> None:
-    """A page to explore the attention of a text in: one HTML file that needs no network."""
+    """One HTML page to explore the attention of a text; it needs no network."""
     text = read_text(text)
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, "html", overwrite)

@@ -756,7 +756,7 @@ def test_interrupted_while_a_part_is_written(
     corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The part is written to its end; numpy would make another error of the interruption."""
-    save, out = np.savez, tmp_path / "out.csv"
+    save, out, before = np.savez, tmp_path / "out.csv", signal.getsignal(signal.SIGINT)
 
     def interrupted(*arguments: Any, **numbers: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -768,7 +768,7 @@ def test_interrupted_while_a_part_is_written(
     assert result.code == 130
     (line,) = result.err.splitlines()
     assert line.startswith("attnprobe: interrupted after 4 texts; to go on: attnprobe corpus ")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     assert corpus(lines, "-o", out, "--resume").code == 3
     assert out.read_bytes() == corpus(lines).out
 
@@ -862,9 +862,10 @@ def test_input_changed_while_running(corpus: Run, tmp_path: Path, monkeypatch: p
     assert out.read_bytes() == corpus(source).out
 
 
-def test_closed_pipe_is_quiet(tiny: Path, lines: Path) -> None:
-    """``| head -1``"""
-    started = subprocess.Popen(**process("corpus", lines, "-m", tiny), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def test_closed_pipe_is_quiet(tiny: Path, tmp_path: Path) -> None:
+    """``| head -1`` of more than a pipe holds."""
+    many = write(tmp_path / "many.txt", TEXTS * 60)
+    started = subprocess.Popen(**process("corpus", many, "-m", tiny), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with started:
         assert started.stdout
         assert started.stderr
