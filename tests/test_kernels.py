@@ -116,12 +116,19 @@ def test_all_statistics_as_by_torch(
         np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=2e-6)
 
 
-def test_a_nan_in_a_row_is_refused() -> None:
-    tokens = Tokens(strings=["a"] * 3, texts=["a"] * 3, roles=[Role.CONTENT] * 3, segments=[1] * 3)
-    reducer = Reducer([tokens], load_metrics(), [0], 1, long_range=5, queries="all", level="token", compiled=True)
-    query = torch.ones(1, 1, 3, 2)
-    query[0, 0, 1, 0] = torch.nan
-    attention_in_blocks(query, query, query, 1.0, observe=reducer.start_layer(0), compiled=True)
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("metrics", [None, ["distance"]])
+@pytest.mark.parametrize(("queries", "place"), [("all", 1), ("content", 1), ("content", 0)])
+def test_a_nan_in_a_row_is_refused(queries: str, place: int, metrics: list[str] | None, compiled: bool) -> None:
+    """Also in the row of an added token that is not averaged over."""
+    roles = [Role.CLS, Role.CONTENT, Role.CONTENT]
+    tokens = Tokens(strings=["a"] * 3, texts=["", "a", "a"], roles=roles, segments=[0, 1, 1])
+    reducer = Reducer(
+        [tokens], load_metrics(metrics), [0], 1, long_range=5, queries=queries, level="token", compiled=compiled
+    )
+    query, key = torch.ones(1, 1, 3, 2), torch.ones(1, 1, 3, 2)
+    query[0, 0, place, 0] = torch.nan
+    attention_in_blocks(query, key, key, 1.0, observe=reducer.start_layer(0), compiled=compiled)
     with pytest.raises(ModelError, match="do not sum to 1"):
         _ = reducer.sums
 

@@ -319,7 +319,7 @@ class _LayerSums:
             _refuse(float(self.worst), reducer.tolerance, self.layer)
         if self.queries != reducer.length and not self.pooled:
             raise ModelError(f"layer {self.layer}: attention came for {self.queries} of {reducer.length} positions")
-        if self.by_key.isnan().any():
+        if any(sums.isnan().any() for sums in (self.by_key, *self.facts.values())):
             _refuse(math.nan, reducer.tolerance, self.layer)
         reducer.n_pooled[self.index] = self.queries if self.pooled else 0
         reducer.has_meaning[self.index] = [self._has_meaning(metric) for metric in reducer.metrics]
