@@ -10,7 +10,7 @@ import numpy as np
 
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.metrics.reduce import ROW_SUM_TOLERANCE, check_rows, merge_pieces, word_starts
+from attnprobe.metrics.reduce import check_rows, merge_pieces, word_starts
 from attnprobe.models.encoder import Encoder
 from attnprobe.run import check_options, notes_on, read, sign_run
 from attnprobe.selection import Indices, select
@@ -108,7 +108,6 @@ def _capture(
 
     weights = np.zeros(shape, dtype=np.float64 if exact(encoder.dtype) == torch.float64 else np.float32)
     words = None if level == "token" else torch.tensor(pieces.words, device=encoder.device)
-    tolerance = ROW_SUM_TOLERANCE[encoder.dtype]
 
     def observe(layer: int, group: int) -> Observer | None:
         if layer not in layers:
@@ -120,7 +119,7 @@ def _capture(
                     f"layer {layer} attends to pools of several tokens, so that no weight belongs to a token",
                     "choose other layers with -l",
                 )
-            check_rows(block.weights, tolerance, layer, complete=block.complete)
+            check_rows(block.weights, encoder.dtype, layer, complete=block.complete)
             if words is not None:
                 block = merge_pieces(block, words)
             ours = range(*(block.heads or slice(None)).indices(encoder.heads))

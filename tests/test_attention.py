@@ -14,6 +14,7 @@ from transformers import BertModel
 from attnprobe import Encoder
 from attnprobe.attention import blocks, textbook
 from attnprobe.attention.blocks import Block, attention_in_blocks, row_blocks, tiles
+from tests.exact import EXACT, doubled, float64
 
 SENTENCES = [
     "The animal didn't cross the street because it was too tired.",
@@ -22,7 +23,7 @@ SENTENCES = [
 ]
 
 
-def close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 1e-6) -> None:
+def close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = EXACT) -> None:
     torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance)
 
 
@@ -40,23 +41,23 @@ def test_textbook_equals_torch(
     n: int, m: int, d: int, masked: bool, biased: bool, scale: float | None, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    Q, K, V = torch.randn(2, 3, n, d), torch.randn(2, 3, m, d), torch.randn(2, 3, m, d + 1)
+    Q, K, V = (torch.randn(2, 3, *shape, dtype=torch.float64) for shape in ((n, d), (m, d), (m, d + 1)))
     allowed = torch.rand(2, 1, n, m) > 0.5 if masked else None
     if allowed is not None:
         allowed[..., 0] = True
-    bias = torch.randn(1, 3, n, m) if biased else None
+    bias = torch.randn(1, 3, n, m, dtype=torch.float64) if biased else None
     output, weights = textbook.scaled_dot_product_attention(Q, K, V, allowed, bias, scale)
     mask = (
         None
         if bias is None and allowed is None
-        else torch.zeros(2, 3, n, m)
+        else torch.zeros(2, 3, n, m, dtype=torch.float64)
         if bias is None
         else bias.expand(2, -1, -1, -1)
     )
     if allowed is not None:
         mask = mask.masked_fill(~allowed, -math.inf)
-    close(output, torch_attention(Q, K, V, mask, scale=scale), 1e-5)
-    close(weights.sum(-1), torch.ones(2, 3, n))
+    close(output, torch_attention(Q, K, V, mask, scale=scale))
+    close(weights.sum(-1), torch.ones(2, 3, n, dtype=torch.float64))
     if allowed is not None:
         assert (weights[~allowed.expand_as(weights)] == 0).all()
 
@@ -64,10 +65,10 @@ def test_textbook_equals_torch(
 @pytest.mark.parametrize("masked", [False, True])
 def test_multi_head_equals_torch(masked: bool) -> None:
     torch.manual_seed(0)
-    layer = nn.MultiheadAttention(12, 3, batch_first=True).eval()
+    layer = nn.MultiheadAttention(12, 3, batch_first=True).double().eval()
     nn.init.normal_(layer.in_proj_bias)
     nn.init.normal_(layer.out_proj.bias)
-    X, padding = torch.randn(2, 7, 12), torch.zeros(2, 7, dtype=torch.bool)
+    X, padding = torch.randn(2, 7, 12, dtype=torch.float64), torch.zeros(2, 7, dtype=torch.bool)
     padding[1, 5:] = masked
     (W_Q, W_K, W_V), (b_Q, b_K, b_V) = (W.T for W in layer.in_proj_weight.chunk(3)), layer.in_proj_bias.chunk(3)
     with torch.no_grad():
@@ -141,8 +142,8 @@ def test_blocks_equal_textbook(case: dict, elements: int) -> None:
     repeat = heads // case["key"].shape[1]
     K, V = case["key"].repeat_interleave(repeat, 1), case["value"].repeat_interleave(repeat, 1)
     weights = expected_weights(case, K)
-    close(output.transpose(1, 2), weights @ V, 1e-12)
-    close(seen.weights, weights, 1e-12)
+    close(output.transpose(1, 2), weights @ V)
+    close(seen.weights, weights)
     assert covered(seen.tiles, texts, heads, n) == list(itertools.product(range(texts), range(heads), range(n)))
     if case["starts"]:
         assert {rows.start for *_, rows in seen.tiles} <= set(case["starts"])
@@ -201,10 +202,11 @@ def test_tiles_cover_everything_once_and_stay_small(
 @pytest.mark.parametrize("sentence", SENTENCES)
 def test_recomputes_every_layer_of_the_real_model(minilm: Encoder, sentence: str) -> None:
     """From each layer's input and its W_Q, W_K, W_V, W_O: the weights captured, and the output of its attention."""
-    model = BertModel.from_pretrained(minilm.location.folder, attn_implementation="eager").eval()
+    model = BertModel.from_pretrained(minilm.location.folder, attn_implementation="eager").double()
     tokens = minilm.tokenize(sentence)
-    captured = [Assembled(1, minilm.heads, len(tokens[0]), len(tokens[0]), torch.float32) for _ in range(minilm.layers)]
-    minilm.observe(tokens, lambda layer, text: captured[layer])
+    captured = [Assembled(1, minilm.heads, len(tokens[0]), len(tokens[0]), torch.float64) for _ in range(minilm.layers)]
+    with float64():
+        doubled(minilm).observe(tokens, lambda layer, text: captured[layer])
     with torch.no_grad():
         result = model(torch.tensor([tokens[0].inputs["input_ids"]]), output_hidden_states=True, output_attentions=True)
         for layer, module in enumerate(model.encoder.layer):
@@ -214,7 +216,7 @@ def test_recomputes_every_layer_of_the_real_model(minilm: Encoder, sentence: str
                 own.query.weight.T, own.key.weight.T, own.value.weight.T, out.dense.weight.T, minilm.heads,
                 own.query.bias, own.key.bias, own.value.bias, out.dense.bias,
             )  # fmt: skip
-            close(weights, captured[layer].weights)
-            assert torch.equal(captured[layer].weights, result.attentions[layer])
+            close(weights, captured[layer].weights, EXACT)
+            close(captured[layer].weights, result.attentions[layer], EXACT)
             after = out.LayerNorm(output + X)
-            close(after, module.attention(X)[0], 1e-5)
+            close(after, module.attention(X)[0], EXACT)

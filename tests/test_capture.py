@@ -8,36 +8,41 @@ import torch
 from transformers import AutoModel
 
 from attnprobe import Encoder, TruncationWarning, load_encoder
-from attnprobe.capture import Attention, capture
+from attnprobe.attention.rounding import rounding
+from attnprobe.capture import capture
 from attnprobe.errors import ModelError, UsageError
 from tests.eager import eager_layers
+from tests.exact import EXACT, doubled, float64
 from tests.families import build
+from tests.rows import noise
 
 TEXT = "The animal didn't cross the street because it was too tired."
 
 
-def expected(attention: Attention, folder: Path) -> np.ndarray:
-    """(layer, head, query, key) from a copy of the model that nobody listens to."""
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
-    inputs = {name: torch.tensor([its]) for name, its in attention.pieces.inputs.items()}
-    return np.stack([layer.weights for layer in eager_layers(model, inputs)])
+def check(encoder: Encoder, text: str) -> None:
+    """The weights are those of a copy of the model that nobody listens to."""
+    model = AutoModel.from_pretrained(encoder.location.folder, attn_implementation="eager").double().eval()
+    found = capture(text, encoder)
+    inputs = {name: torch.tensor([values]) for name, values in found.pieces.inputs.items()}
+    with float64():
+        exact = capture(text, doubled(encoder))
+        expected = np.stack([layer.weights for layer in eager_layers(model, inputs)])
+    np.testing.assert_allclose(exact.weights, expected, rtol=0, atol=EXACT)
+    assert found.weights.dtype == np.float32
+    np.testing.assert_allclose(found.weights, expected, rtol=0, atol=noise(encoder, len(found)))
+    np.testing.assert_allclose(found.weights.sum(-1), 1, rtol=0, atol=rounding(encoder.dtype, len(found)))
 
 
 @pytest.mark.parametrize(
     "text", [TEXT, "我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜", "👍🏽 [/INST]", "word " * 200]
 )
 def test_weights_are_those_of_the_model(text: str, minilm: Encoder) -> None:
-    found = capture(text, minilm)
-    assert found.weights.dtype == np.float32
-    np.testing.assert_allclose(found.weights, expected(found, minilm.location.folder), rtol=0, atol=5e-6)
-    np.testing.assert_allclose(found.weights.sum(-1), 1, atol=2e-6)
+    check(minilm, text)
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "longformer", "xlnet", "modernbert"])
 def test_weights_of_other_families(family: str, tmp_path: Path) -> None:
-    folder = build(family, tmp_path / family)
-    found = capture(TEXT, load_encoder(folder))
-    np.testing.assert_allclose(found.weights, expected(found, folder), rtol=0, atol=2e-6)
+    check(load_encoder(build(family, tmp_path / family)), TEXT)
 
 
 def test_words_sum_over_keys_and_average_over_queries(minilm: Encoder) -> None:
@@ -46,7 +51,8 @@ def test_words_sum_over_keys_and_average_over_queries(minilm: Encoder) -> None:
     units = np.asarray(pieces.pieces.words)
     member = np.equal.outer(np.arange(units.max() + 1), units).astype(float)
     mean = member / member.sum(1, keepdims=True)
-    np.testing.assert_allclose(words.weights, mean @ pieces.weights.astype(float) @ member.T, atol=1e-6)
+    tolerance = rounding(minilm.dtype, len(pieces))
+    np.testing.assert_allclose(words.weights, mean @ pieces.weights.astype(float) @ member.T, rtol=0, atol=tolerance)
     assert list(words.tokens.strings) == ["[CLS]", "tokenization", "of", "unbelievable", "words", "[SEP]"]
     assert len(words.pieces) == len(pieces) > len(words)
 

@@ -15,8 +15,9 @@ from attnprobe.corpora import Settings
 from attnprobe.corpus.records import InputError
 from attnprobe.engines import Recipe, in_processes
 from attnprobe.errors import AttnprobeError, TextError, UsageError
+from tests.exact import EXACT
 from tests.families import build
-from tests.rows import check_rows
+from tests.rows import STORED, check_rows
 from tests.tiny import CORPUS
 
 TEXTS = [
@@ -62,6 +63,11 @@ def bert(folders: Any) -> Encoder:
     return load_encoder(folders("bert"))
 
 
+@pytest.fixture(scope="session")
+def exact_bert(folders: Any) -> Encoder:
+    return load_encoder(folders("bert"), dtype="float64")
+
+
 def one_by_one(encoder: Encoder, texts: list[str], pairs: list[str] | None = None, **options: Any) -> pd.DataFrame:
     """The rows without their number of tokens, each text measured alone."""
     frames = []
@@ -78,7 +84,7 @@ def one_by_one(encoder: Encoder, texts: list[str], pairs: list[str] | None = Non
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_rows_are_those_of_each_text(bert: Encoder, options: dict[str, Any]) -> None:
     rows = corpus_stats(TEXTS, bert, **options).to_frame()
-    check_rows(rows, one_by_one(bert, TEXTS, **{k: v for k, v in options.items() if k != "batch_tokens"}))
+    check_rows(rows, one_by_one(bert, TEXTS, **{k: v for k, v in options.items() if k != "batch_tokens"}), bert)
     signed = {name: value for name, value in options.items() if name != "batch_tokens"}
     assert rows.attrs["signature"] == head_stats(TEXTS[0], bert, **signed).attrs["signature"]
     metrics = [name for name in METRICS if name in options.get("metrics", METRICS)]
@@ -86,9 +92,9 @@ def test_rows_are_those_of_each_text(bert: Encoder, options: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("options", OPTIONS[:5], ids=str)
-def test_rows_in_float64_are_exact(folders: Any, options: dict[str, Any]) -> None:
-    encoder = load_encoder(folders("bert"), dtype="float64")
-    check_rows(corpus_stats(TEXTS, encoder, **options).to_frame(), one_by_one(encoder, TEXTS, **options), 1e-7)
+def test_rows_in_float64_are_exact(exact_bert: Encoder, options: dict[str, Any]) -> None:
+    rows = corpus_stats(TEXTS, exact_bert, **options).to_frame()
+    check_rows(rows, one_by_one(exact_bert, TEXTS, **options), exact_bert)
 
 
 def test_columns_are_the_contract(bert: Encoder) -> None:
@@ -96,7 +102,7 @@ def test_columns_are_the_contract(bert: Encoder) -> None:
 
 
 def test_rows_of_the_default_model(minilm: Encoder) -> None:
-    check_rows(corpus_stats(TEXTS, minilm).to_frame(), one_by_one(minilm, TEXTS))
+    check_rows(corpus_stats(TEXTS, minilm).to_frame(), one_by_one(minilm, TEXTS), minilm)
 
 
 @pytest.mark.parametrize("family", ["mpnet", "deberta", "convbert", "nystromformer", "longformer", "modernbert"])
@@ -104,7 +110,9 @@ def test_rows_of_the_default_model(minilm: Encoder) -> None:
 def test_rows_of_models_that_are_hooked_or_mind_padding(folders: Any, family: str, options: dict[str, Any]) -> None:
     encoder = load_encoder(folders(family))
     texts = [TEXTS[n] for n in (0, 2, 3, 6, 12)]
-    check_rows(corpus_stats(texts, encoder, threads=2, **options).to_frame(), one_by_one(encoder, texts, **options))
+    check_rows(
+        corpus_stats(texts, encoder, threads=2, **options).to_frame(), one_by_one(encoder, texts, **options), encoder
+    )
 
 
 def test_which_models_these_are(folders: Any) -> None:
@@ -117,7 +125,7 @@ def test_which_models_these_are(folders: Any) -> None:
 def test_pairs(bert: Encoder) -> None:
     texts, pairs = TEXTS[:5], TEXTS[6:11]
     rows = corpus_stats(texts, bert, pairs=pairs).to_frame()
-    check_rows(rows, one_by_one(bert, texts, pairs))
+    check_rows(rows, one_by_one(bert, texts, pairs), bert)
     assert rows["cross_share"].notna().all()
 
 
@@ -177,34 +185,35 @@ def test_same_run_gives_the_same_bytes_and_leaves_torch_as_it_was(bert: Encoder)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 37, 500, 100_000])
-def test_batches_move_no_value(bert: Encoder, batch_tokens: int) -> None:
+def test_batches_move_no_value(exact_bert: Encoder, batch_tokens: int) -> None:
     texts = TEXTS * 3
-    stats, usual = corpus_stats(texts, bert, batch_tokens=batch_tokens, profile=True), corpus_stats(texts, bert)
-    check_rows(stats.to_frame(), usual.to_frame().drop(columns="n_tokens"))
-    pd.testing.assert_frame_equal(stats.summary.to_frame(), usual.summary.to_frame(), rtol=1e-6, atol=1e-6)
+    stats = corpus_stats(texts, exact_bert, batch_tokens=batch_tokens, profile=True)
+    usual = corpus_stats(texts, exact_bert)
+    check_rows(stats.to_frame(), usual.to_frame().drop(columns="n_tokens"), exact_bert)
+    pd.testing.assert_frame_equal(stats.summary.to_frame(), usual.summary.to_frame(), rtol=EXACT, atol=EXACT)
 
 
 @pytest.mark.parametrize("size", [1, 5, 12])
-def test_chunks_move_no_value(bert: Encoder, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    usual = corpus_stats(TEXTS, bert, profile=True)
+def test_chunks_move_no_value(exact_bert: Encoder, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    usual = corpus_stats(TEXTS, exact_bert, profile=True)
     expected = usual.to_frame().drop(columns="n_tokens")
     monkeypatch.setattr(corpora, "CHUNK_TEXTS", size)
-    stats = corpus_stats(TEXTS, bert, profile=True)
+    stats = corpus_stats(TEXTS, exact_bert, profile=True)
     blocks = list(stats)
     assert [len(block.ids) for block in blocks] == [min(size, len(TEXTS) - n) for n in range(0, len(TEXTS), size)]
-    check_rows(pd.concat([block.to_frame() for block in blocks], ignore_index=True), expected)
+    check_rows(pd.concat([block.to_frame() for block in blocks], ignore_index=True), expected, exact_bert)
     frames = [(stats.summary.to_frame(), usual.summary.to_frame())]
     frames += [(stats.summary.profile().to_frame(), usual.summary.profile().to_frame())]
     for found, its in frames:
-        pd.testing.assert_frame_equal(found, its, rtol=1e-6, atol=1e-6)
+        pd.testing.assert_frame_equal(found, its, rtol=EXACT, atol=EXACT)
 
 
-def test_order_of_texts_moves_no_value(bert: Encoder) -> None:
+def test_order_of_texts_moves_no_value(exact_bert: Encoder) -> None:
     places = np.random.default_rng(0).permutation(len(TEXTS))
-    shuffled = corpus_stats([TEXTS[n] for n in places], bert, ids=[n + 1 for n in places]).to_frame()
-    expected = corpus_stats(TEXTS, bert).to_frame().drop(columns="n_tokens")
+    shuffled = corpus_stats([TEXTS[n] for n in places], exact_bert, ids=[n + 1 for n in places]).to_frame()
+    expected = corpus_stats(TEXTS, exact_bert).to_frame().drop(columns="n_tokens")
     shuffled["at"] = shuffled["id"].astype(int)
-    check_rows(shuffled.sort_values("at", kind="stable", ignore_index=True).drop(columns="at"), expected)
+    check_rows(shuffled.sort_values("at", kind="stable", ignore_index=True).drop(columns="at"), expected, exact_bert)
 
 
 def test_texts_are_read_as_they_are_needed(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,12 +359,14 @@ def test_error_comes_after_what_came_before_it(bert: Encoder, monkeypatch: pytes
         next(blocks)
 
 
-def test_text_the_model_fails_on_does_not_take_others_with_it(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_the_model_fails_on_does_not_take_others_with_it(
+    exact_bert: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As CANINE fails on texts that are too short: it is found in its batch, and counts nowhere."""
     texts = ["one two three", "two three one", "three one two", "a longer text of other words"]
-    others = corpus_stats([texts[0], *texts[2:]], bert, profile=True, threads=1)
+    others = corpus_stats([texts[0], *texts[2:]], exact_bert, profile=True, threads=1)
     expected = others.to_frame()
-    bad, measure = bert.tokenizer(texts[1])["input_ids"], corpora.measure
+    bad, measure = exact_bert.tokenizer(texts[1])["input_ids"], corpora.measure
 
     def fail(batch: Any, *arguments: Any, **options: Any) -> Any:
         if any(list(tokens.inputs["input_ids"]) == bad for tokens in batch):
@@ -363,17 +374,15 @@ def test_text_the_model_fails_on_does_not_take_others_with_it(bert: Encoder, mon
         return measure(batch, *arguments, **options)
 
     monkeypatch.setattr(corpora, "measure", fail)
-    stats = corpus_stats(texts, bert, profile=True, on_error="skip", ids="acbd", threads=1)
+    stats = corpus_stats(texts, exact_bert, profile=True, on_error="skip", ids="acbd", threads=1)
     rows = stats.to_frame()
     assert [(its.id, its.reason) for its in stats.skipped] == [("c", "Model fails on this text")]
     assert rows["id"].unique().tolist() == ["a", "b", "d"]
-    pd.testing.assert_frame_equal(
-        rows.drop(columns="id"), expected.drop(columns="id"), check_exact=False, rtol=1e-6, atol=1e-6
-    )
+    pd.testing.assert_frame_equal(rows.drop(columns="id"), expected.drop(columns="id"), rtol=STORED, atol=STORED)
     for name, array in others.summary.arrays().items():
-        np.testing.assert_allclose(stats.summary.arrays()[name], array, rtol=1e-6, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(stats.summary.arrays()[name], array, rtol=EXACT, atol=EXACT, err_msg=name)
     with pytest.raises(InputError, match="text:2: Model fails"):
-        list(corpus_stats(texts, bert))
+        list(corpus_stats(texts, exact_bert))
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,10 @@ from attnprobe.models.families import FAMILIES as TABLE
 from attnprobe.run import measure
 from attnprobe.tokens import Role, Tokens
 from tests.eager import Layer, eager_layers
+from tests.exact import EXACT, doubled, float64
 from tests.families import FAMILIES, OTHER_HALVES, build, no_progress_bars
+from tests.rows import assert_close, noise
 
-TOLERANCE = 1e-6  # absolute up to 1, relative above
 LONG_RANGE = 10
 
 # Family -> the class that loads it and the part that reads the text, where that is not AutoModel and all of it.
@@ -80,11 +81,6 @@ LOADED_BY = {
     "siglip2": ("Siglip2TextModel", ""),
 }
 INCOMPLETE = ["cpmant", "longt5_tglobal", "openai_privacy_filter", "pegasus_x"]  # rows that sum to less than 1
-
-NOISY = [
-    "t5gemma",
-    "vits",
-]  # models whose own weights move with the batch so far that numbers do by more than TOLERANCE
 REFUSED = [
     "clvp",
     "fnet",
@@ -131,21 +127,20 @@ def texts_of(family: str) -> dict[str, str]:
     return SPELLED if family in ("byt5", "canine", "dia", "speecht5", "vits") else TEXTS
 
 
-class Spoken:
+class Spoken(torch.nn.Module):
     """SpeechT5's encoder, which takes token ids under another name."""
 
     def __init__(self, encoder: Any) -> None:
+        super().__init__()
         self.encoder, self.config = encoder, encoder.config
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **options: Any) -> Any:
         return self.encoder(input_values=input_ids, attention_mask=attention_mask, **options)
 
-    __call__ = forward
-
 
 @dataclass(frozen=True)
 class Plain:
-    """A family as transformers alone loads it: the eager encoder and its tokenizer."""
+    """A family as transformers alone loads it: the eager encoder, moved to float64, and its tokenizer."""
 
     family: str
     model: Any
@@ -161,7 +156,9 @@ class Plain:
         model = attrgetter(part)(model.eval()) if part else model.eval()
         if folder.name == "speecht5":
             model = Spoken(model)
-        return cls(folder.name, model, transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True))
+        return cls(
+            folder.name, model.double(), transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        )
 
     def encode(self, texts: Sequence[str]) -> Any:
         if self.family == "tapas":
@@ -186,6 +183,11 @@ class Plain:
     def layers(self, encoding: Any) -> list[Layer]:
         return eager_layers(self.model, self.inputs(encoding))
 
+    def expected(self, encoder: Encoder, *texts: str, **more: torch.Tensor) -> dict[str, np.ndarray]:
+        """Every metric of a text or pair by its definition, of weights in float64; see :func:`expected_means`."""
+        layers = eager_layers(self.model, self.inputs(self.encode(texts)) | more)
+        return expected_means(self, encoder, texts, layers)
+
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
@@ -199,25 +201,37 @@ def encoder_of(folder_of: Callable[[str], Path]) -> Callable[[str], Encoder]:
 
 
 @pytest.fixture(scope="session")
+def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
+    return cache(lambda family: doubled(encoder_of(family)))
+
+
+@pytest.fixture(scope="session")
 def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
     return cache(lambda family: Plain.load(folder_of(family)))
 
 
 @pytest.mark.parametrize("family", MEASURED)
 def test_numbers_are_those_of_eager_attention(
-    family: str, encoder_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+    family: str,
+    encoder_of: Callable[[str], Encoder],
+    exact_of: Callable[[str], Encoder],
+    plain_of: Callable[[str], Plain],
 ) -> None:
     """Also: attention is neither uniform nor one-hot, or the numbers would prove little."""
-    encoder, plain, spread = encoder_of(family), plain_of(family), []
+    encoder, exact, plain, spread = encoder_of(family), exact_of(family), plain_of(family), []
     for text in texts_of(family).values():
-        layers = plain.layers(plain.encode([text]))
-        assert (encoder.layers, encoder.heads) == (len(layers), len(layers[0].weights))
-        expected = expected_means(plain, encoder, [text], layers)
-        assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected)
+        with float64():
+            expected = plain.expected(encoder, text)
+            assert_same(head_stats(text, exact, long_range=LONG_RANGE), expected, EXACT)
+        assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, noise_of(encoder, text))
         spread.append(expected["relative_entropy"].mean(1))
         assert np.isnan(expected["outside_share"]).all() == (family not in INCOMPLETE)
     assert (np.mean(spread, 0) > 0.05).all()
     assert (np.mean(spread, 0) < 0.99).all()
+
+
+def noise_of(encoder: Encoder, *texts: str) -> float:
+    return noise(encoder, len(encoder.tokenize(*texts)[0]))
 
 
 @pytest.mark.parametrize("family", MEASURED)
@@ -234,18 +248,20 @@ def test_capture_is_the_one_of_the_table(family: str, encoder_of: Callable[[str]
 
 @pytest.mark.parametrize("family", MEASURED)
 def test_probing_changes_no_output_and_keeps_no_weights(
-    family: str, encoder_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+    family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
-    encoder, plain, outputs = encoder_of(family), plain_of(family), []
+    encoder, plain, outputs = exact_of(family), plain_of(family), []
     text = next(iter(texts_of(family).values()))
     handle = encoder.model.register_forward_hook(lambda module, arguments, output: outputs.append(output))
     try:
-        encoder.observe(encoder.tokenize(text), lambda layer, text: lambda block: None)
+        with float64():
+            encoder.observe(encoder.tokenize(text), lambda layer, text: lambda block: None)
     finally:
         handle.remove()
-    with torch.inference_mode():
-        expected = plain.model(**plain.inputs(plain.encode([text])))
-    assert torch.equal(outputs[0][0], expected.get("encoder_last_hidden_state", expected[0]))
+    with torch.inference_mode(), float64():
+        output = plain.model(**plain.inputs(plain.encode([text])))
+    expected = output.get("encoder_last_hidden_state", output[0])
+    assert (outputs[0][0] - expected).abs().max() <= EXACT * expected.abs().max()
     kept = [outputs[0].get(name) for name in ("attentions", "global_attentions", "encoder_attentions")]
     assert sum(number_of_elements(weights) for weights in kept) == 0
 
@@ -259,8 +275,8 @@ def number_of_elements(nested: Any) -> int:
 
 
 @pytest.mark.parametrize("family", BATCHED)
-def test_batch_gives_what_each_text_gives_alone(family: str, encoder_of: Callable[[str], Encoder]) -> None:
-    assert_batch_equals_singles(family, encoder_of(family))
+def test_batch_gives_what_each_text_gives_alone(family: str, exact_of: Callable[[str], Encoder]) -> None:
+    assert_batch_equals_singles(family, exact_of(family))
 
 
 LEFT = ["modernbert", "nomic_bert", "eurobert", "t5", "xlnet", "gemma3_text", "qwen3"]
@@ -268,10 +284,10 @@ LEFT = ["modernbert", "nomic_bert", "eurobert", "t5", "xlnet", "gemma3_text", "q
 
 @pytest.mark.parametrize("family", [name for name in LEFT if name in HERE])
 def test_tokenizer_that_pads_on_the_left_changes_nothing(
-    family: str, encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
+    family: str, exact_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder_of(family).tokenizer, "padding_side", "left")
-    assert_batch_equals_singles(family, encoder_of(family))
+    monkeypatch.setattr(exact_of(family).tokenizer, "padding_side", "left")
+    assert_batch_equals_singles(family, exact_of(family))
 
 
 BLOCKWISE = ["bert", "modernbert", "t5", *(["eurobert", "openai_privacy_filter"] if NEWEST else [])]
@@ -283,52 +299,53 @@ LAID_OUT = ["deberta-v2", "longformer", "longt5_tglobal", "pegasus_x", "canine"]
 def test_numbers_do_not_depend_on_the_size_of_a_block(
     family: str,
     elements: int,
-    encoder_of: Callable[[str], Encoder],
+    exact_of: Callable[[str], Encoder],
     plain_of: Callable[[str], Plain],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The texts here are short enough for one block; smaller ones hold one row of one head, or a few."""
-    encoder, plain = encoder_of(family), plain_of(family)
-    text = next(iter(texts_of(family).values()))
+    encoder, text = exact_of(family), next(iter(texts_of(family).values()))
     monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", elements)
-    frame, length = head_stats(text, encoder, long_range=LONG_RANGE), len(encoder.tokenize(text)[0])
-    expected = expected_means(plain, encoder, [text], plain.layers(plain.encode([text])))
-    assert_same(frame, expected, scale_of_tokens=length)
+    with float64():
+        expected = plain_of(family).expected(encoder, text)
+        assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, EXACT)
 
 
 @pytest.mark.parametrize("family", ["longformer", "led", "longt5_local", "longt5_tglobal", "pegasus_x", "canine"])
 def test_words_of_banded_layers_are_those_of_whole_rows(
-    family: str, encoder_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+    family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
     """Words that the model's own blocks cut in two are joined all the same."""
-    encoder, plain, text = encoder_of(family), plain_of(family), next(iter(texts_of(family).values()))
+    encoder, plain, text = exact_of(family), plain_of(family), next(iter(texts_of(family).values()))
     words = encoder.tokenize(text)[0].words
     assert words is not None
     assert len(set(words)) < len(words)
     to_words = np.eye(max(words) + 1)[words]  # (token, word)
+    with float64():
+        layers = plain.layers(plain.encode([text]))
+        ours = head_stats(text, encoder, ["self_share"], level="word")["self_share"].to_numpy()
     expected = [
-        np.nan if layer.pooled else to_words.T / to_words.sum(0)[:, None] @ layer.weights @ to_words
-        for layer in plain.layers(plain.encode([text]))
+        np.nan if layer.pooled else to_words.T / to_words.sum(0)[:, None] @ layer.weights @ to_words for layer in layers
     ]
     share = [np.nan if layer is np.nan else np.diagonal(layer, 0, 1, 2).mean(-1) for layer in expected]
-    ours = head_stats(text, encoder, ["self_share"], level="word")["self_share"].to_numpy().reshape(len(share), -1)
     for layer, values in enumerate(share):
-        np.testing.assert_allclose(ours[layer], values, atol=TOLERANCE)
+        np.testing.assert_allclose(ours.reshape(len(share), -1)[layer], values, rtol=0, atol=EXACT)
 
 
 @pytest.mark.parametrize("which", ["cls", "first"])
 @pytest.mark.parametrize("family", ["longformer", "led"])
 def test_global_attention_is_that_of_the_model(
-    family: str, which: str, encoder_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+    family: str, which: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
-    encoder, plain = encoder_of(family), plain_of(family)
+    encoder, plain = exact_of(family), plain_of(family)
     texts = ["Is it raining?", TEXTS["english"]]
     encoding = plain.encode(texts)
     first = [number == 0 for number in encoding.sequence_ids(0)]
     mask = torch.tensor([[1] + [0] * (len(first) - 1) if which == "cls" else list(map(int, first))])
-    layers = eager_layers(plain.model, plain.inputs(encoding) | {"global_attention_mask": mask})
-    frame = head_stats(texts[0], encoder, pair=texts[1], long_range=LONG_RANGE, global_attention=which)
-    assert_same(frame, expected_means(plain, encoder, texts, layers))
+    with float64():
+        expected = plain.expected(encoder, *texts, global_attention_mask=mask)
+        frame = head_stats(texts[0], encoder, pair=texts[1], long_range=LONG_RANGE, global_attention=which)
+    assert_same(frame, expected, EXACT)
 
 
 @pytest.mark.skipif(not NEWEST, reason="an older transformers itself makes tensors without their device")
@@ -393,12 +410,14 @@ def test_global_attention_is_refused_where_there_is_none(encoder_of: Callable[[s
 
 @pytest.mark.parametrize("family", PAIRS)
 def test_numbers_of_a_pair_are_those_of_eager_attention(
-    family: str, encoder_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+    family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
-    (text, pair), plain, encoder = PAIRS[family], plain_of(family), encoder_of(family)
-    expected = expected_means(plain, encoder, [text, pair], plain.layers(plain.encode([text, pair])))
+    (text, pair), encoder = PAIRS[family], exact_of(family)
+    with float64():
+        expected = plain_of(family).expected(encoder, text, pair)
+        frame = head_stats(text, encoder, pair=pair, long_range=LONG_RANGE)
     assert (expected["cross_share"] > 0).all()
-    assert_same(head_stats(text, encoder, pair=pair, long_range=LONG_RANGE), expected)
+    assert_same(frame, expected, EXACT)
 
 
 @pytest.mark.parametrize("family", ["bert", "t5", "longformer"])
@@ -419,10 +438,10 @@ def test_command_line_prints_the_numbers_of_eager_attention(
         timeout=120,
     )
     assert (result.returncode, result.stderr) == (0, "")
-    plain = plain_of(family)
-    layers = plain.layers(plain.encode([TEXTS["english"]]))
-    expected = expected_means(plain, encoder_of(family), [TEXTS["english"]], layers)
-    assert_same(pd.read_csv(io.StringIO(result.stdout)), expected)
+    encoder = encoder_of(family)
+    with float64():
+        expected = plain_of(family).expected(encoder, TEXTS["english"])
+    assert_same(pd.read_csv(io.StringIO(result.stdout)), expected, noise_of(encoder, TEXTS["english"]))
 
 
 @pytest.mark.parametrize("family", [name for name in REFUSED if name in HERE])
@@ -566,28 +585,14 @@ def cross_share(weights: np.ndarray, to_other: np.ndarray) -> np.ndarray:
     return (weights * to_other).sum(-1)[:, to_other.any(-1)].mean(-1)
 
 
-def assert_same(frame: pd.DataFrame, expected: dict[str, np.ndarray], scale_of_tokens: int = 1) -> None:
+def assert_same(frame: pd.DataFrame, expected: dict[str, np.ndarray], tolerance: float) -> None:
     """Every layer, head and metric of the frame equals what is expected; see :func:`assert_close`."""
     layers, heads = expected["entropy"].shape
     assert list(frame.columns) == ["layer", "head", *expected]
     assert frame["layer"].tolist() == np.repeat(np.arange(layers), heads).tolist()
     assert frame["head"].tolist() == np.tile(np.arange(heads), layers).tolist()
     for name, values in expected.items():
-        assert_close(name, frame[name].to_numpy(float), values.ravel(), scale_of_tokens)
-
-
-def assert_close(name: str, ours: np.ndarray, theirs: np.ndarray, scale_of_tokens: int = 1, noise: float = 1) -> None:
-    """One metric's values are equal to TOLERANCE, absolute up to 1 and relative above.
-
-    Args:
-        scale_of_tokens: by how much the tolerance is larger for a metric counted in tokens. Another order of the
-            model's own sums moves weights by some 1e-7; such a metric adds up weights times up to the text's length.
-        noise: by how much it is larger for a family.
-    """
-    assert (np.isnan(ours) == np.isnan(theirs)).all(), name
-    error = np.nan_to_num(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))).max()
-    in_tokens = load_metrics([name])[name].unit.startswith("tokens")
-    assert error <= TOLERANCE * noise * (scale_of_tokens if in_tokens else 1), f"{name} is off by {error:.1e}"
+        assert_close(name, frame[name].to_numpy(float), values.ravel(), tolerance, expected["distance"].ravel())
 
 
 def sums_of(texts: Sequence[Tokens], encoder: Encoder) -> list[Sums]:
@@ -600,15 +605,13 @@ def assert_batch_equals_singles(family: str, encoder: Encoder) -> None:
     """Texts of several lengths as one batch, in both orders, give each text's own sums."""
     texts = [encoder.tokenize(text)[0] for text in texts_of(family).values()]
     assert len({len(text) for text in texts}) >= 3
-    together, backwards = sums_of(texts, encoder), sums_of(texts[::-1], encoder)[::-1]
-    for text, *batched in zip(texts, together, backwards, strict=True):
-        alone = sums_of([text], encoder)[0]
+    with float64():
+        together, backwards = sums_of(texts, encoder), sums_of(texts[::-1], encoder)[::-1]
+        singles = [sums_of([text], encoder)[0] for text in texts]
+    distance = list(load_metrics()).index("distance")
+    for alone, *batched in zip(singles, together, backwards, strict=True):
         for sums in batched:
             assert (sums.count == alone.count).all()
             for index, name in enumerate(load_metrics()):
-                assert_close(
-                    name,
-                    sums.means()[..., index],
-                    alone.means()[..., index],
-                    noise=10 if family in NOISY or not NEWEST else 1,
-                )
+                ours, theirs = sums.means()[..., index], alone.means()[..., index]
+                assert_close(name, ours, theirs, EXACT, alone.means()[..., distance])

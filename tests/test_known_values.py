@@ -8,6 +8,8 @@ from transformers import AutoModel, AutoTokenizer
 
 from attnprobe import Encoder, head_stats
 from attnprobe.metrics import METRICS, reference
+from tests.exact import EXACT, doubled, float64
+from tests.rows import assert_close, noise
 
 PROBED = (
     "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
@@ -56,17 +58,23 @@ def test_entropies_of_the_first_layer(frame: pd.DataFrame) -> None:
     ],
 )
 def test_every_head_equals_a_plain_loop(minilm: Encoder, text: str, pair: str | None, queries: str) -> None:
-    """Float64 loops over ``output_attentions`` of the same model, loaded and run apart from attnprobe."""
+    """Loops over ``output_attentions`` of the same model, loaded and run apart from attnprobe, both in float64."""
     folder = minilm.location.folder
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").double()
     inputs = AutoTokenizer.from_pretrained(folder)(text, pair, return_tensors="pt")
+    tokens, chosen = minilm.tokenize(text, pair)[0], {"pair": pair, "queries": queries}
     with torch.inference_mode():
         attentions = model(**inputs, output_attentions=True).attentions
-    tokens = minilm.tokenize(text, pair)[0]
-    ours = head_stats(text, minilm, pair=pair, queries=queries).set_index(["layer", "head"])
-    n = len(tokens)
-    for layer, weights in enumerate(attentions):
-        for head, rows in enumerate(weights[0].double().tolist()):
-            for metric in METRICS:
-                expected = reference.head_mean(metric, rows, tokens, reach=[n] * n, queries=queries)
-                assert ours.loc[(layer, head), metric] == pytest.approx(expected, abs=1e-6, rel=0, nan_ok=True)
+    with float64():
+        exact = head_stats(text, doubled(minilm), **chosen)
+    usual = head_stats(text, minilm, **chosen)
+    expected = {metric: [] for metric in METRICS}
+    for weights in attentions:
+        for rows in weights[0].tolist():
+            for metric, values in expected.items():
+                n = len(tokens)
+                values.append(reference.head_mean(metric, rows, tokens, reach=[n] * n, queries=queries))
+    for metric, values in expected.items():
+        theirs, distance = np.array(values, dtype=float), np.array(expected["distance"])
+        assert_close(metric, exact[metric].to_numpy(), theirs, EXACT, distance)
+        assert_close(metric, usual[metric].to_numpy(), theirs, noise(minilm, len(tokens)), distance)

@@ -12,13 +12,13 @@ import torch
 
 from attnprobe.analyses.queries import one_query
 from attnprobe.attention.blocks import exact
+from attnprobe.attention.rounding import rounding_of_weights
 from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.models.parts import HeadParts, Vectors, head_parts
-from attnprobe.models.selfcheck import TOLERANCE
 from attnprobe.run import read, sign_run
 from attnprobe.selection import select
 from attnprobe.table import Cell, Table
@@ -26,8 +26,6 @@ from attnprobe.tokens import Tokens
 
 if TYPE_CHECKING:
     import pandas
-
-FROM_Q_AND_K = {**TOLERANCE, torch.float32: 1e-6}  # of one row of weights, recomputed from the model's own q and k
 
 
 @dataclass(frozen=True)
@@ -176,7 +174,7 @@ def trace(
         head=head,
         query=position,
         **_vectors(parts, position, exact(encoder.dtype)),
-        **_row(parts, position, FROM_Q_AND_K[encoder.dtype]),
+        **_row(parts, position, encoder.dtype),
         remarks=tuple(filter(None, [choice, *_remarks(parts, tokens, encoder.tokenizer.unk_token)])),
         sign=sign,
     )
@@ -213,7 +211,7 @@ def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
     return f"x·W_{letter}" + (f" + b_{letter}" if vectors.bias is not None else ""), *vectors.changes
 
 
-def _row(parts: HeadParts, query: int, tolerance: float) -> dict[str, Any]:
+def _row(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]:
     """One row of attention from q, k and v on, as fields of a Trace.
 
     Raises:
@@ -230,7 +228,7 @@ def _row(parts: HeadParts, query: int, tolerance: float) -> dict[str, Any]:
     sinks = score.new_tensor([[] if parts.sink is None else [parts.sink]])
     weight = softmax(torch.cat([score, sinks], 1))[:, : len(values)]
     difference = float((weight - parts.weights[asks]).abs().max())
-    if not difference <= tolerance:
+    if not difference <= rounding_of_weights(dtype, parts.q.final[asks], parts.k.final, parts.scale):
         raise ModelError(
             f"the weights recomputed from q and k differ from those the model used by {difference:.1e}",
             "--dtype float64 computes more exactly",

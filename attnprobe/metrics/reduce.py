@@ -17,12 +17,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attnprobe.attention.blocks import Block, Memory, exact
+from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
 from attnprobe.metrics.diagonals import sum_diagonals, sum_rows
 from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric, Rows
 from attnprobe.tokens import Role, Tokens
-
-ROW_SUM_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Reducer:
         self.length = len(self.texts[0])
         self.metrics, self.layers, self.heads = list(metrics.values()), list(layers), heads
         self.row_metrics = [metric for metric in self.metrics if isinstance(metric, RowMetric)]
-        self.tolerance = ROW_SUM_TOLERANCE[dtype]
+        self.tolerance = rounding(dtype, self.length)
         self.sum_dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64  # mps has no float64
         roles = np.stack([np.asarray(tokens.roles) for tokens in self.texts])
         chosen, is_separator = (roles == Role.CONTENT) | (queries == "all"), roles == Role.SEP
@@ -358,14 +357,17 @@ def largest(
 
 
 def check_rows(
-    weights: Float[Tensor, "*any query key"], tolerance: float, layer: int, *, complete: bool = True
+    weights: Float[Tensor, "*any query key"], dtype: torch.dtype, layer: int, *, complete: bool = True
 ) -> None:
     """Rows of attention are probabilities: they sum to 1 over the keys of the text, or to less if not complete.
+
+    Args:
+        dtype: the model's, which sets how exactly they do.
 
     Raises:
         ModelError: some row does not, or holds a NaN.
     """
-    _refuse(float(_distance_from_one(weights.sum(-1), complete)), tolerance, layer)
+    _refuse(float(_distance_from_one(weights.sum(-1), complete)), rounding(dtype, weights.shape[-1]), layer)
 
 
 def _distance_from_one(sums: Tensor, complete: bool) -> Tensor:

@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from attnprobe.attention.rounding import rounding, rounding_of_weights, terms
 from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.selfcheck import TOLERANCE
 from attnprobe.models.witness import Step, Witness
 from attnprobe.tokens import Tokens
 
@@ -105,7 +105,9 @@ def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadP
     kind = str(encoder.location.config.get("model_type", type(encoder.model).__name__))
     if kind in UNSEPARATED:
         _refuse(f"{kind} has {UNSEPARATED[kind]}, which trace does not separate yet")
-    witness, tolerance = Witness(encoder, tokens, layer, head), TOLERANCE[encoder.dtype]
+    witness = Witness(encoder, tokens, layer, head)
+    width = max((step.given.shape[-1] for step in witness.steps if isinstance(step.module, nn.Linear)), default=0)
+    tolerance = rounding(encoder.dtype, terms(1, width, len(tokens)))
     if witness.call:
         parts = _of_call(witness.call, witness, tolerance)
     else:
@@ -125,10 +127,10 @@ def _of_call(call: Call, witness: Witness, tolerance: float) -> HeadParts:
     shared = head // (call.query.shape[1] // call.key.shape[1])  # grouped-query attention
     final = [_exact(call.query[0, head]), _exact(call.key[0, shared]), _exact(call.value[0, shared])]
     q, k, v = (_origin(vectors, witness.steps[: witness.n_before], tolerance) for vectors in final)
-    terms = {} if call.bias is None else {"position_bias": _of_head(call.bias, head, length)}
+    added = {} if call.bias is None else {"position_bias": _of_head(call.bias, head, length)}
     allowed = None if call.allowed is None else call.allowed.cpu().expand(length, length)
     return HeadParts(
-        q, k, v, call.scale, witness.weights, call.softcap, terms, allowed,
+        q, k, v, call.scale, witness.weights, call.softcap, added, allowed,
         None if call.sinks is None else float(call.sinks[head]),
         _output_rows(witness, v.final, tolerance),
     )  # fmt: skip
@@ -192,22 +194,22 @@ def _of_weights(witness: Witness, encoder: Encoder, tolerance: float, kind: str)
         ModelError: none do, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
     maps = [each for step in witness.steps[: witness.n_before] for each in _of_heads(step, witness, encoder.heads)]
-    terms, allowed = _added(witness, encoder)
+    added, allowed = _added(witness, encoder)
     found = []
     for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
         if q.final.shape != k.final.shape:
             continue
         scale = q.final.shape[1] ** -0.5 if is_scaled else 1.0
-        scores = attention_scores(q.final, k.final, scale) + sum(terms.values())
+        scores = attention_scores(q.final, k.final, scale) + sum(added.values())
         weights = softmax(scores if allowed is None else mask_scores(scores, allowed))
-        if (weights - witness.weights).abs().max() <= tolerance:
+        if (weights - witness.weights).abs().max() <= rounding_of_weights(encoder.dtype, q.final, k.final, scale):
             found.append((q, k, scale))
     if len(found) > 1:
         _refuse(f"{kind}: the weights of this text do not tell which linear maps they come from", "try a longer text")
     for (q, k, scale), v in product(found, maps):
         rows = _output_rows(witness, v.final, tolerance)
         if rows is not None:
-            return HeadParts(q, k, v, scale, witness.weights, None, terms, allowed, None, rows)
+            return HeadParts(q, k, v, scale, witness.weights, None, added, allowed, None, rows)
     _refuse(
         f"{kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
         KNOWN if encoder.dtype in (torch.float32, torch.float64) else "try --dtype float32",
@@ -224,7 +226,7 @@ def _of_heads(step: Step, witness: Witness, heads: int) -> Iterator[Vectors]:
 
 def _added(witness: Witness, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
     """What the attention module was given for every query and key: terms of the scores, and the mask."""
-    length, terms = witness.length, {}
+    length, added = witness.length, {}
     every = slice(0, length)
     allowed = (encoder.reach[witness.layer] or Reach()).mask(every, every, torch.device("cpu"))
     shapes = {(1, heads, queries, length) for heads in (1, encoder.heads) for queries in (1, length)}
@@ -234,8 +236,8 @@ def _added(witness: Witness, encoder: Encoder) -> tuple[dict[str, Tensor], Tenso
             seen = term > torch.finfo(value.dtype).min / 2
             allowed = allowed & seen
             if term[seen].any():
-                terms[name] = term.masked_fill(~seen, 0)
-    return terms, None if allowed.all() else allowed
+                added[name] = term.masked_fill(~seen, 0)
+    return added, None if allowed.all() else allowed
 
 
 def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]:

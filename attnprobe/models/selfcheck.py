@@ -17,8 +17,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from attnprobe.attention.blocks import Block, Observer, exact
+from attnprobe.attention.rounding import rounding, terms
 from attnprobe.errors import ModelError
-from attnprobe.metrics.reduce import ROW_SUM_TOLERANCE, check_rows
+from attnprobe.metrics.reduce import check_rows
 from attnprobe.models import hooks
 from attnprobe.models.batches import make_batch
 from attnprobe.models.families import HOOKS, Family
@@ -29,7 +30,6 @@ from attnprobe.tokens import Tokens
 
 SAMPLE = "A short text , read twice to check that what is measured is what the model does . "
 SHORT, LONG, LONGEST = 12, 24, 600
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-5, torch.bfloat16: 3e-2, torch.float16: 5e-3}
 
 
 def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: Family | None = None) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
     texts = _sample_texts(model, tokenizer, max_length)
     if family and family.layout != "square":
         return _choose_layout(model, tokenizer, texts, family)
-    tolerance = TOLERANCE[model.dtype]
     padded, single = _run_eagerly(model, tokenizer, texts), _run_eagerly(model, tokenizer, texts[1:])
+    tolerance = _tolerance(model, padded.weights[0], padded.output)
     reach = [_measured_reach(layer) for layer in padded.weights[0]]
     if family and family.through == HOOKS:
         reason = "as the table of families says"
@@ -56,7 +56,7 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
         if isinstance(model, PreTrainedModel) and model._can_set_attn_implementation():
             model.set_attn_implementation("eager")
         for layer, rows in enumerate(padded.weights[0]):
-            check_rows(rows, ROW_SUM_TOLERANCE[model.dtype], layer)
+            check_rows(rows, model.dtype, layer)
         if family is None and _speaks_of_windows(model.config):
             reach = [None if its is None or its.everything else its for its in reach]
         tap = replace(hooks.find_tap(model, padded.inputs, "square"), reach=tuple(reach))
@@ -77,16 +77,16 @@ def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: 
     alone, _ = make_batch(texts[:1], model, tokenizer)
     tap = hooks.find_tap(model, alone, family.layout)
     runs = [_run_tapped(model, tokenizer, [text], tap) for text in texts]
+    weights = runs[0][0][0]
     invariant = not tap.layout.pools and "attention_mask" in alone
     if invariant:
-        padded = _run_tapped(model, tokenizer, texts, tap)
-        invariant = (
-            max(_difference(run[0], both) for run, both in zip(runs, padded, strict=True)) <= TOLERANCE[model.dtype]
-        )
-    reach = tap.reach or tuple(_measured_reach(layer) for layer in runs[0][0])
+        padded, output = _run_tapped(model, tokenizer, texts, tap)
+        differences = [_difference(own, both) for ([own], _), both in zip(runs, padded, strict=True)]
+        invariant = max(differences) <= _tolerance(model, padded[0], output)
+    reach = tap.reach or tuple(_measured_reach(layer) for layer in weights)
     return {
-        "layers": len(runs[0][0]),
-        "heads": runs[0][0][0].shape[0],
+        "layers": len(weights),
+        "heads": weights[0].shape[0],
         "tap": replace(tap, reach=reach),
         "tap_reason": f"{family.layout} layout",
         "padding_invariant": invariant,
@@ -139,8 +139,10 @@ def _run_eagerly(model: Any, tokenizer: Any, texts: Sequence[Tokens]) -> EagerRu
     return EagerRun(inputs, spans, weights, output)
 
 
-def _run_tapped(model: Any, tokenizer: Any, texts: Sequence[Tokens], tap: hooks.Tap) -> list[list[Tensor]]:
-    """By text and layer, what the tap brings: (head, query, key)."""
+def _run_tapped(
+    model: Any, tokenizer: Any, texts: Sequence[Tokens], tap: hooks.Tap
+) -> tuple[list[list[Tensor]], Tensor]:
+    """By text and layer, what the tap brings: (head, query, key); and the last hidden states."""
     inputs, spans = make_batch(texts, model, tokenizer)
     parts: list[list[list[Block]]] = [[] for _ in texts]
 
@@ -149,8 +151,8 @@ def _run_tapped(model: Any, tokenizer: Any, texts: Sequence[Tokens], tap: hooks.
         return parts[text][-1].append
 
     with torch.inference_mode(), hooks.tapped(model, tap, Listener(spans, observe), inputs):
-        model(**inputs, output_attentions=True)
-    return [[_joined(layer, index, model.dtype) for index, layer in enumerate(text)] for text in parts]
+        output = model(**inputs, output_attentions=True)[0]
+    return [[_joined(layer, index, model.dtype) for index, layer in enumerate(text)] for text in parts], output
 
 
 def _joined(blocks: Sequence[Block], layer: int, dtype: torch.dtype) -> Tensor:
@@ -158,7 +160,7 @@ def _joined(blocks: Sequence[Block], layer: int, dtype: torch.dtype) -> Tensor:
     heads = max(block.heads.stop for block in blocks if block.heads)
     whole = blocks[0].weights.new_zeros(heads, blocks[-1].rows.stop, max(block.keys.stop for block in blocks))
     for block in blocks:
-        check_rows(block.weights, ROW_SUM_TOLERANCE[dtype], layer, complete=block.complete)
+        check_rows(block.weights, dtype, layer, complete=block.complete)
         whole[block.heads, block.rows, block.keys] = block.weights[0]
     return whole
 
@@ -190,7 +192,7 @@ def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> t
         difference = max(
             _relative_difference(output[text, span], run.output[text, span]) for text, span in enumerate(run.spans)
         )
-        if not difference <= 10 * tolerance:
+        if not difference <= tolerance:
             return f"with attention in blocks the model's output differs by {difference:.1e}", []
     return "", listener.reach
 
@@ -199,10 +201,20 @@ def _fill(texts: list[list[Tensor]], dtype: torch.dtype, layer: int, text: int) 
     """An observer that writes the blocks into that text's and layer's weights."""
 
     def keep(block: Block) -> None:
-        check_rows(block.weights, ROW_SUM_TOLERANCE[dtype], layer, complete=block.complete)
+        check_rows(block.weights, dtype, layer, complete=block.complete)
         texts[text][layer][block.heads, block.rows, block.keys] = block.weights[0]
 
     return keep
+
+
+def _tolerance(model: Any, layers: Sequence[Float[Tensor, "head query key"]], output: Tensor) -> float:
+    """How far rounding may move the weights of the last of these layers.
+
+    Args:
+        output: the model's, whose last axis is as wide as its hidden states.
+    """
+    tokens = max(weights.shape[-1] for weights in layers)
+    return rounding(model.dtype, terms(len(layers), output.shape[-1], tokens))
 
 
 def _relative_difference(ours: Tensor, theirs: Tensor) -> float:
