@@ -4,13 +4,21 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SENTENCE := The animal didn't cross the street because it was too tired.
 
-.PHONY: demo test lint format docs bench compat clean
+.PHONY: demo test processors lint format docs bench compat clean
 
 demo: .venv/demo
 	$(BIN)/attnprobe heads "$(SENTENCE)"
 
 test: .venv/dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not network" -n auto --maxprocesses=4 --dist=loadfile
+
+	$(MAKE) --no-print-directory processors
+
+# The numeric tests on other code paths of the same libraries, which round as other processors do.
+NUMERIC := $(BIN)/python -m pytest -q -m "numeric and not network" -n auto --maxprocesses=4
+processors: .venv/dev
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE $(NUMERIC)
+	OMP_NUM_THREADS=2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 DNNL_MAX_CPU_ISA=SSE41 $(NUMERIC)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

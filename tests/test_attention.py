@@ -16,6 +16,8 @@ from attnprobe.attention import blocks, textbook
 from attnprobe.attention.blocks import Block, attention_in_blocks, row_blocks, tiles
 from tests.exact import EXACT, doubled, float64
 
+pytestmark = pytest.mark.numeric
+
 SENTENCES = [
     "The animal didn't cross the street because it was too tired.",
     "我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜",

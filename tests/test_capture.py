@@ -16,6 +16,8 @@ from tests.exact import EXACT, doubled, float64
 from tests.families import build
 from tests.rows import noise
 
+pytestmark = pytest.mark.numeric
+
 TEXT = "The animal didn't cross the street because it was too tired."
 
 

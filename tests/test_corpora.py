@@ -81,6 +81,7 @@ def one_by_one(encoder: Encoder, texts: list[str], pairs: list[str] | None = Non
 # Rows
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_rows_are_those_of_each_text(bert: Encoder, options: dict[str, Any]) -> None:
     rows = corpus_stats(TEXTS, bert, **options).to_frame()

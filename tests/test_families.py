@@ -99,6 +99,14 @@ HERE = [name for name, its in FAMILIES.items() if NEWEST or its.model_type in CO
 MEASURED = [name for name in HERE if name not in REFUSED and (NEWEST or name != "switch")]
 BATCHED = [name for name in MEASURED if NEWEST or name not in ("esm", "byt5")]
 
+# One family of each kind of capture and of arithmetic, for the tests that also run on other code paths.
+NUMERIC = ["bert", "t5", "modernbert", "gemma3_text", "xlnet", "deberta-v2", "longformer", "funnel", "squeezebert"]
+
+
+def marked(names: Sequence[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.numeric) if name in NUMERIC else name for name in names]
+
+
 TEXTS = {
     "english": "She wasn't told (until half past six!) that the ferry couldn't come; so, in the end, they waited.",
     "chinese": "我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜",
@@ -210,7 +218,7 @@ def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
     return cache(lambda family: Plain.load(folder_of(family)))
 
 
-@pytest.mark.parametrize("family", MEASURED)
+@pytest.mark.parametrize("family", marked(MEASURED))
 def test_numbers_are_those_of_eager_attention(
     family: str,
     encoder_of: Callable[[str], Encoder],
@@ -246,7 +254,7 @@ def test_capture_is_the_one_of_the_table(family: str, encoder_of: Callable[[str]
     assert all(reach is not None and reach.right == 0 for reach in encoder.reach) == causal
 
 
-@pytest.mark.parametrize("family", MEASURED)
+@pytest.mark.parametrize("family", marked(MEASURED))
 def test_probing_changes_no_output_and_keeps_no_weights(
     family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
@@ -274,7 +282,7 @@ def number_of_elements(nested: Any) -> int:
     return 0 if nested is None else nested.numel()
 
 
-@pytest.mark.parametrize("family", BATCHED)
+@pytest.mark.parametrize("family", marked(BATCHED))
 def test_batch_gives_what_each_text_gives_alone(family: str, exact_of: Callable[[str], Encoder]) -> None:
     assert_batch_equals_singles(family, exact_of(family))
 

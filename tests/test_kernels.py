@@ -16,6 +16,8 @@ from attnprobe.tokens import Role
 from tests.families import build
 from tests.rows import assert_close
 
+pytestmark = pytest.mark.numeric
+
 SHAPES = [(1, 1), (3, 2), (5, 15), (7, 16), (4, 17), (9, 100), (2, 1031)]
 
 

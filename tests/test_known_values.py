@@ -11,6 +11,8 @@ from attnprobe.metrics import METRICS, reference
 from tests.exact import EXACT, doubled, float64
 from tests.rows import assert_close, noise
 
+pytestmark = pytest.mark.numeric
+
 PROBED = (
     "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
 )

@@ -169,6 +169,7 @@ def textbook(family: str, folder: Path, its: Trace) -> tuple[torch.Tensor, torch
     return X, *multi_head_attention(X, X, X, *matrices, 4, **vectors, bias=bias, scale=scale)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("family", MAPS)
 def test_heads_together_are_the_textbook(family: str, encoder_of: Callable[[str], Encoder]) -> None:
     """Σ over heads of z·W_O, and b_O, is the layer's attention output; the weights and x are the textbook's too."""
@@ -292,6 +293,7 @@ def test_numbers_that_do_not_add_up_are_not_shown(minilm: Encoder, monkeypatch: 
         handle.remove()
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("text", [TEXT, CHINESE, "👍🏽 [/INST]", "word " * 60])
 def test_default_model(text: str, minilm: Encoder) -> None:
     for layer, head in [(0, 0), (3, 5), (5, 11)]:

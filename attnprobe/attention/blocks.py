@@ -1,7 +1,7 @@
 """The same attention as ``textbook.py``, a block of texts, heads and query rows at a time, shown and dropped.
 
 No query × key tensor is ever held, so memory hardly grows with length. The operations and their order are those of
-transformers' eager attention, so that a short text gives bitwise equal weights.
+transformers' eager attention; what differs is the shape of its products, and so at most the rounding of their sums.
 """
 
 from __future__ import annotations
