@@ -18,8 +18,8 @@ from attnprobe.models.locate import Location
 
 # A model has more weights than its files where some are tied, fused in the files, or new (a pooler).
 ROOM, ROOM_FOR_TENSORS = 4, 8
-SPARE, SPARE_TENSORS = 2**26, 2**12
-TENSORS_OF_A_PICKLE = 2**12  # which cannot be counted unread
+SPARE, SPARE_TENSORS = 2**26, 2**10
+TENSORS_OF_A_PICKLE = 2**10  # which cannot be counted unread
 
 
 @contextmanager

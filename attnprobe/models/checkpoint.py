@@ -26,7 +26,7 @@ def weight_files(name: str, folder: Path, allow_pickle: bool) -> tuple[Path, ...
         for path in safe:
             tensors_in(name, path)
         return safe
-    pickles = sorted(folder.glob("pytorch_model*.bin"))
+    pickles = sorted(folder.glob("pytorch_model*.bin*"))
     if not pickles:
         raise ModelError(f"{name!r} holds no weights ({SAFE}, or {SAFE}.index.json and its parts)", MODEL_FOLDER)
     if not allow_pickle:

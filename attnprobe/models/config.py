@@ -15,8 +15,10 @@ from attnprobe.errors import ModelError
 MOST_BYTES = 2**28  # of a file that is no weights; the largest tokenizers have a fifth of it
 MOST_CONFIG_BYTES = 2**25
 DEEPEST = 64
-MOST_OF_ANYTHING = 2**20
-COUNTED = re.compile(r"^num_|^n_|layer|block|expert|group|depth")  # what lists or modules are made of, one by one
+MOST = {  # of what config.json asks for by such keys
+    re.compile(r"^(attention_window|(global_)?block_size|local_radius)$"): 2**12,  # tokens that any text is padded to
+    re.compile(r"^num_|^n_|layer|block|expert|group|depth"): 2**20,  # what lists or modules are made of, one by one
+}
 ELSEWHERE = ("transformers_weights", "configuration_files")  # keys by which transformers reads other files
 NO_LIMIT = 10**9  # transformers writes "no limit" as 1e30
 MODEL_FOLDER = "a model folder is what save_pretrained writes"
@@ -28,7 +30,11 @@ def check_folder(name: str, folder: Path) -> None:
     Raises:
         ModelError: a pipe, socket or device lies in it, a huge text, or an adapter, which may lead to another model.
     """
-    for path in folder.iterdir():
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise ModelError(f"{name!r} cannot be read: {error.strerror}") from error
+    for path in paths:
         try:
             status = path.stat()
         except OSError:  # a link to nothing: as if it were not there
@@ -78,8 +84,8 @@ def read_config(name: str, folder: Path) -> dict[str, Any]:
     for _, key, value in _entries(config):
         if key in ELSEWHERE and value is not None:
             raise ModelError(f"config.json of {name!r} names other files ({key}), which are not read", MODEL_FOLDER)
-        if isinstance(value, int) and value > MOST_OF_ANYTHING and COUNTED.search(key):
-            raise ModelError(f"config.json of {name!r} asks for {value:.3g} {key}", "no model has as many")
+        if isinstance(value, int) and any(value > most and asked.search(key) for asked, most in MOST.items()):
+            raise ModelError(f"config.json of {name!r} has {shown(value)} for {key}, more than any model")
     return config
 
 

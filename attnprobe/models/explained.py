@@ -21,9 +21,9 @@ def explained(what: str, hint: str = "") -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise ModelError(f"{what}: {first_line(error)}", hint) from error
+        raise ModelError(f"{what}: {in_one_line(error)}", hint) from error
 
 
-def first_line(error: BaseException) -> str:
-    """What an exception says, in at most 200 characters; its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def in_one_line(error: BaseException) -> str:
+    """What an exception says, in one line of at most 200 characters; its type where it says nothing."""
+    return (" ".join(str(error).split()) or type(error).__name__)[:200]

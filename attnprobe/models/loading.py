@@ -64,6 +64,8 @@ def load_encoder(
     _check_code(location, trust_remote_code)
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with _quiet():
+        with explained(f"config.json of {location.name!r} is not as its model type wants it"):
+            transformers.AutoConfig.from_pretrained(location.folder, **options)
         tokenizer = _load_tokenizer(location, options)
         network, missing = _load_model(
             location, family, {**options, "dtype": DTYPES[dtype], "use_safetensors": location.safetensors}

@@ -100,8 +100,10 @@ def _sample_texts(model: Any, tokenizer: Any, max_length: int | None) -> list[To
     length = min(max(LONG, _widest_window(model.config) + 8), LONGEST, max_length or LONGEST)
     text = SAMPLE * (1 + length // 8)
     whole = encode(tokenizer, [text])
+    if not whole.positions(Role.CONTENT):
+        raise ModelError("the tokenizer finds no token in a plain text")
     added = len(whole) - len(whole.positions(Role.CONTENT))
-    if added >= min(SHORT, length - 1, len(whole)):
+    if added >= min(SHORT, length - 1):
         raise ModelError(f"no room for a text: {length} tokens are read at once, {added} are added to any text")
     return [cut(whole, length) if len(whole) > length else whole, cut(whole, min(SHORT, length - 1))]
 

@@ -107,7 +107,7 @@ def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:
 def _counts_in_words(tokenizer: Any) -> bool:
     """Whether the tokenizer's offsets begin anew in each word (MarkupLM, which cuts a text at white space itself)."""
     offsets = _call(tokenizer, ["a a"], return_offsets_mapping=True)["offset_mapping"]
-    return bool(max(end for _, end in offsets) == 1)
+    return bool(max((end for _, end in offsets), default=0) == 1)
 
 
 def _encode_python(tokenizer: Any, texts: Sequence[str]) -> Encoded:
