@@ -18,26 +18,7 @@ from tests.families import build
 NESTED: list[Any] = []
 for _ in range(40):
     NESTED = [NESTED]
-ODD = (
-    None,
-    [],
-    {},
-    "x",
-    -1,
-    0,
-    1,
-    3.5,
-    2**20,
-    2**40,
-    2**70,
-    True,
-    NESTED,
-    math.nan,
-    math.inf,
-    "y" * 10**5,
-    [1],
-    {"": 1},
-)
+ODD = (None, [], {}, "x", -1, 0, 1, 3.5, 2**20, 2**70, True, NESTED, math.nan, math.inf, "y" * 10**5, [1], {"": 1})
 FILES = ("config.json", "tokenizer_config.json", "tokenizer.json")
 
 
@@ -69,6 +50,14 @@ def places(content: Any, depth: int = 3) -> Iterator[list[Any]]:
         for key in list(content)[:50] if isinstance(content, dict) else range(len(content[:1])):
             yield [key]
             yield from ([key, *way] for way in places(content[key], depth - 1) if len(way) < 2 or way[1] in (0, "type"))
+
+
+@pytest.mark.parametrize("family", ["t5", "deberta-v2"])
+def test_vocabulary_that_transformers_makes_up(tmp_path: Path, family: str) -> None:
+    folder = build(family, tmp_path / family)
+    assert outcome(folder) == ""
+    (folder / "tokenizer.json").unlink()
+    assert outcome(folder) == f"{str(folder)!r} holds no tokenizer"
 
 
 @pytest.mark.parametrize("name", FILES)

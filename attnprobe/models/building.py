@@ -17,9 +17,9 @@ from attnprobe.models.checkpoint import tensors_in
 from attnprobe.models.locate import Location
 
 # A model has more weights than its files where some are tied, fused in the files, or new (a pooler).
-ROOM, ROOM_FOR_TENSORS = 4, 8
-SPARE, SPARE_TENSORS = 2**26, 2**10
-TENSORS_OF_A_PICKLE = 2**10  # which cannot be counted unread
+ROOM = 4
+SPARE, SPARE_TENSORS = 2**26, 2**9
+TENSORS_OF_A_PICKLE = 2**12  # which cannot be counted unread
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def held_to_size(location: Location) -> Iterator[None]:
     """
     most = ROOM * sum(path.stat().st_size for path in location.weight_files) + SPARE
     counts = [tensors_in(location.name, path) for path in location.weight_files if location.safetensors]
-    most_tensors = ROOM_FOR_TENSORS * (sum(counts) or TENSORS_OF_A_PICKLE) + SPARE_TENSORS
+    most_tensors = ROOM * (sum(counts) or TENSORS_OF_A_PICKLE) + SPARE_TENSORS
     thread, size, tensors = threading.get_ident(), 0, 0
 
     def measure(module: nn.Module, name: str, tensor: Tensor | None) -> None:

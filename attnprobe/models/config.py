@@ -15,11 +15,16 @@ from attnprobe.errors import ModelError
 MOST_BYTES = 2**28  # of a file that is no weights; the largest tokenizers have a fifth of it
 MOST_CONFIG_BYTES = 2**25
 DEEPEST = 64
-MOST = {  # of what config.json asks for by such keys
+MOST = {  # of what settings ask for by such keys
+    re.compile(r"extra_ids$"): 2**14,  # tokens that a tokenizer makes up
     re.compile(r"^(attention_window|(global_)?block_size|local_radius)$"): 2**12,  # tokens that any text is padded to
     re.compile(r"^num_|^n_|layer|block|expert|group|depth"): 2**20,  # what lists or modules are made of, one by one
 }
-ELSEWHERE = ("transformers_weights", "configuration_files")  # keys by which transformers reads other files
+ELSEWHERE = (
+    "transformers_weights",
+    "configuration_files",
+    "fast_tokenizer_files",
+)  # keys by which transformers reads other files
 NO_LIMIT = 10**9  # transformers writes "no limit" as 1e30
 MODEL_FOLDER = "a model folder is what save_pretrained writes"
 
@@ -74,19 +79,19 @@ def read_object(name: str, path: Path) -> dict[str, Any]:
     return content
 
 
-def read_config(name: str, folder: Path) -> dict[str, Any]:
-    """The contents of config.json.
+def read_settings(name: str, path: Path) -> dict[str, Any]:
+    """The contents of config.json or tokenizer_config.json.
 
     Raises:
         ModelError: it cannot be read, names other files to read, or asks for more of something than any model has.
     """
-    config = read_object(name, folder / "config.json")
-    for _, key, value in _entries(config):
+    settings = read_object(name, path)
+    for _, key, value in _entries(settings):
         if key in ELSEWHERE and value is not None:
-            raise ModelError(f"config.json of {name!r} names other files ({key}), which are not read", MODEL_FOLDER)
+            raise ModelError(f"{path.name} of {name!r} names other files ({key}), which are not read", MODEL_FOLDER)
         if isinstance(value, int) and any(value > most and asked.search(key) for asked, most in MOST.items()):
-            raise ModelError(f"config.json of {name!r} has {shown(value)} for {key}, more than any model")
-    return config
+            raise ModelError(f"{path.name} of {name!r} has {shown(value)} for {key}, more than any model")
+    return settings
 
 
 def _entries(content: Any) -> Iterator[tuple[int, str, Any]]:

@@ -143,9 +143,16 @@ def _load_tokenizer(location: Location, options: dict[str, Any]) -> Any:
     hint = "save the model's tokenizer into the same folder (tokenizer.save_pretrained)"
     with explained(f"{location.name!r} holds no tokenizer that loads", hint):
         tokenizer = transformers.AutoTokenizer.from_pretrained(location.folder, **options)
-        if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up by transformers where there are no files
+        if _is_made_up(tokenizer, location.folder):
             raise ModelError(f"{location.name!r} holds no tokenizer", hint)
     return tokenizer
+
+
+def _is_made_up(tokenizer: Any, folder: Path) -> bool:
+    """Whether transformers stood in for files that are not there, with special tokens and hardly a piece more."""
+    files = [*tokenizer.vocab_files_names.values(), "tekken.json", "tokenizer.model", "tiktoken.model"]
+    pieces = len(tokenizer) - len(tokenizer.all_special_ids)
+    return pieces < (1 if any((folder / file).is_file() for file in files) else 10)
 
 
 def find_family(location: Location) -> Family | None:

