@@ -60,6 +60,14 @@ def test_vocabulary_that_transformers_makes_up(tmp_path: Path, family: str) -> N
     assert outcome(folder) == f"{str(folder)!r} holds no tokenizer"
 
 
+def test_panic_in_the_tokenizer(folder: Path) -> None:
+    """Rust's panics are no Exception in Python."""
+    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    content["normalizer"] = {"type": "Replace", "pattern": {"Regex": ""}, "content": "x"}
+    (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    assert outcome(folder).startswith("TokenizersBackend does not read this text: ")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_odd_values(folder: Path, name: str) -> None:
     written = (folder / name).read_text(encoding="utf-8")
