@@ -14,9 +14,9 @@ from attnprobe.errors import ModelError
 
 MOST_BYTES = 2**28  # of a file that is no weights; the largest tokenizers have a fifth of it
 MOST_CONFIG_BYTES = 2**25
-DEEPEST = 64
+DEEPEST, MOST_ENTRIES = 64, 2**18
 MOST = {  # of what settings ask for by such keys
-    re.compile(r"extra_ids$"): 2**14,  # tokens that a tokenizer makes up
+    re.compile(r"extra_ids$|^num_labels$"): 2**14,  # tokens that a tokenizer makes up, names made up for labels
     re.compile(r"^(attention_window|(global_)?block_size|local_radius)$"): 2**12,  # tokens that any text is padded to
     re.compile(r"^num_|^n_|layer|block|expert|group|depth"): 2**20,  # what lists or modules are made of, one by one
 }
@@ -74,8 +74,9 @@ def read_object(name: str, path: Path) -> dict[str, Any]:
         raise ModelError(f"{path.name} of {name!r} is nested too deeply") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path.name} of {name!r} is not a JSON object")
-    if any(depth > DEEPEST for depth, _, _ in _entries(content)):
-        raise ModelError(f"{path.name} of {name!r} is nested too deeply")
+    for number, (depth, _, _) in enumerate(_entries(content)):
+        if depth > DEEPEST or number > MOST_ENTRIES:
+            raise ModelError(f"{path.name} of {name!r} is nested too deeply, or holds too much")
     return content
 
 
