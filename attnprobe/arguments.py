@@ -34,8 +34,10 @@ def check_whole(name: str, value: Any, least: int = 0) -> None:
         UsageError: it is.
     """
     number = as_integer(value)
-    if number is None or number < least:
-        raise UsageError(f"{name} must be a whole number of at least {least}; got {shown(value)}")
+    if number is None:
+        raise UsageError(f"{name} must be a whole number; got {shown(value)}")
+    if number < least:
+        raise UsageError(f"{name} must be at least {least}; got {shown(value)}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
