@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.arguments import check_whole
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.metrics.reduce import check_rows, merge_pieces, word_starts
@@ -73,6 +74,8 @@ def capture(
         TruncationWarning: the text is longer than the model reads and was cut.
     """
     check_options(level=level, global_attention=global_attention)
+    if most is not None:
+        check_whole("most", most)
     layer_numbers = select(layers, encoder.layers, "layer")
     head_numbers = select(heads, encoder.heads, "head")
     [pieces] = read(encoder, text, pair, level=level, max_length=max_length, global_attention=global_attention)

@@ -7,17 +7,19 @@ threads or processes share the work, and no thread waits for another within a la
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
+from attnprobe.arguments import check_choice, check_column, check_whole, known_options
 from attnprobe.corpus.batches import Item, by_length, chunks
 from attnprobe.corpus.records import InputError, Record, Skipped
 from attnprobe.errors import AttnprobeError, TextError, UsageError
@@ -38,6 +40,9 @@ BATCH_TOKENS = 2048
 CHUNK_VALUES = 2**20  # statistics in the rows of a chunk, which bound its memory; more texts make better batches
 CHUNK_TEXTS = 4096
 CHUNK_CHARACTERS = 2**20
+
+MISSING = object()
+_setting_counts = Lock()
 
 OnBatch = Callable[[int, int], None]
 
@@ -140,15 +145,14 @@ class Settings:
         """The settings for an encoder, checked.
 
         Raises:
-            UsageError: an unknown metric, a layer or head out of range, an option without such a value.
+            UsageError: an unknown metric or option, a layer or head out of range, an option without such a value.
         """
         names, layers = tuple(check_names(metrics)), tuple(select(layers, encoder.layers, "layer"))
-        settings = cls(names, layers, tuple(select(heads, encoder.heads, "head")), **options)
+        heads = tuple(select(heads, encoder.heads, "head"))
+        settings = cls(names, layers, heads, **known_options(options, cls))
         check_options(long_range=settings.long_range, queries=settings.queries, level=settings.level)
-        if settings.on_error not in ("skip", "fail"):
-            raise UsageError(f"on_error must be skip or fail; got {settings.on_error!r}")
-        if settings.batch_tokens < 1:
-            raise UsageError(f"batch_tokens must be at least 1; got {settings.batch_tokens}")
+        check_choice("on_error", settings.on_error, ("skip", "fail"))
+        check_whole("batch_tokens", settings.batch_tokens, 1)
         encoder.check_lengths(settings.max_length, settings.stride)
         return settings
 
@@ -223,6 +227,8 @@ class Prober:
     def __init__(
         self, encoder: Encoder, settings: Settings, threads: int | None = None, on_batch: OnBatch | None = None
     ) -> None:
+        if threads is not None:
+            check_whole("threads", threads, 1)
         self.encoder, self.settings, self.on_batch = encoder, settings, on_batch
         self.metrics = load_metrics(settings.metrics)
         self.threads = (threads or cores()) if encoder.device.type == "cpu" else 1
@@ -233,7 +239,7 @@ class Prober:
 
     def results(self, pieces: Iterable[Sequence[Item]]) -> Iterator[Result]:
         """One result per chunk, in order; the next chunk is read and its batches wait while one is measured."""
-        with _one_thread_per_batch(self.encoder), _pool(self.threads) as pool:
+        with _pool(self.threads) as pool:
             running: Running | None = None
             ended: AttnprobeError | None = None
             source = iter(pieces)
@@ -432,29 +438,61 @@ def corpus_stats(
         an iterable of :class:`RowBlock`, with ``.summary``, ``.skipped`` and ``.to_frame()``. Summaries add up.
 
     Raises:
-        UsageError: an unknown metric or option.
-        InputError: while iterating, a text that cannot be used (empty, not Unicode), unless these are skipped.
+        UsageError: an unknown metric or option, no list of texts; also while iterating, ids or pairs that are not as
+            many as the texts.
+        InputError: while iterating, a text that cannot be used (empty, not Unicode, one the model gives NaN for),
+            unless these are skipped.
         ModelError: a model that cannot be loaded or measured.
     """
-    check_names(metrics)
+    names = check_names(metrics)
+    _check_columns(texts, ids, pairs)
     encoder = loaded(encoder, model)
-    settings = Settings.choose(encoder, metrics, **{"on_error": "fail", **options})
+    settings = Settings.choose(encoder, names, **{"on_error": "fail", **options})
     return CorpusStats(Prober(encoder, settings, threads), _records(texts, ids, pairs))
+
+
+def _check_columns(texts: Any, ids: Any, pairs: Any) -> None:
+    """Refuses what is no column of texts, and ids or pairs that are not as many, where that can be told.
+
+    Raises:
+        UsageError: it does not fit.
+    """
+    check_column("texts", texts)
+    for name, values in (("ids", ids), ("pairs", pairs)):
+        if values is None:
+            continue
+        check_column(name, values)
+        if isinstance(texts, Sized) and isinstance(values, Sized) and len(values) != len(texts):
+            raise UsageError(f"there are {len(values)} {name} for {len(texts)} texts")
 
 
 def _records(
     texts: Iterable[str | Record | Skipped], ids: Iterable[object] | None, pairs: Iterable[str] | None
 ) -> Iterator[Item]:
-    given = (None if ids is None else iter(ids), None if pairs is None else iter(pairs))
+    beside = {name: iter(values) for name, values in (("ids", ids), ("pairs", pairs)) if values is not None}
+    number = 0
     for number, text in enumerate(texts, start=1):
         if isinstance(text, Record | Skipped):
-            yield text
+            if beside:
+                raise UsageError(f"{' and '.join(beside)} are for texts alone; a record brings its own")
+            yield _usable(text) if isinstance(text, Record) else text
             continue
-        name = str(number if given[0] is None else next(given[0]))
-        if not isinstance(text, str):
-            yield Skipped("text", number, f"{type(text).__name__}, not text", name)
-        else:
-            yield Record(name, text, None if given[1] is None else next(given[1]), "text", number)
+        own: dict[str, Any] = {name: next(values, MISSING) for name, values in beside.items()}
+        for name, value in own.items():
+            if value is MISSING:
+                raise UsageError(f"there are more texts than {name}, of which there are {number - 1}")
+        yield _usable(Record(str(own.get("ids", number)), text, own.get("pairs"), "text", number))
+    for name, values in beside.items():
+        if next(values, MISSING) is not MISSING:
+            raise UsageError(f"there are more {name} than texts, of which there are {number}")
+
+
+def _usable(record: Record) -> Item:
+    """The record; or why it cannot be used, if its text or pair is none."""
+    for value in (record.text, "" if record.pair is None else record.pair):
+        if not isinstance(value, str):
+            return Skipped(record.file, record.line, f"{type(value).__name__}, not text", record.id)
+    return record
 
 
 def failure(skipped: Skipped) -> InputError:
@@ -471,20 +509,22 @@ def cores() -> int:
 @contextmanager
 def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
     """Threads for batches; those that have not begun at its end never will."""
-    pool = ThreadPoolExecutor(threads)
+    pool = ThreadPoolExecutor(threads, initializer=_compute_alone)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def _one_thread_per_batch(encoder: Encoder) -> Iterator[None]:
-    """While it lasts, operations on a CPU are not split among threads."""
-    before = torch.get_num_threads()
-    if encoder.device.type == "cpu":
+def _compute_alone() -> None:
+    """Lets torch compute in this thread without the help of others, and in no other thread otherwise than before.
+
+    torch counts threads for each thread by itself. But whoever sets the count also sets that of threads still to come,
+    which a thread for just that sets back.
+    """
+    with _setting_counts:
+        before = torch.get_num_threads()
         torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+        other = Thread(target=torch.set_num_threads, args=(before,))
+        other.start()
+        other.join()

@@ -27,7 +27,7 @@ class ModelError(AttnprobeError):
 
 
 class TextError(ModelError):
-    """A text that the model cannot run on, though others may be fine."""
+    """A text that the model cannot run on, or gives no probabilities for, though others may be fine."""
 
 
 class OutputError(AttnprobeError):

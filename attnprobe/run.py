@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnprobe.arguments import check_choice, check_whole, known_options
 from attnprobe.attention.blocks import Observer
 from attnprobe.errors import TruncationWarning, UsageError
 from attnprobe.metrics import check_names, load_metrics
@@ -59,8 +60,8 @@ def head_stats(
     Warns:
         TruncationWarning: the text is longer than the model reads and was cut.
     """
-    check_names(metrics)
-    return head_table(text, loaded(encoder, model), metrics, **options).to_frame()
+    names = check_names(metrics)
+    return head_table(text, loaded(encoder, model), names, **known_options(options, head_table)).to_frame()
 
 
 def head_table(
@@ -217,7 +218,7 @@ def measure(
             metrics,
             layers,
             encoder.heads,
-            long_range=long_range,
+            long_range=int(long_range),
             queries=queries,
             level=level,
             profile=profiles is not None,
@@ -250,7 +251,5 @@ def check_options(*, level: str, queries: str = "all", long_range: int = 0, glob
         ("queries", queries, ("all", "content")),
         ("level", level, ("token", "word")),
     ):
-        if value not in choices:
-            raise UsageError(f"{name} must be {' or '.join(choices)}; got {value!r}")
-    if long_range < 0:
-        raise UsageError(f"long_range must be at least 0; got {long_range}")
+        check_choice(name, value, choices)
+    check_whole("long_range", long_range)

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from numbers import Real
+from typing import Any
 
+from attnprobe.arguments import as_integer, check_choice, check_whole, shown
 from attnprobe.errors import UsageError
 
 Indices = str | int | Sequence[int] | None
+FORMS = "write 3, [0, 2, -1], '0-5' or 'all'"
 MOST_ROWS = 10_000_000  # of weights, unless told otherwise
 SEGMENTS = {None: None, "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
 
 
 def select(choice: Indices, count: int, what: str) -> list[int]:
-    """Layer or head numbers in ascending order, from a number, a sequence, or text like ``0-5``, ``0,2,-1``, ``all``.
+    """Layer or head numbers in ascending order, from a number, several, or text like ``0-5``, ``0,2,-1``, ``all``.
 
     >>> select("0-2,-1", 6, "layer")
     [0, 1, 2, 5]
 
     Raises:
-        UsageError: not of that form, or out of range.
+        UsageError: not of that form, out of range, or none at all.
     """
-    numbers = parse_indices(choice) if isinstance(choice, str) else [choice] if isinstance(choice, int) else choice
+    numbers = parse_indices(choice) if isinstance(choice, str) else choice
     if numbers is None:
         return list(range(count))
     chosen = set()
-    for number in numbers:  # stops at the first wrong one, however long the range
+    for number in _integers(numbers, what):  # stops at the first wrong one, however long the range
         if not -count <= number < count:
             raise UsageError(f"no {what} {number}: the model has {count}, numbered 0 to {count - 1}")
         chosen.add(number % count)
+    if not chosen:
+        raise UsageError(f"no {what} is chosen", f"leave it out, or write all, for every {what}")
     return sorted(chosen)
+
+
+def _integers(choice: Any, what: str) -> Iterator[int]:
+    """The whole numbers of a choice, be it one or several, of Python, numpy or pandas."""
+    alone = as_integer(choice)
+    if alone is None and (isinstance(choice, bytes | bytearray) or not isinstance(choice, Iterable)):
+        raise UsageError(f"{what} must be whole numbers; got {shown(choice)}", FORMS)
+    for each in [alone] if alone is not None else choice:
+        number = as_integer(each)
+        if number is None:
+            raise UsageError(f"{what} must be whole numbers; got {shown(each)} among them", FORMS)
+        yield number
 
 
 def parse_indices(text: str) -> Iterable[int] | None:
@@ -46,9 +64,9 @@ def parse_indices(text: str) -> Iterable[int] | None:
         try:
             named = range(int(first), int(last) + 1) if dash and first else [int(part)]
         except ValueError as error:
-            raise UsageError(f"cannot read {text!r} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
+            raise UsageError(f"cannot read {shown(text)} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
         if not named:
-            raise UsageError(f"{part.strip()!r} names no number", "write a range from low to high, such as 0-5")
+            raise UsageError(f"{shown(part.strip())} names no number", "write a range from low to high, such as 0-5")
         ranges.append(named)
     return chain.from_iterable(ranges)
 
@@ -59,11 +77,11 @@ def check_filters(*, pair: str | None, direction: str | None, top: int | None, m
     Raises:
         UsageError: some option has no such value.
     """
-    if direction not in SEGMENTS:
-        raise UsageError(f"direction must be a-b or b-a; got {direction!r}")
+    if direction is not None:
+        check_choice("direction", direction, ("a-b", "b-a"))
     if direction and pair is None:
         raise UsageError("a direction needs two texts", "give the second with --pair")
-    if top is not None and top < 1:
-        raise UsageError(f"top must be at least 1; got {top}")
-    if min_weight is not None and not 0 <= min_weight <= 1:
-        raise UsageError(f"min_weight must be from 0 to 1; got {min_weight}")
+    if top is not None:
+        check_whole("top", top, 1)
+    if min_weight is not None and not (isinstance(min_weight, Real) and 0 <= min_weight <= 1):
+        raise UsageError(f"min_weight must be from 0 to 1; got {shown(min_weight)}")

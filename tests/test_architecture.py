@@ -11,6 +11,7 @@ import attnprobe
 # A module may import from its own part and from the lines above it. Parts of one line do not import each other.
 LEVELS = (
     ("errors",),
+    ("arguments",),
     ("tokens", "table", "selection", "signature"),
     ("kernels",),
     ("attention",),

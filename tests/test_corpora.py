@@ -375,7 +375,7 @@ def test_text_the_model_fails_on_does_not_take_others_with_it(
         return measure(batch, *arguments, **options)
 
     monkeypatch.setattr(corpora, "measure", fail)
-    stats = corpus_stats(texts, exact_bert, profile=True, on_error="skip", ids="acbd", threads=1)
+    stats = corpus_stats(texts, exact_bert, profile=True, on_error="skip", ids=list("acbd"), threads=1)
     rows = stats.to_frame()
     assert [(its.id, its.reason) for its in stats.skipped] == [("c", "Model fails on this text")]
     assert rows["id"].unique().tolist() == ["a", "b", "d"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.analyses.queries import find_tokens
+from attnprobe.arguments import check_whole, known_options
 from attnprobe.capture import MOST_WEIGHTS, Attention, capture
 from attnprobe.errors import UsageError
 from attnprobe.models.encoder import Encoder
@@ -60,7 +61,8 @@ def weights(
     Warns:
         TruncationWarning: the text is longer than the model reads and was cut.
     """
-    part = take_part(text, loaded(encoder, model), top=top, min_weight=min_weight, max_rows=max_rows, **options)
+    known = known_options(options, take_part)
+    part = take_part(text, loaded(encoder, model), top=top, min_weight=min_weight, max_rows=max_rows, **known)
     return weights_table(part, top=top, min_weight=min_weight, max_rows=max_rows).to_frame()
 
 
@@ -106,6 +108,8 @@ def take_part(
         top, min_weight, max_rows: refuses before the model runs what :func:`weights_table` would; None: no limit.
     """
     check_filters(pair=pair, direction=direction, top=top, min_weight=min_weight)
+    if max_rows is not None:
+        check_whole("max_rows", max_rows)
     count = len(select(layers, encoder.layers, "layer")) * len(select(heads, encoder.heads, "head"))
 
     def check(tokens: Tokens) -> None:

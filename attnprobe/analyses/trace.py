@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from attnprobe.analyses.queries import one_query
+from attnprobe.arguments import shown
 from attnprobe.attention.blocks import exact
 from attnprobe.attention.rounding import rounding_of_weights
 from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
@@ -183,7 +184,8 @@ def trace(
 def _one(choice: int | str, count: int, what: str) -> int:
     chosen = select(choice, count, what)
     if len(chosen) != 1:
-        raise UsageError(f"a trace is of one {what}; {choice!r} means {len(chosen)}", f"choose one of 0 to {count - 1}")
+        message = f"a trace is of one {what}; {shown(choice)} means {len(chosen)}"
+        raise UsageError(message, f"choose one of 0 to {count - 1}")
     return chosen[0]
 
 

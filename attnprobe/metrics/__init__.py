@@ -7,12 +7,12 @@ point group ``attnprobe.metrics`` (``name = "package.module:object"``). Listing 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from attnprobe.arguments import nearest, shown
 from attnprobe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,18 +51,23 @@ def _with_plugins() -> dict[str, tuple[str, str]]:
 METRICS: Mapping[str, tuple[str, str]] = _with_plugins()
 
 
-def check_names(names: Sequence[str] | None) -> list[str]:
+def check_names(names: Any) -> list[str]:
     """The chosen metrics in the order of METRICS; None or an empty list chooses all.
 
+    Args:
+        names: several names, whatever holds them, or None; anything else is refused.
+
     Raises:
-        UsageError: a name is unknown; the message suggests the nearest.
+        UsageError: a name is unknown; the message suggests the nearest. Or no list of names is given.
     """
-    for name in names or ():
-        if name not in METRICS:
-            near = difflib.get_close_matches(name, METRICS, n=1, cutoff=0.5)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"no metric {name!r}{meant}", "attnprobe metrics lists them all")
-    return [name for name in METRICS if not names or name in names]
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable | None):
+        raise UsageError(f"metrics must be a list of names; got {shown(names)}", "attnprobe metrics lists them all")
+    chosen = list(() if names is None else names)
+    for name in chosen:
+        if not isinstance(name, str) or name not in METRICS:
+            meant = nearest(name, METRICS) if isinstance(name, str) else ""
+            raise UsageError(f"no metric {shown(name)}{meant}", "attnprobe metrics lists them all")
+    return [name for name in METRICS if not chosen or name in chosen]
 
 
 def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:

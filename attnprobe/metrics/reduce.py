@@ -18,7 +18,7 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Block, Memory, exact
 from attnprobe.attention.rounding import rounding
-from attnprobe.errors import ModelError
+from attnprobe.errors import ModelError, TextError
 from attnprobe.metrics.diagonals import sum_diagonals, sum_rows
 from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric, Rows
 from attnprobe.tokens import Role, Tokens
@@ -66,7 +66,7 @@ class Reducer:
         compiled: sums are taken by :mod:`attnprobe.kernels` instead of torch; only for float32 on a CPU.
 
     Raises:
-        ModelError: on a layer whose rows are not probabilities.
+        TextError: on a layer whose rows are not probabilities.
     """
 
     def __init__(
@@ -311,7 +311,8 @@ class _LayerSums:
         """Checks that the layer came whole, and notes what it says of which metric.
 
         Raises:
-            ModelError: rows of the layer are not probabilities, or not all of them came.
+            TextError: rows of the layer are not probabilities.
+            ModelError: not all of them came.
         """
         reducer = self.reducer
         if self.worst is not None:
@@ -365,7 +366,7 @@ def check_rows(
         dtype: the model's, which sets how exactly they do.
 
     Raises:
-        ModelError: some row does not, or holds a NaN.
+        TextError: some row does not, or holds a NaN.
     """
     _refuse(float(_distance_from_one(weights.sum(-1), complete)), rounding(dtype, weights.shape[-1]), layer)
 
@@ -377,8 +378,9 @@ def _distance_from_one(sums: Tensor, complete: bool) -> Tensor:
 
 def _refuse(worst: float, tolerance: float, layer: int) -> None:
     if not worst <= tolerance:
-        raise ModelError(
-            f"layer {layer}: attention rows do not sum to 1 (off by {worst:.2g})",
+        found = "they hold NaN" if math.isnan(worst) else f"off by {worst:.2g}"
+        raise TextError(
+            f"layer {layer}: attention rows do not sum to 1 ({found})",
             "these are not attention probabilities over the text's tokens, so no statistic of them is given",
         )
 

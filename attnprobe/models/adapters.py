@@ -23,6 +23,7 @@ class Adapter(nn.Module):
     def __init__(self, config: Any, encoder: nn.Module, arguments: Arguments) -> None:
         super().__init__()
         self.config, self.encoder, self.arguments = config, encoder, arguments
+        self.train(encoder.training)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import reprlib
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from attnprobe.arguments import shown
 from attnprobe.errors import ModelError
 
 MOST_BYTES = 2**28  # of a file that is no weights; the largest tokenizers have a fifth of it
@@ -128,8 +128,3 @@ def limit(value: Any, what: str) -> int | None:
     if count(value) is None:
         raise ModelError(f"{what} is {shown(value)}, which is no number of tokens")
     return int(value)
-
-
-def shown(value: Any) -> str:
-    """A value as messages show it: in one line, cut where it is long."""
-    return reprlib.repr(value)

@@ -6,19 +6,20 @@ import copy
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 
+from attnprobe.arguments import check_text, check_whole
 from attnprobe.attention.blocks import Observer
-from attnprobe.errors import TextError, UsageError
+from attnprobe.errors import ModelError, TextError, UsageError
 from attnprobe.models.batches import make_batch
 from attnprobe.models.families import Family
-from attnprobe.models.hooks import Tap, tapped
-from attnprobe.models.interface import Call, Listener, listening
+from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
+from attnprobe.models.interface import NAME, Call, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.tokenizing import tokenize
@@ -97,9 +98,12 @@ class Encoder:
         """The text as the encoder reads it; see :func:`attnprobe.models.tokenizing.tokenize`.
 
         Raises:
-            UsageError: also if max_length is more than the position embeddings can tell apart.
+            UsageError: also if max_length is more than the position embeddings can tell apart, or something is no text.
         """
-        self.check_lengths(max_length, None)
+        check_text("text", text)
+        if pair is not None:
+            check_text("pair", pair)
+        self.check_lengths(max_length, stride)
         longest = max_length or self.max_length
         return tokenize(self.tokenizer, text, pair, max_length=longest, stride=stride, words=words)
 
@@ -107,8 +111,13 @@ class Encoder:
         """Refuses what suits no text.
 
         Raises:
-            UsageError: max_length is more than the position embeddings can tell apart, or stride leaves no room.
+            UsageError: no whole number; max_length is more than the position embeddings can tell apart, or stride
+                leaves no room.
         """
+        if max_length is not None:
+            check_whole("max_length", max_length, 1)
+        if stride is not None:
+            check_whole("stride", stride)
         if max_length and self.position_limit and max_length > self.position_limit:
             raise UsageError(f"max_length {max_length} is more than the model's {self.position_limit} positions")
         longest = max_length or self.max_length
@@ -120,9 +129,10 @@ class Encoder:
 
         It uses compiled loops where there are any: for float32 on a CPU.
         """
-        shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
-        compiled = self.device.type == "cpu" and self.dtype == torch.float32
-        return replace(self, model=copy.deepcopy(self.model, shared), compiled=compiled)
+        with lock_of(self.model):  # so that no run's hooks are copied
+            shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
+            compiled = self.device.type == "cpu" and self.dtype == torch.float32
+            return replace(self, model=copy.deepcopy(self.model, shared), compiled=compiled)
 
     def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
         """The text with global attention on its classification token ("cls") or its first text ("first").
@@ -159,27 +169,56 @@ class Encoder:
     ) -> None:
         """Runs the encoder on a batch of texts and shows every layer's weights as they are computed.
 
+        A model makes one run at a time: another thread's waits. :meth:`replica` gives each thread a model of its own.
+
         Args:
             observe: called with (layer, group) before each group's blocks of each layer; returns who gets the blocks,
                 in order of rows, or None.
             groups: which texts are observed together, see :meth:`groups`; None: each alone.
             starts: per group, the rows where a block may start; None: any.
             witness: hears of each attention before it is computed; never called where weights are hooked.
+
+        Raises:
+            ModelError: the model is not as it was loaded, or not every layer's weights came.
+            TextError: it fails on these texts.
         """
         groups = groups or [[index] for index in range(len(texts))]
-        for run in self._runs(texts, groups):
-            members = [index for number in run for index in groups[number]]
-            inputs, spans = make_batch([texts[index] for index in members], self.model, self.tokenizer)
-            listener = Listener(
-                spans,
-                partial(_by_place, observe, run),
-                [[members.index(index) for index in groups[number]] for number in run],
-                [starts[number] for number in run] if starts else None,
-                compiled=self.compiled,
-                witness=witness,
-            )
-            with torch.inference_mode(), self._listening(listener, inputs), _explained(self.model):
-                self.model(**inputs, **({"output_attentions": True} if self.tap else {}))
+        with lock_of(self.model):
+            self._check_unchanged()
+            for run in self._runs(texts, groups):
+                members = [index for number in run for index in groups[number]]
+                inputs, spans = make_batch([texts[index] for index in members], self.model, self.tokenizer)
+                listener = Listener(
+                    spans,
+                    partial(_by_place, observe, run),
+                    [[members.index(index) for index in groups[number]] for number in run],
+                    [starts[number] for number in run] if starts else None,
+                    compiled=self.compiled,
+                    witness=witness,
+                )
+                self._listen(listener, inputs)
+
+    def _listen(self, listener: Listener, inputs: dict[str, torch.Tensor]) -> None:
+        """One forward pass, in the model's own precision, whose layers must all be heard."""
+        hears = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
+        own_precision = torch.autocast(self.device.type, enabled=False)
+        with torch.inference_mode(), own_precision, hears, _explained(self.model):
+            self.model(**inputs, **({"output_attentions": True} if self.tap else {}))
+        if listener.calls != self.layers:
+            raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
+
+    def _check_unchanged(self) -> None:
+        """Refuses a model that was set to compute otherwise than when it was loaded.
+
+        Raises:
+            ModelError: it was.
+        """
+        if any(module.training for module in self.model.modules()):
+            raise ModelError("the model is in training mode, where dropout makes weights random", "call .model.eval()")
+        usual = "eager" if self.tap else NAME
+        found = getattr(self.model.config, "_attn_implementation", usual)
+        if found != usual:
+            raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
 
     def _runs(self, texts: Sequence[Tokens], groups: Sequence[Sequence[int]]) -> list[list[int]]:
         """Which groups are run together: all, or those of equal length where padding would change the weights."""
@@ -187,9 +226,6 @@ class Encoder:
         if self.padding_invariant:
             return [list(range(len(groups)))]
         return [[number for number, its in enumerate(lengths) if its == length] for length in sorted(set(lengths))]
-
-    def _listening(self, listener: Listener, inputs: dict[str, torch.Tensor]) -> AbstractContextManager[Any]:
-        return tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
 
 
 @contextmanager

@@ -11,17 +11,24 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from threading import Lock, RLock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from attnprobe.errors import ModelError
-from attnprobe.models.interface import Listener
+from attnprobe.models.interface import Listener, listening, present_listener
 from attnprobe.models.layouts import LAYOUTS, Layout, Path, Reach, Returned
 
 FIELDS = ("attentions", "encoder_attentions", "language_attentions")
+CHANGED = "was the model changed after it was loaded? Load it anew"
 NOT_WEIGHTS = (0, "context_layer", "last_hidden_state", "hidden_states")
+
+
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
+_making_lock = Lock()
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,12 @@ class Tap:
     outputs: Mapping[str, Mapping[Path, tuple[int, ...]]]
     layout: Layout
     reach: tuple[Reach | None, ...] = ()
+
+
+def lock_of(model: nn.Module) -> RLock:
+    """The lock of whoever runs or hooks the model: what hangs on its modules is met by all of its runs."""
+    with _making_lock:
+        return _locks.setdefault(model, RLock())
 
 
 def eager_attentions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[Any], Tensor]:
@@ -118,16 +131,28 @@ def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout: str) -> Tap
 
 @contextmanager
 def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, Tensor]) -> Iterator[None]:
-    """Shows the weights of the forward passes inside the with-block to the listener, and drops them layer by layer."""
+    """Shows the weights of the forward passes inside the with-block to the listener, and drops them layer by layer.
+
+    Raises:
+        ModelError: a module is gone or returns no weights, or there are more of them than layers.
+    """
     modules = dict(model.named_modules())
+    if not tap.outputs.keys() <= modules.keys():
+        raise ModelError("some of the model's attention modules are gone", CHANGED)
     held: list[Tensor] = []  # what the calls of the present layer returned so far
     length = inputs["input_ids"].shape[1]
 
     def hook_for(places: Mapping[Path, tuple[int, ...]]) -> Callable[..., Any]:
         def hook(module: nn.Module, arguments: Any, output: Any) -> Any:
+            if present_listener() is not listener:
+                return output
+            if tap.reach and listener.calls == len(tap.reach):
+                raise ModelError(f"attention came from more layers than the model's {listener.calls}", CHANGED)
             whole = output
             for path, axes in places.items():
                 weights = _get(whole, path)
+                if not isinstance(weights, Tensor):
+                    raise ModelError(f"{type(module).__name__} returns no attention weights any more", CHANGED)
                 held.append(weights.permute(axes))
                 output = _put(output, path, weights.new_empty((0,) * weights.ndim))
                 if len(held) == tap.layout.calls(model.config, listener.calls, length):
@@ -144,10 +169,13 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
         modules[name].register_forward_hook(hook_for(places), prepend=True) for name, places in tap.outputs.items()
     ]
     try:
-        yield
+        with listening(listener):
+            yield
     finally:
         for handle in handles:
             handle.remove()
+    if held:
+        raise ModelError(f"weights came that belong to none of the {listener.calls} layers", CHANGED)
 
 
 def _show(returned: Returned, layout: Layout, listener: Listener) -> None:

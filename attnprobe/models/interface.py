@@ -77,6 +77,11 @@ class Listener:
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
+def present_listener() -> Listener | None:
+    """Who listens to the run that asks; other runs, in other threads or around this one, are none of its business."""
+    return _listener.get()
+
+
 @contextmanager
 def listening(listener: Listener) -> Iterator[Listener]:
     """Shows the weights of the forward passes inside the with-block to the listener."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -16,10 +18,11 @@ import transformers
 from torch import nn
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from attnprobe.errors import ModelError
+from attnprobe.arguments import shown
+from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.adapters import ADAPTERS, Adapter
 from attnprobe.models.building import held_to_size
-from attnprobe.models.config import count, limit, shown, texts
+from attnprobe.models.config import count, limit, texts
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.explained import explained
 from attnprobe.models.families import FAMILIES, Family
@@ -27,11 +30,17 @@ from attnprobe.models.locate import DEFAULT_MODEL, Location, locate
 from attnprobe.models.selfcheck import choose_capture
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
+LOADING = Lock()  # what transformers changes while it loads, and what is silenced, is the whole process's
 
 
 def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL) -> Encoder:
     """The encoder itself; or loads the folder or Hub id that is given in its place, or ``model`` if that is None."""
-    return encoder if isinstance(encoder, Encoder) else load_encoder(str(model if encoder is None else encoder))
+    if isinstance(encoder, Encoder):
+        return encoder
+    name = model if encoder is None else encoder
+    if not isinstance(name, str | PathLike):
+        raise UsageError(f"an encoder is one from load_encoder, a folder or a Hub id; got {shown(name)}")
+    return load_encoder(os.fspath(name))
 
 
 def load_encoder(
@@ -63,7 +72,7 @@ def load_encoder(
         raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
     _check_code(location, trust_remote_code)
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-    with _quiet():
+    with LOADING, _quiet():
         with explained(f"config.json of {location.name!r} is not as its model type wants it"):
             transformers.AutoConfig.from_pretrained(location.folder, **options)
         tokenizer = _load_tokenizer(location, options)

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from attnprobe.attention.blocks import Block, Observer
 from attnprobe.errors import ModelError
+from attnprobe.metrics.reduce import check_rows
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.interface import Call
+from attnprobe.models.hooks import lock_of
+from attnprobe.models.interface import Call, present_listener
 from attnprobe.tokens import Tokens
 
 
@@ -63,7 +65,8 @@ class Witness:
         self.steps: list[Step] = []
         self.n_before = 0
         self._seen = -1  # the last layer whose attention was computed
-        with self._hooked(encoder):
+        self._dtype = encoder.dtype
+        with lock_of(encoder.model), self._hooked(encoder):
             encoder.observe([tokens], self._observe, witness=self._hear)
 
     def _hear(self, call: Call) -> None:
@@ -85,6 +88,7 @@ class Witness:
                 f"layer {self.layer} attends to pools of several tokens, so that no score belongs to a token",
                 "choose another layer with -l",
             )
+        check_rows(block.weights, self._dtype, self.layer, complete=block.complete)
         ours = range(*(block.heads or slice(None)).indices(self.head + 1))
         if self.head in ours:
             self.weights[block.rows, block.keys] = block.weights[0, self.head - ours.start].double().cpu()
@@ -97,7 +101,7 @@ class Witness:
             for name, module in modules.items()
             if not any(module.children())
         ]
-        for name in encoder.tap.outputs if encoder.tap else ():
+        for name in modules.keys() & (encoder.tap.outputs if encoder.tap else ()):
             handles.append(modules[name].register_forward_pre_hook(self._keep_arguments, with_kwargs=True))
         try:
             yield
@@ -107,6 +111,8 @@ class Witness:
 
     def _module_hook(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, arguments: Any, made: Any) -> None:
+            if not self._is_meant():
+                return
             given = arguments[0] if arguments else None
             if self._seen > self.layer or not isinstance(given, Tensor) or not isinstance(made, Tensor):
                 return
@@ -115,6 +121,11 @@ class Witness:
 
         return hook
 
+    def _is_meant(self) -> bool:
+        """Whether a module runs for this witness, and not for someone else who uses the model."""
+        listener = present_listener()
+        return listener is not None and listener.witness == self._hear
+
     def _keep_arguments(self, module: nn.Module, arguments: Any, options: Any) -> None:
-        if self._seen < self.layer:
+        if self._is_meant() and self._seen < self.layer:
             self.arguments = inspect.signature(module.forward).bind_partial(*arguments, **options).arguments

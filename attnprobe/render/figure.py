@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from os import PathLike
+from threading import Lock
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,7 @@ CJK_FONTS = (
 FONT = "DejaVu Sans"  # comes with matplotlib
 CELL = 0.2  # inches
 SMALLEST, WIDTH = 1.5, 7.0  # inches: of a lone map, and of all side by side
+STYLING = Lock()  # matplotlib's settings are the whole process's
 FONT_SIZE = 8.0  # points
 SMALLEST_FONT = 3.0
 
@@ -87,7 +89,7 @@ def heatmap(
         FontWarning: no installed font has some of its characters.
     """
     check_matplotlib()
-    check_names([stat] if stat else None)
+    check_names(None if stat is None else [stat])
     return draw(take_picture(text, loaded(encoder, model), stat, **options))
 
 
@@ -213,7 +215,7 @@ def _plain_style() -> Iterator[None]:
     """matplotlib's own settings, whatever a person has set."""
     import matplotlib.style
 
-    with matplotlib.style.context("default"):
+    with STYLING, matplotlib.style.context("default"):
         yield
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.arguments import check_whole, known_options
 from attnprobe.capture import Attention, capture
 from attnprobe.metrics import load_metrics
 from attnprobe.models.encoder import Encoder
@@ -57,9 +58,10 @@ def take_picture(
     Args:
         options: layers, heads, pair, level, max_length, global_attention, as in :func:`attnprobe.run.head_table`.
     """
+    check_whole("long_range", long_range)
     if stat is None:
-        return capture(text, encoder, **options)
-    table = head_table(text, encoder, [stat], long_range=long_range, **options)
+        return capture(text, encoder, **known_options(options, capture))
+    table = head_table(text, encoder, [stat], long_range=long_range, **known_options(options, head_table))
     layers, heads = (sorted(set(table.column(axis))) for axis in ("layer", "head"))
     values = np.array(table.column(stat), dtype=float).reshape(len(layers), len(heads))
     return StatMap(stat, values, layers, heads, table.notes, table.sign)

@@ -1,0 +1,100 @@
+"""Arguments that cannot be meant are refused here, in one sentence each; imports nothing heavy."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import operator
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from attnprobe.errors import UsageError
+
+
+def as_integer(value: Any) -> int | None:
+    """The whole number that a value of Python, numpy or torch stands for; None: it is none.
+
+    >>> as_integer(3), as_integer(1.5), as_integer(True)
+    (3, None, None)
+    """
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def check_whole(name: str, value: Any, least: int = 0) -> None:
+    """Refuses what is no whole number, or too small.
+
+    Raises:
+        UsageError: it is.
+    """
+    number = as_integer(value)
+    if number is None:
+        raise UsageError(f"{name} must be a whole number; got {shown(value)}")
+    if number < least:
+        raise UsageError(f"{name} must be at least {least}; got {shown(value)}")
+
+
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    """Refuses what is not among the choices.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise UsageError(f"{name} must be {' or '.join(choices)}; got {shown(value)}")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Refuses what is no text.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"the {name} must be a str; got {shown(value)}")
+
+
+def check_column(name: str, values: Any) -> None:
+    """Refuses what does not hold one thing after another, and a single text, which would be read by characters.
+
+    Raises:
+        UsageError: it does not.
+    """
+    several = hasattr(values, "__iter__") or hasattr(values, "__getitem__")
+    single = isinstance(values, str | bytes | Mapping) or getattr(values, "ndim", 1) != 1
+    if single or not several:
+        raise UsageError(f"{name} must be a list, or another iterable; got {shown(values)}")
+
+
+def known_options(options: Mapping[str, Any], function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The options themselves, all of which the function takes by name.
+
+    Raises:
+        UsageError: it does not know one of them.
+    """
+    known = inspect.signature(function).parameters
+    for name in options:
+        if name not in known:
+            raise UsageError(f"no option {name!r}{nearest(name, known)}")
+    return options
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say of the known name that is most like a wrong one; nothing where none is near.
+
+    >>> nearest("layer", ["layers", "heads"])
+    "; did you mean 'layers'?"
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it, cut where it is long; its type where it takes several lines."""
+    text = reprlib.repr(value)
+    return text if text.isprintable() else type(value).__name__
