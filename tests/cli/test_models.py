@@ -156,7 +156,7 @@ BROKEN: Mapping[str, tuple[Change, list[str]]] = {
     "weights were not fetched": (with_file("model.safetensors", "version https://git-lfs.github.com/spec"), ["copy"]),
     "a weight is missing": (with_weights(lambda weights: weights.pop(QUERY)), [QUERY, "lacks"]),
     "a weight has another shape": (with_weights(lambda weights: weights.update({QUERY: torch.ones(16, 32)})), [QUERY]),
-    "a weight is no number": (with_weights(lambda weights: weights[QUERY].fill_(torch.nan)), ["layer 0", "nan"]),
+    "a weight is no number": (with_weights(lambda weights: weights[QUERY].fill_(torch.nan)), ["layer 0", "NaN"]),
     "no tokenizer": (without(*TOKENIZER_FILES), ["tokenizer"]),
     "no vocabulary": (without("tokenizer.json", "vocab.txt"), ["tokenizer"]),
     "tokenizer is garbage": (with_file("tokenizer.json", "{"), ["tokenizer"]),
