@@ -51,5 +51,9 @@ class TruncationWarning(UserWarning):
     """A text longer than the model reads was cut; the message counts the tokens left out."""
 
 
+class InputWarning(UserWarning):
+    """A file was read otherwise than its suffix says; the message says how."""
+
+
 class FontWarning(UserWarning):
     """No installed font has some characters of a figure; the message names them."""

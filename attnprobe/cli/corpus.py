@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +33,7 @@ def corpus(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Text (a text a line), JSON Lines, CSV, TSV, Parquet, Arrow; .gz and .zst of each; 'globs'; "
+            help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, Parquet, Arrow; .gz, .zst of each; 'globs'; "
             "a datasets folder; hub:NAME; - is standard input.",
             show_default=False,
         ),
@@ -40,6 +42,9 @@ def corpus(
     id_column: flag.IdColumn = None,
     pair_column: flag.PairColumn = None,
     input_format: flag.InputFormat = None,
+    delimiter: flag.Delimiter = None,
+    quoting: flag.QuotingOption = None,
+    header: flag.Header = None,
     encoding: flag.Encoding = "utf-8",
     limit: flag.Limit = None,
     sample: flag.Sample = None,
@@ -95,7 +100,14 @@ def corpus(
         if path is not None:
             Output.choose(path, None, overwrite or begun)
     _check_different([destination.path, summary, profile])
-    sources = find_sources(inputs, input_format)
+    sources = find_sources(
+        inputs,
+        input_format,
+        delimiter=delimiter,
+        quoting=quoting.value if quoting else None,
+        header=header,
+        tell=_silent if quiet else cache(note),
+    )
     columns = Columns(column, id_column, pair_column)
 
     def read() -> Iterator[Item]:
@@ -140,7 +152,14 @@ def corpus(
         return
     sink: Job | Stream
     if destination.path:
-        chosen = {"columns": columns, "encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
+        chosen = {
+            "columns": columns,
+            **asdict(sources[0].dialect),
+            "encoding": encoding,
+            "limit": limit,
+            "sample": sample,
+            "seed": seed,
+        }
         manifest = describe_run(prober, sources, destination.format, chosen)
         sink = Job(destination.path, destination.format, settings.columns, manifest, prober.nothing)
         if resume and sink.is_finished():
@@ -164,6 +183,10 @@ def corpus(
     if destination.format == "table":
         destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
     _tell(sink, quiet)
+
+
+def _silent(message: str) -> None:
+    """Says nothing."""
 
 
 def _check_different(paths: Sequence[Path | None]) -> None:

@@ -1,4 +1,4 @@
-r"""Bytes -> numbered lines of text, whatever the encoding. Only \n ends a line, with a \r before it or without."""
+r"""Bytes -> numbered lines of text, whatever the encoding. \n ends a line, \r alone only where it is asked for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
+from attnprobe.corpus import streams
 from attnprobe.corpus.records import InputError
-from attnprobe.corpus.streams import chunks
+from attnprobe.corpus.streams import chunks, peek
 from attnprobe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ class Line:
     @property
     def content(self) -> str:
         """The text without its newline."""
-        text = self.text
-        return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+        return self.text.removesuffix("\n").removesuffix("\r")
 
 
 def check_encoding(encoding: str) -> None:
@@ -66,13 +66,15 @@ def check_encoding(encoding: str) -> None:
         raise UsageError(f"files in {encoding!r} cannot be read line by line", "convert them with iconv")
 
 
-def lines(source: Source, encoding: str, returns: bool = False) -> Iterator[Line]:
+def lines(source: Source, encoding: str, returns: bool | None = False, commas: bool = False) -> Iterator[Line]:
     """The lines of a source; a byte order mark at its start is left out.
 
     Args:
         source: read as text, whatever its format.
         encoding: one that check_encoding lets pass.
-        returns: whether a lone carriage return ends a line, too, as open(newline="") has it.
+        returns: whether a lone carriage return ends a line, too, as open(newline="") has it; None: if no newline is
+            among the first 64 KiB, which the source is told.
+        commas: whether a comma ends a line, too, which then is no line but a piece of one.
 
     Raises:
         InputError: the source cannot be read to its end; says after which line.
@@ -83,10 +85,29 @@ def lines(source: Source, encoding: str, returns: bool = False) -> Iterator[Line
         pieces = chunks(source)
         head = _head(pieces)
         codec = _codec(encoding, head)
-        for number, raw in enumerate(_split(chain([head], pieces), codec, returns), 1):
+        whole: Iterator[bytes] = chain([head], pieces)
+        if returns is None:
+            returns, whole = _returns_alone(whole, codec)
+            if returns:
+                source.tell(f"{source.name}: carriage returns end its lines, as it has no newlines")
+        for number, raw in enumerate(_split(whole, codec, returns, commas), 1):
             yield _line(number, raw, codec, encoding)
     except InputError as error:
-        raise InputError(f"{error}, after line {number}" if number else str(error)) from error
+        raise InputError(f"{error}, after line {number}" if number and not commas else str(error)) from error
+
+
+def _returns_alone(pieces: Iterator[bytes], codec: str) -> tuple[bool, Iterator[bytes]]:
+    """Whether carriage returns separate lines and newlines none, as far as one looks ahead; and all pieces."""
+    newline = "\n".encode(codec).strip(b"\0")
+    seen = bytearray()
+
+    def enough(piece: bytes) -> bool:
+        seen.extend(piece)
+        return len(seen) >= streams.HEAD or (newline in piece and "\n" in seen.decode(codec, "replace"))
+
+    _, whole, _ = peek(pieces, enough)
+    text = seen.decode(codec, "replace")
+    return "\n" not in text and "\r" in text.rstrip("\r"), whole
 
 
 def _head(pieces: Iterator[bytes]) -> bytes:
@@ -127,11 +148,12 @@ class _Held:
         return taken
 
 
-def _split(pieces: Iterable[bytes], codec: str, returns: bool) -> Iterator[bytes | int]:
+def _split(pieces: Iterable[bytes], codec: str, returns: bool, commas: bool) -> Iterator[bytes | int]:
     """Lines with their newlines; a number, that of its quotes, for one that is too long."""
     newline, carriage = "\n".encode(codec), "\r".encode(codec)
     lone = b"%b(?:%b)?|" % (re.escape(carriage), re.escape(newline)) if returns else b""
-    ending = re.compile(lone + re.escape(newline))
+    comma = b"|" + re.escape(",".encode(codec)) if commas else b""
+    ending = re.compile(lone + re.escape(newline) + comma)
     held = _Held(codec, [])
     for piece in _aligned(pieces, len(newline), carriage if returns else None):
         *ended, rest = _cut(piece, ending, len(newline))

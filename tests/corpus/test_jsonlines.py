@@ -58,7 +58,8 @@ def test_bare_strings_are_texts() -> None:
         (b'{"text": NaN}', "'text' is null"),
         (b'{"text": 3}', "'text' is a number, not text"),
         (b'{"text": false}', "'text' is true or false, not text"),
-        (b'{"text": ["a"]}', "'text' is an array, not text"),
+        (b'{"text": [1]}', "'text' is an array, not text"),
+        (b'{"text": ["a"]}', "'text' is a list of words, which is not read as a text"),
         (b'{"text": {"a": 1}}', "'text' is an object, not text"),
         (b'{"text": ""}', "'text' is empty"),
         (b'{"text": " \\u2028\\t"}', "'text' is blank"),
@@ -94,7 +95,9 @@ def test_integer_beyond_python() -> None:
     ],
 )
 def test_skipped_record_keeps_its_id(values: object, reason: str, id: str | None) -> None:
-    assert read(jsonl(values), "jsonl", text="text", id="id", pair="b") == [Skipped("-", 1, reason, id)]
+    good = {"id": 0, "text": "a", "b": "c"}
+    found = read(jsonl(good, values), "jsonl", text="text", id="id", pair="b")
+    assert found == [Record("0", "a", "c"), Skipped("-", 2, reason, id)]
 
 
 @pytest.mark.parametrize(
