@@ -134,7 +134,7 @@ class _Held:
     fault: str = ""
 
     def add(self, text: str, fault: str = "") -> None:
-        self.fault = self.fault or fault
+        self.fault = self.fault or (fault if text.strip() else "")
         self.size += len(text)
         self.pieces.append(text)
         if self.size > limits.MAX_LINE:

@@ -91,7 +91,7 @@ def lines(source: Source, encoding: str, returns: bool | None = False, commas: b
             if returns:
                 source.tell(f"{source.name}: carriage returns end its lines, as it has no newlines")
         for number, raw in enumerate(_split(whole, codec, returns, commas), 1):
-            yield _line(number, raw, codec, encoding)
+            yield _line(number, raw, codec, encoding, placed=not commas)
     except InputError as error:
         raise InputError(f"{error}, after line {number}" if number and not commas else str(error)) from error
 
@@ -183,17 +183,18 @@ def _cut(piece: bytes, ending: re.Pattern[bytes], unit: int) -> list[bytes]:
     return [piece[start:end] for start, end in pairwise([0, *cuts, len(piece)])]
 
 
-def _line(number: int, raw: bytes | int, codec: str, encoding: str) -> Line:
+def _line(number: int, raw: bytes | int, codec: str, encoding: str, placed: bool) -> Line:
     if isinstance(raw, int):
         return Line(number, "", f"longer than {MAX_LINE:,} bytes", too_long=True, quotes=raw)
     try:
         text, fault = raw.decode(codec), ""
     except UnicodeDecodeError as error:
-        text, fault = raw.decode(codec, "replace"), _undecodable(raw, error.start, number, encoding)
+        text, fault = raw.decode(codec, "replace"), _undecodable(raw, error.start, number, encoding, placed)
     return Line(number, text.removeprefix("\ufeff") if number == 1 else text, fault)
 
 
-def _undecodable(raw: bytes, start: int, number: int, encoding: str) -> str:
+def _undecodable(raw: bytes, start: int, number: int, encoding: str, placed: bool) -> str:
     marked = number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     hint = "utf-16?" if marked else "NAME if it is in another"
-    return f"byte 0x{raw[start]:02x} at position {start + 1} is not {encoding} (--encoding {hint})"
+    where = f" at position {start + 1}" if placed else ""
+    return f"byte 0x{raw[start]:02x}{where} is not {encoding} (--encoding {hint})"

@@ -48,14 +48,43 @@ def read_or_explain(data: bytes, format: str, encoding: str = "utf-8") -> tuple[
     found: list[Record | Skipped] = []
     try:
         with stdin(io.BytesIO(data)):
-            found.extend(read_records(find_sources(["-"], format), encoding=encoding))
+            found.extend(read_records(find_sources(["-"], format, tell=len), encoding=encoding))
     except AttnprobeError as error:
         return found, str(error)
     return found, ""
 
 
-PIECES = [b"\n", b"\r", b'"', b",", b";", b"\t", b"[", b"]", b"{", b"}", b":", b"\0", b"\xff", b'{"text":"a"}', b"text", b"\\u", b"\xef\xbb\xbf"]
-HEADS = [b"", b"", b"text,n\n", b"text;n\n", b"text\tn\n", b"[", b'{"data": [', b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd", b"\xff\xfe"]
+PIECES = [
+    b"\n",
+    b"\r",
+    b'"',
+    b",",
+    b";",
+    b"\t",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b":",
+    b"\0",
+    b"\xff",
+    b'{"text":"a"}',
+    b"text",
+    b"\\u",
+    b"\xef\xbb\xbf",
+]
+HEADS = [
+    b"",
+    b"",
+    b"text,n\n",
+    b"text;n\n",
+    b"text\tn\n",
+    b"[",
+    b'{"data": [',
+    b"\x1f\x8b\x08\0",
+    b"\x28\xb5\x2f\xfd",
+    b"\xff\xfe",
+]
 
 
 @fuzz

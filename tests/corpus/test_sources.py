@@ -71,6 +71,14 @@ def test_suffix_that_tells_nothing(name: str) -> None:
     assert find_sources([name], "txt") == [Source(name, "txt", Path(name))]
 
 
+@pytest.mark.parametrize("name", ["a.xlsx", "a.XLS", "a.ods"])
+def test_spreadsheet_is_refused_by_name(name: str) -> None:
+    put(name)
+    with pytest.raises(UsageError, match=f"'{name}' is a spreadsheet, which is not read") as caught:
+        find_sources([name])
+    assert caught.value.hint == "save it as CSV or Parquet"
+
+
 def test_files_come_as_named_and_globs_sorted() -> None:
     put("b.txt", "a.txt", "c.txt", "d/x.txt", "d/e/y.txt", "d/e/z.csv", ".hidden.txt")
     assert named("c.txt", "[ab].txt") == ["c.txt", "a.txt", "b.txt"]
