@@ -25,9 +25,11 @@ from attnprobe.errors import UsageError
 if TYPE_CHECKING:
     from attnprobe.corpus.sources import Source
 
-TOKEN = re.compile(r'\\.|["{}\[\],]', re.DOTALL)
+STRING_END = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+TOKEN = re.compile(rf'"{STRING_END.pattern}|["{{}}\[\],]', re.DOTALL)  # a lone quote begins a string that goes on
 LINES = re.compile(r"\s*\{.*\}[ \t\r]*\n\s*\{")  # an object a line
 DATA = "data"
+END = Line(0, "\n")
 
 
 def read_json(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
@@ -85,20 +87,22 @@ def _is_followed(head: str) -> bool:
 def _by_line(pieces: Iterator[Line]) -> Iterator[tuple[int, str, str]]:
     """Number, text and fault of each line that is not blank."""
     number, held = 1, _Held()
-    for piece in chain(pieces, [None]):
-        if piece is not None:
-            held.add(piece.text, piece.fault)
-        if piece is None or piece.text.endswith("\n"):
+    for piece in chain(pieces, [END]):
+        *ended, rest = piece.text.split("\n")
+        for text in ended:
+            held.add(text, piece.fault)
             line = held.take()
             if line.text or line.fault:
                 yield number, line.text, line.fault
             number += 1
+        held.add(rest, piece.fault)
 
 
 def _chosen(elements: Iterator[Element], source: Source) -> Iterator[tuple[int, str, str]]:
     """Number, text and fault of each element of the array that holds the records."""
     number = 0
     chosen: str | None = None
+    told = set()
     for element in elements:
         is_object = element.text.startswith("{")
         if chosen is None and (is_object or element.key in ("", DATA)):
@@ -106,7 +110,8 @@ def _chosen(elements: Iterator[Element], source: Source) -> Iterator[tuple[int, 
         if element.key == chosen:
             number += 1
             yield number, element.text, element.fault
-        elif is_object:
+        elif is_object and element.key not in told:
+            told.add(element.key)
             source.tell(f"{source.name}: only what is under {chosen!r} is read, not what is under {element.key!r}")
 
 
@@ -184,10 +189,8 @@ class _Scan:
         start, text = 0, piece.text
         if self.all:
             self.all.add(text, piece.fault)
-        for token in TOKEN.finditer(text):
-            if self.inside or token[0] == '"':
-                self.inside = not self.inside if token[0] == '"' else self.inside
-            elif self._ends(token[0]):
+        for token in self._tokens(text):
+            if self._ends(token[0]):
                 end = token.end() if self.level == 0 else token.start()
                 self.held.add(text[start:end], piece.fault)
                 start = token.end()
@@ -195,6 +198,19 @@ class _Scan:
         if self.ended and text[start:].strip():
             raise InputError(f"{self.file}: broken JSON: there is more after its end")
         self.held.add(text[start:], piece.fault)
+
+    def _tokens(self, text: str) -> Iterator[re.Match[str]]:
+        """The brackets and commas outside of strings, but for commas that are within an element."""
+        end = STRING_END.match(text) if self.inside else None
+        if self.inside and not end:
+            return
+        self.inside = False
+        for token in TOKEN.finditer(text, end.end() if end else 0):
+            if token[0] == '"':
+                self.inside = True
+                return
+            if token[0][0] != '"' and (token[0] != "," or self.depth == self.level):
+                yield token
 
     def _ends(self, token: str) -> bool:
         """Follows one bracket or comma; whether the text at hand ends there."""

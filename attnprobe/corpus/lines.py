@@ -74,7 +74,8 @@ def lines(source: Source, encoding: str, returns: bool | None = False, commas: b
         encoding: one that check_encoding lets pass.
         returns: whether a lone carriage return ends a line, too, as open(newline="") has it; None: if no newline is
             among the first 64 KiB, which the source is told.
-        commas: whether a comma ends a line, too, which then is no line but a piece of one.
+        commas: whether to give, in place of lines, pieces of any length that end in a newline or a comma; one with a
+            fault is as small as can be.
 
     Raises:
         InputError: the source cannot be read to its end; says after which line.
@@ -91,7 +92,12 @@ def lines(source: Source, encoding: str, returns: bool | None = False, commas: b
             if returns:
                 source.tell(f"{source.name}: carriage returns end its lines, as it has no newlines")
         for number, raw in enumerate(_split(whole, codec, returns, commas), 1):
-            yield _line(number, raw, codec, encoding, placed=not commas)
+            line = _line(number, raw, codec, encoding, placed=not commas)
+            if commas and line.fault and isinstance(raw, bytes):
+                parts = _cut(raw, _ending(codec, returns, commas), len("\n".encode(codec)))
+                yield from (_line(number, part, codec, encoding, placed=False) for part in parts)
+            else:
+                yield line
     except InputError as error:
         raise InputError(f"{error}, after line {number}" if number and not commas else str(error)) from error
 
@@ -150,19 +156,24 @@ class _Held:
 
 def _split(pieces: Iterable[bytes], codec: str, returns: bool, commas: bool) -> Iterator[bytes | int]:
     """Lines with their newlines; a number, that of its quotes, for one that is too long."""
-    newline, carriage = "\n".encode(codec), "\r".encode(codec)
-    lone = b"%b(?:%b)?|" % (re.escape(carriage), re.escape(newline)) if returns else b""
-    comma = b"|" + re.escape(",".encode(codec)) if commas else b""
-    ending = re.compile(lone + re.escape(newline) + comma)
+    unit, carriage = len("\n".encode(codec)), "\r".encode(codec)
+    ending = _ending(codec, returns, commas)
     held = _Held(codec, [])
-    for piece in _aligned(pieces, len(newline), carriage if returns else None):
-        *ended, rest = _cut(piece, ending, len(newline))
-        for part in ended:
+    for piece in _aligned(pieces, unit, carriage if returns else None):
+        *ended, rest = _cut(piece, ending, unit)
+        joined = commas and ended and held.size + len(piece) <= MAX_LINE
+        for part in [b"".join(ended)] if joined else ended:
             held.add(part)
             yield held.take()
         held.add(rest)
     if held.size:
         yield held.take()
+
+
+def _ending(codec: str, returns: bool, commas: bool) -> re.Pattern[bytes]:
+    newline, carriage, comma = (re.escape(character.encode(codec)) for character in "\n\r,")
+    lone = b"%b(?:%b)?|" % (carriage, newline) if returns else b""
+    return re.compile(lone + newline + (b"|" + comma if commas else b""))
 
 
 def _aligned(pieces: Iterable[bytes], unit: int, carriage: bytes | None) -> Iterator[bytes]:

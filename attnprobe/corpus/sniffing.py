@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from attnprobe.arguments import shown
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from attnprobe.corpus.sources import Source
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+ANNOUNCED = re.compile(r"sep=([^\"\r\n])[\r\n]+")  # the first line of files that are meant for Excel
 SENTENCE_ENDS = tuple(".!?…。！？")
 SENTENCE = 5  # words; what has more is a sentence
 
@@ -82,8 +84,12 @@ def sniff(source: Source, whole_lines: Iterator[Line], usual: str, alone: bool) 
         return size >= streams.HEAD
 
     seen, whole, broken = peek(whole_lines, enough)
+    announced = ANNOUNCED.fullmatch(seen[0].text) if seen else None
+    if announced:
+        seen[0] = replace(seen[0], text="\n")
+        whole = chain(seen[:1], islice(whole, 1, None))
     head = Head([] if broken else seen, size < streams.HEAD)
-    delimiter = asked.delimiter or _delimiter(source, head, usual)
+    delimiter = asked.delimiter or (announced[1] if announced else _delimiter(source, head, usual))
     quoted, sure = _quotes(source, head, delimiter)
     header = asked.header
     if header is None:
@@ -105,8 +111,8 @@ def _delimiter(source: Source, head: Head, usual: str) -> str:
     splits |= {other: head.rows(other, quoted) for other in DELIMITERS if other != usual}
     able = [other for other, found in splits.items() if _splits(found)]
     if len(able) == 1:
-        name = DELIMITERS[able[0]]
-        source.tell(f"{source.name}: {name} are read as what separates cells (--delimiter says otherwise)")
+        names = f"{DELIMITERS[able[0]]}, not {DELIMITERS[usual]}"
+        source.tell(f"{source.name}: its cells are separated by {names} (--delimiter says otherwise)")
         return able[0]
     headers = [other for other, found in splits.items() if found and len(found[0].cells) > 1]
     doubtful = able or (usual not in headers and [other for other in headers if _used(splits[other])])

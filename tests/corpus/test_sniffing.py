@@ -76,7 +76,7 @@ def test_other_dialects_read_back(wanted: list[tuple[str, str]], delimiter: str,
     notes: list[str] = []
     found, hint = read_or_hint(data, "csv", id="id", notes=notes)
     assert found == records or (delimiter == "\t" and hint.startswith("--quoting minimal"))
-    assert hint or "separates cells (--delimiter" in notes[0]
+    assert hint or "its cells are separated by" in notes[0]
 
 
 @fuzz
@@ -92,12 +92,18 @@ def test_tsv_without_quoting_loses_nothing_without_a_word(wanted: list[str]) -> 
 def test_semicolons() -> None:
     assert told(SEMICOLONS) == (
         ["the cat, who sat", "the dog sat"],
-        ["-: semicolons are read as what separates cells (--delimiter says otherwise)"],
+        ["-: its cells are separated by semicolons, not commas (--delimiter says otherwise)"],
     )
     assert told(SEMICOLONS, dialect={"delimiter": ";"})[1] == []
     assert texts(read(b"id\ttext\n1\ta;b\n", "csv")) == ["a;b"]
     assert texts(read(b"id,text\n1,a\n", "tsv")) == ["a"]
     assert texts(read(b"id|text\n1|a\n", "csv")) == ["a"]
+
+
+def test_line_in_which_the_file_says_its_delimiter() -> None:
+    found = read("\ufeffsep=;\r\ntext;n\r\na;1\r\n".encode(), "csv")
+    assert found == [Record("3", "a")]
+    assert told(b"sep=|\ntext|n\na;b|1\n", dialect={"delimiter": "|"}) == (["a;b"], [])
 
 
 def test_decimal_commas_in_semicolon_files() -> None:
@@ -235,7 +241,7 @@ def test_carriage_returns_beside_newlines_are_told_of() -> None:
 def test_what_is_decided_is_a_warning_in_python(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(SEMICOLONS)
-    with pytest.warns(InputWarning, match=r"a\.csv: semicolons are read as what separates cells"):
+    with pytest.warns(InputWarning, match=r"a\.csv: its cells are separated by semicolons"):
         list(read_records(find_sources([str(path)])))
 
 
