@@ -134,28 +134,30 @@ def _used(found: Sequence[Row]) -> bool:
 def _quotes(source: Source, head: Head, delimiter: str) -> tuple[bool, bool]:
     """Whether quotes enclose cells, and whether that is sure.
 
-    In files with tabs they are text if some stand where no writer of CSV puts them, and more rows fit then. Elsewhere
-    they enclose cells, whatever else fits.
+    They do where they stand as RFC 4180 has them, except with tabs if every line fits by itself, which is unclear.
+    Where they do not and more rows fit without them, they are text with tabs, and elsewhere unclear if they join lines.
     """
     asked = source.dialect.quoting
     enclosed = [] if asked else head.rows(delimiter, True)
     if not enclosed:
         return asked != "none", True
+    tabs = delimiter == "\t" and not head.text(enclosed[0]).startswith('"')
     regular = all(_is_regular(head.text(row), delimiter) for row in enclosed)
-    if delimiter != "\t" or head.text(enclosed[0]).startswith('"'):
-        return True, regular
+    if regular and not tabs:
+        return True, True
     joined, end = _joined(head, delimiter)
     bare = [row for row in head.rows(delimiter, False) if row.line < end]
-    if _fit(bare) > _fit(enclosed):
-        if not regular:
-            source.tell(f"{source.name}: quotes are read as text (--quoting minimal lets them enclose cells)")
-            return False, True
-        if joined and _fit(bare) == len(bare) - 1:
-            lines = f"lines {joined[0].line} to {joined[0].end}"
-            raise UsageError(
-                f"{source.name}: are {lines} one row, as quotes enclose them, or one each?",
-                "--quoting minimal, or --quoting none if quotes are text",
-            )
+    more = _fit(bare) > _fit(enclosed)
+    if more and tabs and not regular:
+        source.tell(f"{source.name}: quotes are read as text (--quoting minimal lets them enclose cells)")
+        return False, True
+    joined = [row for row in joined if tabs or not row.fault]
+    if more and joined and (not regular or _fit(bare) == len(bare) - 1):
+        lines = f"lines {joined[0].line} to {joined[0].end}"
+        raise UsageError(
+            f"{source.name}: are {lines} one row, as quotes enclose them, or one each?",
+            "--quoting minimal, or --quoting none if quotes are text",
+        )
     return True, False
 
 

@@ -154,8 +154,9 @@ def test_quote_that_opens_and_is_never_closed() -> None:
 
 
 def test_quotes_that_fit_both_ways_are_asked_about() -> None:
-    with pytest.raises(UsageError, match="are lines 2 to 4 one row, as quotes enclose them, or one each") as caught:
-        read(JOINED, "tsv")
+    for data, format in ((JOINED, "tsv"), (GLUE.replace(b"\t", b","), "csv")):
+        with pytest.raises(UsageError, match="are lines 2 to 4 one row, as quotes enclose them, or one each") as caught:
+            read(data, format)
     assert caught.value.hint == "--quoting minimal, or --quoting none if quotes are text"
     assert texts(read(JOINED, "tsv", dialect={"quoting": "minimal"})) == [
         "the cat sat\t1\nthe dog sat\t0\nhe said hello"
