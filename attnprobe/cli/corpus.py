@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,6 +66,7 @@ def corpus(
     format: flag.FormatOption = None,
     summary: flag.Summary = None,
     profile: flag.Profile = None,
+    spreadsheet_safe: flag.SpreadsheetSafe = False,
     resume: flag.Resume = False,
     overwrite: flag.Overwrite = False,
     dry_run: flag.DryRun = False,
@@ -78,12 +80,13 @@ def corpus(
     from attnprobe.corpus.readers import read_records
     from attnprobe.corpus.records import Columns
     from attnprobe.corpus.sources import find_sources
+    from attnprobe.writers.delimited import inert
     from attnprobe.writers.files import parts_folder
     from attnprobe.writers.rows import check_row_format
 
     names = check_names(metric)
     parse_indices(layer), parse_indices(head)
-    destination = Output.choose(output, format, overwrite or resume)
+    destination = Output.choose(output, format, overwrite or resume, spreadsheet_safe=spreadsheet_safe)
     if destination.path or destination.format != "table":
         check_row_format(destination.format, streamed=destination.path is None)
     begun = (
@@ -141,6 +144,7 @@ def corpus(
     sink: Job | Stream
     if destination.path:
         chosen = {"columns": columns, "encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
+        chosen |= {"spreadsheet_safe": spreadsheet_safe}
         manifest = describe_run(prober, sources, destination.format, chosen)
         sink = Job(destination.path, destination.format, settings.columns, manifest, prober.nothing)
         if resume and sink.is_finished():
@@ -155,6 +159,8 @@ def corpus(
         chunks = watched(sink.rest(settings.chunks(items)), sources)
         try:
             for result in results(chunks, prober, Recipe(loading, settings), engine.value, workers, num_gpus):
+                if spreadsheet_safe:
+                    result = replace(result, rows=replace(result.rows, ids=list(map(inert, result.rows.ids))))
                 with _interrupts_later():
                     sink.add(result)
                 progress.note_skipped(len(result.skipped))
