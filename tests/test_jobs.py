@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from attnprobe.corpus.records import InputError
 from attnprobe.corpus.sources import find_sources
 from attnprobe.errors import OutputError
 from attnprobe.jobs import Job, watched
+from attnprobe.results import Results
 from attnprobe.writers.rows import encode_rows, header
 
 LAYERS, HEADS, METRICS = (0, 3), (1, 2), ("entropy", "distance", "offset")
@@ -204,7 +206,8 @@ def fabricate(chunk: list[Record | Skipped]) -> Result:
 
 def make(folder: Path, format: str, **changes: Any) -> Job:
     manifest = {"signature": "here", "input": ["f 1"], "options": {"layers": [0, 3]}, **changes}
-    return Job(folder / f"out.{format}", format, COLUMNS, manifest, Summary.empty(LAYERS, HEADS, METRICS, "here"))
+    results = Results(folder / f"out.{format}", format, folder / "heads.csv", folder / "profile.csv")
+    return Job(results, COLUMNS, manifest, Summary.empty(LAYERS, HEADS, METRICS, "here"))
 
 
 def work(job: Job, source: list[Record | Skipped] = SOURCE, stop_after: int | None = None) -> None:
@@ -221,12 +224,8 @@ def whole(folder: Path, format: str) -> dict[str, bytes]:
     job = make(folder, format)
     job.start(resume=False, overwrite=False)
     work(job)
-    finish(job)
+    job.finish()
     return contents(folder)
-
-
-def finish(job: Job) -> None:
-    job.finish(job.output.with_name("heads.csv"), job.output.with_name("profile.csv"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -262,7 +261,7 @@ def test_stopped_and_taken_up_again_gives_the_same_bytes(tmp_path: Path, format:
     job.start(resume=True, overwrite=False)
     assert job.state.parts == min(sum(stops), 10)
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
     assert make(folder, format).is_finished()
 
@@ -281,7 +280,7 @@ def test_a_part_that_does_not_count_yet_is_written_again(tmp_path: Path) -> None
     job = make(folder, "csv")
     job.start(resume=True, overwrite=False)
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
 
 
@@ -301,20 +300,27 @@ def test_ended_while_the_folder_is_removed(
     job = make(folder, format)
     job.start(resume=False, overwrite=False)
     work(job)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda path: remove_some(path, kept))
-        with pytest.raises(KilledError):
-            finish(job)
+    with end_while_removing(monkeypatch, after=14 - kept), pytest.raises(KilledError):
+        job.finish()
     again = make(folder, format)
     assert again.is_finished()
     assert contents(folder) == expected
     assert not again.folder.exists()
 
 
-def remove_some(folder: Path, kept: int) -> None:
-    for path in sorted(folder.iterdir())[kept:]:
-        path.unlink()
-    raise KilledError
+@contextmanager
+def end_while_removing(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
+    """Ends the process when it has removed so many files of the folder."""
+    unlink, calls = Path.unlink, iter(range(after))
+
+    def remove(path: Path, missing_ok: bool = False) -> None:
+        if path.parent.suffix == ".parts" and path.suffix != ".tmp" and next(calls, None) is None:
+            raise KilledError
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", remove)
+        yield
 
 
 def test_ended_while_another_run_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,20 +330,18 @@ def test_ended_while_another_run_is_replaced(tmp_path: Path, monkeypatch: pytest
     job = make(folder, "csv", signature="there")
     job.start(resume=False, overwrite=False)
     work(job, stop_after=6)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda path: remove_some(path, 2))
-        with pytest.raises(KilledError):
-            make(folder, "csv").start(resume=False, overwrite=True)
+    with end_while_removing(monkeypatch, after=7), pytest.raises(KilledError):
+        make(folder, "csv").start(resume=False, overwrite=True)
     job = make(folder, "csv")
     assert not job.is_finished()
     job.start(resume=True, overwrite=False)
     assert job.state.parts == 0
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
 
 
-@pytest.mark.parametrize("call", range(1, 14))
+@pytest.mark.parametrize("call", range(1, 18))
 def test_ended_while_the_output_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     """At any of the files that finish() moves into place."""
     expected = whole(tmp_path / "whole", "csv")
@@ -357,14 +361,14 @@ def test_ended_while_the_output_is_made(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", move)
         try:
-            finish(job)
+            job.finish()
         except KilledError:
-            assert not job.output.exists()  # the output comes last
+            assert job.output.exists() == (call == 17)  # the output comes last, and then the folder goes
             job = make(folder, "csv")
             job.start(resume=True, overwrite=False)
             patch.setattr(Path, "replace", replace)
             work(job)
-            finish(job)
+            job.finish()
     assert contents(folder) == expected
 
 
@@ -449,7 +453,7 @@ def test_full_disk_keeps_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
     job.start(resume=True, overwrite=False)
     assert job.state.parts == (call - 2) // 2
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
 
 
