@@ -94,6 +94,7 @@ class Job:
         self.results.record = self._record
         if going_on:
             self.state, self.summary = self.work.load(self.summary)
+            self._record()
         else:
             self.work.create(self._described())
 

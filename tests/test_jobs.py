@@ -18,18 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnprobe import Record, RowBlock, Skipped, Summary
-from attnprobe.corpora import Cut, Result
+from attnprobe import Record, RowBlock, Skipped
 from attnprobe.corpus.batches import by_length, chunks
 from attnprobe.corpus.records import InputError
 from attnprobe.corpus.sources import find_sources
 from attnprobe.errors import OutputError
-from attnprobe.jobs import Job, watched
-from attnprobe.results import Results
+from attnprobe.jobs import watched
 from attnprobe.writers.rows import encode_rows, header
+from tests.fabricated import COLUMNS, HEADS, LAYERS, METRICS, SOURCE, contents, make, whole, work
 
-LAYERS, HEADS, METRICS = (0, 3), (1, 2), ("entropy", "distance", "offset")
-COLUMNS = ["id", "n_tokens", "layer", "head", *METRICS]
 FORMATS = ["csv", "tsv", "jsonl", "parquet"]
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ['a "quoted" one', "two\nlines", "a,comma", "a\ttab", "\r\n", "null", "=1+1", "我们", "🐈‍⬛", "'", "\\"]
@@ -182,54 +179,6 @@ def test_frame_of_a_block(block: RowBlock) -> None:
 
 
 # Runs in parts
-
-SOURCE = [Record(f'"{n}"\n', "x" * (n % 5 + 1), None, "f", n) if n % 7 else Skipped("f", n, "bad") for n in range(40)]
-
-
-def fabricate(chunk: list[Record | Skipped]) -> Result:
-    """A result that depends on the chunk alone, with profile, skipped records and cut texts."""
-    records = [item for item in chunk if isinstance(item, Record)]
-    draw = np.random.default_rng([len(record.text) + record.line for record in records if record.line])
-    totals = draw.random((len(records), len(LAYERS), len(HEADS), len(METRICS))) * 10
-    counts = draw.integers(0, 3, (len(records), len(LAYERS), len(METRICS))).astype(float)
-    values = np.where(counts[:, :, None] > 0, totals, np.nan).astype(np.float32)
-    offsets = draw.random((len(LAYERS), len(HEADS), 2 * len(records) + 1))
-    summary = Summary.empty(LAYERS, HEADS, METRICS, "here").of(totals, counts).with_profile(offsets, len(records))
-    return Result(
-        RowBlock([r.id for r in records], [len(r.text) for r in records], LAYERS, HEADS, METRICS, values),
-        summary,
-        len(chunk),
-        [item for item in chunk if isinstance(item, Skipped)],
-        [Cut(record.id, 3) for record in records if len(record.text) == 5],
-    )
-
-
-def make(folder: Path, format: str, **changes: Any) -> Job:
-    manifest = {"signature": "here", "input": ["f 1"], "options": {"layers": [0, 3]}, **changes}
-    results = Results(folder / f"out.{format}", format, folder / "heads.csv", folder / "profile.csv")
-    return Job(results, COLUMNS, manifest, Summary.empty(LAYERS, HEADS, METRICS, "here"))
-
-
-def work(job: Job, source: list[Record | Skipped] = SOURCE, stop_after: int | None = None) -> None:
-    """Measures and adds the chunks that do not count yet, or so many of them."""
-    for number, chunk in enumerate(job.rest(chunks(source, 4, 100))):
-        if number == stop_after:
-            return
-        job.add(fabricate(chunk))
-
-
-def whole(folder: Path, format: str) -> dict[str, bytes]:
-    """All files of an uninterrupted run."""
-    folder.mkdir(exist_ok=True)
-    job = make(folder, format)
-    job.start(resume=False, overwrite=False)
-    work(job)
-    job.finish()
-    return contents(folder)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("format", FORMATS)
