@@ -759,10 +759,12 @@ def test_two_runs_at_once_do_not_mix(
 ) -> None:
     folder, other = tmp_path / "run", write(tmp_path / "in.txt", ["another", "text"])
     folder.mkdir()
-    child = server.start(folder / "log", *job(lines, folder, "csv"), "--overwrite", pause=0.05)
-    wait_for_parts(folder / "out.csv.parts", 2, lambda: is_alive(child))
+    child = server.start(folder / "log", *job(lines, folder, "csv"), pause=600)
+    wait_for_parts(folder / "out.csv.parts", 1, lambda: is_alive(child))
     check_error(corpus(*job(other, folder, "csv"), "--overwrite"), 1, f"written by process {child}")
-    assert server.wait() == 3
+    os.kill(child, signal.SIGKILL)
+    assert server.wait() == -9
+    assert server.call(folder / "log", *job(lines, folder, "csv"), "--resume") == 3
     check_whole(folder, whole("csv"))
 
 
