@@ -175,7 +175,7 @@ BROKEN: Mapping[str, tuple[Change, list[str]]] = {
     "tokens without end": (with_json("tokenizer_config.json", "extra_ids", 2**31), ["2147483648 for extra_ids"]),
     "labels by the million": (with_config(num_labels=2**20), ["1048576 for num_labels"]),
     "labels by name": (with_config(id2label=dict.fromkeys(map(str, range(2**18)), "")), ["config.json", "too much"]),
-    "no layer": (with_config(num_hidden_layers=0), ["no attention weights"]),
+    "no layer": (with_config(num_hidden_layers=0), ["no place for: bert.encoder.layer.0"]),
     "limit is a word": (with_json("tokenizer_config.json", "model_max_length", "x"), ["model_max_length", "'x'"]),
     "limit is a fraction": (with_json("tokenizer_config.json", "model_max_length", 3.5), ["model_max_length", "3.5"]),
     "limit leaves no room": (with_json("tokenizer_config.json", "model_max_length", 2), ["no room", "2 tokens"]),
