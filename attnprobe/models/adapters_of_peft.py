@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,13 @@ def merge_adapter(location: Location, network: Any) -> None:
         weights = _read(location.adapter_files)
         base = getattr(network, "base_model_prefix", "")
         inside = bool(base) and any(name.startswith(f"{PREFIX}{base}.") for name in weights)
-        _merge(peft, config, Holder(base, network) if inside else network, weights, location.name)
+        model = Holder(base, network) if inside else network
+        ours = {key: tensor for key, tensor in weights.items() if _home(model, key) not in ("", base if inside else "")}
+        if not ours:
+            raise ModelError(
+                f"no weight of the adapter {location.name!r} belongs to its base model", "is the base the right one?"
+            )
+        _merge(peft, config, model, ours, location.name)
 
 
 def _read(files: tuple[Path, ...]) -> dict[str, Tensor]:
@@ -62,27 +68,27 @@ def _read(files: tuple[Path, ...]) -> dict[str, Tensor]:
 def _merge(peft: Any, config: Any, model: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
     config.task_type = config.auto_mapping = None  # a task would want the head that is not loaded
     config.inference_mode = True
+    modules = [each for each, _ in model.named_modules()]
+    saved = [each for each in getattr(config, "modules_to_save", None) or () if _names_one_of(modules, each)]
+    if hasattr(config, "modules_to_save"):
+        config.modules_to_save = saved or None
     dtype = next(model.parameters()).dtype
-    ours = {key: tensor for key, tensor in weights.items() if _has(model, key.removeprefix(PREFIX))}
-    if not ours:
-        raise ModelError(f"no weight of the adapter {name!r} belongs to its base model", "is the base the right one?")
-    config.modules_to_save = [each for each in config.modules_to_save or () if _names_a_module(model, each)] or None
     adapted = peft.get_peft_model(model, config, autocast_adapter_dtype=False).to(dtype)
-    report = peft.set_peft_model_state_dict(adapted, dict(ours))
+    report = peft.set_peft_model_state_dict(adapted, dict(weights))
     lacking = [key for key in report.missing_keys if ".default" in key]
     if report.unexpected_keys or lacking:
-        key, what = (report.unexpected_keys or lacking)[0], "has no place for" if report.unexpected_keys else "lacks"
-        raise ModelError(f"the adapter {name!r} does not fit its base model: it {what} {key}")
+        what = f"has {report.unexpected_keys[0]} for it" if report.unexpected_keys else f"lacks {lacking[0]}"
+        raise ModelError(f"the adapter {name!r} does not fit its base model: it {what}")
     adapted.merge_and_unload(safe_merge=True)
 
 
-def _has(model: nn.Module, key: str) -> bool:
-    """Whether the model has the module that an adapter's weight stands beside or inside of."""
+def _home(model: nn.Module, key: str) -> str:
+    """The innermost module of the model that an adapter's weight belongs to; empty: it belongs to a task's head."""
     modules = dict(model.named_modules())
-    way = key.split(".")
-    known = next((".".join(way[:n]) for n in range(len(way), 0, -1) if ".".join(way[:n]) in modules), "")
-    return bool(known) and not any(True for _ in modules[known].children())
+    way = key.removeprefix(PREFIX).split(".")
+    homes = (".".join(way[:length]) for length in range(len(way), 0, -1))
+    return next((home for home in homes if home in modules), "")
 
 
-def _names_a_module(model: nn.Module, name: str) -> bool:
-    return any(each == name or each.endswith(f".{name}") for each, _ in model.named_modules())
+def _names_one_of(modules: Sequence[str], name: str) -> bool:
+    return any(each == name or each.endswith(f".{name}") for each in modules)

@@ -19,9 +19,9 @@ def beyond_embeddings(model: Any, tokenizer: Any) -> list[str]:
     table = _token_table(model)
     if table is None:
         return []
-    without = sorted((id, piece) for piece, id in tokenizer.get_added_vocab().items() if id >= table.num_embeddings)
+    without = sorted((id, piece) for piece, id in tokenizer.get_added_vocab().items() if id >= len(table.weight))
     names = ", ".join(visible(piece) for _, piece in without[:3]) + (", ..." if without[3:] else "")
-    return [f"texts with {names} are refused: the embeddings hold {table.num_embeddings} tokens"] if without else []
+    return [f"texts with {names} are refused: the embeddings hold {len(table.weight)} tokens"] if without else []
 
 
 def check_embedded(inputs: Mapping[str, Tensor], model: Any, tokenizer: Any) -> None:
@@ -34,13 +34,13 @@ def check_embedded(inputs: Mapping[str, Tensor], model: Any, tokenizer: Any) -> 
     if table is not None and (beyond := _first_beyond(inputs.get("input_ids"), table)) is not None:
         piece = visible(str(tokenizer.convert_ids_to_tokens(beyond)))
         raise TextError(
-            f"the tokenizer gives token {beyond} ({piece}), and the model's embeddings hold {table.num_embeddings}",
+            f"the tokenizer gives token {beyond} ({piece}), and the model's embeddings hold {len(table.weight)}",
             RESIZE,
         )
     types = next((each for name, each in _tables(model) if name.endswith("token_type_embeddings")), None)
     if types is not None and (beyond := _first_beyond(inputs.get("token_type_ids"), types)) is not None:
         raise TextError(
-            f"the tokenizer gives token type {beyond}, and the model's embeddings hold {types.num_embeddings}",
+            f"the tokenizer gives token type {beyond}, and the model's embeddings hold {len(types.weight)}",
             "is this the model's own tokenizer? Pairs of texts need two types, unless it gives one to both",
         )
 
@@ -62,5 +62,5 @@ def _first_beyond(numbers: Tensor | None, table: nn.Embedding) -> int | None:
     """The first number that the table does not hold."""
     if numbers is None or numbers.ndim != 2:
         return None
-    beyond = numbers[(numbers >= table.num_embeddings) | (numbers < 0)]
+    beyond = numbers[(numbers >= len(table.weight)) | (numbers < 0)]
     return int(beyond[0]) if torch.numel(beyond) else None

@@ -23,7 +23,7 @@ from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest, tensors_of
+from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.tokens import Role, Tokens
 
@@ -237,9 +237,10 @@ class Encoder:
         Raises:
             ModelError: it was.
         """
-        if self.origin is not None and tensors_of(self.origin) != tensors_of(self.model):
+        if self.origin is not None and memory_of(self.origin) != memory_of(self.model):
             raise ModelError(
-                "the model in memory has other weights than when it was given", "load_encoder(model, ...) anew"
+                "the model in memory was changed after it was given: its weights lie elsewhere",
+                "load_encoder(model, ...) anew",
             )
         if any(module.training for module in self.model.modules()):
             raise ModelError("the model is in training mode, where dropout makes weights random", "call .model.eval()")

@@ -97,7 +97,7 @@ def check_reads_text(location: Location, config: Any, family: Family | None) -> 
     Raises:
         ModelError: it reads pictures or sound.
     """
-    known = None if family else transformers.MODEL_MAPPING.get(type(config))
+    known = None if family else transformers.MODEL_MAPPING.get(type(config), None)
     model_class = known[0] if isinstance(known, tuple) else known
     kind = READS.get(getattr(model_class, "main_input_name", ""))
     if kind:

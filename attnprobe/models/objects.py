@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import transformers
-from torch import nn
+from torch import Tensor, nn
 
 from attnprobe.arguments import shown
 from attnprobe.errors import ModelError, UsageError
@@ -76,7 +76,8 @@ def network_of(model: Any, family: Family | None) -> Any:
         ModelError: it was made with another option than is measured.
     """
     wanted = getattr(transformers, family.model_class) if family and family.model_class else None
-    network = next((each for each in model.modules() if wanted and isinstance(each, wanted)), model.base_model)
+    towers = [each for each in model.modules() if wanted and isinstance(each, wanted)]
+    network = towers[0] if towers else model.get_encoder() if wanted else model.base_model
     for option, value in (family.options if family else {}).items():
         if getattr(network.config, option, value) != value:
             raise ModelError(
@@ -87,8 +88,8 @@ def network_of(model: Any, family: Family | None) -> Any:
 
 
 def borrowed(encoder: Any) -> Any:
-    """Modules of our own around the encoder's weights, in evaluation mode and with eager attention."""
-    shared = {id(tensor): tensor for tensor in (*encoder.parameters(), *encoder.buffers())}
+    """Modules of our own around the encoder's weights, in evaluation mode, with eager attention and no gradients."""
+    shared = {id(tensor): _alias(tensor) for tensor in (*encoder.parameters(), *encoder.buffers())}
     ours = copy.deepcopy(encoder, shared).eval()
     for module in ours.modules():
         if isinstance(module, transformers.PreTrainedModel) and module._can_set_attn_implementation():
@@ -97,9 +98,17 @@ def borrowed(encoder: Any) -> Any:
     return ours
 
 
-def tensors_of(model: nn.Module) -> dict[str, int]:
-    """Which tensors a model computes with, by name."""
-    return {name: id(tensor) for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+def _alias(tensor: Tensor) -> Tensor:
+    """The same numbers in memory without a gradient; of parameters that know more than numbers, these themselves."""
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(tensor.detach(), requires_grad=False) if type(tensor) is nn.Parameter else tensor
+    return tensor.detach()
+
+
+def memory_of(model: nn.Module) -> dict[str, tuple[object, ...]]:
+    """Where the weights that a model computes with lie in memory, by name."""
+    tensors = dict((*model.named_parameters(), *model.named_buffers()))
+    return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def digest(model: nn.Module) -> str:
