@@ -430,7 +430,7 @@ def test_sentence_transformers_folder(folder: Path, tmp_path: Path) -> None:
     encoder = load_encoder(whole, dtype="float64")
     same(stats(encoder), stats(load_encoder(folder, dtype="float64")))
     assert decided(encoder) == (
-        "sentence-transformers: its transformer in '0_Transformer' is measured; Pooling, Normalize come after attention"
+        "sentence-transformers: its transformer in '0_Transformer' is measured, without Pooling, Normalize"
     )
     assert encoder.location.short_name == "whole"
 

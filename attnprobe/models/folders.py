@@ -65,11 +65,11 @@ def sentence_modules(name: str, folder: Path) -> tuple[Path, str]:
         raise ModelError(f"{name!r} is a sentence-transformers folder without a transformer (its modules: {kinds})")
     if PurePath(inner).is_absolute() or ".." in PurePath(inner).parts:
         raise ModelError(f"{MODULES} of {name!r} leads out of its folder ({inner!r})")
-    others = [kind for kind, path in modules if path != inner]
+    others = ", ".join(kind for kind, path in modules if path != inner)
+    if not inner and not others:
+        return folder, ""
     place = f"its transformer in {inner!r}" if inner else "its transformer"
-    return folder / inner, f"sentence-transformers: {place} is measured" + (
-        f"; {', '.join(others)} come after attention" if others else ""
-    )
+    return folder / inner, f"sentence-transformers: {place} is measured{', without ' if others else ''}{others}"
 
 
 def _modules(name: str, path: Path) -> list[dict[str, Any]]:
