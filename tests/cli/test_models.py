@@ -417,7 +417,6 @@ def test_corpus_with_a_tokenizer_of_its_own(run: Run, folder: Path, tiny: Path, 
 
 
 def test_info_says_what_was_decided(run: Run, folder: Path) -> None:
-    with_config(model_type=None)(folder)
-    assert (
-        '"decided","config.json names no model_type; bert is taken from its architectures"' in run("info", folder).text
-    )
+    with_config(model_type=None, architectures=["BertModel"])(folder)
+    rows = run("info", folder).frame.set_index("property")["value"]
+    assert rows["decided"] == "config.json names no model_type; bert is taken from its architectures"
