@@ -281,6 +281,10 @@ def with_itself_for_a_base(folder: Path, adapter: Path) -> None:
     configure(adapter, "adapter_config.json", base_model_name_or_path=str(adapter))
 
 
+def of_a_rank_without_end(folder: Path, adapter: Path) -> None:
+    configure(adapter, "adapter_config.json", r=10**8)
+
+
 def of_a_deeper_model(folder: Path, adapter: Path) -> None:
     rename_adapter(adapter, "layer.2.", "layer.7.")
 
@@ -307,6 +311,7 @@ def rename_adapter(adapter: Path, old: str, new: str) -> None:
         (without_base, "names no base model"),
         (with_lost_base, "is an adapter of './nowhere', which cannot be opened: no folder './nowhere'"),
         (with_itself_for_a_base, "is an adapter itself"),
+        (of_a_rank_without_end, "asks for larger matrices"),
         (of_a_deeper_model, "does not fit its base model: it has .*layer.7"),
         (of_another_model, "no weight of the adapter .* belongs to its base model"),
         (as_prompt, "type PROMPT_TUNING, which puts made-up tokens before a text"),

@@ -45,6 +45,7 @@ def merge_adapter(location: Location, network: Any) -> None:
                 "adapters that change weights are measured, such as LoRA",
             )
         weights = _read(location.adapter_files)
+        _check_ranks(config, weights, location.name)
         base = getattr(network, "base_model_prefix", "")
         inside = bool(base) and any(name.startswith(f"{PREFIX}{base}.") for name in weights)
         model = Holder(base, network) if inside else network
@@ -65,6 +66,14 @@ def _read(files: tuple[Path, ...]) -> dict[str, Tensor]:
     return weights
 
 
+def _check_ranks(config: Any, weights: Mapping[str, Tensor], name: str) -> None:
+    """Refuses an adapter that asks for larger matrices than its file holds, before these fill the memory."""
+    ranks = [getattr(config, "r", None), *(getattr(config, "rank_pattern", None) or {}).values()]
+    largest = max((max(tensor.shape, default=0) for tensor in weights.values()), default=0)
+    if any(isinstance(rank, int) and rank > largest for rank in ranks):
+        raise ModelError(f"adapter_config.json of {name!r} asks for larger matrices than the adapter holds (r)")
+
+
 def _merge(peft: Any, config: Any, model: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
     config.task_type = config.auto_mapping = None  # a task would want the head that is not loaded
     config.inference_mode = True
@@ -73,8 +82,9 @@ def _merge(peft: Any, config: Any, model: nn.Module, weights: Mapping[str, Tenso
     if hasattr(config, "modules_to_save"):
         config.modules_to_save = saved or None
     dtype = next(model.parameters()).dtype
-    adapted = peft.get_peft_model(model, config, autocast_adapter_dtype=False).to(dtype)
-    report = peft.set_peft_model_state_dict(adapted, dict(weights))
+    in_dtype = {key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in weights.items()}
+    adapted = peft.get_peft_model(model, config, autocast_adapter_dtype=False, low_cpu_mem_usage=True)
+    report = peft.set_peft_model_state_dict(adapted, in_dtype, low_cpu_mem_usage=True)
     lacking = [key for key in report.missing_keys if ".default" in key]
     if report.unexpected_keys or lacking:
         what = f"has {report.unexpected_keys[0]} for it" if report.unexpected_keys else f"lacks {lacking[0]}"

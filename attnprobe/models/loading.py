@@ -110,10 +110,12 @@ def load_encoder(
         if location.type_is_inferred:
             options["config"] = config
         network, location = _load_network(location, family, options)
+        if quantization:  # of which some come as float32 whatever is asked
+            network = network.to(options["dtype"])
         if location.adapter:
             merge_adapter(location, network)
     with explained(f"{location.name!r} cannot be measured"):
-        network = network.to(options["dtype"]).eval().requires_grad_(False)
+        network = network.eval().requires_grad_(False)
         encoder = encoder_of(network, family).to(place)
         return _ready(location, encoder, read, family, _tokenizer_name(tokenizer))
 
