@@ -89,13 +89,11 @@ def task_model(name: str, folder: Path) -> Any:
 
 HEADED = {
     "BertForSequenceClassification": "bert",  # classifiers and cross-encoders
-    "BertForMaskedLM": "bert",
     "BertModel": "bert",
     "RobertaForTokenClassification": "roberta",
-    "ModernBertForMaskedLM": "modernbert",
+    "ModernBertForMaskedLM": "modernbert",  # masked language models
     "MPNetForMaskedLM": "mpnet",
     "T5ForConditionalGeneration": "t5",
-    "T5EncoderModel": "t5",
     "BartForConditionalGeneration": "bart",
     "CLIPModel": "clip",
     "BlipModel": "blip",
@@ -206,6 +204,9 @@ def test_objects_that_cannot_be_meant(folders: Callable[[str], Path]) -> None:
     ]:
         with pytest.raises(UsageError, match=words):
             load_encoder(arguments[0], **arguments[1])
+    with pytest.raises(UsageError) as caught:
+        head_stats(TEXT, model)
+    assert caught.value.hint == "load_encoder(model, tokenizer=tokenizer) takes a model object"
 
 
 # Adapters
@@ -386,10 +387,14 @@ def test_integers_in_a_pickle(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["classifier.weight", "cls.predictions.bias", "decoder.layer.0.weight", "pooler.x.weight", "lm_head.bias"]
+    "names",
+    [
+        ["classifier.weight", "cls.predictions.bias", "decoder.layer.0.weight", "pooler.x.weight", "lm_head.bias"],
+        ["encoder.layer.0.attention.bias", "encoder.layer.0.attention.masked_bias", "encoder.version"],
+    ],
 )
-def test_heads_and_decoders_are_left(folder: Path, folders: Callable[[str], Path], name: str) -> None:
-    change(folder, added(name))
+def test_heads_decoders_and_old_masks_are_left(folder: Path, folders: Callable[[str], Path], names: list[str]) -> None:
+    change(folder, lambda weights: weights | {name: torch.ones(4, 4) for name in names})
     same(stats(load_encoder(folder, dtype="float64")), stats(load_encoder(folders("bert"), dtype="float64")))
 
 

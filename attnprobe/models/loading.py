@@ -44,7 +44,8 @@ def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[
         return encoder
     name = model if encoder is None else encoder
     if not isinstance(name, str | PathLike):
-        raise UsageError(f"an encoder is one from load_encoder, a folder or a Hub id; got {shown(name)}")
+        hint = "load_encoder(model, tokenizer=tokenizer) takes a model object" if isinstance(name, nn.Module) else ""
+        raise UsageError(f"an encoder is one from load_encoder, a folder or a Hub id; got {shown(name)}", hint)
     return load_encoder(os.fspath(name))
 
 

@@ -18,8 +18,11 @@ from attnprobe.models.locate import Location
 WRAPPED = r"^(?:(?:_orig_mod|module|model)\.)+"
 UNWRAP = {WRAPPED: "", r"_orig_mod\.": ""}  # as from_pretrained's key_mapping takes it
 FLOATS = re.compile("F64|F32|F16|BF16|F8_E4M3|F8_E5M2")  # as safetensors names them
-# Poolers, which do not touch attention, and what older models kept of tables that are computed.
-COMPUTED = {"pooler", "position_ids", "token_type_ids", "inv_freq", "masked_bias", "version"}
+# Poolers, which do not touch attention, and what older models kept of tables and masks that are computed.
+COMPUTED = re.compile(
+    r"(^|\.)(pooler\..*|position_ids|token_type_ids|(original_)?inv_freq|version"
+    r"|embed_positions\.weights|(attn|attention)\.bias|masked_bias|causal_mask)$"
+)
 CONFIG_OF_ANOTHER = "is this the right checkpoint for its config.json?"
 
 
@@ -108,7 +111,7 @@ def _unused(network: Any, encoder: nn.Module, report: Report) -> list[str]:
     return sorted(
         key
         for key in report.unexpected
-        if not COMPUTED & set(key.split(".")) and any(name in modules for name in _homes(key, base))
+        if not COMPUTED.search(key) and any(name in modules for name in _homes(key, base))
     )
 
 
