@@ -368,7 +368,7 @@ def as_integers(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         (added(f"{LAYER}.query.qweight", torch.int32), "query.qweight", "quantized"),
         (added("encoder.layer.9.output.dense.weight"), "layer.9", "right checkpoint"),
         (as_integers, f"{LAYER}.query.weight .* is stored as I8", "quantization"),
-        (lambda weights: {f"core.{name}": tensor for name, tensor in weights.items()}, "lacks", "begins with 'core."),
+        (lambda weights: {f"core.{name}": tensor for name, tensor in weights.items()}, "lacks", "'core.embeddings"),
     ],
 )
 def test_checkpoint_that_is_not_the_encoders(folder: Path, edit: Change, words: str, hint: str) -> None:

@@ -129,7 +129,8 @@ def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: b
     own = str(model.dtype).removeprefix("torch.")
     if dtype not in (None, own):
         raise UsageError(f"{name} is in memory as {own}, and not as {dtype}", f"model.to(torch.{dtype}) changes that")
-    if device != "auto" and choose_device(device) != model.device:
+    wanted = model.device if device == "auto" else choose_device(device)
+    if wanted.type != model.device.type or wanted.index not in (None, model.device.index):
         raise UsageError(f"{name} is on {model.device}, and not on {device}", f"model.to({device!r}) changes that")
     location = location_of(model)
     family = find_family(location)

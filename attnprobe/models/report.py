@@ -60,11 +60,15 @@ def check_report(location: Location, network: Any, encoder: nn.Module, report: R
     """
     if lacking := _lacking(network, encoder, report):
         unknown = min(report.unexpected, default="")
-        others = f"; what it has no place for begins with {unknown!r}" if unknown else ""
         raise ModelError(
             f"{location.name!r} lacks {len(lacking)} of the encoder's weights, or has them in another shape:"
             f" {_some(lacking)}",
-            f"random numbers would stand in for them; {CONFIG_OF_ANOTHER[:-1]}{others}?",
+            "random numbers would stand in for them; "
+            + (
+                f"{unknown!r} and the like have no place: rename them, or {CONFIG_OF_ANOTHER}"
+                if unknown
+                else CONFIG_OF_ANOTHER
+            ),
         )
     if unused := _unused(network, encoder, report):
         what = f"{location.name!r} holds {len(unused)} weights that {type(encoder).__name__} has no place for"
