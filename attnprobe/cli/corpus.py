@@ -51,6 +51,7 @@ def corpus(
     seed: flag.Seed = 0,
     on_error: flag.OnErrorOption = flag.OnError.skip,
     model: flag.Model = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -116,7 +117,7 @@ def corpus(
         return read_records(sources, columns, encoding=encoding, limit=limit, sample=sample, seed=seed)
 
     items = read()  # fails before torch loads, as does a wrong name of a model
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    locate(model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
 
     from attnprobe.corpora import Prober, Settings
     from attnprobe.engines import Recipe, results
@@ -127,6 +128,7 @@ def corpus(
 
     loading: dict[str, Any] = {
         "model": model,
+        "tokenizer": tokenizer,
         "revision": revision,
         "device": device,
         "dtype": dtype.value,

@@ -66,6 +66,15 @@ Text = Annotated[
 Model = Annotated[
     str, typer.Option("-m", "--model", metavar="NAME", envvar="ATTNPROBE_MODEL", help="A folder or a Hub id.")
 ]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="NAME",
+        help="A folder or a Hub id with the tokenizer.  [default: the model's]",
+        show_default=False,
+    ),
+]
 Revision = Annotated[
     str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit on the Hub.", show_default=False)
 ]
