@@ -84,6 +84,8 @@ def load_encoder(
         encoder = _encoder_of(network, family)
         _check_missing(location, network, encoder, missing)
         encoder = encoder.to(place)
+        if getattr(encoder.config, "use_cache", False):
+            encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
         positions = position_limit(encoder)
         limits = [limit(tokenizer.model_max_length, "the tokenizer's model_max_length"), positions]
         max_length = min((each for each in limits if each is not None), default=None)
@@ -185,6 +187,7 @@ def _load_model(location: Location, family: Family | None, options: dict[str, An
         model, report = model_class.from_pretrained(
             location.folder,
             attn_implementation="eager",
+            experts_implementation="eager",  # the others compute no float64
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported as mismatched_keys, which _check_missing refuses
             **options,
