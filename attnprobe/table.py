@@ -37,6 +37,27 @@ class ArrayRows(Sequence[Sequence[Cell]]):
             yield from zip(*(_cells(array[start : start + CHUNK]) for array in self.arrays), strict=True)
 
 
+class TextRows(Sequence[Sequence[Cell]]):
+    """Rows whose cells of text are changed when they are read."""
+
+    def __init__(self, rows: Sequence[Sequence[Cell]], change: Callable[[str], str]) -> None:
+        self.rows, self.change = rows, change
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return TextRows(self.rows[place], self.change)
+        return self._changed(self.rows[place])
+
+    def __iter__(self) -> Iterator[Sequence[Cell]]:
+        return map(self._changed, self.rows)
+
+    def _changed(self, row: Sequence[Cell]) -> Sequence[Cell]:
+        return [self.change(cell) if isinstance(cell, str) else cell for cell in row]
+
+
 def _cells(array: np.ndarray) -> list[Cell]:
     if array.dtype != "float32":
         return array.tolist()  # type: ignore[no-any-return]
@@ -72,6 +93,10 @@ class Table:
             return (True, 0) if row[place] is None else (False, -row[place])
 
         return replace(self, rows=sorted(self.rows, key=rank), notes={**self.notes, "sorted_by": column})
+
+    def with_text(self, change: Callable[[str], str]) -> Table:
+        """The table with its cells of text changed."""
+        return replace(self, rows=TextRows(self.rows, change))
 
     def head(self, count: int | None) -> Table:
         """The first rows; None: all."""

@@ -18,3 +18,9 @@ settings.load_profile("same")
 @pytest.fixture(scope="session")
 def minilm() -> Encoder:
     return load_encoder()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's files need not outlast a loss of power."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)

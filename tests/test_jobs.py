@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnprobe import Record, RowBlock, Skipped, Summary
-from attnprobe.corpora import Cut, Result
+from attnprobe import Record, RowBlock, Skipped
 from attnprobe.corpus.batches import by_length, chunks
 from attnprobe.corpus.records import InputError
 from attnprobe.corpus.sources import find_sources
 from attnprobe.errors import OutputError
-from attnprobe.jobs import Job, watched
+from attnprobe.jobs import watched
 from attnprobe.writers.rows import encode_rows, header
+from tests.fabricated import COLUMNS, HEADS, LAYERS, METRICS, SOURCE, contents, make, whole, work
 
-LAYERS, HEADS, METRICS = (0, 3), (1, 2), ("entropy", "distance", "offset")
-COLUMNS = ["id", "n_tokens", "layer", "head", *METRICS]
 FORMATS = ["csv", "tsv", "jsonl", "parquet"]
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
     ['a "quoted" one', "two\nlines", "a,comma", "a\ttab", "\r\n", "null", "=1+1", "我们", "🐈‍⬛", "'", "\\"]
@@ -181,57 +180,6 @@ def test_frame_of_a_block(block: RowBlock) -> None:
 
 # Runs in parts
 
-SOURCE = [Record(f'"{n}"\n', "x" * (n % 5 + 1), None, "f", n) if n % 7 else Skipped("f", n, "bad") for n in range(40)]
-
-
-def fabricate(chunk: list[Record | Skipped]) -> Result:
-    """A result that depends on the chunk alone, with profile, skipped records and cut texts."""
-    records = [item for item in chunk if isinstance(item, Record)]
-    draw = np.random.default_rng([len(record.text) + record.line for record in records if record.line])
-    totals = draw.random((len(records), len(LAYERS), len(HEADS), len(METRICS))) * 10
-    counts = draw.integers(0, 3, (len(records), len(LAYERS), len(METRICS))).astype(float)
-    values = np.where(counts[:, :, None] > 0, totals, np.nan).astype(np.float32)
-    offsets = draw.random((len(LAYERS), len(HEADS), 2 * len(records) + 1))
-    summary = Summary.empty(LAYERS, HEADS, METRICS, "here").of(totals, counts).with_profile(offsets, len(records))
-    return Result(
-        RowBlock([r.id for r in records], [len(r.text) for r in records], LAYERS, HEADS, METRICS, values),
-        summary,
-        len(chunk),
-        [item for item in chunk if isinstance(item, Skipped)],
-        [Cut(record.id, 3) for record in records if len(record.text) == 5],
-    )
-
-
-def make(folder: Path, format: str, **changes: Any) -> Job:
-    manifest = {"signature": "here", "input": ["f 1"], "options": {"layers": [0, 3]}, **changes}
-    return Job(folder / f"out.{format}", format, COLUMNS, manifest, Summary.empty(LAYERS, HEADS, METRICS, "here"))
-
-
-def work(job: Job, source: list[Record | Skipped] = SOURCE, stop_after: int | None = None) -> None:
-    """Measures and adds the chunks that do not count yet, or so many of them."""
-    for number, chunk in enumerate(job.rest(chunks(source, 4, 100))):
-        if number == stop_after:
-            return
-        job.add(fabricate(chunk))
-
-
-def whole(folder: Path, format: str) -> dict[str, bytes]:
-    """All files of an uninterrupted run."""
-    folder.mkdir(exist_ok=True)
-    job = make(folder, format)
-    job.start(resume=False, overwrite=False)
-    work(job)
-    finish(job)
-    return contents(folder)
-
-
-def finish(job: Job) -> None:
-    job.finish(job.output.with_name("heads.csv"), job.output.with_name("profile.csv"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_files_of_a_finished_run(tmp_path: Path, format: str) -> None:
@@ -262,7 +210,7 @@ def test_stopped_and_taken_up_again_gives_the_same_bytes(tmp_path: Path, format:
     job.start(resume=True, overwrite=False)
     assert job.state.parts == min(sum(stops), 10)
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
     assert make(folder, format).is_finished()
 
@@ -281,7 +229,7 @@ def test_a_part_that_does_not_count_yet_is_written_again(tmp_path: Path) -> None
     job = make(folder, "csv")
     job.start(resume=True, overwrite=False)
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
 
 
@@ -301,20 +249,27 @@ def test_ended_while_the_folder_is_removed(
     job = make(folder, format)
     job.start(resume=False, overwrite=False)
     work(job)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda path: remove_some(path, kept))
-        with pytest.raises(KilledError):
-            finish(job)
+    with end_while_removing(monkeypatch, after=14 - kept), pytest.raises(KilledError):
+        job.finish()
     again = make(folder, format)
     assert again.is_finished()
     assert contents(folder) == expected
     assert not again.folder.exists()
 
 
-def remove_some(folder: Path, kept: int) -> None:
-    for path in sorted(folder.iterdir())[kept:]:
-        path.unlink()
-    raise KilledError
+@contextmanager
+def end_while_removing(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[None]:
+    """Ends the process when it has removed so many files of the folder."""
+    unlink, calls = Path.unlink, iter(range(after))
+
+    def remove(path: Path, missing_ok: bool = False) -> None:
+        if path.parent.suffix == ".parts" and path.suffix != ".tmp" and next(calls, None) is None:
+            raise KilledError
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", remove)
+        yield
 
 
 def test_ended_while_another_run_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,20 +279,18 @@ def test_ended_while_another_run_is_replaced(tmp_path: Path, monkeypatch: pytest
     job = make(folder, "csv", signature="there")
     job.start(resume=False, overwrite=False)
     work(job, stop_after=6)
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", lambda path: remove_some(path, 2))
-        with pytest.raises(KilledError):
-            make(folder, "csv").start(resume=False, overwrite=True)
+    with end_while_removing(monkeypatch, after=7), pytest.raises(KilledError):
+        make(folder, "csv").start(resume=False, overwrite=True)
     job = make(folder, "csv")
     assert not job.is_finished()
     job.start(resume=True, overwrite=False)
     assert job.state.parts == 0
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
 
 
-@pytest.mark.parametrize("call", range(1, 14))
+@pytest.mark.parametrize("call", range(1, 18))
 def test_ended_while_the_output_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
     """At any of the files that finish() moves into place."""
     expected = whole(tmp_path / "whole", "csv")
@@ -357,14 +310,14 @@ def test_ended_while_the_output_is_made(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", move)
         try:
-            finish(job)
+            job.finish()
         except KilledError:
-            assert not job.output.exists()  # the output comes last
+            assert job.output.exists() == (call == 17)  # the output comes last, and then the folder goes
             job = make(folder, "csv")
             job.start(resume=True, overwrite=False)
             patch.setattr(Path, "replace", replace)
             work(job)
-            finish(job)
+            job.finish()
     assert contents(folder) == expected
 
 
@@ -449,7 +402,7 @@ def test_full_disk_keeps_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyP
     job.start(resume=True, overwrite=False)
     assert job.state.parts == (call - 2) // 2
     work(job)
-    finish(job)
+    job.finish()
     assert contents(folder) == expected
 
 

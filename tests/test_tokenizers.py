@@ -5,20 +5,22 @@ from __future__ import annotations
 import itertools
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attnprobe.errors import ModelError, UsageError
+from attnprobe.models import counting, tokenizing
 from attnprobe.models.alignment import align, align_bytes
-from attnprobe.models.tokenizing import encode, tokenize
+from attnprobe.models.tokenizing import cut, encode, tokenize
 from attnprobe.tokens import Role, Tokens, word_spans
 from tests.families import FAMILIES
-from tests.tiny import ROBERTA_SPECIALS, byte_pairs
+from tests.tiny import CORPUS, ROBERTA_SPECIALS, byte_pairs
 
 HARD = {
     "english": "She wasn't told (until half past six!); so they waited...",
@@ -224,3 +226,82 @@ def test_align_finds_random_pieces_again(words: list[str], data: st.DataObject) 
 def test_bytes_are_found_again(text: str) -> None:
     spans = align_bytes(text, [chr(byte) for byte in text.encode()])
     assert spans == [(at, at + 1) for at, character in enumerate(text) for _ in character.encode()]
+
+
+BITS = [
+    *CORPUS,
+    *HARD.values(),
+    "a" * 150,
+    "我" * 120,
+    "   ",
+    "\n\n",
+    "🐈" * 40,
+    "[MASK]",
+    "<mask> ",
+    "e\u0301" * 60,
+    "カタカナ" * 30,
+]
+HUGE = st.lists(st.tuples(st.sampled_from(BITS), st.sampled_from(["", " "])), min_size=10, max_size=40)
+
+
+def cut_after(tokenizer: Any, texts: list[str], max_length: int, *, words: bool = True) -> Tokens:
+    """What is read of a text or pair that is encoded as a whole."""
+    whole = encode(tokenizer, texts, words=words)
+    return cut(whole, max_length) if len(whole) > max_length else whole
+
+
+KINDS = ["bert", "roberta", "xlm-roberta", "deberta-v2", "esmc", "t5gemma", "qwen3", "byt5", "prophetnet"]
+
+
+@pytest.mark.parametrize("family", KINDS)
+@given(bits=HUGE, max_length=st.sampled_from([5, 8, 30]))
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_start_of_a_huge_text_is_read_as_the_whole_text(
+    family: str, bits: list[tuple[str, str]], max_length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Token by token, and as many are left out; words may be there that a later part of the text would cost."""
+    monkeypatch.setattr(tokenizing, "MARGIN", 100)
+    monkeypatch.setattr(counting, "PIECE", 128)
+    tokenizer, text = tokenizer_of(family), CORPUS[0] + "".join(map("".join, bits))
+    whole = cut_after(tokenizer, [text], max_length)
+    [read] = tokenize(tokenizer, text, max_length=max_length)
+    assert read == (replace(whole, words=read.words, word_texts=read.word_texts) if whole.words is None else whole)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta"])
+def test_huge_text_is_encoded_in_parts_of_bounded_length(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, text = tokenizer_of(family), " ".join(CORPUS * 200)
+    whole = cut_after(tokenizer, [text], 64, words=False)
+    lengths = []
+
+    def spy(original: Callable[..., Any]) -> Callable[..., Any]:
+        def called(tokenizer: Any, text: Any, **options: Any) -> Any:
+            lengths.append(len("".join(text)))
+            return original(tokenizer, text, **options)
+
+        return called
+
+    monkeypatch.setattr(tokenizing, "_call", spy(tokenizing._call))
+    monkeypatch.setattr(counting, "_strings", spy(counting._strings))
+    assert tokenize(tokenizer, text, max_length=64, words=False) == [whole]
+    assert sum(lengths) > len(text) > 10 * max(lengths)
+
+
+def test_start_of_a_pair_of_huge_texts() -> None:
+    first, second = " ".join(CORPUS * 10), " ".join(CORPUS[::-1] * 10)
+    for texts in ([first, second], [first, "told"], ["told", second], [first[:5000], second]):
+        tokenizer = tokenizer_of("bert")
+        assert tokenize(tokenizer, *texts, max_length=65) == [cut_after(tokenizer, texts, 65)]
+
+
+@pytest.mark.parametrize("longest", [100, 1000])
+def test_word_without_end_is_read_whole(longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What BERT makes of a word depends on its length."""
+    tokenizer = FAMILIES["bert"].tokenizer()
+    tokenizer.backend_tokenizer.model.max_input_chars_per_word = longest
+    monkeypatch.setattr(tokenizing, "MARGIN", 100)
+    endless = "told" * 400
+    for text in (endless, "told " * 5 + endless + " told" * 200, endless + "," * 500):
+        for words in (True, False):
+            whole = cut_after(tokenizer, [text], 8, words=words)
+            assert tokenize(tokenizer, text, max_length=8, words=words) == [whole]

@@ -86,7 +86,7 @@ def token_label(tokens: Tokens, at: int) -> str:
 
 
 def _is_position(query: str, length: int) -> bool:
-    return re.fullmatch(r"-?[0-9]+", query) is not None and -length <= int(query) < length
+    return re.fullmatch(r"-?[0-9]{1,18}", query) is not None and -length <= int(query) < length
 
 
 def _words(tokens: Tokens, wanted: str) -> Iterator[list[int]]:

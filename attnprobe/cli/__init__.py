@@ -70,6 +70,11 @@ def main() -> None:
         unquoted = takes_text and "unexpected extra argument" in error.format_message()
         hint = "quote a text of several words" if unquoted else ""
         code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)
+    except SystemExit as error:  # how typer ends where nobody reads standard output any more
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        silence_stdout()
+        code = 0
     except OSError as error:  # a disk that fills up while help or the version is printed
         if debug:
             raise

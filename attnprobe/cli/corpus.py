@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ import typer
 
 from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, Progress, note
-from attnprobe.errors import Interrupted, OutputError, UsageError
+from attnprobe.errors import Interrupted, OutputError
 from attnprobe.metrics import check_names
 from attnprobe.models.locate import DEFAULT_MODEL, locate
 from attnprobe.selection import parse_indices
@@ -65,6 +66,7 @@ def corpus(
     format: flag.FormatOption = None,
     summary: flag.Summary = None,
     profile: flag.Profile = None,
+    spreadsheet_safe: flag.SpreadsheetSafe = False,
     resume: flag.Resume = False,
     overwrite: flag.Overwrite = False,
     dry_run: flag.DryRun = False,
@@ -78,24 +80,25 @@ def corpus(
     from attnprobe.corpus.readers import read_records
     from attnprobe.corpus.records import Columns
     from attnprobe.corpus.sources import find_sources
-    from attnprobe.writers.files import parts_folder
+    from attnprobe.results import Results
+    from attnprobe.writers.delimited import inert
     from attnprobe.writers.rows import check_row_format
 
     names = check_names(metric)
     parse_indices(layer), parse_indices(head)
-    destination = Output.choose(output, format, overwrite or resume)
+    destination = Output.choose(
+        output, format, overwrite=True, spreadsheet_safe=spreadsheet_safe
+    )  # Results checks what exists
     if destination.path or destination.format != "table":
         check_row_format(destination.format, streamed=destination.path is None)
-    begun = (
-        resume
-        and destination.path is not None
-        and (destination.path.exists() or parts_folder(destination.path).is_dir())
-    )
     for path in (summary, profile):
         if path is not None:
-            Output.choose(path, None, overwrite or begun)
-    _check_different([destination.path, summary, profile])
+            Output.choose(path, None, overwrite=True)
     sources = find_sources(inputs, input_format)
+    outputs = Results(destination.path, destination.format, summary, profile)
+    outputs.check_apart([source.path for source in sources if source.path])
+    if not (overwrite or (resume and outputs.is_begun())):
+        outputs.check_free()
     columns = Columns(column, id_column, pair_column)
 
     def read() -> Iterator[Item]:
@@ -138,39 +141,36 @@ def corpus(
     if dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
         return
-    sink: Job | Stream
-    if destination.path:
-        chosen = {"columns": columns, "encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
-        manifest = describe_run(prober, sources, destination.format, chosen)
-        sink = Job(destination.path, destination.format, settings.columns, manifest, prober.nothing)
-        if resume and sink.is_finished():
-            _check_complete(destination.path, summary, profile)
-            note(f"{str(destination.path)!r} is complete; there is nothing to resume")
-            return
+    with outputs.locked():
+        sink: Job | Stream
+        if destination.path:
+            chosen = {"columns": columns, "encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
+            chosen |= {"spreadsheet_safe": spreadsheet_safe}
+            manifest = describe_run(prober, sources, destination.format, chosen)
+            sink = Job(outputs, settings.columns, manifest, prober.nothing)
+            if resume and sink.is_finished():
+                _check_complete(destination.path, summary, profile)
+                note(f"{str(destination.path)!r} is complete; there is nothing to resume")
+                return
+        else:
+            sink = Stream(destination.row_stream, destination.format, settings.columns, prober.nothing, outputs)
         sink.start(resume=resume, overwrite=overwrite)
-    else:
-        sink = Stream(destination.row_stream, destination.format, settings.columns, prober.nothing)
-    with Progress(shown=not quiet and not no_progress, count=_counter(read, sources)) as progress:
-        prober.on_batch = progress.add
-        chunks = watched(sink.rest(settings.chunks(items)), sources)
-        try:
-            for result in results(chunks, prober, Recipe(loading, settings), engine.value, workers, num_gpus):
-                with _interrupts_later():
-                    sink.add(result)
-                progress.note_skipped(len(result.skipped))
-            sink.finish(summary, profile)
-        except KeyboardInterrupt:
-            raise Interrupted(_how_to_go_on(sink)) from None
+        with Progress(shown=not quiet and not no_progress, count=_counter(read, sources)) as progress:
+            prober.on_batch = progress.add
+            chunks = watched(sink.rest(settings.chunks(items)), sources)
+            try:
+                for result in results(chunks, prober, Recipe(loading, settings), engine.value, workers, num_gpus):
+                    if spreadsheet_safe:
+                        result = replace(result, rows=replace(result.rows, ids=list(map(inert, result.rows.ids))))
+                    with _interrupts_later():
+                        sink.add(result)
+                    progress.note_skipped(len(result.skipped))
+                sink.finish()
+            except KeyboardInterrupt:
+                raise Interrupted(_how_to_go_on(sink)) from None
     if destination.format == "table":
         destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
     _tell(sink, quiet)
-
-
-def _check_different(paths: Sequence[Path | None]) -> None:
-    named = [path.resolve() for path in paths if path is not None]
-    for path in named:
-        if named.count(path) > 1:
-            raise UsageError(f"{str(path)!r} is named for two results", "give each a file of its own")
 
 
 def _check_complete(output: Path, *others: Path | None) -> None:
@@ -221,7 +221,11 @@ def _how_to_go_on(sink: Job | Stream) -> str:
 
 def _tell(sink: Job | Stream, quiet: bool) -> None:
     """Says what was left out; ends the command with 3 if records were."""
+    from attnprobe.jobs import Job
+
     state = sink.state
+    if isinstance(sink, Job) and not quiet:
+        _note_strangers(sink)
     if state.cut and not quiet:
         note(f"{state.cut:,} texts were longer than the model reads and were cut{_listed(sink, 'cut')}")
     if state.skipped:
@@ -230,7 +234,14 @@ def _tell(sink: Job | Stream, quiet: bool) -> None:
         raise typer.Exit(3)
 
 
+def _note_strangers(job: Job) -> None:
+    """Names what else lies in the folder of parts, which therefore stays."""
+    if strangers := job.work.strangers():
+        note(f"{str(job.folder)!r} stays, for attnprobe did not make what it holds: {', '.join(strangers)}")
+
+
 def _listed(sink: Job | Stream, name: str) -> str:
-    from attnprobe.jobs import Job, note_path
+    from attnprobe.jobs import Job
+    from attnprobe.results import note_path
 
     return f"; {str(note_path(sink.output, name))!r} lists them" if isinstance(sink, Job) else ""

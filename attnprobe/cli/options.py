@@ -166,7 +166,10 @@ OnErrorOption = Annotated[
 ]
 BatchTokens = Annotated[int, typer.Option("--batch-tokens", metavar="N", min=1, help="Tokens to run at once.")]
 Workers = Annotated[
-    int, typer.Option("--workers", metavar="N", min=1, help="Processes, each with a model and its share of the cores.")
+    int,
+    typer.Option(
+        "--workers", metavar="N", min=1, max=1024, help="Processes, each with a model and its share of the cores."
+    ),
 ]
 EngineOption = Annotated[Engine, typer.Option("--engine", help="ray: the workers are actors of a Ray cluster.")]
 NumGpus = Annotated[float, typer.Option("--num-gpus", metavar="N", min=0, help="GPUs per Ray worker, e.g. 0.5.")]
@@ -221,6 +224,12 @@ WeightsFormatOption = Annotated[WeightsFormat | None, _format]
 HeatmapFormatOption = Annotated[
     HeatmapFormat | None,
     typer.Option("-f", "--format", help="[default: by suffix; else table, which is text]", show_default=False),
+]
+SpreadsheetSafe = Annotated[
+    bool,
+    typer.Option(
+        "--spreadsheet-safe", help="In csv and tsv, put ' before text that a spreadsheet takes for a formula."
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing but errors on standard error.")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
 import os
 import sys
 import threading
@@ -9,14 +12,15 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from attnprobe.errors import OutputError, TruncationWarning, UsageError
 from attnprobe.tokens import visible
 from attnprobe.writers import SELF_DESCRIBING, WRITERS, format_of, get_writer
+from attnprobe.writers.delimited import inert
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from attnprobe.table import Table
 
+MESSAGE = 400  # characters of a usage error, which quotes what was given
 Render = Callable[["Table", int], "RenderableType"]
 
 
@@ -34,15 +39,22 @@ class Output:
     Attributes:
         path: the file; None for standard output.
         format: "table", or a writer's name.
+        spreadsheet_safe: whether no cell of text is to be taken for a formula.
     """
 
     path: Path | None
     format: str
     overwrite: bool
+    spreadsheet_safe: bool = False
 
     @classmethod
     def choose(
-        cls, path: Path | None, format: str | None, overwrite: bool, formats: Collection[str] = WRITERS
+        cls,
+        path: Path | None,
+        format: str | None,
+        overwrite: bool,
+        formats: Collection[str] = WRITERS,
+        spreadsheet_safe: bool = False,
     ) -> Output:
         """Settles destination and format before any work is done.
 
@@ -50,9 +62,16 @@ class Output:
             formats: what the command writes, besides a table for people.
 
         Raises:
-            UsageError: the format is unknown or does not suit the destination.
+            UsageError: the format is unknown or does not suit the destination, or is not for spreadsheets.
             OutputError: the file cannot be written, or exists.
         """
+        output = cls._choose(path, format, overwrite, formats)
+        if spreadsheet_safe and output.format not in ("csv", "tsv"):
+            raise UsageError("--spreadsheet-safe is for csv and tsv only", "-f csv, or -o FILE.csv")
+        return replace(output, spreadsheet_safe=spreadsheet_safe)
+
+    @classmethod
+    def _choose(cls, path: Path | None, format: str | None, overwrite: bool, formats: Collection[str]) -> Output:
         if path is None or str(path) == "-":
             if sys.stdout is None:
                 raise OutputError("standard output is closed", "-o FILE writes a file")
@@ -71,10 +90,15 @@ class Output:
     @property
     def row_stream(self) -> IO[bytes] | None:
         """Where rows go as they come; None where only a table of means is shown."""
-        return None if self.format == "table" else sys.stdout.buffer
+        return None if self.format == "table" else self._stdout()
+
+    def _stdout(self) -> IO[bytes]:
+        """Standard output, where a terminal is never sent what it would obey."""
+        return io.BufferedWriter(ShownBytes(self.format)) if sys.stdout.isatty() else sys.stdout.buffer
 
     def write(self, table: Table, render: Render) -> None:
         """Sends the table to its destination; ``render`` makes what a terminal shows, for a width."""
+        table = table.with_text(inert) if self.spreadsheet_safe else table
         if self.format == "table":
             self.show(partial(render, table))
         elif self.path is None:
@@ -97,13 +121,39 @@ class Output:
         """Lets ``write`` fill standard output, or the file, which appears whole or not at all."""
         if self.path is None:
             with _whole_or_explained():
-                write(sys.stdout.buffer)
+                stream = self._stdout()
+                write(stream)
+                stream.flush()
                 sys.stdout.flush()
         else:
             from attnprobe.writers.files import replacing
 
             with replacing(self.path) as stream:
                 write(stream)
+
+
+class ShownBytes(io.RawIOBase):
+    """A terminal that is sent UTF-8 text as :func:`visible` shows it, or in JSON with hidden characters as escapes."""
+
+    def __init__(self, format: str) -> None:
+        self.decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self.show: Callable[[str], str] = _escaped if format in ("json", "jsonl") else visible
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        text = self.decoder.decode(bytes(data))
+        shown = (character if character in "\n\t" else self.show(character) for character in text)
+        sys.stdout.buffer.write("".join(shown).encode())
+        return len(data)
+
+    def flush(self) -> None:
+        sys.stdout.buffer.flush()
+
+
+def _escaped(character: str) -> str:
+    return character if visible(character) == character else json.dumps(character)[1:-1]
 
 
 @contextmanager
@@ -208,8 +258,8 @@ def note(message: str) -> None:
 
 
 def fail(message: str, hint: str = "", exit_code: int = 1) -> int:
-    """What went wrong and what to do, on standard error; returns the exit code."""
-    note(message)
+    """What went wrong and what to do, on standard error; returns the exit code. A value of 5,000 digits is cut."""
+    note(message if exit_code != 2 or len(message) <= MESSAGE else f"{message[:MESSAGE]}…")
     if hint:
         print(f"  {_one_line(hint)}", file=sys.stderr)
     return exit_code

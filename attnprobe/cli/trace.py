@@ -34,6 +34,7 @@ def trace(
     top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="How many keys a terminal shows.")] = 10,
     output: flag.Output = None,
     format: flag.FormatOption = None,
+    spreadsheet_safe: flag.SpreadsheetSafe = False,
     overwrite: flag.Overwrite = False,
     allow_pickle: flag.AllowPickle = False,
     trust_remote_code: flag.TrustRemoteCode = False,
@@ -43,7 +44,7 @@ def trace(
     """How one head computes one row of attention, step by step, on the model's own numbers."""
     text = read_text(text)
     parse_indices(layer), parse_indices(head)
-    destination = Output.choose(output, format, overwrite)
+    destination = Output.choose(output, format, overwrite, spreadsheet_safe=spreadsheet_safe)
     locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
 
     from attnprobe.analyses.trace import trace as trace_head

@@ -57,6 +57,7 @@ def weights(
     ] = MOST_ROWS,
     output: flag.Output = None,
     format: flag.WeightsFormatOption = None,
+    spreadsheet_safe: flag.SpreadsheetSafe = False,
     overwrite: flag.Overwrite = False,
     allow_pickle: flag.AllowPickle = False,
     trust_remote_code: flag.TrustRemoteCode = False,
@@ -66,7 +67,7 @@ def weights(
     """The attention weights themselves: one row per layer, head, query and key; or tensors (.npz, .safetensors)."""
     text = read_text(text)
     parse_indices(layer), parse_indices(head)
-    destination = Output.choose(output, format, overwrite, (*WRITERS, *TENSORS))
+    destination = Output.choose(output, format, overwrite, (*WRITERS, *TENSORS), spreadsheet_safe)
     as_tensors = destination.format in TENSORS
     check_filters(pair=pair, direction=direction, top=top, min_weight=min_weight)
     if as_tensors and (top, min_weight) != (None, None):

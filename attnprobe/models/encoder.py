@@ -23,7 +23,7 @@ from attnprobe.models.interface import NAME, Call, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.tokenizing import tokenize
-from attnprobe.tokens import Role, Tokens
+from attnprobe.tokens import Role, Tokens, visible
 
 LayerObserver = Callable[[int, int], Observer | None]
 
@@ -84,7 +84,7 @@ class Encoder:
     @property
     def fingerprint(self) -> str:
         """What signatures say of the model: its short name and the first digits of its weights' hash."""
-        return f"{self.location.short_name}@{self.weights_sha256[:12]}"
+        return f"{visible(self.location.short_name)}@{self.weights_sha256[:12]}"
 
     def tokenize(
         self,

@@ -11,9 +11,12 @@ from typing import Any
 
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.alignment import SPACE, agrees, align, surface
+from attnprobe.models.counting import count_tokens
 from attnprobe.models.explained import explained
 from attnprobe.tokens import Role, Span, Tokens, assign_words
 
+CHARACTERS = 16  # per token that is kept, from which a text is not encoded as a whole at first
+MARGIN = 2**12  # characters that are encoded beyond
 Encoded = tuple[dict[str, Any], list[int], list[Span] | None, list[str], list[str]]
 """What a tokenizer gives: the model's inputs, and of each token the segment, the span, the characters and the piece."""
 
@@ -33,7 +36,8 @@ def tokenize(
         max_length: the most tokens to read at once, added ones included; None: no limit.
         stride: None cuts a longer text at its end (of a pair, the longer text first). A number reads it in windows,
             each of which repeats the last ``stride`` tokens of the one before; of a pair, the second text is windowed.
-        words: whether to find out which words the tokens belong to, which takes as long as all the rest.
+        words: whether to find out which words the tokens belong to, which takes as long as all the rest. They are
+            known if the tokens that are read can be found again in the text, whatever comes after them.
 
     Raises:
         UsageError: the text holds no token or is not Unicode, or max_length or stride leave no room for it.
@@ -46,12 +50,23 @@ def tokenize(
             each.encode()
         except UnicodeEncodeError as error:
             raise UsageError("the text is not valid Unicode (it holds half of a surrogate pair)") from error
-    whole = encode(tokenizer, texts, words=words)
+    starts = texts
+    if max_length is not None and stride is None:
+        starts = [beginning(tokenizer, each, max_length, words=words) for each in texts]
+    whole = encode(tokenizer, starts, words=words)
     if not whole.positions(Role.CONTENT):
         raise UsageError("the tokenizer finds no token in the text")
     if max_length is None or len(whole) <= max_length:
         return [whole]
-    return [cut(whole, max_length)] if stride is None else windows(whole, max_length, stride)
+    if stride is not None:
+        return windows(whole, max_length, stride)
+    unread = sum(
+        count_tokens(tokenizer, each) - whole.segments.count(segment)
+        for segment, (each, start) in enumerate(zip(texts, starts, strict=True), start=1)
+        if len(start) < len(each)
+    )
+    kept = cut(whole, max_length)
+    return [replace(kept, n_cut=kept.n_cut + unread)]
 
 
 def encode(tokenizer: Any, texts: Sequence[str], *, words: bool = True) -> Tokens:
@@ -83,6 +98,52 @@ def _encode(tokenizer: Any, texts: Sequence[str], words: bool) -> Tokens:
         word_texts=word_texts,
         inputs=inputs,
     )
+
+
+def beginning(tokenizer: Any, text: str, max_length: int, *, words: bool = True) -> str:
+    """The start of a text that begins with the same max_length tokens, so that a huge text is never encoded as a whole.
+
+    A start is believed once another, half as long, gives the same tokens. It is the whole text where no shorter one
+    does, as when a single word goes on and on.
+    """
+    size, before = MARGIN + CHARACTERS * max_length, None
+    while size * (2 if before is None else 1) < len(text):
+        space = text.rfind(" ", size // 2, size)
+        start = text[: size if space < 0 else space]
+        kept = _settled(tokenizer, start, max_length, words=words, whole_words=space >= 0)
+        if kept is not None and kept == before:
+            return start
+        size, before = 2 * size, kept
+    return text
+
+
+def _settled(tokenizer: Any, start: str, max_length: int, *, words: bool, whole_words: bool) -> Tokens | None:
+    """The first max_length tokens of a text's start; None if it has no more, or its last word may be among them.
+
+    Args:
+        whole_words: whether the start ends at a space.
+    """
+    whole = encode(tokenizer, [start], words=words)
+    if len(whole) <= max_length:
+        return None
+    kept = cut(whole, max_length)
+    read, last = len(kept.positions(Role.CONTENT)), whole.positions(Role.CONTENT)
+    if not whole_words and not _ends_before(tokenizer, start, whole, last[read - 1], last[-1]):
+        return None
+    return replace(kept, n_cut=0)
+
+
+def _ends_before(tokenizer: Any, start: str, whole: Tokens, at: int, last: int) -> bool:
+    """Whether the token at a position is of an earlier word than the last one, for Unicode and for the tokenizer.
+
+    The tokenizer's word does not matter to BPE and Unigram, which know no longest word.
+    """
+    if not tokenizer.is_fast or (whole.words is not None and whole.words[at] == whole.words[last]):
+        return False
+    if type(tokenizer.backend_tokenizer.model).__name__ in ("BPE", "Unigram"):
+        return True
+    numbers = _call(tokenizer, [start]).word_ids(0)
+    return bool(numbers[at] != numbers[last])
 
 
 def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:

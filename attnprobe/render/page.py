@@ -185,7 +185,7 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
 
 def shorten(text: str, most: int) -> str:
     """The beginning of a text, in one line."""
-    line = " ".join(text.split())
+    line = " ".join(text.split(maxsplit=most)[:most])  # each word has a character at least
     return visible(line if len(line) <= most else f"{line[: most - 1]}…")
 
 

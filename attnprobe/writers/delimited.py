@@ -8,6 +8,17 @@ from typing import IO
 
 from attnprobe.table import Table
 
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what a formula begins with, and what spreadsheets take for it
+
+
+def inert(text: str) -> str:
+    """The text, behind an apostrophe if a spreadsheet would take it for a formula.
+
+    >>> inert("=1+1"), inert("1=1")
+    ("'=1+1", '1=1')
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text
+
 
 def write_csv(table: Table, stream: IO[bytes]) -> None:
     """Comma-separated values; read them with ``pandas.read_csv(path, keep_default_na=False, na_values=[""])``."""

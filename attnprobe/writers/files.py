@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from attnprobe.errors import OutputError
 from attnprobe.table import Table
 from attnprobe.writers import SELF_DESCRIBING, get_writer
+from attnprobe.writers.locks import take
+
+TEMPORARY = r"[a-z0-9_]{8}\.tmp"  # how the name of a temporary file ends
 
 
 def write_file(table: Table, path: Path, format: str, *, overwrite: bool = False) -> None:
@@ -24,9 +28,9 @@ def write_file(table: Table, path: Path, format: str, *, overwrite: bool = False
     check_target(path, format, overwrite=overwrite)
     with replacing(path) as stream:
         get_writer(format)(table, stream)
-    if table.sign and _needs_meta(path, format):
+    if table.sign and needs_meta(path, format):
         with replacing(meta_path(path)) as stream:
-            stream.write(json.dumps({"signature": table.sign()}, indent=2).encode() + b"\n")
+            stream.write(meta(table))
 
 
 def meta_path(path: Path) -> Path:
@@ -34,9 +38,9 @@ def meta_path(path: Path) -> Path:
     return path.with_name(path.name + ".meta.json")
 
 
-def parts_folder(path: Path) -> Path:
-    """Where a run that makes this file keeps what it has done so far."""
-    return path.with_name(path.name + ".parts")
+def meta(table: Table) -> bytes:
+    """The table's signature as JSON."""
+    return json.dumps({"signature": table.sign() if table.sign else ""}, indent=2).encode() + b"\n"
 
 
 def check_target(path: Path, format: str, *, overwrite: bool = False) -> None:
@@ -49,42 +53,76 @@ def check_target(path: Path, format: str, *, overwrite: bool = False) -> None:
         raise OutputError(f"{str(path)!r} is a folder", "name a file in it")
     if not path.parent.is_dir():
         raise OutputError(f"no folder {str(path.parent)!r} to write {path.name!r} to", "make it first")
-    for target in [path, meta_path(path)] if _needs_meta(path, format) else [path]:
+    for target in [path, meta_path(path)] if needs_meta(path, format) else [path]:
         if target.exists() and not overwrite:
             raise OutputError(f"{str(target)!r} exists already", "--overwrite replaces it")
-    if not _is_special(path) and not os.access(path.parent, os.W_OK):
+    if not is_special(path) and not os.access(path.parent, os.W_OK):
         raise OutputError(f"the folder {str(path.parent)!r} may not be written to")
 
 
-def _needs_meta(path: Path, format: str) -> bool:
-    return format not in SELF_DESCRIBING and not _is_special(path)
+def needs_meta(path: Path, format: str) -> bool:
+    """Whether the signature of a file in this format lies in another one."""
+    return format not in SELF_DESCRIBING and not is_special(path)
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Whether it is a pipe or a device, such as /dev/null, to be written into and never replaced."""
     return path.exists() and not path.is_file()
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A stream whose content becomes the file at once when the with-block ends well, and never otherwise."""
+def replacing(path: Path, confirm: Callable[[os.stat_result], None] | None = None) -> Iterator[IO[bytes]]:
+    """A stream whose content becomes the file at once when the with-block ends well, and never otherwise.
+
+    The content is on the disk before the file appears.
+
+    Args:
+        confirm: is called with the status of the new file before it is moved into place; what it raises prevents that.
+    """
     temporary = None
     try:
-        if _is_special(path):
+        if is_special(path):
             with path.open("wb") as stream:
                 yield stream
             return
         path = path.resolve()  # through a link to the file itself
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as file:
             temporary = Path(file.name)
+            take(file.fileno())  # as long as it is held, remove_leftovers() leaves it alone
             yield file
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            if confirm:
+                confirm(temporary.stat())
+            temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Brings the names in a folder to the disk, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes the temporary files of processes that were killed while they wrote this file."""
+    path = path.resolve()
+    pattern = re.compile(re.escape(f".{path.name}.") + TEMPORARY)
+    for name in filter(pattern.fullmatch, os.listdir(path.parent)):  # noqa: PTH208 (names, of many files)
+        leftover = path.with_name(name)
+        with suppress(OSError), leftover.open("r+b") as file:
+            if take(file.fileno()):
+                leftover.unlink()
 
 
 def _umask() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ def _schema(columns: Sequence[str]) -> Any:
 
 
 def join_parts(
-    parts: Sequence[Path], format: str, columns: list[str], stream: IO[bytes], manifest: Mapping[str, Any]
+    parts: Iterable[Path], format: str, columns: list[str], stream: IO[bytes], manifest: Mapping[str, Any]
 ) -> None:
     """Puts parts into one file: bytes after bytes, or Parquet row groups with the manifest in the metadata."""
     if format != "parquet":

@@ -374,6 +374,7 @@ from attnprobe.cli import main
 from attnprobe.models import loading
 import pyarrow.parquet, scipy.special
 attnprobe.corpora.CHUNK_TEXTS = 4
+os.fsync = lambda descriptor: None  # only a loss of power takes what a process has written
 encoder = loading.load_encoder(sys.argv[1])
 loading.load_encoder = lambda **options: encoder
 CALLS = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate")
@@ -483,8 +484,8 @@ def job(source: Path, folder: Path, format: str) -> list[object]:
 
 
 def check_whole(folder: Path, expected: dict[str, bytes]) -> None:
-    """Byte for byte, and no text lost or twice; a temporary file of a killed process may be left."""
-    files = {name: data for name, data in contents(folder).items() if not name.startswith((".", "log"))}
+    """Byte for byte, no text lost or twice, and nothing else left, not even of a killed process."""
+    files = {name: data for name, data in contents(folder).items() if not name.startswith("log")}
     assert files == expected
 
 
@@ -706,6 +707,106 @@ def test_two_results_in_one_file_are_refused(
     monkeypatch.chdir(tmp_path)
     check_error(corpus(write(tmp_path / "in.txt", TEXTS), *flags), 2, "named for two results")
     assert [path.name for path in tmp_path.iterdir()] == ["in.txt"]
+
+
+@pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["in.csv", "-o", "in.csv"],
+        ["in.csv", "-o", "link.csv"],
+        ["in.csv", "-o", "out.csv", "--summary", "in.csv"],
+        ["in.csv", "--profile", "./in.csv"],
+        ["out.jsonl.cut.jsonl", "-o", "out.jsonl"],
+        ["out.csv.parts/part-000000.csv", "-o", "out.csv"],
+    ],
+    ids=str,
+)
+def test_input_is_never_written(
+    corpus: Run, tmp_path: Path, arguments: list[str], flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out.csv.parts").mkdir()
+    for name in ("in.csv", "out.csv.parts/part-000000.csv"):
+        (tmp_path / name).write_text("text\nprecious\n", encoding="utf-8")
+    (tmp_path / "out.jsonl.cut.jsonl").write_text('{"text": "precious"}\n', encoding="utf-8")
+    (tmp_path / "link.csv").symlink_to("in.csv")
+    before = contents(tmp_path)
+    result = corpus(*arguments, "--column", "text", flag)
+    check_error(result, 2, "is an input" if "parts" not in arguments[0] else "folder of the unfinished run")
+    assert contents(tmp_path) == before
+
+
+def test_run_is_the_only_one_of_its_files(corpus: Run, lines: Path, unfinished: Path) -> None:
+    from attnprobe.writers.locks import locked
+
+    before = contents(unfinished.parent)
+    for flag in ("--overwrite", "--resume"):
+        with locked(unfinished):
+            check_error(
+                corpus(lines, "-o", unfinished, flag), 1, "out.csv", f"written by process {os.getpid()}", "wait"
+            )
+    table = unfinished.with_name("heads.csv")
+    with locked(table):
+        check_error(corpus(lines, "--summary", table), 1, "heads.csv", "written by process")
+        check_error(corpus(lines, "-o", unfinished, "--summary", table, "--resume"), 1, "heads.csv", "written by")
+    assert contents(unfinished.parent) == before
+
+
+def test_two_runs_at_once_do_not_mix(
+    server: Server, corpus: Run, lines: Path, tmp_path: Path, whole: Callable[[str], dict[str, bytes]]
+) -> None:
+    folder, other = tmp_path / "run", write(tmp_path / "in.txt", ["another", "text"])
+    folder.mkdir()
+    child = server.start(folder / "log", *job(lines, folder, "csv"), pause=600)
+    wait_for_parts(folder / "out.csv.parts", 1, lambda: is_alive(child))
+    check_error(corpus(*job(other, folder, "csv"), "--overwrite"), 1, f"written by process {child}")
+    os.kill(child, signal.SIGKILL)
+    assert server.wait() == -9
+    assert server.call(folder / "log", *job(lines, folder, "csv"), "--resume") == 3
+    check_whole(folder, whole("csv"))
+
+
+def test_what_is_not_of_a_run_stays_and_is_named(corpus: Run, lines: Path, unfinished: Path) -> None:
+    (Path(f"{unfinished}.parts") / "thesis.txt").write_text("precious", encoding="utf-8")
+    result = corpus(lines, "-o", unfinished, "--resume")
+    assert result.code == 3
+    assert "thesis.txt" in result.err.splitlines()[0]
+    assert contents(Path(f"{unfinished}.parts")) == {"thesis.txt": b"precious"}
+    for flag in ("--overwrite", "-q"):
+        code, words = (1, ["not attnprobe's", "thesis.txt"]) if flag == "--overwrite" else (1, ["exists already"])
+        check_error(corpus(lines, "-o", unfinished, flag), code, *words)
+    assert contents(Path(f"{unfinished}.parts")) == {"thesis.txt": b"precious"}
+
+
+@pytest.mark.parametrize("name", ["out.csv.skipped.jsonl", "out.csv.cut.jsonl"])
+def test_list_that_exists_is_not_removed_unasked(corpus: Run, tmp_path: Path, name: str) -> None:
+    source = write(tmp_path / "in.txt", ["one"])
+    (tmp_path / name).write_text("precious", encoding="utf-8")
+    before = contents(tmp_path)
+    check_error(corpus(source, "-o", tmp_path / "out.csv"), 1, name, "exists already", "--overwrite")
+    assert contents(tmp_path) == before
+
+
+def test_table_made_meanwhile_is_not_replaced(corpus: Run, lines: Path, tmp_path: Path) -> None:
+    """Also beside a stream of rows, which has no folder."""
+    table = tmp_path / "heads.csv"
+    result = corpus(lines, "--summary", table, stdout=Making(table))
+    assert result.code == 1
+    assert "heads.csv' exists already" in result.err
+    assert table.read_text(encoding="utf-8") == "precious"
+
+
+class Making(io.BytesIO):
+    """A stream that makes a file when it is written to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def write(self, data: Any) -> int:
+        self.path.write_text("precious", encoding="utf-8")
+        return super().write(data)
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet"])

@@ -24,7 +24,9 @@ def test_wrong_model_name_fails_without_loading_torch_or_trying_again(tmp_path: 
     assert min(seconds) < 8
 
 
-@pytest.mark.parametrize("arguments", [["metrics"], ["metrics", "-f", "table"], ["heads", TEXT]], ids=str)
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["metrics"], ["metrics", "-f", "table"], ["heads", TEXT]], ids=str
+)
 def test_closed_pipe_is_quiet(arguments: list[str]) -> None:
     """As in ``| head -1``, only that the reader leaves before the first line."""
     started = subprocess.Popen(**process(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -33,7 +35,7 @@ def test_closed_pipe_is_quiet(arguments: list[str]) -> None:
     started.stdout.close()
     with started.stderr:
         assert started.stderr.read() == b""
-    started.wait(timeout=60)
+    assert started.wait(timeout=60) == 0
 
 
 def test_closed_standard_output() -> None:

@@ -19,6 +19,8 @@ from tests.cli.commandline import (
     check_error,
 )
 
+NINES = "9" * 5000
+
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_info(run: Run, format: str) -> None:
@@ -145,3 +147,21 @@ def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("heads", TEXT)
     check_error(result, 130, "interrupted")
     assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["weights", TEXT, "--query", NINES],
+        ["heads", TEXT, "-l", NINES],
+        ["heads", TEXT, "--head", f"0-{NINES}"],
+        ["heads", TEXT, "--top", NINES],
+        ["heads", TEXT, "--max-length", NINES],
+        ["corpus", "-", "--workers", NINES[:30]],
+    ],
+    ids=lambda arguments: f"{arguments[0]} {arguments[2]}",
+)
+def test_numbers_of_absurd_length_are_explained(run: Run, arguments: list[str]) -> None:
+    result = run(*arguments, stdin=b"the cat")
+    check_error(result, 2)
+    assert len(result.err) < 600

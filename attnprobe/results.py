@@ -1,0 +1,172 @@
+"""The files that a run over many texts writes: one list, checked at the start and before each is put in place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+from attnprobe.errors import OutputError, UsageError
+from attnprobe.writers import format_of
+from attnprobe.writers.files import is_special, meta_path, needs_meta, remove_leftovers, replacing, sync_folder
+from attnprobe.writers.locks import lock_path, locked
+
+NOTES = ("skipped", "cut")
+
+Mark = tuple[int, int]  # a file's size, and the time of its last change in ns
+
+
+@dataclass
+class Results:
+    """The files of a run.
+
+    Attributes:
+        output: the rows; None if they go to standard output.
+        format: of the rows.
+        summary, profile: the tables over all texts that were asked for.
+        replaceable: marks of the existing files that the run may replace, by name: those that --overwrite gave up,
+            and those that it has put in place itself.
+        record: stores ``replaceable``, before a file is put in place.
+    """
+
+    output: Path | None
+    format: str
+    summary: Path | None = None
+    profile: Path | None = None
+    replaceable: dict[str, list[Mark]] = field(default_factory=dict)
+    record: Callable[[], None] = lambda: None
+
+    @property
+    def named(self) -> list[Path]:
+        """The files that a person named."""
+        return [path for path in (self.output, self.summary, self.profile) if path is not None]
+
+    def is_begun(self) -> bool:
+        """Whether there are rows of an earlier run, put in place or unfinished."""
+        return self.output is not None and (self.output.exists() or parts_folder(self.output).is_dir())
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """Every file by what it holds.
+
+        Raises:
+            UsageError: the suffix of a table tells no format.
+        """
+        files = {}
+        for name, path in (("output", self.output), ("summary", self.summary), ("profile", self.profile)):
+            if path is not None:
+                files[name] = path
+                if needs_meta(path, self.format if name == "output" else format_of(path)):
+                    files[f"{name}.meta"] = meta_path(path)
+        return files | ({name: note_path(self.output, name) for name in NOTES} if self.output else {})
+
+    def check_apart(self, inputs: Iterable[Path]) -> None:
+        """Refuses a name that two files share, or a file and an input.
+
+        Raises:
+            UsageError: there is one.
+        """
+        inputs = list(inputs)
+        read, written = {_identity(path) for path in inputs}, set()
+        for path in [*self.files.values(), *map(lock_path, self.named)]:
+            if _identity(path) in read:
+                raise UsageError(f"{str(path)!r} would be written, and is an input", "name another file")
+            if _identity(path) in written:
+                raise UsageError(
+                    f"{str(path)!r} is named for two results",
+                    "give each a file of its own; some write NAME.meta.json, NAME.skipped.jsonl and NAME.cut.jsonl too",
+                )
+            written.add(_identity(path))
+        for path in [*inputs, *self.files.values()]:
+            if self.output and parts_folder(self.output).resolve() in path.resolve().parents:
+                raise UsageError(f"{str(path)!r} lies in the folder of the unfinished run", "name another file")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs from writing these files, and removes what killed ones left of them.
+
+        Raises:
+            OutputError: another run writes one of them.
+        """
+        with ExitStack() as stack:
+            for path in self.named:
+                if not is_special(path):
+                    stack.enter_context(locked(path))
+            for path in self.files.values():
+                if not is_special(path):
+                    remove_leftovers(path)
+            yield
+
+    def take_marks(self, stored: Mapping[str, list[list[int]]]) -> None:
+        """Lets the run replace what an earlier one could."""
+        self.replaceable = {name: [(size, time) for size, time in marks] for name, marks in stored.items()}
+
+    def allow_existing(self) -> None:
+        """Lets the run replace the files that exist now."""
+        for name, path in self.files.items():
+            if path.exists():
+                self.replaceable.setdefault(name, []).append(_mark(path.stat()))
+
+    def check_free(self, *names: str) -> None:
+        """Refuses to replace a file, of all or of some, that is not marked as replaceable.
+
+        Raises:
+            OutputError: one exists that is not.
+        """
+        for name in names or self.files:
+            path = self.files[name]
+            if path.exists() and not is_special(path) and _mark(path.stat()) not in self.replaceable.get(name, []):
+                raise OutputError(f"{str(path)!r} exists already", "move it away; or --overwrite replaces it")
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[IO[bytes]]:
+        """A stream whose content becomes that file when the with-block ends well.
+
+        Raises:
+            OutputError: somebody else made the file meanwhile; or it cannot be written.
+        """
+
+        def confirm(status: os.stat_result) -> None:
+            self.check_free(name)
+            self.replaceable.setdefault(name, []).append(_mark(status))
+            self.record()
+
+        with replacing(self.files[name], confirm) as stream:
+            yield stream
+
+    def remove(self, name: str) -> None:
+        """Removes that file of an earlier run, if it is there.
+
+        Raises:
+            OutputError: somebody else made it.
+        """
+        self.check_free(name)
+        self.files[name].unlink(missing_ok=True)
+        sync_folder(self.files[name].parent)
+
+
+def note_path(output: Path, name: str) -> Path:
+    """Where the list of skipped records, or of cut texts, of an output lies."""
+    return output.with_name(f"{output.name}.{name}.jsonl")
+
+
+def parts_folder(output: Path) -> Path:
+    """Where a run that makes this file keeps what it has done so far."""
+    return output.with_name(f"{output.name}.parts")
+
+
+def _mark(status: os.stat_result) -> Mark:
+    return status.st_size, status.st_mtime_ns
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """What two names of one file share."""
+    try:
+        status = path.stat()
+    except OSError:
+        return path.resolve()
+    return status.st_dev, status.st_ino

@@ -1,0 +1,63 @@
+"""Runs in parts without a model: what is measured are numbers made up from the texts."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attnprobe import Record, RowBlock, Skipped, Summary
+from attnprobe.corpora import Cut, Result
+from attnprobe.corpus.batches import chunks
+from attnprobe.jobs import Job
+from attnprobe.results import Results
+
+LAYERS, HEADS, METRICS = (0, 3), (1, 2), ("entropy", "distance", "offset")
+COLUMNS = ["id", "n_tokens", "layer", "head", *METRICS]
+
+SOURCE = [Record(f'"{n}"\n', "x" * (n % 5 + 1), None, "f", n) if n % 7 else Skipped("f", n, "bad") for n in range(40)]
+
+
+def fabricate(chunk: list[Record | Skipped]) -> Result:
+    """A result that depends on the chunk alone, with profile, skipped records and cut texts."""
+    records = [item for item in chunk if isinstance(item, Record)]
+    draw = np.random.default_rng([len(record.text) + record.line for record in records if record.line])
+    totals = draw.random((len(records), len(LAYERS), len(HEADS), len(METRICS))) * 10
+    counts = draw.integers(0, 3, (len(records), len(LAYERS), len(METRICS))).astype(float)
+    values = np.where(counts[:, :, None] > 0, totals, np.nan).astype(np.float32)
+    offsets = draw.random((len(LAYERS), len(HEADS), 2 * len(records) + 1))
+    summary = Summary.empty(LAYERS, HEADS, METRICS, "here").of(totals, counts).with_profile(offsets, len(records))
+    return Result(
+        RowBlock([r.id for r in records], [len(r.text) for r in records], LAYERS, HEADS, METRICS, values),
+        summary,
+        len(chunk),
+        [item for item in chunk if isinstance(item, Skipped)],
+        [Cut(record.id, 3) for record in records if len(record.text) == 5],
+    )
+
+
+def make(folder: Path, format: str, **changes: Any) -> Job:
+    manifest = {"signature": "here", "input": ["f 1"], "options": {"layers": [0, 3]}, **changes}
+    results = Results(folder / f"out.{format}", format, folder / "heads.csv", folder / "profile.csv")
+    return Job(results, COLUMNS, manifest, Summary.empty(LAYERS, HEADS, METRICS, "here"))
+
+
+def work(job: Job, source: list[Record | Skipped] = SOURCE, stop_after: int | None = None) -> None:
+    """Measures and adds the chunks that do not count yet, or so many of them."""
+    for number, chunk in enumerate(job.rest(chunks(source, 4, 100))):
+        if number == stop_after:
+            return
+        job.add(fabricate(chunk))
+
+
+def whole(folder: Path, format: str) -> dict[str, bytes]:
+    """All files of an uninterrupted run."""
+    folder.mkdir(exist_ok=True)
+    job = make(folder, format)
+    job.start(resume=False, overwrite=False)
+    work(job)
+    job.finish()
+    return contents(folder)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
