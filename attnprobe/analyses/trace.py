@@ -157,7 +157,8 @@ def trace(
         ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
 
     Warns:
-        TruncationWarning: the text is longer than the model reads and was cut.
+        TruncationWarning, UnknownTokensWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.run.read`.
     """
     encoder = loaded(encoder, model)
     layer, head = _one(layer, encoder.layers, "layer"), _one(head, encoder.heads, "head")

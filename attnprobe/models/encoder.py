@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -45,6 +45,8 @@ class Encoder:
             texts are run length by length.
         reach: by layer, which keys a query may see; None: not known.
         family: its row in the table of families; None: it has none.
+        settings: what sentence-transformers keeps beside the model.
+        case: what to say of a text with capitals; empty: nothing.
         compiled: whether weights are computed and measured by :mod:`attnprobe.kernels`, see :meth:`replica`.
     """
 
@@ -60,6 +62,8 @@ class Encoder:
     padding_invariant: bool = True
     reach: tuple[Reach | None, ...] = ()
     family: Family | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    case: str = ""
     compiled: bool = False
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from operator import attrgetter
 from os import PathLike
 from pathlib import Path
@@ -28,6 +29,7 @@ from attnprobe.models.explained import explained
 from attnprobe.models.families import FAMILIES, Family
 from attnprobe.models.locate import DEFAULT_MODEL, Location, locate
 from attnprobe.models.selfcheck import choose_capture
+from attnprobe.models.vocabulary import sentence_settings, settle_case
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 LOADING = Lock()  # what transformers changes while it loads, and what is silenced, is the whole process's
@@ -71,11 +73,14 @@ def load_encoder(
     if dtype not in DTYPES:
         raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
     _check_code(location, trust_remote_code)
+    settings = sentence_settings(location.name, location.folder)
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with LOADING, _quiet():
         with explained(f"config.json of {location.name!r} is not as its model type wants it"):
             transformers.AutoConfig.from_pretrained(location.folder, **options)
-        tokenizer = _load_tokenizer(location, options)
+        tokenizer, case = settle_case(
+            _load_tokenizer(location, options), location.folder, settings, partial(_load_tokenizer, location, options)
+        )
         network, missing = _load_model(
             location, family, {**options, "dtype": DTYPES[dtype], "use_safetensors": location.safetensors}
         )
@@ -87,7 +92,7 @@ def load_encoder(
         if getattr(encoder.config, "use_cache", False):
             encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
         positions = position_limit(encoder)
-        limits = [limit(tokenizer.model_max_length, "the tokenizer's model_max_length"), positions]
+        limits = [text_limit(tokenizer, settings), positions]
         max_length = min((each for each in limits if each is not None), default=None)
         return Encoder(
             location=location,
@@ -96,6 +101,8 @@ def load_encoder(
             max_length=max_length,
             position_limit=positions,
             family=family,
+            settings=settings,
+            case=case,
             **choose_capture(encoder, tokenizer, max_length, family),
         )
 
@@ -119,6 +126,18 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError as error:
         reason = error
     raise ModelError(f"no device {name!r} on this machine", f"there is: {', '.join(usable)}") from reason
+
+
+def text_limit(tokenizer: Any, settings: Mapping[str, Any]) -> int | None:
+    """The most tokens that a text is cut to: as sentence-transformers was told, else as the tokenizer was; None: any.
+
+    Raises:
+        ModelError: it is no number of tokens.
+    """
+    told = settings.get("max_seq_length")
+    if told is not None:
+        return limit(told, "max_seq_length of sentence_bert_config.json")
+    return limit(tokenizer.model_max_length, "the tokenizer's model_max_length")
 
 
 def position_limit(encoder: nn.Module) -> int | None:
@@ -150,10 +169,10 @@ def _check_code(location: Location, trusted: bool) -> None:
     )
 
 
-def _load_tokenizer(location: Location, options: dict[str, Any]) -> Any:
+def _load_tokenizer(location: Location, options: dict[str, Any], **more: Any) -> Any:
     hint = "save the model's tokenizer into the same folder (tokenizer.save_pretrained)"
     with explained(f"{location.name!r} holds no tokenizer that loads", hint):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(location.folder, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(location.folder, **options, **more)
         if _is_made_up(tokenizer, location.folder):
             raise ModelError(f"{location.name!r} holds no tokenizer", hint)
     return tokenizer

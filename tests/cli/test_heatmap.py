@@ -118,5 +118,6 @@ def test_cheap_errors_come_before_the_model(run: Run, monkeypatch: pytest.Monkey
 def test_long_text_is_cut_with_one_note(run: Run) -> None:
     result = run("heatmap", LONG_TEXT, *ONE_HEAD)
     assert result.code == 0
-    assert result.err == "attnprobe: the text has 602 tokens; only the first 512 were read\n"
-    assert "Not shown at this width: keys 37 to 511." in result.text
+    cut = "only the first 256 were read; a max_length of up to 512 reads more"
+    assert result.err == f"attnprobe: the text has 602 tokens; {cut}\n"
+    assert "Not shown at this width: keys 37 to 255." in result.text
