@@ -103,7 +103,7 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (b"The cat\n", "The cat"),
         (b"The cat\r\n\n", "The cat"),
         (b"\xef\xbb\xbfThe cat", "The cat"),
-        ("我们\u2028走吧\n the cat ".encode(), "我们\u2028走吧\n the cat "),
+        ("how\u2028are 们\n the cat ".encode(), "how\u2028are 们\n the cat "),
     ],
     ids=["bare", "line feed", "CRLF", "BOM", "lines"],
 )
