@@ -15,9 +15,9 @@ test: .venv/dev lint
 	$(MAKE) --no-print-directory processors
 
 # The numeric tests on other code paths of the same libraries, which round as other processors do.
-NUMERIC := $(BIN)/python -m pytest -q -m "numeric and not network" -n auto --maxprocesses=4
+NUMERIC := $(BIN)/python -m pytest -q -m "numeric and not network" tests
 processors: .venv/dev
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE $(NUMERIC)
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE $(NUMERIC) -n auto --maxprocesses=4
 	OMP_NUM_THREADS=2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 DNNL_MAX_CPU_ISA=SSE41 $(NUMERIC)
 
 lint: .venv/dev

@@ -17,7 +17,7 @@ from attnprobe.engines import Recipe, in_processes
 from attnprobe.errors import AttnprobeError, TextError, UsageError
 from tests.exact import EXACT
 from tests.families import build
-from tests.rows import STORED, check_rows
+from tests.rows import STORED, check_rows, noise
 from tests.tiny import CORPUS
 
 TEXTS = [
@@ -258,12 +258,13 @@ def test_summary_is_that_of_the_rows(bert: Encoder, options: dict[str, Any]) -> 
     rows = stats.to_frame()
     metrics = list(rows.columns[4:])
     table = stats.summary.to_frame().set_index(["layer", "head", "metric"])
+    moved = STORED * float(rows[metrics].abs().max(axis=None))
     grouped = rows.groupby(["layer", "head"])[metrics]
     for name, its in (("mean", grouped.mean()), ("std", grouped.std()), ("n_texts", grouped.count())):
         expected = its.rename_axis(columns="metric").stack()
         expected = expected.reindex(table.index) if name != "n_texts" else expected
         found = table[name].reindex(expected.index)
-        pd.testing.assert_series_equal(found, expected, check_names=False, check_dtype=False, rtol=1e-5, atol=1e-6)
+        pd.testing.assert_series_equal(found, expected, check_names=False, check_dtype=False, rtol=STORED, atol=moved)
 
 
 def test_token_mean_weighs_texts_by_their_queries(bert: Encoder) -> None:
@@ -272,7 +273,7 @@ def test_token_mean_weighs_texts_by_their_queries(bert: Encoder) -> None:
     weighted = rows.assign(total=rows["distance"] * rows["n_tokens"]).groupby(["layer", "head"])[["total", "n_tokens"]]
     sums = weighted.sum()
     table = stats.summary.to_frame()
-    np.testing.assert_allclose(table["token_mean"], sums["total"] / sums["n_tokens"], rtol=1e-6)
+    np.testing.assert_allclose(table["token_mean"], sums["total"] / sums["n_tokens"], rtol=STORED)
     assert table["n_tokens"].tolist() == sums["n_tokens"].tolist()
 
 
@@ -318,7 +319,7 @@ def test_profile_is_the_curve_behind_the_distances(bert: Encoder, options: dict[
     sums = expected.groupby([profile["layer"], profile["head"]], sort=False).sum()
     table = stats.summary.to_frame().pivot(index=["layer", "head"], columns="metric", values="token_mean")
     np.testing.assert_allclose(table.loc[sums.index, sums.columns], sums, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(profile.groupby(["layer", "head"])["share"].sum(), 1, rtol=1e-5)
+    np.testing.assert_allclose(profile.groupby(["layer", "head"])["share"].sum(), 1, rtol=0, atol=noise(bert, 128))
 
 
 def test_profile_needs_no_metric_of_offsets(bert: Encoder) -> None:
