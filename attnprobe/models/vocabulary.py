@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def _lowers(tokenizer: Any) -> bool:
 def _lower(tokenizer: Any) -> None:
     """Makes a tokenizer lower-case texts first, as sentence-transformers does."""
     if not tokenizer.is_fast:
-        tokenizer.do_lower_case = True
+        with suppress(AttributeError):  # it has neither, or only as a property
+            getattr(tokenizer, "basic_tokenizer", tokenizer).do_lower_case = True
     elif not _lowers(tokenizer):
         from tokenizers.normalizers import Lowercase, Sequence
 
