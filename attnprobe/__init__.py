@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from attnprobe.corpus.readers import read_records
     from attnprobe.corpus.records import Columns, Record, Skipped
     from attnprobe.corpus.sources import find_sources
-    from attnprobe.errors import AttnprobeError, FontWarning, TruncationWarning
+    from attnprobe.errors import (
+        AttnprobeError,
+        CaseWarning,
+        FontWarning,
+        TruncationWarning,
+        UnknownTokensWarning,
+        WordsWarning,
+    )
     from attnprobe.metrics import METRICS
     from attnprobe.models.encoder import Encoder
     from attnprobe.models.loading import load_encoder
@@ -27,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "METRICS",
     "AttnprobeError",
+    "CaseWarning",
     "Columns",
     "Encoder",
     "FontWarning",
@@ -37,7 +45,9 @@ __all__ = [
     "Tokens",
     "Trace",
     "TruncationWarning",
+    "UnknownTokensWarning",
     "View",
+    "WordsWarning",
     "corpus_stats",
     "find_sources",
     "head_stats",
@@ -51,6 +61,7 @@ __all__ = [
 
 _HOMES = {
     "AttnprobeError": "attnprobe.errors",
+    "CaseWarning": "attnprobe.errors",
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
@@ -58,6 +69,8 @@ _HOMES = {
     "Trace": "attnprobe.analyses.trace",
     "trace": "attnprobe.analyses.trace",
     "TruncationWarning": "attnprobe.errors",
+    "UnknownTokensWarning": "attnprobe.errors",
+    "WordsWarning": "attnprobe.errors",
     "Columns": "attnprobe.corpus.records",
     "Record": "attnprobe.corpus.records",
     "RowBlock": "attnprobe.corpora",

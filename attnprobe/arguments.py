@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import numbers
 import operator
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,16 @@ def check_whole(name: str, value: Any, least: int = 0) -> None:
         raise UsageError(f"{name} must be a whole number; got {shown(value)}")
     if number < least:
         raise UsageError(f"{name} must be at least {least}; got {shown(value)}")
+
+
+def check_share(name: str, value: Any) -> None:
+    """Refuses what is no number from 0 to 1.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
+        raise UsageError(f"{name} must be a number from 0 to 1; got {shown(value)}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

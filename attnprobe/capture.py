@@ -71,7 +71,8 @@ def capture(
         ModelError: the rows of a layer are not probabilities, or not over tokens of the text.
 
     Warns:
-        TruncationWarning: the text is longer than the model reads and was cut.
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.run.read`.
     """
     check_options(level=level, global_attention=global_attention)
     if most is not None:

@@ -7,6 +7,7 @@ threads or processes share the work, and no thread waits for another within a la
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,16 +20,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from attnprobe.arguments import check_choice, check_column, check_whole, known_options
+from attnprobe.arguments import check_choice, check_column, check_share, check_whole, known_options
 from attnprobe.corpus.batches import Item, by_length, chunks
 from attnprobe.corpus.records import InputError, Record, Skipped
-from attnprobe.errors import AttnprobeError, TextError, UsageError
+from attnprobe.errors import (
+    AttnprobeError,
+    CaseWarning,
+    TextError,
+    UnknownTokensWarning,
+    UsageError,
+    WordsWarning,
+)
 from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.reduce import Sums
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.run import check_options, measure, sign_run
+from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
+from attnprobe.run import check_options, check_words, measure, script_without_words, sign_run
 from attnprobe.selection import Indices, select
 from attnprobe.summary import Summary
 from attnprobe.tokens import Role, Tokens
@@ -102,6 +111,8 @@ class Result:
         n_items: how many records and skipped ones it had.
         skipped: those without rows, in input order.
         cut: the texts that were cut.
+        unknown: how many texts have more than a third of their tokens unknown to the model's vocabulary.
+        wordless: how many have words that were asked for and are not known.
     """
 
     rows: RowBlock
@@ -109,6 +120,8 @@ class Result:
     n_items: int
     skipped: Sequence[Skipped]
     cut: Sequence[Cut]
+    unknown: int = 0
+    wordless: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,7 @@ class Settings:
         profile: whether the summary also gets the weights by key − query.
         batch_tokens: how many tokens are run at once.
         on_error: what a record that cannot be used does: "skip" leaves it out, "fail" ends the run.
+        max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
     """
 
     metrics: tuple[str, ...]
@@ -132,6 +146,7 @@ class Settings:
     profile: bool = False
     batch_tokens: int = BATCH_TOKENS
     on_error: Literal["skip", "fail"] = "skip"
+    max_unknown: float | None = None
 
     @classmethod
     def choose(
@@ -153,6 +168,8 @@ class Settings:
         check_options(long_range=settings.long_range, queries=settings.queries, level=settings.level)
         check_choice("on_error", settings.on_error, ("skip", "fail"))
         check_whole("batch_tokens", settings.batch_tokens, 1)
+        if settings.max_unknown is not None:
+            check_share("max_unknown", settings.max_unknown)
         encoder.check_lengths(settings.max_length, settings.stride)
         return settings
 
@@ -197,6 +214,8 @@ class Reading:
     windows: list[list[Tokens]] = field(default_factory=list)
     skipped: dict[int, Skipped] = field(default_factory=dict)  # by place among the items
     places: list[int] = field(default_factory=list)  # of the records among the items
+    unknown: list[bool] = field(default_factory=list)  # whether many of a record's tokens are
+    wordless: list[bool] = field(default_factory=list)  # whether its words are asked for and not known
 
 
 @dataclass(frozen=True)
@@ -268,12 +287,15 @@ class Prober:
                 continue
             try:
                 windows = self._tokenize(item)
+                is_unknown = self._is_unknown(windows)
             except UsageError as error:
                 reading.skipped[place] = Skipped(item.file, item.line, str(error), item.id)
                 continue
             reading.records.append(item)
             reading.windows.append(windows)
             reading.places.append(place)
+            reading.unknown.append(is_unknown)
+            reading.wordless.append(self.settings.level == "word" and script_without_words(windows) != "")
         return reading
 
     def _tokenize(self, record: Record) -> list[Tokens]:
@@ -282,9 +304,21 @@ class Prober:
         windows = self.encoder.tokenize(
             record.text, record.pair, max_length=chosen.max_length, stride=chosen.stride, words=words
         )
-        if words and windows[0].words is None:
-            raise UsageError("no words: the tokens cannot be found again in the text")
+        if words:
+            check_words(self.encoder, windows)
         return windows
+
+    def _is_unknown(self, windows: Sequence[Tokens]) -> bool:
+        """Whether so many of a text's tokens are unknown that its numbers say little of it.
+
+        Raises:
+            UsageError: they are more than the settings allow.
+        """
+        unknown, content = count_unknown(self.encoder.tokenizer, windows)
+        most = self.settings.max_unknown
+        if most is not None and unknown > most * content:
+            raise UsageError(f"{unknown:,} of {content:,} tokens are unknown to the model's vocabulary")
+        return unknown > MOST_UNKNOWN * content
 
     def start(self, reading: Reading, pool: ThreadPoolExecutor) -> Running:
         """Lets the pool run a chunk's windows in batches."""
@@ -374,6 +408,8 @@ class Prober:
             len(reading.items),
             [skipped[place] for place in sorted(skipped)],
             [Cut(name, its[0].n_cut) for name, its in zip(names, windows, strict=True) if its[0].n_cut],
+            sum(reading.unknown[owner] for owner in kept),
+            sum(reading.wordless[owner] for owner in kept),
         )
 
     def _n_queries(self, text: Tokens) -> int:
@@ -387,18 +423,24 @@ class CorpusStats:
     Attributes:
         summary: of the texts so far; complete when the iteration has ended.
         skipped: the records so far that could not be used.
+        unknown, wordless: of how many texts so far many tokens are unknown to the model, or no words are known.
     """
 
     def __init__(self, prober: Prober, items: Iterable[Item]) -> None:
         self.summary = prober.nothing
         self.skipped: list[Skipped] = []
+        self.unknown = self.wordless = 0
         self._results = prober.results(prober.settings.chunks(items))
 
     def __iter__(self) -> Iterator[RowBlock]:
         for result in self._results:
             self.summary += result.summary
             self.skipped += result.skipped
+            self.unknown += result.unknown
+            self.wordless += result.wordless
             yield result.rows
+        for category, message in doubts(self.unknown, self.wordless).items():
+            warnings.warn(message, category, stacklevel=2)
 
     def to_frame(self) -> pandas.DataFrame:
         """All rows that are still to come, at once; ``attrs["signature"]`` says what the numbers depend on."""
@@ -408,6 +450,21 @@ class CorpusStats:
         frame = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
         frame.attrs["signature"] = self.summary.signature
         return frame
+
+
+def doubts(unknown: int, wordless: int) -> dict[type[Warning], str]:
+    """What to say of so many texts whose tokens are unknown, or whose words are not known; see :class:`Result`."""
+    said: dict[type[Warning], str] = {}
+    if unknown:
+        said[UnknownTokensWarning] = (
+            f"texts with more than a third of their tokens unknown to the model's vocabulary: {unknown:,}"
+        )
+    if wordless:
+        said[WordsWarning] = (
+            "texts whose scripts have no spaces between words, so that finding these takes a dictionary, and each token"
+            f" stands for itself: {wordless:,}"
+        )
+    return said
 
 
 def corpus_stats(
@@ -432,7 +489,8 @@ def corpus_stats(
         pairs: the second text of each.
         threads: how many batches are computed at a time on a CPU; None: one per core. No number depends on it.
         options: layers, heads, long_range, queries, level, max_length, stride as in ``head_stats``; batch_tokens;
-            profile; on_error, "fail" unless told otherwise, or "skip".
+            profile; max_unknown, the largest share of tokens that the vocabulary may lack; on_error, "fail" unless told
+            otherwise, or "skip".
 
     Returns:
         an iterable of :class:`RowBlock`, with ``.summary``, ``.skipped`` and ``.to_frame()``. Summaries add up.
@@ -443,10 +501,15 @@ def corpus_stats(
         InputError: while iterating, a text that cannot be used (empty, not Unicode, one the model gives NaN for),
             unless these are skipped.
         ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        UnknownTokensWarning, WordsWarning, CaseWarning: texts are not read as they stand; the first two at the end.
     """
     names = check_names(metrics)
     _check_columns(texts, ids, pairs)
     encoder = loaded(encoder, model)
+    if encoder.case:
+        warnings.warn(encoder.case, CaseWarning, stacklevel=2)
     settings = Settings.choose(encoder, names, **{"on_error": "fail", **options})
     return CorpusStats(Prober(encoder, settings, threads), _records(texts, ids, pairs))
 

@@ -55,5 +55,17 @@ class InputWarning(UserWarning):
     """A file was read otherwise than its suffix says; the message says how."""
 
 
+class UnknownTokensWarning(UserWarning):
+    """Many of a text's tokens are unknown to the model's vocabulary; the message counts them and says what helps."""
+
+
+class WordsWarning(UserWarning):
+    """The words of a text were asked for, and are not known: its script has no spaces between them."""
+
+
+class CaseWarning(UserWarning):
+    """A tokenizer and its vocabulary are not of one mind about capitals; the message says what became of them."""
+
+
 class FontWarning(UserWarning):
     """No installed font has some characters of a figure; the message names them."""

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import reduce
+from itertools import chain
 from operator import add
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from attnprobe.arguments import check_choice, check_whole, known_options
 from attnprobe.attention.blocks import Observer
-from attnprobe.errors import TruncationWarning, UsageError
+from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
 from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.kinds import Metric
 from attnprobe.metrics.reduce import Reducer, Sums
@@ -22,10 +23,11 @@ from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
 from attnprobe.selection import Indices, select
 from attnprobe.signature import signature
 from attnprobe.table import Table
-from attnprobe.tokens import Tokens
+from attnprobe.tokens import Tokens, unspaced_script
 
 if TYPE_CHECKING:
     import pandas
@@ -58,7 +60,8 @@ def head_stats(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        TruncationWarning: the text is longer than the model reads and was cut.
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.run.read`.
     """
     names = check_names(metrics)
     return head_table(text, loaded(encoder, model), names, **known_options(options, head_table)).to_frame()
@@ -140,22 +143,59 @@ def read(
 
     Warns:
         TruncationWarning: the text is longer than the model reads and was cut.
+        UnknownTokensWarning: more than a third of its tokens are unknown to the model's vocabulary.
+        WordsWarning: its words are asked for, and its script has no spaces between them.
+        CaseWarning: it has capitals, and the tokenizer and its vocabulary are not of one mind about them.
     """
     windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride)
     if global_attention != "none":
         windows = [encoder.with_global_attention(window, global_attention) for window in windows]
-    if windows[0].n_cut:
-        kept = len(windows[0])
-        warnings.warn(
-            f"the text has {kept + windows[0].n_cut} tokens; only the first {kept} were read",
-            TruncationWarning,
-            stacklevel=3,
-        )
-    if level == "word" and windows[0].words is None:
-        raise UsageError(
-            f"no words for this text: the tokens of {type(encoder.tokenizer).__name__} cannot be found again in it"
-        )
+    if level == "word":
+        check_words(encoder, windows)
+    texts = [text] if pair is None else [text, pair]
+    said = {
+        TruncationWarning: _remark_on_length(encoder, windows[0], max_length),
+        CaseWarning: encoder.case if any(each != each.lower() for each in texts) else "",
+        WordsWarning: _remark_on_words(windows, level),
+        UnknownTokensWarning: remark_on_unknown(encoder.tokenizer, windows, texts),
+    }
+    for category, message in said.items():
+        if message:
+            warnings.warn(message, category, stacklevel=3)
     return windows
+
+
+def check_words(encoder: Encoder, windows: Sequence[Tokens]) -> None:
+    """Refuses a text whose tokens cannot be found again in it.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if any(window.words is None for window in windows):
+        name = type(encoder.tokenizer).__name__
+        raise UsageError(f"no words for this text: the tokens of {name} cannot be found again in it")
+
+
+def script_without_words(windows: Sequence[Tokens]) -> str:
+    """The script of a text whose words are not known; empty: they are, see :func:`attnprobe.tokens.unspaced_script`."""
+    return unspaced_script("".join(chain(*(window.texts for window in windows))))
+
+
+def _remark_on_words(windows: Sequence[Tokens], level: str) -> str:
+    """What to say of a text whose words are asked for and not known; empty of any other."""
+    script = script_without_words(windows) if level == "word" else ""
+    why = f"{script} has no spaces between words, and finding them takes a dictionary"
+    return f"this text has no words here: {why}; each of its tokens stands for itself" if script else ""
+
+
+def _remark_on_length(encoder: Encoder, read: Tokens, max_length: int | None) -> str:
+    """What to say of a text that was cut; empty of any other."""
+    if not read.n_cut:
+        return ""
+    more, limit = "", encoder.position_limit
+    if max_length is None and (limit is None or limit > len(read)):
+        more = f"; a max_length of up to {limit} reads more" if limit else "; a larger max_length reads more"
+    return f"the text has {len(read) + read.n_cut} tokens; only the first {len(read)} were read{more}"
 
 
 def notes_on(encoder: Encoder, windows: Sequence[Tokens], global_attention: str = "none") -> dict[str, Any]:
@@ -163,7 +203,7 @@ def notes_on(encoder: Encoder, windows: Sequence[Tokens], global_attention: str 
     return {
         "model": encoder.location.short_name,
         "tokens": [list(window.strings) for window in windows],
-        "n_unknown": sum(list(window.strings).count(encoder.tokenizer.unk_token) for window in windows),
+        "n_unknown": count_unknown(encoder.tokenizer, windows)[0],
         "reach": reach_by_layers(encoder) if global_attention == "none" else {},
         "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
     }

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnprobe.corpora import Result
 
 LISTS = ("parts", "skipped", "cut")
-COUNTS = ("parts", "items", "texts", "tokens", "skipped", "cut")
+COUNTS = ("parts", "items", "texts", "tokens", "skipped", "cut", "unknown", "wordless")
 LARGEST_MANIFEST = 2**26  # bytes
 LARGEST_STATE = 2**32
 
@@ -35,6 +35,7 @@ class State:
         items: how many records and skipped ones these were.
         texts, tokens: how many were measured.
         skipped, cut: how many records have no rows, how many texts were cut.
+        unknown, wordless: of how many texts many tokens are unknown to the model, or no words are known.
         lists: how many bytes of each of LISTS count, and their digest.
     """
 
@@ -45,6 +46,8 @@ class State:
     tokens: int = 0
     skipped: int = 0
     cut: int = 0
+    unknown: int = 0
+    wordless: int = 0
     lists: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     def after(self, result: Result) -> State:
@@ -57,6 +60,8 @@ class State:
             tokens=self.tokens + sum(result.rows.n_tokens),
             skipped=self.skipped + len(result.skipped),
             cut=self.cut + len(result.cut),
+            unknown=self.unknown + result.unknown,
+            wordless=self.wordless + result.wordless,
         )
 
 

@@ -98,7 +98,8 @@ class Tokens:
 def word_spans(text: str) -> list[Span]:
     """The words of a text as (start, end) characters, by Unicode's default word boundaries (UAX #29).
 
-    Punctuation marks, symbols, ideographs and whole emoji sequences are words of their own; white space is none.
+    Punctuation marks, symbols, ideographs and whole emoji sequences are words of their own; white space is none, and
+    where a script has no spaces between words none are known, see :func:`unspaced_script`.
 
     >>> [("我们 can't 👍🏽!")[start:end] for start, end in word_spans("我们 can't 👍🏽!")]
     ['我', '们', "can't", '👍🏽', '!']
@@ -107,14 +108,30 @@ def word_spans(text: str) -> list[Span]:
 
     bounds = [match.start() for match in regex.finditer(r"(?V1)(?w)\b", text)]
     edges = sorted({0, len(text), *bounds})
-    return [(start, end) for start, end in itertools.pairwise(edges) if not text[start:end].isspace()]
+    spans = [(start, end) for start, end in itertools.pairwise(edges) if not text[start:end].isspace()]
+    return [span for span in spans if not unspaced_script(text[slice(*span)])] if unspaced_script(text) else spans
+
+
+def unspaced_script(text: str) -> str:
+    """The script of a text that has no spaces between words, so that finding them takes a dictionary; empty: none.
+
+    >>> unspaced_script("ฉันรักแมว"), unspaced_script("我们 can't")
+    ('Thai', '')
+    """
+    if text.isascii():
+        return ""
+    import regex
+
+    found = regex.search(r"\p{Line_Break=SA}", text)
+    return unicodedata.name(found[0]).split()[0].capitalize() if found else ""
 
 
 def assign_words(texts: Sequence[str], offsets: Sequence[Span], segments: Sequence[int]) -> tuple[list[int], list[str]]:
     """Which word each token belongs to, from character offsets alone.
 
-    A token that covers several words (``...`` as one piece) joins them; a token outside every word, added or white
-    space, is a unit of its own. Consecutive tokens of one word share a number; numbers grow by one.
+    A token that covers several words (``...`` as one piece) joins them; a token outside every word, added, white space
+    or of a script whose words are not known, is a unit of its own. Consecutive tokens of one word share a number;
+    numbers grow by one.
 
     Args:
         texts: the first text, then the second of a pair.
@@ -145,7 +162,7 @@ def _word_around(text: str, spans: Sequence[Span], start: int, end: int) -> Span
         start += 1
     first = bisect.bisect_right(spans, start, key=lambda span: span[1])
     last = bisect.bisect_left(spans, end, key=lambda span: span[0])
-    return (spans[first][0], spans[last - 1][1]) if first < last else (start, end)
+    return (min(start, spans[first][0]), max(end, spans[last - 1][1])) if first < last else (start, end)
 
 
 @lru_cache(maxsize=2**16)

@@ -28,6 +28,12 @@ CAUSAL = {
     "videoprism_text_model",
     "xclip_text_model",
 }
+DECODERS = {
+    *("gpt2", "gpt_bigcode", "openai-gpt", "gptj", "codegen", "gpt_neo", "gpt_neox", "opt", "biogpt", "xglm"),
+    *("bloom", "mpt", "falcon", "phi", "phi3", "qwen2", "qwen3", "qwen3_moe", "llama", "mistral", "mixtral"),
+    *("gemma", "gemma2", "gemma3_text", "gpt_oss", "olmo", "olmo2", "olmo3", "cohere", "cohere2", "stablelm"),
+    *("starcoder2", "granite", "smollm3"),
+}
 MASK_MAKES_CAUSAL = {"aimv2_text_model", "videoprism_text_model"}  # without an attention_mask they see every key
 FIELDS = ("encoder_{}", "language_{}", "{}")
 
@@ -106,6 +112,20 @@ def window_of(config: Any, layer: int) -> tuple[int, int] | None:
     return radius, radius
 
 
+def is_decoder(config: Any) -> bool:
+    """Whether a language model reads from left to right, as it does unless its configuration says otherwise."""
+    both_ways = getattr(config, "use_bidirectional_attention", False) or not getattr(config, "is_causal", True)
+    return config.model_type in DECODERS and not both_ways
+
+
+def decoder_window(config: Any, layer: int) -> int | None:
+    """How many keys a query of a decoder sees, itself among them; None: all before it."""
+    if config.model_type == "gpt_neo":
+        return config.window_size if config.attention_layers[layer] == "local" else None
+    kinds = getattr(config, "layer_types", None)
+    return None if kinds and kinds[layer] == "full_attention" else getattr(config, "sliding_window", None)
+
+
 def keys_seen(length: int, left: int, right: int) -> list[list[int]]:
     """Per query, the keys at most so far to its left and to its right, clipped at the text's ends."""
     return [list(range(max(0, query - left), min(length, query + right + 1))) for query in range(length)]
@@ -121,6 +141,8 @@ def reach_of(model: Any, inputs: Mapping[str, Tensor], layer: int) -> np.ndarray
     length, kind = length_of(inputs), model.config.model_type
     if kind in CAUSAL and ("attention_mask" in inputs or kind not in MASK_MAKES_CAUSAL):
         return counts(keys_seen(length, length, 0))
+    if is_decoder(model.config):
+        return counts(keys_seen(length, (decoder_window(model.config, layer) or length) - 1, 0))
     left, right = window_of(model.config, layer) or (length, length)
     return counts(keys_seen(length, left, right))
 

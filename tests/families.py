@@ -35,6 +35,7 @@ from tests.tiny import (
     fsmt_tokenizer,
     funnel_tokenizer,
     gemma_tokenizer,
+    gpt2_tokenizer,
     luke_tokenizer,
     m2m_100_tokenizer,
     marian_tokenizer,
@@ -96,6 +97,9 @@ ENTITY_AWARE = {**SMALL, "entity_vocab_size": 4, "entity_emb_size": 8}
 GROUPED = {**SMALL, "num_key_value_heads": 2, "head_dim": 8}
 ROTARY_IN_THREE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
 GEMMA = {**GROUPED, "num_hidden_layers": 6, "query_pre_attn_scalar": 8, "sliding_window": 8}
+GPT = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 160}
+LOCAL = {**GROUPED, "num_hidden_layers": 4, "sliding_window": 8}
+EXPERTS = {"num_local_experts": 2, "num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 16}
 T5_ENCODER = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 3, "num_heads": 4}
 T5 = {**T5_ENCODER, "num_decoder_layers": 1}
 LONG_T5 = {**T5, "local_radius": 3, "global_block_size": 4}
@@ -594,6 +598,59 @@ FAMILIES = {
         },
         token_places=("text_config",),
     ),
+    # Decoders, as they are.
+    "gpt2": Family("gpt2", gpt2_tokenizer, GPT, "GPT2LMHeadModel"),
+    "gpt_bigcode": Family("gpt_bigcode", gpt2_tokenizer, GPT),
+    "openai-gpt": Family("openai-gpt", gpt2_tokenizer, GPT),
+    "gptj": Family("gptj", gpt2_tokenizer, {**GPT, "rotary_dim": 4}),
+    "codegen": Family("codegen", gpt2_tokenizer, {**GPT, "n_ctx": 160, "rotary_dim": 4}),
+    "gpt_neo": Family(
+        "gpt_neo",
+        gpt2_tokenizer,
+        {
+            "hidden_size": 32,
+            "num_layers": 4,
+            "num_heads": 4,
+            "attention_types": [[["global", "local"], 2]],
+            "window_size": 8,
+            "max_position_embeddings": 160,
+        },
+        matrix_std=0.15,  # its scores are not scaled
+    ),
+    "gpt_neox": Family("gpt_neox", qwen_tokenizer, SMALL),
+    "opt": Family("opt", gpt2_tokenizer, {**SMALL, "ffn_dim": 48, "word_embed_proj_dim": 32}),
+    "biogpt": Family("biogpt", gpt2_tokenizer, SMALL),
+    "xglm": Family(
+        "xglm",
+        gpt2_tokenizer,
+        {"d_model": 32, "num_layers": 3, "attention_heads": 4, "ffn_dim": 48, "max_position_embeddings": 160},
+    ),
+    "bloom": Family("bloom", qwen_tokenizer, {"hidden_size": 32, "n_layer": 3, "n_head": 4}),
+    "mpt": Family("mpt", qwen_tokenizer, {"d_model": 32, "n_layers": 3, "n_heads": 4, "max_seq_len": 160}),
+    "falcon": Family("falcon", qwen_tokenizer, without(SMALL, "intermediate_size")),
+    "phi": Family("phi", qwen_tokenizer, SMALL),
+    "phi3": Family("phi3", qwen_tokenizer, {**without(GROUPED, "head_dim"), "sliding_window": 8}),
+    "qwen2": Family(
+        "qwen2", qwen_tokenizer, {**without(LOCAL, "head_dim"), "use_sliding_window": True, "max_window_layers": 2}
+    ),
+    "qwen3_causal": Family("qwen3", qwen_tokenizer, GROUPED),
+    "qwen3_moe": Family("qwen3_moe", qwen_tokenizer, {**GROUPED, **EXPERTS}),
+    "llama_causal": Family("llama", eurobert_tokenizer, GROUPED),
+    "mistral": Family("mistral", eurobert_tokenizer, {**GROUPED, "sliding_window": 8}),
+    "mixtral": Family("mixtral", eurobert_tokenizer, {**GROUPED, **EXPERTS}),
+    "gemma": Family("gemma", gemma_tokenizer, GROUPED),
+    "gemma2": Family("gemma2", gemma_tokenizer, GEMMA),
+    "gemma3_causal": Family("gemma3_text", gemma_tokenizer, GEMMA),
+    "gpt_oss": Family("gpt_oss", qwen_tokenizer, {**LOCAL, **EXPERTS}),
+    "olmo": Family("olmo", qwen_tokenizer, SMALL),
+    "olmo2": Family("olmo2", qwen_tokenizer, SMALL),
+    "olmo3": Family("olmo3", qwen_tokenizer, without(LOCAL, "head_dim")),
+    "cohere": Family("cohere", qwen_tokenizer, SMALL),
+    "cohere2": Family("cohere2", qwen_tokenizer, without(LOCAL, "head_dim")),
+    "stablelm": Family("stablelm", qwen_tokenizer, {**SMALL, "num_key_value_heads": 4}),
+    "starcoder2": Family("starcoder2", qwen_tokenizer, {**without(GROUPED, "head_dim"), "sliding_window": 8}),
+    "granite": Family("granite", qwen_tokenizer, {**SMALL, "attention_multiplier": 0.35}),
+    "smollm3": Family("smollm3", qwen_tokenizer, SMALL),
     # Models of images and text, whole, then the text towers alone.
     "clip": Family(
         "clip",

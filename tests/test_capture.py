@@ -87,4 +87,4 @@ def test_pooled_layers_have_no_weights_of_tokens(tmp_path: Path) -> None:
 def test_the_signature_names_what_the_weights_depend_on(minilm: Encoder) -> None:
     sign = capture(TEXT, minilm, level="word").sign
     assert sign is not None
-    assert "|max_length:512|level:word|special:kept|" in sign()
+    assert "|max_length:256|level:word|special:kept|" in sign()

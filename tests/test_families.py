@@ -37,6 +37,7 @@ from attnprobe.metrics import load_metrics
 from attnprobe.metrics.reduce import Sums
 from attnprobe.models.families import BLOCKS
 from attnprobe.models.families import FAMILIES as TABLE
+from attnprobe.models.layouts import Reach
 from attnprobe.run import measure
 from attnprobe.tokens import Role, Tokens
 from tests.eager import Layer, eager_layers
@@ -79,8 +80,15 @@ LOADED_BY = {
     **dict.fromkeys(["clip", *OTHER_HALVES], ("AutoModel", "text_model")),
     "siglip": ("SiglipTextModel", ""),
     "siglip2": ("Siglip2TextModel", ""),
+    "gpt2": ("AutoModel", ""),
 }
-INCOMPLETE = ["cpmant", "longt5_tglobal", "openai_privacy_filter", "pegasus_x"]  # rows that sum to less than 1
+INCOMPLETE = [
+    "cpmant",
+    "gpt_oss",
+    "longt5_tglobal",
+    "openai_privacy_filter",
+    "pegasus_x",
+]  # rows that sum to less than 1
 REFUSED = [
     "clvp",
     "fnet",
@@ -159,7 +167,7 @@ class Plain:
         name, part = LOADED_BY.get(folder.name, (FAMILIES[folder.name].model_class or "AutoModel", ""))
         with no_progress_bars():
             model = getattr(transformers, name).from_pretrained(
-                folder, attn_implementation="eager", local_files_only=True
+                folder, attn_implementation="eager", experts_implementation="eager", local_files_only=True
             )
         model = attrgetter(part)(model.eval()) if part else model.eval()
         if folder.name == "speecht5":
@@ -248,10 +256,28 @@ def test_capture_is_the_one_of_the_table(family: str, encoder_of: Callable[[str]
     encoder, row = encoder_of(family), TABLE[FAMILIES[family].model_type]
     assert (encoder.tap is None) == (row.through == BLOCKS) or not NEWEST, encoder.tap_reason
     assert encoder.padding_invariant == ("never padded" not in row.remark)
-    local = any(reach is None or not (reach.everything or reach.right == 0) for reach in encoder.reach)
-    assert local == ("local layers" in row.remark or family == "canine")
-    causal = row.remark.startswith("causal") or "; causal" in row.remark
+    local = any(reach is None or not (reach.everything or reach == Reach(None, 0)) for reach in encoder.reach)
+    widely = family in ("mixtral", "qwen3_moe")  # whose sliding_window is not set
+    assert local == (("local layers" in row.remark and not widely) or family == "canine")
+    causal = row.remark.startswith("causal") or "; causal" in row.remark or family.endswith("_causal")
     assert all(reach is not None and reach.right == 0 for reach in encoder.reach) == causal
+
+
+@pytest.mark.parametrize(
+    ("family", "window", "reach"),
+    [
+        ("gpt_neo", {"window_size": 100}, [Reach(None, 0), Reach(99, 0)] * 2),
+        ("mistral", {"sliding_window": 4096}, [Reach(4095, 0)] * 3),
+        ("mistral", {"sliding_window": None}, [Reach(None, 0)] * 3),
+    ],
+)
+def test_window_wider_than_the_text_that_is_tried_at_load(
+    family: str, window: dict[str, Any], reach: list[Reach], folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folder_of(family), tmp_path / family)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | window))
+    assert list(load_encoder(folder).reach) == reach
 
 
 @pytest.mark.parametrize("family", marked(MEASURED))
@@ -272,6 +298,7 @@ def test_probing_changes_no_output_and_keeps_no_weights(
     assert (outputs[0][0] - expected).abs().max() <= EXACT * expected.abs().max()
     kept = [outputs[0].get(name) for name in ("attentions", "global_attentions", "encoder_attentions")]
     assert sum(number_of_elements(weights) for weights in kept) == 0
+    assert outputs[0].get("past_key_values") is None
 
 
 def number_of_elements(nested: Any) -> int:

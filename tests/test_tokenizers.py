@@ -45,6 +45,7 @@ WITHOUT_PAIRS = [
     "blenderbot-small",
     "clvp",
     "dia",
+    "gpt2",
     "esmc",
     "m2m_100",
     "marian",

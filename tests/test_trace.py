@@ -45,8 +45,14 @@ LIKE_CLIP = (
 LIKE_OTHERS = (
     "clip siglip mt5 byt5 switch llama gte jina_embeddings_v3 eurobert dia modernvbert ultravbert ultrabert led"
 )
+LIKE_LLAMA = "llama_causal stablelm granite gemma olmo smollm3 mixtral qwen2 qwen3_moe qwen3_causal starcoder2"
+LIKE_OTHERS += " biogpt olmo3 cohere2 gemma3_causal"
 LIKE_OTHERS += " t5gemma2 cohere_compass_text flaubert rembert visual_bert flava_text blip_text mvp nllb-moe luke"
-ALIKE = {*OTHER_HALVES, *" ".join([LIKE_BERT, LIKE_BART, LIKE_CLIP, LIKE_OTHERS]).split(), "nystromformer_approx"}
+ALIKE = {
+    *OTHER_HALVES,
+    *" ".join([LIKE_BERT, LIKE_BART, LIKE_CLIP, LIKE_LLAMA, LIKE_OTHERS]).split(),
+    "nystromformer_approx",
+}
 UNTRACED = ["deberta", "xlnet", "funnel", "lilt"]
 SPREAD = UNTRACED + [
     name

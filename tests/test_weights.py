@@ -246,7 +246,7 @@ def test_too_many_rows_are_refused_before_the_model_runs(minilm: Encoder, monkey
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "observe", observe)
         with pytest.raises(UsageError, match=r"18,874,368 rows, about 0.8 GB of CSV; the limit is 10,000,000"):
-            attnprobe.weights("word " * 510, minilm)
+            attnprobe.weights("word " * 510, minilm, max_length=512)
         with pytest.raises(UsageError, match="3,456 rows"):
             attnprobe.weights(TEXT, minilm, top=3, max_rows=3455)
     assert len(attnprobe.weights(TEXT, minilm, top=3, max_rows=3456)) == 3456

@@ -204,6 +204,11 @@ def qwen_tokenizer() -> Any:
     return transformers.Qwen2Tokenizer(**byte_pairs(["<|endoftext|>"]))
 
 
+def gpt2_tokenizer() -> Any:
+    """It adds no token to a text, and has none for padding."""
+    return transformers.GPT2Tokenizer(**byte_pairs(["<|endoftext|>"]))
+
+
 def clip_tokenizer() -> Any:
     return transformers.CLIPTokenizer(**clip_pairs())
 

@@ -59,7 +59,8 @@ def weights(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        TruncationWarning: the text is longer than the model reads and was cut.
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.run.read`.
     """
     known = known_options(options, take_part)
     part = take_part(text, loaded(encoder, model), top=top, min_weight=min_weight, max_rows=max_rows, **known)

@@ -20,6 +20,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.models.parts import HeadParts, Vectors, head_parts
+from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
 from attnprobe.run import read, sign_run
 from attnprobe.selection import select
 from attnprobe.table import Cell, Table
@@ -157,7 +158,8 @@ def trace(
         ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
 
     Warns:
-        TruncationWarning: the text is longer than the model reads and was cut.
+        TruncationWarning, UnknownTokensWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.run.read`.
     """
     encoder = loaded(encoder, model)
     layer, head = _one(layer, encoder.layers, "layer"), _one(head, encoder.heads, "head")
@@ -176,7 +178,7 @@ def trace(
         query=position,
         **_vectors(parts, position, exact(encoder.dtype)),
         **_row(parts, position, encoder.dtype),
-        remarks=tuple(filter(None, [choice, *_remarks(parts, tokens, encoder.tokenizer.unk_token)])),
+        remarks=tuple(filter(None, [choice, *_remarks(parts, tokens, encoder.tokenizer)])),
         sign=sign,
     )
 
@@ -245,7 +247,7 @@ def _row(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]:
     return fields | {"scale": parts.scale, "sink": parts.sink, "difference": difference}
 
 
-def _remarks(parts: HeadParts, tokens: Tokens, unknown: str | None) -> Iterator[str]:
+def _remarks(parts: HeadParts, tokens: Tokens, tokenizer: Any) -> Iterator[str]:
     for name, vectors in zip("qkv", (parts.q, parts.k, parts.v), strict=True):
         if vectors.x is None:
             yield f"{name} is shown from where attention is given it: no linear map of the layer makes it by itself"
@@ -253,6 +255,6 @@ def _remarks(parts: HeadParts, tokens: Tokens, unknown: str | None) -> Iterator[
             yield f"{name} is made from another input of its token than q is"
     if parts.output_weight is None:
         yield "the heads' outputs go through something else before W_O, which is not shown"
-    count = list(tokens.strings).count(unknown) if unknown else 0
-    if count:
-        yield f"the model's vocabulary lacks {count} of the {len(tokens)} tokens ({unknown})"
+    unknown, content = count_unknown(tokenizer, [tokens])
+    if 0 < unknown <= MOST_UNKNOWN * content:  # of more there is a warning
+        yield f"the model's vocabulary lacks {unknown} of the text's {content} tokens"

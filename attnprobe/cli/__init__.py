@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import shlex
 import sys
 from typing import Annotated
 
@@ -13,6 +15,8 @@ from attnprobe import __version__
 from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, trace, view, weights
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
+
+DASHED = re.compile(r"--?([^\w-]|\d|.*\s|--)")  # what begins with a dash, and is no option
 
 app = typer.Typer(
     name="attnprobe",
@@ -51,6 +55,19 @@ def _root(
         raise typer.Exit(2)
 
 
+def _hint(message: str, option: str) -> str:
+    """What to do about a text that was taken for several arguments, or for an option."""
+    command, *arguments = sys.argv[1:] or [""]
+    if command not in ("heads", "weights", "heatmap", "trace", "view"):
+        return ""
+    if "unexpected extra argument" in message:
+        return "quote a text of several words"
+    texts = [one for one in arguments if DASHED.match(one) and (one.startswith(option) or " " in one)]
+    if not option or not texts:
+        return ""
+    return f"a text that begins with a dash stands after --, e.g. attnprobe {command} -- {shlex.quote(texts[0])}"
+
+
 def main() -> None:
     """The command line: runs it and maps what goes wrong to a short message and an exit code."""
     debug = "--debug" in sys.argv
@@ -66,10 +83,8 @@ def main() -> None:
     except typer.TyperException as error:
         if debug:
             raise
-        takes_text = sys.argv[1:2] in (["heads"], ["weights"], ["heatmap"], ["trace"], ["view"])
-        unquoted = takes_text and "unexpected extra argument" in error.format_message()
-        hint = "quote a text of several words" if unquoted else ""
-        code = fail(error.format_message().replace("Value error, ", ""), hint, error.exit_code)
+        message = error.format_message().replace("Value error, ", "")
+        code = fail(message, _hint(message, getattr(error, "option_name", "")), error.exit_code)
     except SystemExit as error:  # how typer ends where nobody reads standard output any more
         if not isinstance(error.__context__, BrokenPipeError):
             raise

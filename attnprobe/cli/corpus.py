@@ -16,7 +16,7 @@ import typer
 
 from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, Progress, note
-from attnprobe.errors import Interrupted, OutputError
+from attnprobe.errors import Interrupted, OutputError, UnknownTokensWarning
 from attnprobe.metrics import check_names
 from attnprobe.models.locate import DEFAULT_MODEL, locate
 from attnprobe.selection import parse_indices
@@ -50,6 +50,7 @@ def corpus(
     sample: flag.Sample = None,
     seed: flag.Seed = 0,
     on_error: flag.OnErrorOption = flag.OnError.skip,
+    max_unknown: flag.MaxUnknown = None,
     model: flag.Model = DEFAULT_MODEL,
     tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
@@ -149,7 +150,10 @@ def corpus(
         profile=profile is not None,
         batch_tokens=batch_tokens,
         on_error=on_error.value,
+        max_unknown=max_unknown,
     )
+    if encoder.case and not quiet:
+        note(encoder.case)
     prober = Prober(encoder, settings)
     if dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
@@ -244,7 +248,8 @@ def _how_to_go_on(sink: Job | Stream) -> str:
 
 
 def _tell(sink: Job | Stream, quiet: bool) -> None:
-    """Says what was left out; ends the command with 3 if records were."""
+    """Says what was left out, and what to doubt; ends the command with 3 if records were skipped."""
+    from attnprobe.corpora import doubts
     from attnprobe.jobs import Job
 
     state = sink.state
@@ -252,6 +257,8 @@ def _tell(sink: Job | Stream, quiet: bool) -> None:
         _note_strangers(sink)
     if state.cut and not quiet:
         note(f"{state.cut:,} texts were longer than the model reads and were cut{_listed(sink, 'cut')}")
+    for category, message in doubts(state.unknown, state.wordless).items() if not quiet else ():
+        note(f"{message}{' (--max-unknown 0.33 leaves them out)' if category is UnknownTokensWarning else ''}")
     if state.skipped:
         if not quiet:
             note(f"{state.skipped:,} records were skipped{_listed(sink, 'skipped')}")

@@ -45,7 +45,7 @@ def heads(
     debug: flag.Debug = False,
 ) -> None:
     """What each head attends to in a text: one row per layer and head, one column per metric."""
-    text = read_text(text)
+    text = read_text(text, quiet)
     names = check_names(metric)
     if sort:
         check_names([sort])

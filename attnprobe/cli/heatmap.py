@@ -44,7 +44,7 @@ def heatmap(
     debug: flag.Debug = False,
 ) -> None:
     """Draws attention: one head, a grid of heads, or a statistic by layer and head; -o FILE.svg, .pdf or .png."""
-    text = read_text(text)
+    text = read_text(text, quiet)
     if stat:
         check_names([stat])
     parse_indices(layer), parse_indices(head)

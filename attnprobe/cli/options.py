@@ -203,6 +203,17 @@ Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Of --sample.")]
 OnErrorOption = Annotated[
     OnError, typer.Option("--on-error", help="Records that cannot be used: list them and go on, or stop.")
 ]
+MaxUnknown = Annotated[
+    float | None,
+    typer.Option(
+        "--max-unknown",
+        metavar="SHARE",
+        min=0,
+        max=1,
+        help="Records with a larger share of tokens unknown to the model cannot be used.  [default: any]",
+        show_default=False,
+    ),
+]
 BatchTokens = Annotated[int, typer.Option("--batch-tokens", metavar="N", min=1, help="Tokens to run at once.")]
 Workers = Annotated[
     int,

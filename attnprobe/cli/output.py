@@ -6,6 +6,7 @@ import codecs
 import io
 import json
 import os
+import shlex
 import sys
 import threading
 import time
@@ -184,10 +185,11 @@ def warnings_as_notes(quiet: bool, remedy: str = "") -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for warning in caught:
-        if not quiet and warning.category.__module__.startswith("attnprobe"):
-            cut = issubclass(warning.category, TruncationWarning)
-            note(f"{warning.message}{f' ({remedy})' if remedy and cut else ''}")
+    told = {str(warning.message): warning.category for warning in caught}
+    for message, category in told.items():
+        if not quiet and category.__module__.startswith("attnprobe"):
+            cut = issubclass(category, TruncationWarning)
+            note(f"{message}{f' ({remedy})' if remedy and cut else ''}")
 
 
 class Progress:
@@ -265,17 +267,29 @@ def fail(message: str, hint: str = "", exit_code: int = 1) -> int:
     return exit_code
 
 
-def read_text(text: str | None) -> str:
-    """TEXT, or all of standard input where it is piped, without the line ends at its end.
+def read_text(text: str | None, quiet: bool) -> str:
+    """TEXT, or all of standard input where it is piped, without the line ends at its end; notes a TEXT that is a file.
 
     Raises:
         UsageError: neither is there or it is empty, or standard input is not UTF-8.
     """
     if text is None:
         text = _piped_text()
+    elif not quiet and _is_file(text):
+        name = shlex.quote(text)
+        note(
+            f"TEXT is taken as it stands, though there is a file {name}; what the file holds:"
+            f" attnprobe {sys.argv[1]} < {name}, or a text a line: attnprobe corpus {name}"
+        )
     if not text.strip():
         raise UsageError("the text is empty", "give some text as TEXT, or pipe it in")
     return text
+
+
+def _is_file(text: str) -> bool:
+    with suppress(OSError, ValueError):  # as a path it is too long, or holds a null character
+        return Path(text).is_file()
+    return False
 
 
 def _piped_text() -> str:

@@ -43,7 +43,7 @@ def trace(
     debug: flag.Debug = False,
 ) -> None:
     """How one head computes one row of attention, step by step, on the model's own numbers."""
-    text = read_text(text)
+    text = read_text(text, quiet)
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, format, overwrite, spreadsheet_safe=spreadsheet_safe)
     locate(

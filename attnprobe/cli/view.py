@@ -34,7 +34,7 @@ def view(
     debug: flag.Debug = False,
 ) -> None:
     """One HTML page to explore the attention of a text; it needs no network."""
-    text = read_text(text)
+    text = read_text(text, quiet)
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, "html", overwrite)
     if open and destination.path is None:

@@ -66,7 +66,7 @@ def weights(
     debug: flag.Debug = False,
 ) -> None:
     """The attention weights themselves: one row per layer, head, query and key; or tensors (.npz, .safetensors)."""
-    text = read_text(text)
+    text = read_text(text, quiet)
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, format, overwrite, (*WRITERS, *TENSORS), spreadsheet_safe)
     as_tensors = destination.format in TENSORS

@@ -17,7 +17,8 @@ def describe(encoder: Encoder) -> Table:
     """The facts of an encoder that a statistic may depend on: columns ``property`` and ``value``.
 
     Properties: model, class, tokenizer, layers, heads, hidden_size, head_size, parameters, dtype, device, max_length,
-    special_tokens, reach, capture, remark, padding, weights_sha256; and ``decided`` where the folder is no plain one.
+    reading, special_tokens, reach, capture, remark, padding, weights_sha256; and ``decided`` where the folder is no
+    plain one.
     """
     config, tokenizer = encoder.model.config, encoder.tokenizer
     hidden = count(getattr(config, "hidden_size", None))
@@ -43,6 +44,7 @@ def describe(encoder: Encoder) -> Table:
         ("dtype", str(encoder.dtype).removeprefix("torch.")),
         ("device", str(encoder.device)),
         ("max_length", encoder.max_length),
+        ("reading", "; ".join(_reading(encoder)) or "as the tokenizer's files say"),
         ("special_tokens", " ".join(f"{name}={visible(token)}" for name, token in special.items())),
         ("reach", "; ".join(f"{layers}: {kind}" for layers, kind in reach_by_layers(encoder).items())),
         (
@@ -56,6 +58,14 @@ def describe(encoder: Encoder) -> Table:
     if encoder.notes:
         rows.insert(1, ("decided", "; ".join(encoder.notes)))
     return Table(["property", "value"], rows)
+
+
+def _reading(encoder: Encoder) -> list[str]:
+    """How texts are read otherwise than the tokenizer's files say."""
+    limited, lowered = encoder.settings.get("max_seq_length"), encoder.settings.get("do_lower_case") is True
+    remarks = [f"max_seq_length {limited} of sentence_bert_config.json"] if limited is not None else []
+    remarks += ["lower-cased, as sentence_bert_config.json says"] if lowered else []
+    return [*remarks, *([encoder.case] if encoder.case else [])]
 
 
 def reach_by_layers(encoder: Encoder) -> dict[str, str]:

@@ -6,9 +6,9 @@ import copy
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -47,6 +47,8 @@ class Encoder:
             texts are run length by length.
         reach: by layer, which keys a query may see; None: not known.
         family: its row in the table of families; None: it has none.
+        settings: what sentence-transformers keeps beside the model.
+        case: what to say of a text with capitals; empty: nothing.
         compiled: whether weights are computed and measured by :mod:`attnprobe.kernels`, see :meth:`replica`.
         origin: someone else's model in memory, whose weights it shares; None: it was loaded from files.
         tokenizer_from: the name of the tokenizer, where that was given by itself.
@@ -65,6 +67,8 @@ class Encoder:
     padding_invariant: bool = True
     reach: tuple[Reach | None, ...] = ()
     family: Family | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    case: str = ""
     compiled: bool = False
     origin: Any = None
     tokenizer_from: str | None = None

@@ -16,6 +16,7 @@ BLOCKS, HOOKS, REFUSED = "blocks", "hooks", "refused"
 NO_PADDING = "never padded: padding would change its numbers"
 CAUSAL = "causal: a token sees itself and all before"
 LOCAL = "local layers"
+LOCAL_IF_SET = f"{LOCAL} where sliding_window is set"
 NO_LAYOUT = "reads words only with their places on a page, which plain text does not have"
 NO_IMAGE = "needs an image beside the text"
 
@@ -65,6 +66,11 @@ def _towers(through: str, remark: str, *, inside: bool = False, **classes: str) 
     if inside:
         return alone | {kind: Family(through, remark, part="text_model") for kind in classes}
     return alone | {kind: Family(through, remark, name) for kind, name in classes.items()}
+
+
+def _decoders(through: str, remark: str, *kinds: str) -> dict[str, Family]:
+    """Language models that read from left to right, without the cache of keys and values that they generate with."""
+    return dict.fromkeys(kinds, Family(through, remark))
 
 
 FULL = {"attention_type": "original_full"}
@@ -133,13 +139,21 @@ FAMILIES: dict[str, Family] = {
     "ultrabert": Family(BLOCKS, LOCAL),
     "neomme": Family(BLOCKS, LOCAL),
     "embedding_gemma2_text": Family(BLOCKS, LOCAL),
-    "gemma3_text": Family(BLOCKS, LOCAL),
+    "gemma3_text": Family(BLOCKS, f"both ways where use_bidirectional_attention is true; else {CAUSAL}; {LOCAL}"),
     "qwen3": Family(BLOCKS, f"both ways where is_causal is false; else {CAUSAL}"),
     "llama": Family(BLOCKS, f"both ways where is_causal is false; else {CAUSAL}"),
     "cohere_compass_text": Family(BLOCKS, LOCAL),
     "openai_privacy_filter": Family(BLOCKS, f"what falls on its learned sinks is outside; {LOCAL}"),
     "modernvbert": Family(BLOCKS, f"text alone; {LOCAL}"),
     "ultravbert": Family(BLOCKS, f"text alone; {LOCAL}"),
+    # decoders
+    **_decoders(BLOCKS, CAUSAL, "gpt2", "gpt_bigcode", "gpt_neox", "opt", "biogpt", "phi", "stablelm", "granite"),
+    **_decoders(BLOCKS, CAUSAL, "gemma", "olmo", "olmo2", "cohere", "smollm3"),
+    **_decoders(BLOCKS, f"{CAUSAL}; {LOCAL_IF_SET}", "mistral", "mixtral", "qwen2", "qwen3_moe", "phi3", "starcoder2"),
+    **_decoders(BLOCKS, f"{CAUSAL}; {LOCAL}", "gemma2", "olmo3", "cohere2"),
+    **_decoders(BLOCKS, f"{CAUSAL}; what falls on its learned sinks is outside; {LOCAL}", "gpt_oss"),
+    **_decoders(HOOKS, CAUSAL, "openai-gpt", "gptj", "codegen", "falcon", "bloom", "mpt", "xglm"),
+    "gpt_neo": Family(HOOKS, f"{CAUSAL}; {LOCAL}", layout="alternating"),
     # long texts
     "longformer": Family(HOOKS, LOCAL, layout="banded"),
     "big_bird": Family(HOOKS, SPARSE, options=FULL),

@@ -272,6 +272,10 @@ def _funnel_reach(config: Any, layer: int) -> Reach:
     return Reach(pooled=layers[0] <= layer < sum(layers))
 
 
+def _gpt_neo_reach(config: Any, layer: int) -> Reach:
+    return Reach(config.window_size - 1 if config.attention_layers[layer] == "local" else None, 0)
+
+
 def _canine_calls(config: Any, layer: int, length: int) -> int:
     return 1 if layer else -(-length // config.local_transformer_stride)
 
@@ -281,6 +285,7 @@ LAYOUTS = {
     "scores": Layout(scores),
     "prompted": Layout(prompted),
     "appended": Layout(square),  # one token more than the text, which the text does not see
+    "alternating": Layout(square, _gpt_neo_reach),  # whose windows are wider than the text that is tried at load
     "pooled": Layout(pooled, _funnel_reach, pools=True),
     "characters": Layout(characters, _canine_reach, _canine_calls, pools=True),
     "banded": Layout(banded, lambda config, layer: Reach(*[config.attention_window[layer] // 2] * 2), beside=(2,)),

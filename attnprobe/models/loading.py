@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from operator import attrgetter
 from os import PathLike
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -23,7 +23,7 @@ from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.adapters import ADAPTERS, Adapter
 from attnprobe.models.adapters_of_peft import merge_adapter
 from attnprobe.models.building import held_to_size
-from attnprobe.models.config import count, limit, texts
+from attnprobe.models.config import count, texts
 from attnprobe.models.embeddings import beyond_embeddings
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.explained import explained
@@ -33,6 +33,8 @@ from attnprobe.models.locate import DEFAULT_MODEL, Location, locate, locate_toke
 from attnprobe.models.objects import borrowed, location_of, network_of, unwrapped
 from attnprobe.models.report import UNWRAP, Report, check_dtypes, check_report, is_wrapped
 from attnprobe.models.selfcheck import choose_capture
+from attnprobe.models.tokenizer_files import checked_tokenizer, load_tokenizer, text_limit, tokenizer_name
+from attnprobe.models.vocabulary import sentence_settings, settle_case
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 LOADING = Lock()  # what transformers changes while it loads, and what is silenced, is the whole process's
@@ -100,10 +102,12 @@ def load_encoder(
     with LOADING, _quiet():
         config = _load_config(location, options)
         check_reads_text(location, config, family)
+        settings = sentence_settings(location.name, location.folder)
         if tokenizer is None or named:
-            read = _load_tokenizer(location.name, location.tokenizer_folder, {**options, "config": config})
+            load = partial(load_tokenizer, location.name, location.tokenizer_folder, {**options, "config": config})
+            read, case = settle_case(load(), location.tokenizer_folder, settings, load)
         else:
-            read = _checked_tokenizer(tokenizer)
+            read, case = checked_tokenizer(tokenizer), ""
         options |= {"dtype": DTYPES[dtype or "float32"], "use_safetensors": location.safetensors}
         if quantization:
             options["quantization_config"] = transformers.FineGrainedFP8Config(dequantize=True)
@@ -118,7 +122,7 @@ def load_encoder(
     with explained(f"{location.name!r} cannot be measured"):
         network = network.eval().requires_grad_(False)
         encoder = encoder_of(network, family).to(place)
-        return _ready(location, encoder, read, family, _tokenizer_name(tokenizer))
+        return _ready(location, encoder, read, family, tokenizer_name(tokenizer), settings, case)
 
 
 def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: bool) -> Encoder:
@@ -138,19 +142,27 @@ def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: b
     if isinstance(tokenizer, str | PathLike):
         options = {"local_files_only": True, "trust_remote_code": trusted, "config": model.config}
         with LOADING, _quiet():
-            read = _load_tokenizer(os.fspath(tokenizer), locate_tokenizer(os.fspath(tokenizer)), options)
+            read = load_tokenizer(os.fspath(tokenizer), locate_tokenizer(os.fspath(tokenizer)), options)
     with explained(f"{name} cannot be measured"):
         origin = encoder_of(network_of(model, family), family)
-        ready = _ready(location, borrowed(origin), _checked_tokenizer(read), family, _tokenizer_name(tokenizer))
+        ready = _ready(location, borrowed(origin), checked_tokenizer(read), family, tokenizer_name(tokenizer))
         return replace(ready, origin=origin)
 
 
 def _ready(
-    location: Location, encoder: Any, tokenizer: Any, family: Family | None, tokenizer_from: str | None
+    location: Location,
+    encoder: Any,
+    tokenizer: Any,
+    family: Family | None,
+    tokenizer_from: str | None,
+    settings: Mapping[str, Any] | None = None,
+    case: str = "",
 ) -> Encoder:
-    positions = position_limit(encoder)
-    limits = [limit(tokenizer.model_max_length, "the tokenizer's model_max_length"), positions]
-    max_length = min((each for each in limits if each is not None), default=None)
+    """The Encoder of loaded modules, once it is known how they are captured."""
+    if getattr(encoder.config, "use_cache", False):
+        encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
+    settings, positions = settings or {}, position_limit(encoder)
+    max_length = min((each for each in (text_limit(tokenizer, settings), positions) if each is not None), default=None)
     return Encoder(
         location=location,
         model=encoder,
@@ -158,23 +170,12 @@ def _ready(
         max_length=max_length,
         position_limit=positions,
         family=family,
+        settings=settings,
+        case=case,
         tokenizer_from=tokenizer_from,
         notes=(*location.notes, *beyond_embeddings(encoder, tokenizer)),
         **choose_capture(encoder, tokenizer, max_length, family),
     )
-
-
-def _tokenizer_name(tokenizer: Any) -> str | None:
-    """How signatures name a tokenizer that was given by itself."""
-    if tokenizer is None:
-        return None
-    return Path(tokenizer).name if isinstance(tokenizer, str | PathLike) else type(tokenizer).__name__
-
-
-def _checked_tokenizer(tokenizer: Any) -> Any:
-    if not isinstance(tokenizer, transformers.PreTrainedTokenizerBase):
-        raise UsageError(f"a tokenizer is a folder, a Hub id or one of transformers; got {shown(tokenizer)}")
-    return tokenizer
 
 
 def choose_device(name: str) -> torch.device:
@@ -220,22 +221,6 @@ def _load_config(location: Location, options: dict[str, Any]) -> Any:
         return config_class.from_pretrained(location.folder, **options)
 
 
-def _load_tokenizer(name: str, folder: Path, options: dict[str, Any]) -> Any:
-    hint = "save the tokenizer there too (tokenizer.save_pretrained), or name another one's folder (--tokenizer)"
-    with explained(f"{name!r} holds no tokenizer that loads", hint):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
-        if _is_made_up(tokenizer, folder):
-            raise ModelError(f"{name!r} holds no tokenizer", hint)
-    return tokenizer
-
-
-def _is_made_up(tokenizer: Any, folder: Path) -> bool:
-    """Whether transformers stood in for files that are not there, with special tokens and hardly a piece more."""
-    files = [*tokenizer.vocab_files_names.values(), "tekken.json", "tokenizer.model", "tiktoken.model"]
-    pieces = len(tokenizer) - len(tokenizer.all_special_ids)
-    return pieces < (1 if any((folder / file).is_file() for file in files) else 10)
-
-
 def _load_network(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, Location]:
     """The model with all weights that its encoder needs, and the location with what was decided about it.
 
@@ -260,6 +245,7 @@ def _load_model(location: Location, family: Family | None, options: dict[str, An
         model, report = model_class.from_pretrained(
             location.folder,
             attn_implementation="eager",
+            experts_implementation="eager",  # the others compute no float64
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported as mismatched_keys, which check_report refuses
             **options,

@@ -16,6 +16,7 @@ from typing import NoReturn
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from attnprobe.attention.rounding import rounding, rounding_of_weights, terms
 from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
@@ -26,19 +27,26 @@ from attnprobe.models.layouts import Reach
 from attnprobe.models.witness import Step, Witness
 from attnprobe.tokens import Tokens
 
+LINEAR = (nn.Linear, Conv1D)
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
 ROTATED = "rotated by its position"
 # Families with something in their scores that is not separated here; others are found out by recomputing.
 UNSEPARATED = {
+    "bloom": "position terms inside its attention",
     "canine": "characters in chunks and pools",
+    "codegen": "rotations inside its attention",
     "cpmant": "a prompt before the text",
     "deberta": "disentangled position terms",
     "deberta-v2": "disentangled position terms",
+    "falcon": "rotations inside its attention",
     "funnel": "relative position terms and pooled tokens",
+    "gptj": "rotations inside its attention",
     "ibert": "quantized linear maps",
     "lilt": "scores of the layout",
     "longt5": "position terms by block",
+    "mpt": "position terms inside its attention",
     "nystromformer": "a convolution of its values",
+    "openai-gpt": "q, k and v in one linear map",
     "pegasus_x": "global tokens",
     "roformer": "rotations inside its attention",
     "speecht5": "relative position keys",
@@ -106,7 +114,7 @@ def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadP
     if kind in UNSEPARATED:
         _refuse(f"{kind} has {UNSEPARATED[kind]}, which trace does not separate yet")
     witness = Witness(encoder, tokens, layer, head)
-    width = max((step.given.shape[-1] for step in witness.steps if isinstance(step.module, nn.Linear)), default=0)
+    width = max((step.given.shape[-1] for step in witness.steps if isinstance(step.module, LINEAR)), default=0)
     tolerance = rounding(encoder.dtype, terms(1, width, len(tokens)))
     if witness.call:
         parts = _of_call(witness.call, witness, tolerance)
@@ -145,17 +153,24 @@ def _origin(vectors: Float[Tensor, "token d"], steps: Sequence[Step], tolerance:
                 changes = _changes(made[:, columns], vectors, tolerance)
                 if changes is None:
                     continue
-                if isinstance(step.module, nn.Linear):
+                if isinstance(step.module, LINEAR):
                     return replace(_mapped(step.module, given, made, columns), final=vectors, changes=changes)
+                if given.shape != made.shape:
+                    continue
                 before = _origin(given[:, columns], steps[:place], tolerance)  # a norm
                 if before.x is not None:
                     return replace(before, final=vectors, changes=(*before.changes, f"after {step.name}", *changes))
     return Vectors(vectors)
 
 
-def _mapped(module: nn.Linear, given: Tensor, made: Tensor, columns: slice) -> Vectors:
+def _mapped(module: nn.Linear | Conv1D, given: Tensor, made: Tensor, columns: slice) -> Vectors:
     bias = None if module.bias is None else _exact(module.bias[columns])
-    return Vectors(made[:, columns], given, made[:, columns], _exact(module.weight[columns]).T, bias)
+    return Vectors(made[:, columns], given, made[:, columns], _exact(_matrix(module)[:, columns]), bias)
+
+
+def _matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
+    """The W of a linear map xW + b; GPT-2's maps hold it like that, others transposed."""
+    return module.weight if isinstance(module, Conv1D) else module.weight.T
 
 
 def _changes(
@@ -218,8 +233,8 @@ def _of_weights(witness: Witness, encoder: Encoder, tolerance: float, kind: str)
 
 def _of_heads(step: Step, witness: Witness, heads: int) -> Iterator[Vectors]:
     """The head's columns of what a linear map made for all heads."""
-    if isinstance(step.module, nn.Linear) and step.module.out_features % heads == 0:
-        d = step.module.out_features // heads
+    if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
+        d = step.made.shape[-1] // heads
         for given, made in step.by_token(witness.length):
             yield _mapped(step.module, given, made, slice(witness.head * d, (witness.head + 1) * d))
 
@@ -250,10 +265,10 @@ def _output_rows(witness: Witness, values: Tensor, tolerance: float) -> Float[Te
     output, d = witness.weights @ values, values.shape[1]
     columns = slice(witness.head * d, (witness.head + 1) * d)
     for step in witness.steps:
-        if isinstance(step.module, nn.Linear):
+        if isinstance(step.module, LINEAR):
             for given, _ in step.by_token(witness.length):
                 if given.shape[1] >= columns.stop and _close(output, given[:, columns], tolerance):
-                    return _exact(step.module.weight[:, columns]).T
+                    return _exact(_matrix(step.module)[columns])
     return None
 
 

@@ -85,7 +85,8 @@ def heatmap(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        TruncationWarning: the text is longer than the model reads and was cut.
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.run.read`.
         FontWarning: no installed font has some of its characters.
     """
     check_matplotlib()

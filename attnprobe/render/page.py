@@ -104,7 +104,8 @@ def view(
         ModelError: a model that cannot be loaded or measured, or whose weights belong to no tokens.
 
     Warns:
-        TruncationWarning: the text is longer than the model reads and was cut.
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.run.read`.
     """
     encoder = loaded(encoder, model)
     attention = capture(

@@ -135,11 +135,13 @@ def test_a_file_comes_with_its_signature(run: Run, tmp_path: Path) -> None:
 
 def test_what_must_be_said_goes_to_standard_error(run: Run) -> None:
     result = run("trace", CHINESE, "-l", 0, "--head", 0, "--query", "它们")
-    assert (
-        result.err.splitlines()[0]
-        == "attnprobe: 它们 is 2 tokens, [UNK] (它) at 20, [UNK] (们) at 21; the first piece asks"
-    )
-    assert "the model's vocabulary lacks 15 of the 27 tokens ([UNK])" in result.err
+    assert result.err.splitlines() == [
+        "attnprobe: 15 of the text's 25 tokens are unknown to the model's vocabulary; does the model read texts of this"
+        " language and kind?",
+        "attnprobe: 它们 is 2 tokens, [UNK] (它) at 20, [UNK] (们) at 21; the first piece asks",
+    ]
+    fewer = run("trace", f"{TEXT} {CHINESE[:3]}", "-l", 0, "--head", 0, "--query", "cat")
+    assert fewer.err == "attnprobe: the model's vocabulary lacks 1 of the text's 10 tokens\n"
     assert run("trace", CHINESE, "-l", 0, "--head", 0, "--query", "它们", "-q").err == ""
     cut = run("trace", TEXT, "-l", 0, "--head", 0, "--query", 1, "--max-length", 4)
     assert cut.err == "attnprobe: the text has 9 tokens; only the first 4 were read\n"

@@ -33,7 +33,8 @@ def test_info(run: Run, format: str) -> None:
     assert list(frame.columns) == ["property", "value"]
     facts = dict(zip(frame["property"], frame["value"], strict=True))
     assert (facts["layers"], facts["heads"], facts["hidden_size"], facts["head_size"]) == ("6", "12", "384", "32")
-    assert (facts["max_length"], facts["dtype"], facts["parameters"]) == ("512", "float32", "22713216")
+    assert (facts["max_length"], facts["dtype"], facts["parameters"]) == ("256", "float32", "22713216")
+    assert facts["reading"] == "max_seq_length 256 of sentence_bert_config.json"
     assert facts["weights_sha256"] == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 

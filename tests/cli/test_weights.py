@@ -140,12 +140,13 @@ def test_cheap_errors_come_before_the_model(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_long_text_is_refused_with_its_size_or_cut_with_one_note(run: Run) -> None:
-    refused = run("weights", LONG_TEXT)
+    refused = run("weights", LONG_TEXT, "--max-length", "512")
     assert refused.code == 2
     assert "18,874,368 rows, about 0.8 GB of CSV; the limit is 10,000,000" in refused.err
     shown = run("weights", LONG_TEXT, "--query", "1", "--top", "1")
     assert shown.code == 0
-    assert shown.err == "attnprobe: the text has 602 tokens; only the first 512 were read\n"
+    cut = "only the first 256 were read; a max_length of up to 512 reads more"
+    assert shown.err == f"attnprobe: the text has 602 tokens; {cut}\n"
     assert len(shown.frame) == 72
 
 

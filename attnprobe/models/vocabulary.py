@@ -1,0 +1,133 @@
+"""What a vocabulary can read: whether its capitals are met, and what helps a text whose tokens it does not know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from attnprobe.models.alignment import surface
+from attnprobe.models.config import read_object
+from attnprobe.models.tokenizing import encode
+from attnprobe.tokens import Role, Tokens
+
+CAPITALS = 0.05  # share of a vocabulary's words from which it is one with capitals; uncased ones have next to none
+MOST_UNKNOWN = 1 / 3  # share of a text's tokens from which its numbers say little of the text
+TRIED = 300  # characters of a text that are written otherwise, to see what helps
+KINDS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+BRACKETED = re.compile(r"[\[<].*[\]>]")
+LOWERING = ("do_lower_case", "do_lowercase", "do_lowercase_and_remove_accent")
+
+
+def sentence_settings(name: str, folder: Path) -> dict[str, Any]:
+    """What sentence-transformers keeps beside a model: ``max_seq_length``, ``do_lower_case``; empty if it keeps none.
+
+    Raises:
+        ModelError: the file is no JSON object.
+    """
+    paths = (folder / f"sentence_{kind}_config.json" for kind in KINDS)
+    path = next(filter(Path.is_file, paths), None)
+    return read_object(name, path) if path else {}
+
+
+def settle_case(tokenizer: Any, folder: Path, settings: Mapping[str, Any], load: Callable[..., Any]) -> tuple[Any, str]:
+    """Lets a tokenizer lower-case texts, or keep their capitals, as is meant.
+
+    Args:
+        settings: see :func:`sentence_settings`.
+        load: loads the tokenizer anew with the options given.
+
+    Returns:
+        the tokenizer, and what to say of a text with capitals.
+    """
+    if settings.get("do_lower_case") is True:
+        _lower(tokenizer)
+    share = _capitals(tokenizer) if _lowers(tokenizer) else 0.0
+    if share < CAPITALS:
+        return tokenizer, ""
+    if settings.get("do_lower_case") is not True and not _states_case(folder):
+        cased = load(do_lower_case=False)
+        if not _lowers(cased):
+            return cased, "capitals are kept: the vocabulary has them, and no file says that texts are lower-cased"
+    return tokenizer, f"the tokenizer lower-cases texts, although {share:.0%} of its vocabulary's words have capitals"
+
+
+def _states_case(folder: Path) -> bool:
+    """Whether a file says what becomes of capitals; otherwise transformers lower-cases them unasked."""
+    stated = folder / "tokenizer_config.json"
+    if (folder / "tokenizer.json").is_file():
+        return True
+    return stated.is_file() and any(name in read_object(folder.name, stated) for name in LOWERING)
+
+
+def _lowers(tokenizer: Any) -> bool:
+    if not tokenizer.is_fast:
+        return any(getattr(tokenizer, name, False) for name in LOWERING)
+    normalizer = tokenizer.backend_tokenizer.normalizer
+    return normalizer is not None and "a" in normalizer.normalize_str("A")
+
+
+def _lower(tokenizer: Any) -> None:
+    """Makes a tokenizer lower-case texts first, as sentence-transformers does."""
+    if not tokenizer.is_fast:
+        with suppress(AttributeError):  # it has neither, or only as a property
+            getattr(tokenizer, "basic_tokenizer", tokenizer).do_lower_case = True
+    elif not _lowers(tokenizer):
+        from tokenizers.normalizers import Lowercase, Sequence
+
+        before = tokenizer.backend_tokenizer.normalizer
+        tokenizer.backend_tokenizer.normalizer = Sequence([Lowercase(), *([before] if before else [])])
+
+
+def _words(tokenizer: Any) -> list[str]:
+    """The vocabulary's pieces without special ones, and without the marks of where in a word they stand."""
+    special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
+    return [
+        surface(piece) for piece in tokenizer.get_vocab() if piece not in special and not BRACKETED.fullmatch(piece)
+    ]
+
+
+def _capitals(tokenizer: Any) -> float:
+    """The share of words with capitals among those of ASCII letters; single letters count where there are no others."""
+    words = [word for word in _words(tokenizer) if word.isascii() and word.isalpha()]
+    words = [word for word in words if len(word) > 1] or words
+    return sum(word != word.lower() for word in words) / len(words) if words else 0.0
+
+
+def count_unknown(tokenizer: Any, windows: Sequence[Tokens]) -> tuple[int, int]:
+    """How many tokens of a text its vocabulary lacks, and how many tokens it has, added ones left out."""
+    content = [window.strings[at] for window in windows for at in window.positions(Role.CONTENT)]
+    return content.count(tokenizer.unk_token), len(content)
+
+
+def remark_on_unknown(tokenizer: Any, windows: Sequence[Tokens], texts: Sequence[str]) -> str:
+    """What to say of a text, or a pair, of whose tokens more than MOST_UNKNOWN are unknown; empty of any other."""
+    unknown, content = count_unknown(tokenizer, windows)
+    if unknown <= MOST_UNKNOWN * content:
+        return ""
+    starts = [text[:TRIED] for text in texts]
+    worst = max(starts, key=lambda start: _share_unknown(tokenizer, start))
+    better = next((one for one in _otherwise(tokenizer, worst) if _share_unknown(tokenizer, one) <= MOST_UNKNOWN), None)
+    if better is None:
+        helps = "does the model read texts of this language and kind?"
+    else:
+        helps = f"written like this they are known: {better[:30]}{'...' if better[30:] else ''}"
+    return f"{unknown:,} of the text's {content:,} tokens are unknown to the model's vocabulary; {helps}"
+
+
+def _share_unknown(tokenizer: Any, text: str) -> float:
+    unknown, content = count_unknown(tokenizer, [encode(tokenizer, [text], words=False)])
+    return unknown / content if content else 1.0
+
+
+def _otherwise(tokenizer: Any, text: str) -> Iterator[str]:
+    """Other ways to write a text: in capitals, with the vocabulary's residues or k-mers apart, or both."""
+    yield text.upper()
+    sizes = {len(word) for word in _words(tokenizer)}
+    if len(sizes) == 1:
+        size, letters = sizes.pop(), "".join(text.split())
+        apart = " ".join(letters[at : at + size] for at in range(len(letters) - size + 1))
+        yield from (apart, apart.upper())
+    yield text.lower()
