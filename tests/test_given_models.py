@@ -102,6 +102,7 @@ HEADED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore::attnprobe.CaseWarning")
 @pytest.mark.parametrize("name", HEADED)
 def test_object_is_measured_as_its_folder(folders: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     family = HEADED[name]
