@@ -61,10 +61,9 @@ class Recipe:
 
     def for_other_folders(self) -> Recipe:
         """The same for processes that run in another folder."""
-        model = self.loading.get("model")
-        if model is None or not Path(model).is_dir():
-            return self
-        return replace(self, loading={**self.loading, "model": str(Path(model).resolve())})
+        names = {key: self.loading[key] for key in ("model", "tokenizer") if self.loading.get(key) is not None}
+        folders = {key: str(Path(name).resolve()) for key, name in names.items() if Path(name).is_dir()}
+        return replace(self, loading={**self.loading, **folders})
 
 
 def results(

@@ -63,5 +63,9 @@ class CaseWarning(UserWarning):
     """A tokenizer and its vocabulary are not of one mind about capitals; the message says what became of them."""
 
 
+class InputWarning(UserWarning):
+    """A file was read otherwise than its suffix says; the message says how."""
+
+
 class FontWarning(UserWarning):
     """No installed font has some characters of a figure; the message names them."""

@@ -223,6 +223,7 @@ def sign_run(
     """The signature of what this encoder measures with these options; None: nothing depends on that one."""
     return signature(
         model=encoder.fingerprint,
+        tokenizer=encoder.tokenizer_fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
         max_length=max_length or encoder.max_length,
         stride=stride,

@@ -30,6 +30,7 @@ RANKS = {part: rank for rank, parts in enumerate(LEVELS) for part in parts}
 PLACES = {
     "torch": ("attention", "metrics", "models", "run", "corpora", "capture", "analyses"),
     "transformers": ("models",),
+    "peft": ("models.adapters_of_peft",),
     "typer": ("cli",),
     "rich": ("cli.output", "render"),
     "pyarrow": ("writers.arrow", "writers.rows", "corpus"),

@@ -7,7 +7,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,7 +33,7 @@ def corpus(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="Text (a text a line), JSON Lines, CSV, TSV, Parquet, Arrow; .gz and .zst of each; 'globs'; "
+            help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, Parquet, Arrow; .gz, .zst of each; 'globs'; "
             "a datasets folder; hub:NAME; - is standard input.",
             show_default=False,
         ),
@@ -41,6 +42,9 @@ def corpus(
     id_column: flag.IdColumn = None,
     pair_column: flag.PairColumn = None,
     input_format: flag.InputFormat = None,
+    delimiter: flag.Delimiter = None,
+    quoting: flag.QuotingOption = None,
+    header: flag.Header = None,
     encoding: flag.Encoding = "utf-8",
     limit: flag.Limit = None,
     sample: flag.Sample = None,
@@ -48,6 +52,7 @@ def corpus(
     on_error: flag.OnErrorOption = flag.OnError.skip,
     max_unknown: flag.MaxUnknown = None,
     model: flag.Model = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -95,7 +100,14 @@ def corpus(
     for path in (summary, profile):
         if path is not None:
             Output.choose(path, None, overwrite=True)
-    sources = find_sources(inputs, input_format)
+    sources = find_sources(
+        inputs,
+        input_format,
+        delimiter=delimiter,
+        quoting=quoting.value if quoting else None,
+        header=header,
+        tell=_silent if quiet else cache(note),
+    )
     outputs = Results(destination.path, destination.format, summary, profile)
     outputs.check_apart([source.path for source in sources if source.path])
     if not (overwrite or (resume and outputs.is_begun())):
@@ -106,7 +118,7 @@ def corpus(
         return read_records(sources, columns, encoding=encoding, limit=limit, sample=sample, seed=seed)
 
     items = read()  # fails before torch loads, as does a wrong name of a model
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    locate(model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
 
     from attnprobe.corpora import Prober, Settings
     from attnprobe.engines import Recipe, results
@@ -117,6 +129,7 @@ def corpus(
 
     loading: dict[str, Any] = {
         "model": model,
+        "tokenizer": tokenizer,
         "revision": revision,
         "device": device,
         "dtype": dtype.value,
@@ -148,7 +161,14 @@ def corpus(
     with outputs.locked():
         sink: Job | Stream
         if destination.path:
-            chosen = {"columns": columns, "encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
+            chosen = {
+                "columns": columns,
+                **asdict(sources[0].dialect),
+                "encoding": encoding,
+                "limit": limit,
+                "sample": sample,
+                "seed": seed,
+            }
             chosen |= {"spreadsheet_safe": spreadsheet_safe}
             manifest = describe_run(prober, sources, destination.format, chosen)
             sink = Job(outputs, settings.columns, manifest, prober.nothing)
@@ -175,6 +195,10 @@ def corpus(
     if destination.format == "table":
         destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
     _tell(sink, quiet)
+
+
+def _silent(message: str) -> None:
+    """Says nothing."""
 
 
 def _check_complete(output: Path, *others: Path | None) -> None:

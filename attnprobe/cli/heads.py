@@ -17,6 +17,7 @@ def heads(
     text: flag.Text = None,
     pair: flag.Pair = None,
     model: flag.Model = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -51,7 +52,9 @@ def heads(
         names = check_names([*names, sort])
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, format, overwrite)
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
+    locate(
+        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
+    )  # fails before torch loads
 
     from attnprobe.models.loading import load_encoder
     from attnprobe.render.table import heads_table
@@ -59,6 +62,7 @@ def heads(
 
     encoder = load_encoder(
         model,
+        tokenizer=tokenizer,
         revision=revision,
         device=device,
         dtype=dtype,

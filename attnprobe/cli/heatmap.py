@@ -19,6 +19,7 @@ def heatmap(
     text: flag.Text = None,
     pair: flag.Pair = None,
     model: flag.Model = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -48,7 +49,9 @@ def heatmap(
         check_names([stat])
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, format, overwrite, FIGURES)
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
+    locate(
+        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
+    )  # fails before torch loads
 
     from attnprobe.models.loading import load_encoder
     from attnprobe.render.figure import check_matplotlib, draw, save_figure
@@ -59,6 +62,7 @@ def heatmap(
         check_matplotlib()
     encoder = load_encoder(
         model,
+        tokenizer=tokenizer,
         revision=revision,
         device=device,
         dtype=dtype,

@@ -15,6 +15,7 @@ def info(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", envvar="ATTNPROBE_MODEL", help="A folder or a Hub id.")
     ] = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -27,7 +28,9 @@ def info(
 ) -> None:
     """What an encoder is made of, and how its attention is captured."""
     destination = Output.choose(output, format, overwrite)
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
+    locate(
+        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
+    )  # fails before torch loads
 
     from attnprobe.models.describe import describe
     from attnprobe.models.loading import load_encoder
@@ -35,6 +38,7 @@ def info(
 
     encoder = load_encoder(
         model,
+        tokenizer=tokenizer,
         revision=revision,
         device=device,
         dtype=dtype,

@@ -38,6 +38,11 @@ class OnError(StrEnum):
     fail = "fail"
 
 
+class Quoting(StrEnum):
+    minimal = "minimal"
+    none = "none"
+
+
 class Engine(StrEnum):
     local = "local"
     ray = "ray"
@@ -60,6 +65,15 @@ Text = Annotated[
 ]
 Model = Annotated[
     str, typer.Option("-m", "--model", metavar="NAME", envvar="ATTNPROBE_MODEL", help="A folder or a Hub id.")
+]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="NAME",
+        help="A folder or a Hub id with the tokenizer.  [default: the model's]",
+        show_default=False,
+    ),
 ]
 Revision = Annotated[
     str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit on the Hub.", show_default=False)
@@ -132,7 +146,7 @@ Column = Annotated[
     typer.Option(
         "--column",
         metavar="NAME",
-        help="The column or key with the text.  [default: the only one, else text, ...]",
+        help="The column with the text, or the key, also answer.text.  [default: the only one, else text, ...]",
         show_default=False,
     ),
 ]
@@ -149,7 +163,32 @@ InputFormat = Annotated[
     typer.Option(
         "--input-format",
         metavar="NAME",
-        help="txt, jsonl, csv, tsv, parquet or arrow.  [default: by suffix]",
+        help="txt, jsonl, json, csv, tsv, fasta, parquet or arrow.  [default: by suffix]",
+        show_default=False,
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        metavar="TEXT",
+        help="What separates cells in CSV and TSV, such as ';' or tab.  [default: the file tells]",
+        show_default=False,
+    ),
+]
+QuotingOption = Annotated[
+    Quoting | None,
+    typer.Option(
+        "--quoting",
+        help="In CSV and TSV, quotes may enclose cells, or are text.  [default: the file tells]",
+        show_default=False,
+    ),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="In CSV and TSV, the first row names the columns, or columns are 1, 2, 3 ...  [default: --header]",
         show_default=False,
     ),
 ]

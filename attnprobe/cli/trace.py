@@ -27,6 +27,7 @@ def trace(
     ] = None,
     pair: flag.Pair = None,
     model: flag.Model = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -45,7 +46,9 @@ def trace(
     text = read_text(text, quiet)
     parse_indices(layer), parse_indices(head)
     destination = Output.choose(output, format, overwrite, spreadsheet_safe=spreadsheet_safe)
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
+    locate(
+        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
+    )  # fails before torch loads
 
     from attnprobe.analyses.trace import trace as trace_head
     from attnprobe.models.loading import load_encoder
@@ -53,6 +56,7 @@ def trace(
 
     encoder = load_encoder(
         model,
+        tokenizer=tokenizer,
         revision=revision,
         device=device,
         dtype=dtype,

@@ -17,6 +17,7 @@ def view(
     text: flag.Text = None,
     pair: flag.Pair = None,
     model: flag.Model = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -38,13 +39,16 @@ def view(
     destination = Output.choose(output, "html", overwrite)
     if open and destination.path is None:
         raise UsageError("--open needs a file to open", "-o FILE.html writes one")
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
+    locate(
+        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
+    )  # fails before torch loads
 
     from attnprobe.models.loading import load_encoder
     from attnprobe.render import page
 
     encoder = load_encoder(
         model,
+        tokenizer=tokenizer,
         revision=revision,
         device=device,
         dtype=dtype,

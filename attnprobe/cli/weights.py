@@ -19,6 +19,7 @@ def weights(
     text: flag.Text = None,
     pair: flag.Pair = None,
     model: flag.Model = DEFAULT_MODEL,
+    tokenizer: flag.Tokenizer = None,
     revision: flag.Revision = None,
     device: flag.Device = "auto",
     dtype: flag.DtypeOption = flag.Dtype.float32,
@@ -72,7 +73,9 @@ def weights(
     check_filters(pair=pair, direction=direction, top=top, min_weight=min_weight)
     if as_tensors and (top, min_weight) != (None, None):
         raise UsageError("--top and --min-weight choose rows; tensors hold every weight", "use -f csv or parquet")
-    locate(model, revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)  # fails before torch loads
+    locate(
+        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
+    )  # fails before torch loads
 
     from attnprobe.analyses.tidy import take_part, weights_table
     from attnprobe.capture import MOST_WEIGHTS
@@ -82,6 +85,7 @@ def weights(
 
     encoder = load_encoder(
         model,
+        tokenizer=tokenizer,
         revision=revision,
         device=device,
         dtype=dtype,

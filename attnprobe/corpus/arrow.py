@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from attnprobe.corpus.fields import UnfitError, choose, to_record
+from attnprobe.corpus.fields import JOIN, UnfitError, choose, to_record
 from attnprobe.corpus.records import Columns, InputError, Record, Skipped
 from attnprobe.corpus.streams import seekable
 from attnprobe.errors import MissingExtraError, UsageError
@@ -93,9 +93,20 @@ def choose_typed(columns: Columns, schema: Any, file: str) -> Columns:
     """
     columns = choose(columns, schema.names, file)
     for name in (columns.text, columns.pair):
-        if name is not None and not _is_text(schema.field(name).type):
+        if name is None:
+            continue
+        if _is_words(schema.field(name).type):
+            raise UsageError(f"{file}: {name!r} holds lists of words, which are not read yet", JOIN)
+        if not _is_text(schema.field(name).type):
             raise UsageError(f"{file}: column {name!r} holds {schema.field(name).type}, not text", "--column NAME")
     return columns
+
+
+def _is_words(type: Any) -> bool:
+    from pyarrow import types
+
+    is_list = types.is_list(type) or types.is_large_list(type) or types.is_fixed_size_list(type)
+    return is_list and _is_text(type.value_type)
 
 
 def _is_text(type: Any) -> bool:

@@ -13,6 +13,7 @@ from attnprobe.corpus.records import Columns, Record, Skipped
 from attnprobe.errors import UsageError
 
 PREFERRED = ("text", "sentence", "content", "review", "document")
+JOIN = "write each as one text, its words joined by spaces"  # what to do about lists of words
 HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 KINDS = {
     dict: "an object",
@@ -41,7 +42,7 @@ def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
     """
     for name in (columns.text, columns.id, columns.pair):
         if name is not None and names.count(name) != 1:
-            raise UsageError(f"{file} has {'two columns' if name in names else 'no column'} {name!r}", _listing(names))
+            raise UsageError(f"{file} has {'two columns' if name in names else 'no column'} {name!r}", listing(names))
     if columns.text is not None:
         return columns
     chosen = default_text(columns, names)
@@ -59,10 +60,11 @@ def default_text(columns: Columns, names: Sequence[str]) -> str | None:
 
 def undecided(names: Sequence[str], file: str) -> UsageError:
     """The error that asks for the column with the text."""
-    return UsageError(f"{file}: which column holds the text?", f"--column NAME; {_listing(names)}")
+    return UsageError(f"{file}: which column holds the text?", f"--column NAME; {listing(names)}")
 
 
-def _listing(names: Sequence[str], most: int = 20) -> str:
+def listing(names: Sequence[str], most: int = 20) -> str:
+    """The names there are, as hints show them."""
     shown = ", ".join(map(repr, names[:most]))
     return f"columns: {shown}{', ...' if len(names) > most else ''}" if names else "it has no columns"
 
@@ -88,17 +90,38 @@ def _identifier(values: Mapping[str, object], name: str) -> str:
 
 def _text(values: Mapping[str, object], name: str) -> str:
     value = _value(values, name)
+    if is_words(value):
+        raise UnfitError(f"{name!r} is a list of words, which is not read as a text")
     if not isinstance(value, str):
         raise UnfitError(f"{name!r} is {kind(value)}, not text")
     return _checked(value, name)
 
 
+def is_words(value: object) -> bool:
+    """Whether a value is a list of strings."""
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+
+
+def find(values: Mapping[str, object], name: str) -> object:
+    """The value under a name, else under a path of names with dots between; an UnfitError where there is none.
+
+    >>> find({"answer": {"text": "yes"}}, "answer.text")
+    'yes'
+    """
+    if name in values:
+        return values[name]
+    inner: object = values
+    for step in name.split("."):
+        if not isinstance(inner, Mapping) or step not in inner:
+            return UnfitError(f"no {name!r}")
+        inner = inner[step]
+    return inner
+
+
 def _value(values: Mapping[str, object], name: str) -> object:
-    if name not in values:
-        raise UnfitError(f"no {name!r}")
-    value = values[name]
+    value = find(values, name)
     if isinstance(value, UnfitError):
-        raise UnfitError(f"{name!r}: {value}")
+        raise UnfitError(f"{name!r}: {value}" if name in values else str(value))
     if value is None or value != value:  # pandas writes missing numbers as NaN
         raise UnfitError(f"{name!r} is null")
     return value

@@ -1,4 +1,4 @@
-r"""Bytes -> numbered lines of text, whatever the encoding. Only \n ends a line, with a \r before it or without."""
+r"""Bytes -> numbered lines of text, whatever the encoding. \n ends a line, \r alone only where it is asked for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
+from attnprobe.corpus import streams
 from attnprobe.corpus.records import InputError
-from attnprobe.corpus.streams import chunks
+from attnprobe.corpus.streams import chunks, peek
 from attnprobe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ class Line:
     @property
     def content(self) -> str:
         """The text without its newline."""
-        text = self.text
-        return text[:-1].removesuffix("\r") if text.endswith("\n") else text
+        return self.text.removesuffix("\n").removesuffix("\r")
 
 
 def check_encoding(encoding: str) -> None:
@@ -66,13 +66,16 @@ def check_encoding(encoding: str) -> None:
         raise UsageError(f"files in {encoding!r} cannot be read line by line", "convert them with iconv")
 
 
-def lines(source: Source, encoding: str, returns: bool = False) -> Iterator[Line]:
+def lines(source: Source, encoding: str, returns: bool | None = False, commas: bool = False) -> Iterator[Line]:
     """The lines of a source; a byte order mark at its start is left out.
 
     Args:
         source: read as text, whatever its format.
         encoding: one that check_encoding lets pass.
-        returns: whether a lone carriage return ends a line, too, as open(newline="") has it.
+        returns: whether a lone carriage return ends a line, too, as open(newline="") has it; None: if no newline is
+            among the first 64 KiB, which the source is told.
+        commas: whether to give, in place of lines, pieces of any length that end in a newline or a comma; one with a
+            fault is as small as can be.
 
     Raises:
         InputError: the source cannot be read to its end; says after which line.
@@ -83,10 +86,34 @@ def lines(source: Source, encoding: str, returns: bool = False) -> Iterator[Line
         pieces = chunks(source)
         head = _head(pieces)
         codec = _codec(encoding, head)
-        for number, raw in enumerate(_split(chain([head], pieces), codec, returns), 1):
-            yield _line(number, raw, codec, encoding)
+        whole: Iterator[bytes] = chain([head], pieces)
+        if returns is None:
+            returns, whole = _returns_alone(whole, codec)
+            if returns:
+                source.tell(f"{source.name}: carriage returns end its lines, as it has no newlines")
+        for number, raw in enumerate(_split(whole, codec, returns, commas), 1):
+            line = _line(number, raw, codec, encoding, placed=not commas)
+            if commas and line.fault and isinstance(raw, bytes):
+                parts = _cut(raw, _ending(codec, returns, commas), len("\n".encode(codec)))
+                yield from (_line(number, part, codec, encoding, placed=False) for part in parts)
+            else:
+                yield line
     except InputError as error:
-        raise InputError(f"{error}, after line {number}" if number else str(error)) from error
+        raise InputError(f"{error}, after line {number}" if number and not commas else str(error)) from error
+
+
+def _returns_alone(pieces: Iterator[bytes], codec: str) -> tuple[bool, Iterator[bytes]]:
+    """Whether carriage returns separate lines and newlines none, as far as one looks ahead; and all pieces."""
+    newline = "\n".encode(codec).strip(b"\0")
+    seen = bytearray()
+
+    def enough(piece: bytes) -> bool:
+        seen.extend(piece)
+        return len(seen) >= streams.HEAD or (newline in piece and "\n" in seen.decode(codec, "replace"))
+
+    _, whole, _ = peek(pieces, enough)
+    text = seen.decode(codec, "replace")
+    return "\n" not in text and "\r" in text.rstrip("\r"), whole
 
 
 def _head(pieces: Iterator[bytes]) -> bytes:
@@ -127,20 +154,26 @@ class _Held:
         return taken
 
 
-def _split(pieces: Iterable[bytes], codec: str, returns: bool) -> Iterator[bytes | int]:
+def _split(pieces: Iterable[bytes], codec: str, returns: bool, commas: bool) -> Iterator[bytes | int]:
     """Lines with their newlines; a number, that of its quotes, for one that is too long."""
-    newline, carriage = "\n".encode(codec), "\r".encode(codec)
-    lone = b"%b(?:%b)?|" % (re.escape(carriage), re.escape(newline)) if returns else b""
-    ending = re.compile(lone + re.escape(newline))
+    unit, carriage = len("\n".encode(codec)), "\r".encode(codec)
+    ending = _ending(codec, returns, commas)
     held = _Held(codec, [])
-    for piece in _aligned(pieces, len(newline), carriage if returns else None):
-        *ended, rest = _cut(piece, ending, len(newline))
-        for part in ended:
+    for piece in _aligned(pieces, unit, carriage if returns else None):
+        *ended, rest = _cut(piece, ending, unit)
+        joined = commas and ended and held.size + len(piece) <= MAX_LINE
+        for part in [b"".join(ended)] if joined else ended:
             held.add(part)
             yield held.take()
         held.add(rest)
     if held.size:
         yield held.take()
+
+
+def _ending(codec: str, returns: bool, commas: bool) -> re.Pattern[bytes]:
+    newline, carriage, comma = (re.escape(character.encode(codec)) for character in "\n\r,")
+    lone = b"%b(?:%b)?|" % (carriage, newline) if returns else b""
+    return re.compile(lone + newline + (b"|" + comma if commas else b""))
 
 
 def _aligned(pieces: Iterable[bytes], unit: int, carriage: bytes | None) -> Iterator[bytes]:
@@ -161,17 +194,18 @@ def _cut(piece: bytes, ending: re.Pattern[bytes], unit: int) -> list[bytes]:
     return [piece[start:end] for start, end in pairwise([0, *cuts, len(piece)])]
 
 
-def _line(number: int, raw: bytes | int, codec: str, encoding: str) -> Line:
+def _line(number: int, raw: bytes | int, codec: str, encoding: str, placed: bool) -> Line:
     if isinstance(raw, int):
         return Line(number, "", f"longer than {MAX_LINE:,} bytes", too_long=True, quotes=raw)
     try:
         text, fault = raw.decode(codec), ""
     except UnicodeDecodeError as error:
-        text, fault = raw.decode(codec, "replace"), _undecodable(raw, error.start, number, encoding)
+        text, fault = raw.decode(codec, "replace"), _undecodable(raw, error.start, number, encoding, placed)
     return Line(number, text.removeprefix("\ufeff") if number == 1 else text, fault)
 
 
-def _undecodable(raw: bytes, start: int, number: int, encoding: str) -> str:
+def _undecodable(raw: bytes, start: int, number: int, encoding: str, placed: bool) -> str:
     marked = number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     hint = "utf-16?" if marked else "NAME if it is in another"
-    return f"byte 0x{raw[start]:02x} at position {start + 1} is not {encoding} (--encoding {hint})"
+    where = f" at position {start + 1}" if placed else ""
+    return f"byte 0x{raw[start]:02x}{where} is not {encoding} (--encoding {hint})"

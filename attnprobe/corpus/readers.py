@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """Reads one source. A record's id is the id column's value, else its line's number."""
+    """Reads one source. A record's id is the id column's value, else the format's own, else its line's number."""
 
     def __call__(self, source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]: ...
 
@@ -26,8 +26,10 @@ class Reader(Protocol):
 BUILT_IN = {
     "txt": "attnprobe.corpus.plain:read_txt",
     "jsonl": "attnprobe.corpus.jsonlines:read_jsonl",
+    "json": "attnprobe.corpus.jsondocument:read_json",
     "csv": "attnprobe.corpus.delimited:read_csv",
     "tsv": "attnprobe.corpus.delimited:read_tsv",
+    "fasta": "attnprobe.corpus.fasta:read_fasta",
     "parquet": "attnprobe.corpus.arrow:read_parquet",
     "arrow": "attnprobe.corpus.arrow:read_arrow",
     "dataset": "attnprobe.corpus.hub:read_dataset",
@@ -89,9 +91,10 @@ def read_records(
 
 def _all(sources: Sequence[Source], columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
     for source in sources:
-        prefix = f"{source.name}:" if len(sources) > 1 and columns.id is None else ""
+        several = len(sources) > 1 and columns.id is None
         for found in get_reader(source.format)(source, columns, encoding):
-            yield replace(found, id=prefix + found.id) if prefix and isinstance(found, Record) else found
+            is_number = isinstance(found, Record) and found.id == str(found.line or found.id)
+            yield replace(found, id=f"{source.name}:{found.id}") if several and is_number else found
 
 
 def _first(found: Iterator[Record | Skipped], limit: int | None) -> Iterator[Record | Skipped]:

@@ -51,3 +51,18 @@ class Columns:
     text: str | None = None
     id: str | None = None
     pair: str | None = None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the cells of CSV and TSV files are written; None leaves it to the reader, who looks at the first 64 KiB.
+
+    Attributes:
+        delimiter: what separates cells, one character.
+        quoting: "minimal" if quotes may enclose a cell, "none" if they are text.
+        header: whether the first row names the columns; else their names are 1, 2, 3 ...
+    """
+
+    delimiter: str | None = None
+    quoting: str | None = None
+    header: bool | None = None

@@ -7,16 +7,18 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from attnprobe.arguments import check_choice, shown
 from attnprobe.corpus import hub
 from attnprobe.corpus.readers import READERS
-from attnprobe.corpus.records import InputError
+from attnprobe.corpus.records import Dialect, InputError
 from attnprobe.corpus.streams import compression
-from attnprobe.errors import MissingExtraError, UsageError
+from attnprobe.errors import InputWarning, MissingExtraError, UsageError
 
 STDIN = "-"
 ENDS = 64 * 1024  # bytes at either end of a file that its fingerprint looks at
@@ -25,11 +27,22 @@ SUFFIXES = {f".{name}": name for name in READERS if name != "dataset"} | {
     ".text": "txt",
     ".ndjson": "jsonl",
     ".tab": "tsv",
+    ".fa": "fasta",
+    ".faa": "fasta",
     ".pq": "parquet",
     ".feather": "arrow",
     ".ipc": "arrow",
 }
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+DELIMITED = ("csv", "tsv")
+QUOTING = ("minimal", "none")
+UNSAID = Dialect()
 EXTRAS = {"parquet": ("pyarrow", "parquet"), "arrow": ("pyarrow", "parquet"), "dataset": ("datasets", "hub")}
+
+
+def warn(message: str) -> None:
+    """Warns that a file is read otherwise than its suffix says."""
+    warnings.warn(message, InputWarning, stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -41,12 +54,16 @@ class Source:
         format: one of READERS.
         path: the file, or the folder of a dataset; None for stdin and the Hub.
         once: whether it can be read only once, as stdin and pipes can.
+        dialect: how it is written, as far as that was said.
+        tell: told how it is read where that is not what its suffix says.
     """
 
     name: str
     format: str
     path: Path | None = None
     once: bool = False
+    dialect: Dialect = UNSAID
+    tell: Callable[[str], None] = field(default=warn, compare=False, repr=False)
 
     def fingerprint(self) -> str:
         """What tells whether it is the same input as before: of a file, its size and a hash of its ends.
@@ -82,7 +99,15 @@ class Source:
             yield from sorted(filter(Path.is_file, self.path.iterdir())) if self.path.is_dir() else [self.path]
 
 
-def find_sources(inputs: Sequence[str], format: str | None = None) -> list[Source]:
+def find_sources(
+    inputs: Sequence[str],
+    format: str | None = None,
+    *,
+    delimiter: str | None = None,
+    quoting: str | None = None,
+    header: bool | None = None,
+    tell: Callable[[str], None] = warn,
+) -> list[Source]:
     """The sources that files, globs, `-` for stdin, dataset folders and `hub:NAME[@CONFIG][:SPLIT]` name.
 
     What exists is taken as it stands; else it is read as a glob, whose files come sorted.
@@ -90,17 +115,27 @@ def find_sources(inputs: Sequence[str], format: str | None = None) -> list[Sourc
     Args:
         inputs: in the order in which they are to be read.
         format: of files and stdin, one of READERS; by default a file's suffix tells, and stdin is plain text.
+        delimiter: what separates the cells of CSV and TSV files, `tab` for a tab; by default the file tells.
+        quoting: "minimal" if quotes may enclose cells, "none" if they are text; by default the file tells.
+        header: whether the first row names the columns, else their names are 1, 2, 3 ...; by default it does, and where
+            that is unclear, it is asked for.
+        tell: told, while a file is read, how that is done where it is not what the suffix says; by default a warning.
 
     Raises:
         InputError: nothing there, a folder that is no dataset, a file that cannot be read.
         MissingExtraError: a package that reads such a source is not installed.
-        UsageError: no input, the same input twice, an unknown format, a suffix that tells none.
+        UsageError: no input, the same input twice, an unknown format, a suffix that tells none, a delimiter that can
+            be none.
     """
+    dialect = _dialect(delimiter, quoting, header)
     if format is not None and format not in READERS:
         raise UsageError(f"no input format {format!r}", f"one of {' '.join(READERS)}")
     if not inputs:
         raise UsageError("no input", "name files, or - for stdin")
-    sources = [source for name in inputs for source in _named(name, format)]
+    found = [source for name in inputs for source in _named(name, format)]
+    sources = [replace(source, dialect=dialect, tell=tell) for source in found]
+    if dialect != UNSAID and not any(source.format in DELIMITED for source in sources):
+        raise UsageError("delimiter, quoting and header are for CSV and TSV", "--input-format csv or tsv?")
     seen = set()
     for source in sources:
         if (source.path or source.name) in seen:
@@ -108,6 +143,20 @@ def find_sources(inputs: Sequence[str], format: str | None = None) -> list[Sourc
         seen.add(source.path or source.name)
         _check(source)
     return sources
+
+
+def _dialect(delimiter: str | None, quoting: str | None, header: bool | None) -> Dialect:
+    """What was said of how files are written.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    if quoting is not None:
+        check_choice("quoting", quoting, QUOTING)
+    character = "\t" if delimiter in ("tab", r"\t") else delimiter
+    if character is not None and (len(character) != 1 or character in '"\r\n\0'):
+        raise UsageError(f"the delimiter is one character; got {shown(delimiter)}", "such as ';', or tab")
+    return Dialect(character, quoting, header)
 
 
 def _named(name: str, format: str | None) -> list[Source]:
@@ -143,6 +192,8 @@ def _at(path: Path, format: str | None) -> Source:
 
 def _format_of(path: Path, name: str) -> str:
     bare = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    if path.suffix.lower() in SPREADSHEETS:
+        raise UsageError(f"{name!r} is a spreadsheet, which is not read", "save it as CSV or Parquet")
     try:
         return SUFFIXES[bare.suffix.lower()]
     except KeyError:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib.util import find_spec
 from itertools import chain
 from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from attnprobe.corpus.records import InputError
 from attnprobe.errors import MissingExtraError
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from attnprobe.corpus.sources import Source
 
+T = TypeVar("T")
 CHUNK = 256 * 1024
+HEAD = 64 * 1024  # bytes or characters that a reader looks at to find out how a file is written
 ZSTD_INPUT = 256  # bytes decompressed at once; they may become 32,768 times as many
 GZIP = b"\x1f\x8b\x08"
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -152,6 +154,33 @@ def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise BrokenError(f"the zstd data are broken ({error})") from error
     if not frame.eof:
         raise BrokenError("the zstd data end too early")
+
+
+def peek(parts: Iterable[T], enough: Callable[[T], bool]) -> tuple[list[T], Iterator[T], bool]:
+    """Looks ahead without taking anything away, as streams cannot be rewound.
+
+    Args:
+        parts: what is read.
+        enough: told each part; says whether it is the last to look at.
+
+    Returns:
+        the first parts; all parts, also an error at its place; whether an error came among the first.
+    """
+    seen: list[T] = []
+    rest = iter(parts)
+    try:
+        for part in rest:
+            seen.append(part)
+            if enough(part):
+                break
+    except InputError as error:
+        return seen, chain(seen, _raising(error)), True
+    return seen, chain(seen, rest), False
+
+
+def _raising(error: InputError) -> Iterator[T]:
+    raise error
+    yield
 
 
 def _small(piece: bytes) -> Iterator[bytes]:

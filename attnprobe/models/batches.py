@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attnprobe.models.embeddings import check_embedded
 from attnprobe.tokens import Tokens
 
 
@@ -21,6 +22,9 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
 
     Returns:
         the arguments, each (batch, token), and the valid positions of each text.
+
+    Raises:
+        TextError: the tokenizer gives what the model has no embedding for.
     """
     longest = max(map(len, texts))
     fill = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
@@ -29,7 +33,9 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
     rows = {name: [_pad(text.inputs[name], fill.get(name, 0), longest) for text in texts] for name in names}
     if "attention_mask" in taken:
         rows["attention_mask"] = [_pad([1] * len(text), 0, longest) for text in texts]
-    inputs = {name: torch.tensor(numbers, device=model.device) for name, numbers in rows.items()}
+    inputs = {name: torch.tensor(numbers) for name, numbers in rows.items()}
+    check_embedded(inputs, model, tokenizer)
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     return inputs, [slice(0, len(text)) for text in texts]
 
 

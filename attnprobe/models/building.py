@@ -13,7 +13,7 @@ from torch.nn.modules.module import (
 )
 
 from attnprobe.errors import ModelError
-from attnprobe.models.checkpoint import tensors_in
+from attnprobe.models.checkpoint import dtypes_in
 from attnprobe.models.locate import Location
 
 # A model has more weights than its files where some are tied, fused in the files, or new (a pooler).
@@ -30,7 +30,7 @@ def held_to_size(location: Location) -> Iterator[None]:
         ModelError: it has; its config.json belongs to another model, or to none.
     """
     most = ROOM * sum(path.stat().st_size for path in location.weight_files) + SPARE
-    counts = [tensors_in(location.name, path) for path in location.weight_files if location.safetensors]
+    counts = [len(dtypes_in(location.name, path)) for path in location.weight_files if location.safetensors]
     most_tensors = ROOM * (sum(counts) or TENSORS_OF_A_PICKLE) + SPARE_TENSORS
     thread, size, tensors = threading.get_ident(), 0, 0
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from attnprobe.errors import ModelError
 from attnprobe.models.config import MODEL_FOLDER, read_object, texts
+from attnprobe.models.folders import refuse_foreign
 
 SAFE, PICKLE = "model.safetensors", "pytorch_model.bin"
+ADAPTER, ADAPTER_PICKLE = "adapter_model.safetensors", "adapter_model.bin"
 LONGEST_HEADER = 100_000_000  # bytes, as for the safetensors library
 
 
@@ -24,19 +26,41 @@ def weight_files(name: str, folder: Path, allow_pickle: bool) -> tuple[Path, ...
     """
     if safe := _files_of(name, folder, SAFE):
         for path in safe:
-            tensors_in(name, path)
+            dtypes_in(name, path)
         return safe
     pickles = sorted(folder.glob("pytorch_model*.bin*"))
     if not pickles:
+        refuse_foreign(name, folder)
         raise ModelError(f"{name!r} holds no weights ({SAFE}, or {SAFE}.index.json and its parts)", MODEL_FOLDER)
     if not allow_pickle:
-        raise ModelError(
-            f"{name!r} has its weights only as a pickle ({pickles[0].name}), whose loading may run code",
-            "--allow-pickle loads it all the same; or convert it to safetensors",
-        )
+        raise _only_a_pickle(name, pickles[0].name)
     if files := _files_of(name, folder, PICKLE):
         return files
     raise ModelError(f"{name!r} holds neither {PICKLE} nor {PICKLE}.index.json", MODEL_FOLDER)
+
+
+def adapter_files(name: str, folder: Path, allow_pickle: bool) -> tuple[Path, ...]:
+    """The file that the weights of an adapter are loaded from.
+
+    Raises:
+        ModelError: there is none, or only a pickle.
+    """
+    if files := _files_of(name, folder, ADAPTER):
+        dtypes_in(name, files[0])
+        return files
+    pickles = _files_of(name, folder, ADAPTER_PICKLE)
+    if not pickles:
+        raise ModelError(f"{name!r} holds no weights of its adapter ({ADAPTER})", "peft's save_pretrained writes them")
+    if not allow_pickle:
+        raise _only_a_pickle(name, ADAPTER_PICKLE)
+    return pickles
+
+
+def _only_a_pickle(name: str, file: str) -> ModelError:
+    return ModelError(
+        f"{name!r} has its weights only as a pickle ({file}), whose loading may run code",
+        "--allow-pickle loads it all the same; or convert it to safetensors",
+    )
 
 
 def _files_of(name: str, folder: Path, file: str) -> tuple[Path, ...]:
@@ -81,8 +105,8 @@ def _inside(name: str, folder: Path, file: str) -> Path:
     return path
 
 
-def tensors_in(name: str, path: Path) -> int:
-    """How many tensors a safetensors file says that it holds.
+def dtypes_in(name: str, path: Path) -> dict[str, str]:
+    """The tensors that a safetensors file says that it holds, each with its dtype, such as F32 or I8.
 
     Raises:
         ModelError: it is no safetensors.
@@ -98,4 +122,5 @@ def tensors_in(name: str, path: Path) -> int:
         raise ModelError(f"{path.name} of {name!r} is no safetensors, or only a part of it", "fetch it anew") from error
     if not isinstance(tensors, dict):
         raise ModelError(f"{path.name} of {name!r} is no safetensors: its header is no JSON object")
-    return len(tensors.keys() - {"__metadata__"})
+    described = {tensor: about for tensor, about in tensors.items() if tensor != "__metadata__"}
+    return {tensor: str(about.get("dtype")) if isinstance(about, dict) else "" for tensor, about in described.items()}

@@ -33,7 +33,8 @@ def check_folder(name: str, folder: Path) -> None:
     """Refuses a folder with what would block its reader, or fill the memory.
 
     Raises:
-        ModelError: a pipe, socket or device lies in it, a huge text, or an adapter, which may lead to another model.
+        ModelError: a pipe, socket or device lies in it, a huge text, or an adapter beside a
+            model, which transformers would load unasked.
     """
     try:
         paths = list(folder.iterdir())
@@ -50,7 +51,7 @@ def check_folder(name: str, folder: Path) -> None:
             raise ModelError(f"{path.name} of {name!r} is no regular file", MODEL_FOLDER)
         if path.suffix in {".json", ".txt", ".model"} and status.st_size > MOST_BYTES:
             raise ModelError(f"{path.name} of {name!r} is larger than {MOST_BYTES // 2**20} MiB", MODEL_FOLDER)
-    if (folder / "adapter_config.json").is_file():
+    if (folder / "adapter_config.json").is_file() and (folder / "config.json").exists():
         raise ModelError(f"{name!r} holds an adapter beside the model", "merge the two, and save that")
 
 

@@ -17,7 +17,8 @@ def describe(encoder: Encoder) -> Table:
     """The facts of an encoder that a statistic may depend on: columns ``property`` and ``value``.
 
     Properties: model, class, tokenizer, layers, heads, hidden_size, head_size, parameters, dtype, device, max_length,
-    reading, special_tokens, reach, capture, remark, padding, weights_sha256.
+    reading, special_tokens, reach, capture, remark, padding, weights_sha256; and ``decided`` where the folder is no
+    plain one.
     """
     config, tokenizer = encoder.model.config, encoder.tokenizer
     hidden = count(getattr(config, "hidden_size", None))
@@ -54,6 +55,8 @@ def describe(encoder: Encoder) -> Table:
         ("padding", "changes nothing" if encoder.padding_invariant else "would change the weights; never padded"),
         ("weights_sha256", encoder.weights_sha256),
     ]
+    if encoder.notes:
+        rows.insert(1, ("decided", "; ".join(encoder.notes)))
     return Table(["property", "value"], rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
+from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.tokens import Role, Tokens, visible
 
@@ -48,6 +50,9 @@ class Encoder:
         settings: what sentence-transformers keeps beside the model.
         case: what to say of a text with capitals; empty: nothing.
         compiled: whether weights are computed and measured by :mod:`attnprobe.kernels`, see :meth:`replica`.
+        origin: someone else's model in memory, whose weights it shares; None: it was loaded from files.
+        tokenizer_from: the name of the tokenizer, where that was given by itself.
+        notes: what was decided about a folder that is no plain model.
     """
 
     location: Location
@@ -65,6 +70,9 @@ class Encoder:
     settings: Mapping[str, Any] = field(default_factory=dict)
     case: str = ""
     compiled: bool = False
+    origin: Any = None
+    tokenizer_from: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -76,11 +84,18 @@ class Encoder:
         device: torch.device = self.model.device
         return device
 
-    @cached_property
+    @property
     def weights_sha256(self) -> str:
-        """The weight file's SHA-256; of several files, the SHA-256 of their digests in the order of their names."""
+        """The weight file's SHA-256; of several files, the SHA-256 of their digests in the order of their names.
+
+        Of a model in memory, the SHA-256 of its weights as they are now.
+        """
+        return digest(self.model) if self.origin is not None else self._files_sha256
+
+    @cached_property
+    def _files_sha256(self) -> str:
         digests = []
-        for path in self.location.weight_files:
+        for path in (*self.location.weight_files, *self.location.adapter_files):
             with path.open("rb") as file:
                 digests.append(hashlib.file_digest(file, "sha256").hexdigest())
         return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -89,6 +104,15 @@ class Encoder:
     def fingerprint(self) -> str:
         """What signatures say of the model: its short name and the first digits of its weights' hash."""
         return f"{visible(self.location.short_name)}@{self.weights_sha256[:12]}"
+
+    @cached_property
+    def tokenizer_fingerprint(self) -> str | None:
+        """Likewise of a tokenizer that was given by itself; None: it is the model's own."""
+        if self.tokenizer_from is None:
+            return None
+        fast = self.tokenizer.is_fast
+        content = self.tokenizer.backend_tokenizer.to_str() if fast else json.dumps(self.tokenizer.get_vocab())
+        return f"{self.tokenizer_from}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def tokenize(
         self,
@@ -217,6 +241,11 @@ class Encoder:
         Raises:
             ModelError: it was.
         """
+        if self.origin is not None and memory_of(self.origin) != memory_of(self.model):
+            raise ModelError(
+                "the model in memory was changed after it was given: its weights lie elsewhere",
+                "load_encoder(model, ...) anew",
+            )
         if any(module.training for module in self.model.modules()):
             raise ModelError("the model is in training mode, where dropout makes weights random", "call .model.eval()")
         usual = "eager" if self.tap else NAME

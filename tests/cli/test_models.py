@@ -175,7 +175,7 @@ BROKEN: Mapping[str, tuple[Change, list[str]]] = {
     "tokens without end": (with_json("tokenizer_config.json", "extra_ids", 2**31), ["2147483648 for extra_ids"]),
     "labels by the million": (with_config(num_labels=2**20), ["1048576 for num_labels"]),
     "labels by name": (with_config(id2label=dict.fromkeys(map(str, range(2**18)), "")), ["config.json", "too much"]),
-    "no layer": (with_config(num_hidden_layers=0), ["no attention weights"]),
+    "no layer": (with_config(num_hidden_layers=0), ["no place for: encoder.layer.0"]),
     "limit is a word": (with_json("tokenizer_config.json", "model_max_length", "x"), ["model_max_length", "'x'"]),
     "limit is a fraction": (with_json("tokenizer_config.json", "model_max_length", 3.5), ["model_max_length", "3.5"]),
     "limit leaves no room": (with_json("tokenizer_config.json", "model_max_length", 2), ["no room", "2 tokens"]),
@@ -392,3 +392,31 @@ def test_global_attention(run: Run, built: Callable[[str], Path]) -> None:
         run("heads", TEXT, "--global-attention", "cls"), 2, "all-MiniLM-L6-v2 has no global attention", "Longformer"
     )
     check_error(run("heads", TEXT, "--global-attention", "all"), 2, "--global-attention")
+
+
+@pytest.mark.parametrize("command", [("heads", TEXT, "-m"), ("weights", TEXT, "-m"), ("info",)])
+def test_tokenizer_of_its_own(run: Run, folder: Path, tiny: Path, command: tuple[str, ...]) -> None:
+    without(*[file for file in TOKENIZER_FILES if (folder / file).exists()])(folder)
+    check_error(run(*command, folder), 1, "no tokenizer", "--tokenizer")
+    check_error(run(*command, folder, "--tokenizer", "./nowhere"), 1, "./nowhere")
+    result = run(*command, folder, "--tokenizer", tiny)
+    assert (result.code, result.err) == (0, "")
+    if command[0] != "info":
+        assert result.out == run(*command, tiny).out
+
+
+def test_corpus_with_a_tokenizer_of_its_own(run: Run, folder: Path, tiny: Path, tmp_path: Path) -> None:
+    without(*[file for file in TOKENIZER_FILES if (folder / file).exists()])(folder)
+    with_file("texts.txt", f"{TEXT}\nA dog.\n")(tmp_path)
+    ours, theirs = tmp_path / "ours.csv", tmp_path / "theirs.csv"
+    assert run("corpus", tmp_path / "texts.txt", "-m", folder, "--tokenizer", tiny, "-o", ours).code == 0
+    assert run("corpus", tmp_path / "texts.txt", "-m", tiny, "-o", theirs).code == 0
+    assert ours.read_bytes() == theirs.read_bytes()
+    signature = json.loads((tmp_path / "ours.csv.meta.json").read_text(encoding="utf-8"))["signature"]
+    assert "|tokenizer:tiny@" in signature
+
+
+def test_info_says_what_was_decided(run: Run, folder: Path) -> None:
+    with_config(model_type=None, architectures=["BertModel"])(folder)
+    rows = run("info", folder).frame.set_index("property")["value"]
+    assert rows["decided"] == "config.json names no model_type; bert is taken from its architectures"

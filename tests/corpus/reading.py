@@ -2,7 +2,7 @@
 
 import gzip
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,8 @@ from attnprobe.corpus.records import Columns, InputError, Record, Skipped
 from attnprobe.corpus.sources import find_sources
 
 PACK = {"plain": bytes, "gzip": gzip.compress, "zstd": zstandard.ZstdCompressor(write_checksum=True).compress}
-BOUNDS = {"chunk": (streams, "CHUNK"), "max_line": (lines, "MAX_LINE")}
+NOTHING: Mapping[str, Any] = {}
+BOUNDS = {"chunk": (streams, "CHUNK"), "max_line": (lines, "MAX_LINE"), "head": (streams, "HEAD")}
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def stdin(stream: Any) -> Iterator[None]:
 
 @contextmanager
 def bounds(**numbers: int) -> Iterator[None]:
-    """Small chunks, or a small MAX_LINE."""
+    """Small chunks, a small MAX_LINE or a small HEAD."""
     (name, number), *others = numbers.items()
     with mock.patch.object(*BOUNDS[name], number):
         if others:
@@ -43,11 +44,15 @@ def read(
     text: str | None = None,
     id: str | None = None,
     pair: str | None = None,
+    notes: list[str] | None = None,
+    dialect: Mapping[str, Any] = NOTHING,
     **options: Any,
 ) -> list[Record | Skipped]:
-    """Everything in these bytes."""
+    """Everything in these bytes; what is told on the way is added to the notes."""
+    tell = (notes if notes is not None else []).append
     with stdin(io.BytesIO(data)):
-        return list(read_records(find_sources(["-"], format), Columns(text, id, pair), **options))
+        sources = find_sources(["-"], format, tell=tell, **dialect)
+        return list(read_records(sources, Columns(text, id, pair), **options))
 
 
 def texts(found: list[Record | Skipped]) -> list[str]:

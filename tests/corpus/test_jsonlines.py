@@ -58,7 +58,8 @@ def test_bare_strings_are_texts() -> None:
         (b'{"text": NaN}', "'text' is null"),
         (b'{"text": 3}', "'text' is a number, not text"),
         (b'{"text": false}', "'text' is true or false, not text"),
-        (b'{"text": ["a"]}', "'text' is an array, not text"),
+        (b'{"text": [1]}', "'text' is an array, not text"),
+        (b'{"text": ["a"]}', "'text' is a list of words, which is not read as a text"),
         (b'{"text": {"a": 1}}', "'text' is an object, not text"),
         (b'{"text": ""}', "'text' is empty"),
         (b'{"text": " \\u2028\\t"}', "'text' is blank"),
@@ -94,7 +95,9 @@ def test_integer_beyond_python() -> None:
     ],
 )
 def test_skipped_record_keeps_its_id(values: object, reason: str, id: str | None) -> None:
-    assert read(jsonl(values), "jsonl", text="text", id="id", pair="b") == [Skipped("-", 1, reason, id)]
+    good = {"id": 0, "text": "a", "b": "c"}
+    found = read(jsonl(good, values), "jsonl", text="text", id="id", pair="b")
+    assert found == [Record("0", "a", "c"), Skipped("-", 2, reason, id)]
 
 
 @pytest.mark.parametrize(
@@ -133,3 +136,40 @@ def test_encoding_and_limit_on_length() -> None:
     assert texts(read(data.encode("utf-16"), "jsonl", encoding="utf-16")) == ["ਊ", "b"]
     with bounds(max_line=20):
         assert reasons(read(jsonl({"text": "a"}, {"text": "a" * 20}), "jsonl")) == [(2, "longer than 20 bytes")]
+
+
+def test_keys_within_objects() -> None:
+    values = [
+        {"q": {"text": "one", "n": 1}},
+        {"q.text": "two", "q": {"n": 2}},
+        {"q": "x"},
+        {"q": {"text": None, "n": 3}},
+    ]
+    assert read(jsonl(*values), "jsonl", text="q.text", id="q.n") == [
+        Record("1", "one"),
+        Record("2", "two"),
+        Skipped("-", 3, "no 'q.n'"),
+        Skipped("-", 4, "'q.text' is null", "3"),
+    ]
+
+
+@pytest.mark.parametrize("column", [{"text": "boddy"}, {"text": "body", "id": "n.z"}, {"text": "body", "pair": "q.x"}])
+def test_key_that_no_record_has(column: dict[str, str]) -> None:
+    data = jsonl({"body": "a", "q": {"text": "b", "n": 1}}, "x", {"body": "c", "tag": []})
+    with pytest.raises(UsageError, match=r"^-: no record has '(boddy|n\.z|q\.x)'") as caught:
+        read(data, "jsonl", **column)
+    assert caught.value.hint == "columns: 'body', 'q.text', 'q.n', 'tag'"
+
+
+def test_key_that_only_the_last_record_has() -> None:
+    found = read(jsonl(*[{"a": "x"}] * 3000, {"b": "y"}), "jsonl", text="b")
+    assert reasons(found) == [(line, "no 'b'") for line in range(1, 3001)]
+    assert found[-1] == Record("3001", "y")
+
+
+@pytest.mark.parametrize("column", [None, "text", "q.words"])
+def test_lists_of_words_are_refused(column: str | None) -> None:
+    data = jsonl({"n": 1, "text": ["The", "cat"], "q": {"words": ["The"]}})
+    with pytest.raises(UsageError, match="holds lists of words, which are not read yet") as caught:
+        read(data, "jsonl", text=column)
+    assert caught.value.hint == "write each as one text, its words joined by spaces"

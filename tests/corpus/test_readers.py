@@ -131,7 +131,7 @@ def test_every_record_is_drawn_equally_often(size: int) -> None:
     ("inputs", "columns", "error"),
     [
         (["a.txt", "b.csv"], Columns("text"), "a.txt is read as plain text"),
-        (["c.jsonl", "b.csv"], Columns("body"), "b.csv has no column 'body'"),
+        (["c.jsonl", "b.csv"], Columns("body"), "c.jsonl: no record has 'body'"),
         (["c.jsonl", "d.csv"], Columns(), "d.csv: which column"),
         (["c.jsonl", "e.csv.gz"], Columns(), "e.csv.gz: the gzip data end too early"),
         (["c.jsonl", "f.parquet"], Columns(), "f.parquet: no Parquet file"),

@@ -41,10 +41,14 @@ def named(*inputs: str, format: str | None = None) -> list[str]:
         ("a.TEXT", "txt"),
         ("a.jsonl", "jsonl"),
         ("a.ndjson", "jsonl"),
+        ("a.json.gz", "json"),
         ("a.csv", "csv"),
         ("a.b.Csv.Gz", "csv"),
         ("a.tsv.zst", "tsv"),
         ("a.tab.zstd", "tsv"),
+        ("a.fa", "fasta"),
+        ("a.fasta.gz", "fasta"),
+        ("a.faa", "fasta"),
         ("a.parquet", "parquet"),
         ("a.pq.gz", "parquet"),
         ("a.arrow", "arrow"),
@@ -58,13 +62,21 @@ def test_format_by_suffix(name: str, format: str) -> None:
     assert find_sources([name], "jsonl") == [Source(name, "jsonl", Path(name))]
 
 
-@pytest.mark.parametrize("name", ["a", "a.gz", ".txt", "a.json", "a.txt.bz2", "a.zst.txt.gz.gz", "txt"])
+@pytest.mark.parametrize("name", ["a", "a.gz", ".txt", "a.md", "a.txt.bz2", "a.zst.txt.gz.gz", "txt"])
 def test_suffix_that_tells_nothing(name: str) -> None:
     put(name)
     with pytest.raises(UsageError, match=f"cannot tell the format of '{name}' from its suffix") as caught:
         find_sources([name])
-    assert caught.value.hint.startswith("--input-format, one of txt jsonl csv")
+    assert caught.value.hint.startswith("--input-format, one of txt jsonl json csv")
     assert find_sources([name], "txt") == [Source(name, "txt", Path(name))]
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.XLS", "a.ods"])
+def test_spreadsheet_is_refused_by_name(name: str) -> None:
+    put(name)
+    with pytest.raises(UsageError, match=f"'{name}' is a spreadsheet, which is not read") as caught:
+        find_sources([name])
+    assert caught.value.hint == "save it as CSV or Parquet"
 
 
 def test_files_come_as_named_and_globs_sorted() -> None:
@@ -126,7 +138,7 @@ def test_no_input() -> None:
 def test_unknown_format() -> None:
     with pytest.raises(UsageError, match="no input format 'xls'") as caught:
         find_sources(["-"], "xls")
-    assert caught.value.hint == "one of txt jsonl csv tsv parquet arrow dataset"
+    assert caught.value.hint == "one of txt jsonl json csv tsv fasta parquet arrow dataset"
 
 
 def test_file_read_as_a_dataset() -> None:

@@ -1,0 +1,66 @@
+"""Whether a model's tables of embeddings hold what its tokenizer gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attnprobe.errors import TextError
+from attnprobe.tokens import visible
+
+RESIZE = "model.resize_token_embeddings(len(tokenizer)) before training adds them; or give the model's own tokenizer"
+
+
+def beyond_embeddings(model: Any, tokenizer: Any) -> list[str]:
+    """What to say of a tokenizer whose added tokens have no embeddings; texts without these are measured."""
+    table = _token_table(model)
+    if table is None:
+        return []
+    without = sorted((id, piece) for piece, id in tokenizer.get_added_vocab().items() if id >= len(table.weight))
+    names = ", ".join(visible(piece) for _, piece in without[:3]) + (", ..." if without[3:] else "")
+    return [f"texts with {names} are refused: the embeddings hold {len(table.weight)} tokens"] if without else []
+
+
+def check_embedded(inputs: Mapping[str, Tensor], model: Any, tokenizer: Any) -> None:
+    """Refuses tokens and token types beyond the model's embeddings, before they fail inside it.
+
+    Raises:
+        TextError: there are such.
+    """
+    table = _token_table(model)
+    if table is not None and (beyond := _first_beyond(inputs.get("input_ids"), table)) is not None:
+        piece = visible(str(tokenizer.convert_ids_to_tokens(beyond)))
+        raise TextError(
+            f"the tokenizer gives token {beyond} ({piece}), and the model's embeddings hold {len(table.weight)}",
+            RESIZE,
+        )
+    types = next((each for name, each in _tables(model) if name.endswith("token_type_embeddings")), None)
+    if types is not None and (beyond := _first_beyond(inputs.get("token_type_ids"), types)) is not None:
+        raise TextError(
+            f"the tokenizer gives token type {beyond}, and the model's embeddings hold {len(types.weight)}",
+            "is this the model's own tokenizer? Pairs of texts need two types, unless it gives one to both",
+        )
+
+
+def _token_table(model: Any) -> nn.Embedding | None:
+    """The embeddings of tokens; None where they are no plain table."""
+    try:
+        table = model.get_input_embeddings()
+    except (AttributeError, NotImplementedError):
+        return None
+    return table if type(table) is nn.Embedding else None
+
+
+def _tables(model: nn.Module) -> Sequence[tuple[str, nn.Embedding]]:
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
+
+
+def _first_beyond(numbers: Tensor | None, table: nn.Embedding) -> int | None:
+    """The first number that the table does not hold."""
+    if numbers is None or numbers.ndim != 2:
+        return None
+    beyond = numbers[(numbers >= len(table.weight)) | (numbers < 0)]
+    return int(beyond[0]) if torch.numel(beyond) else None

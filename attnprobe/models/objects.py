@@ -1,0 +1,120 @@
+"""A transformers model that is in memory: the part of it that reads text, borrowed without a change to it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+from attnprobe.arguments import shown
+from attnprobe.errors import ModelError, UsageError
+from attnprobe.models.families import Family
+from attnprobe.models.locate import Location
+
+WRAPPERS = ("module", "_orig_mod")  # of DataParallel and its like, and of torch.compile
+
+
+def unwrapped(model: Any) -> Any:
+    """The transformers model inside of what wraps it: DataParallel, torch.compile, peft, sentence-transformers.
+
+    Raises:
+        UsageError: there is none.
+        ModelError: peft puts made-up tokens before its texts.
+    """
+    while not isinstance(model, transformers.PreTrainedModel):
+        if any(getattr(config, "is_prompt_learning", False) for config in _peft_configs(model)):
+            raise ModelError(f"{type(model).__name__} puts made-up tokens before a text, which is not measured")
+        inner = _inside(model)
+        if inner is None:
+            raise UsageError(
+                f"a model is a folder, a Hub id or a transformers model; got {shown(model)}",
+                "of another library's model, give the transformers model inside it",
+            )
+        model = inner
+    return model
+
+
+def _peft_configs(model: Any) -> list[Any]:
+    configs = getattr(model, "peft_config", None)
+    return list(configs.values()) if isinstance(configs, dict) else []
+
+
+def _inside(model: Any) -> Any:
+    if not isinstance(model, nn.Module):
+        return None
+    base: Any = getattr(model, "get_base_model", None)
+    if base is not None:
+        return base()
+    wrapped = next((getattr(model, name) for name in WRAPPERS if name in dict(model.named_children())), None)
+    if wrapped is not None:
+        return wrapped
+    first = next(model.children(), None)  # the Transformer of a SentenceTransformer
+    return getattr(first, "auto_model", None) or getattr(model, "auto_model", None)
+
+
+def location_of(model: Any) -> Location:
+    """What stands for the folder of a model in memory: the name of its class, and its configuration."""
+    return Location(
+        type(model).__name__,
+        Path(),
+        model.config.to_dict(),
+        (),
+        Path(),
+        notes=("a model in memory, whose weights are used as they are at the time",),
+    )
+
+
+def network_of(model: Any, family: Family | None) -> Any:
+    """The part of a model, with heads or without, that loading its folder would give.
+
+    Raises:
+        ModelError: it was made with another option than is measured.
+    """
+    wanted = getattr(transformers, family.model_class) if family and family.model_class else None
+    towers = [each for each in model.modules() if wanted and isinstance(each, wanted)]
+    network = towers[0] if towers else model.get_encoder() if wanted else model.base_model
+    for option, value in (family.options if family else {}).items():
+        if getattr(network.config, option, value) != value:
+            raise ModelError(
+                f"the {option} of {type(model).__name__} is {getattr(network.config, option)!r}; measured is {value!r}",
+                "save_pretrained, and give the folder",
+            )
+    return network
+
+
+def borrowed(encoder: Any) -> Any:
+    """Modules of our own around the encoder's weights, in evaluation mode, with eager attention and no gradients."""
+    shared = {id(tensor): _alias(tensor) for tensor in (*encoder.parameters(), *encoder.buffers())}
+    ours = copy.deepcopy(encoder, shared).eval()
+    for module in ours.modules():
+        if isinstance(module, transformers.PreTrainedModel) and module._can_set_attn_implementation():
+            module.set_attn_implementation("eager")
+    ours.config._attn_implementation = "eager"
+    return ours
+
+
+def _alias(tensor: Tensor) -> Tensor:
+    """The same numbers in memory without a gradient; of parameters that know more than numbers, these themselves."""
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(tensor.detach(), requires_grad=False) if type(tensor) is nn.Parameter else tensor
+    return tensor.detach()
+
+
+def memory_of(model: nn.Module) -> dict[str, tuple[object, ...]]:
+    """Where the weights that a model computes with lie in memory, by name."""
+    tensors = dict((*model.named_parameters(), *model.named_buffers()))
+    return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def digest(model: nn.Module) -> str:
+    """The SHA-256 of a model's weights as they are now: names, dtypes, shapes and bytes."""
+    found = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
