@@ -29,7 +29,7 @@ LITERAL_TEXTS = [
 
 @pytest.mark.parametrize("text", LITERAL_TEXTS)
 def test_table_shows_texts_as_they_are(run: Run, minilm: Encoder, text: str) -> None:
-    result = run("heads", text, "-f", "table", columns=200)
+    result = run("heads", text, "-f", "table", "-q", columns=200)
     assert (result.code, result.err) == (0, "")
     assert "\x1b" not in result.text
     tokens = minilm.tokenize(text)[0].strings
