@@ -170,6 +170,8 @@ class Plain:
                 folder, attn_implementation="eager", experts_implementation="eager", local_files_only=True
             )
         model = attrgetter(part)(model.eval()) if part else model.eval()
+        if hasattr(model, "set_attention_type"):  # BigBird, which is measured without its blocks
+            model.set_attention_type("original_full")
         if folder.name == "speecht5":
             model = Spoken(model)
         return cls(

@@ -98,7 +98,6 @@ def load_encoder(
     quantization = quantization_of(location)
     place = choose_device(device)
     check_code(location, trust_remote_code)
-    settings, case = sentence_settings(location.name, location.folder), ""
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with LOADING, _quiet():
         config = _load_config(location, options)
