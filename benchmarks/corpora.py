@@ -83,9 +83,8 @@ def common_script(encoder: Encoder, texts: Sequence[str]) -> Callable[[], None]:
 
     def run() -> None:
         for start in range(0, len(texts), 16):
-            batch = encoder.tokenizer(
-                list(texts[start : start + 16]), padding=True, truncation=True, max_length=512, return_tensors="pt"
-            )
+            some, most = list(texts[start : start + 16]), encoder.max_length
+            batch = encoder.tokenizer(some, padding=True, truncation=True, max_length=most, return_tensors="pt")
             with torch.no_grad():
                 attentions = model(**batch, output_attentions=True).attentions
             for weights in attentions:
