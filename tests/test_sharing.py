@@ -285,7 +285,7 @@ def test_two_threads_load_and_leave_no_silence(folders: Folders, monkeypatch: py
     verbosity, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
     begun, first_is_done = threading.Event(), threading.Event()
     second = threading.Thread(target=lambda: load_encoder(folders("bert")))
-    load = loading._load_tokenizer
+    load = loading.load_tokenizer
 
     def load_slowly(*arguments: Any) -> Any:
         if threading.current_thread() is second:
@@ -296,7 +296,7 @@ def test_two_threads_load_and_leave_no_silence(folders: Folders, monkeypatch: py
             begun.wait(WAIT)
         return load(*arguments)
 
-    monkeypatch.setattr(loading, "_load_tokenizer", load_slowly)
+    monkeypatch.setattr(loading, "load_tokenizer", load_slowly)
     load_encoder(folders("bert"))
     first_is_done.set()
     second.join()

@@ -33,9 +33,8 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
     rows = {name: [_pad(text.inputs[name], fill.get(name, 0), longest) for text in texts] for name in names}
     if "attention_mask" in taken:
         rows["attention_mask"] = [_pad([1] * len(text), 0, longest) for text in texts]
-    inputs = {name: torch.tensor(numbers) for name, numbers in rows.items()}
-    check_embedded(inputs, model, tokenizer)
-    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    check_embedded(rows, model, tokenizer)
+    inputs = {name: torch.tensor(numbers, device=model.device) for name, numbers in rows.items()}
     return inputs, [slice(0, len(text)) for text in texts]
 
 

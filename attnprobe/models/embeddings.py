@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from attnprobe.errors import TextError
 from attnprobe.tokens import visible
 
+Rows = Sequence[Sequence[Any]]  # a number for each token of each text
 RESIZE = "model.resize_token_embeddings(len(tokenizer)) before training adds them; or give the model's own tokenizer"
 
 
@@ -24,21 +24,21 @@ def beyond_embeddings(model: Any, tokenizer: Any) -> list[str]:
     return [f"texts with {names} are refused: the embeddings hold {len(table.weight)} tokens"] if without else []
 
 
-def check_embedded(inputs: Mapping[str, Tensor], model: Any, tokenizer: Any) -> None:
+def check_embedded(rows: Mapping[str, Rows], model: Any, tokenizer: Any) -> None:
     """Refuses tokens and token types beyond the model's embeddings, before they fail inside it.
 
     Raises:
         TextError: there are such.
     """
     table = _token_table(model)
-    if table is not None and (beyond := _first_beyond(inputs.get("input_ids"), table)) is not None:
+    if table is not None and (beyond := _beyond(rows.get("input_ids"), table)) is not None:
         piece = visible(str(tokenizer.convert_ids_to_tokens(beyond)))
         raise TextError(
             f"the tokenizer gives token {beyond} ({piece}), and the model's embeddings hold {len(table.weight)}",
             RESIZE,
         )
     types = next((each for name, each in _tables(model) if name.endswith("token_type_embeddings")), None)
-    if types is not None and (beyond := _first_beyond(inputs.get("token_type_ids"), types)) is not None:
+    if types is not None and (beyond := _beyond(rows.get("token_type_ids"), types)) is not None:
         raise TextError(
             f"the tokenizer gives token type {beyond}, and the model's embeddings hold {len(types.weight)}",
             "is this the model's own tokenizer? Pairs of texts need two types, unless it gives one to both",
@@ -58,9 +58,9 @@ def _tables(model: nn.Module) -> Sequence[tuple[str, nn.Embedding]]:
     return [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
 
 
-def _first_beyond(numbers: Tensor | None, table: nn.Embedding) -> int | None:
-    """The first number that the table does not hold."""
-    if numbers is None or numbers.ndim != 2:
+def _beyond(rows: Rows | None, table: nn.Embedding) -> int | None:
+    """A number that the table does not hold, the largest if there are several."""
+    if rows is None or not isinstance(rows[0][0], int):  # TAPAS has tables of its own for each of seven types
         return None
-    beyond = numbers[(numbers >= len(table.weight)) | (numbers < 0)]
-    return int(beyond[0]) if torch.numel(beyond) else None
+    extremes = max(map(max, rows)), min(map(min, rows))
+    return next((number for number in extremes if not 0 <= number < len(table.weight)), None)

@@ -509,7 +509,7 @@ def wait_for_parts(folder: Path, number: int, is_running: Callable[[], bool]) ->
 def is_alive(process: int) -> bool:
     try:
         state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ended before this is opened, or read
         return False
     return state.rsplit(")", 1)[1].split()[0] != "Z"
 
