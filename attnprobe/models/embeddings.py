@@ -59,8 +59,7 @@ def _tables(model: nn.Module) -> Sequence[tuple[str, nn.Embedding]]:
 
 
 def _beyond(rows: Rows | None, table: nn.Embedding) -> int | None:
-    """A number that the table does not hold, the largest if there are several."""
-    if rows is None or not isinstance(rows[0][0], int):  # TAPAS has tables of its own for each of seven types
+    """The first number that the table does not hold."""
+    if rows is None or not isinstance(rows[0][0], int):  # TAPAS has a table of its own for each of seven types
         return None
-    extremes = max(map(max, rows)), min(map(min, rows))
-    return next((number for number in extremes if not 0 <= number < len(table.weight)), None)
+    return next((number for row in rows for number in row if not 0 <= number < len(table.weight)), None)
