@@ -102,6 +102,8 @@ class Job:
         for name in [*self.manifest, *before]:
             now, then = self.manifest.get(name), before.get(name)
             if now != then:
+                if isinstance(now, dict) and isinstance(then, dict):
+                    now, then = _apart(now, then), _apart(then, now)
                 raise OutputError(
                     f"cannot resume, the {name} is another; now: {now}; then: {then}",
                     "repeat the command of then, or start anew with --overwrite",
@@ -264,6 +266,11 @@ def stored_manifest(output: Path, format: str) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, NotImplementedError) as error:
         reason = f"{str(output)!r} exists already, and does not say that a run like this made it"
         raise OutputError(reason, "--overwrite replaces it") from error
+
+
+def _apart(these: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """What these hold and the others do not."""
+    return {name: value for name, value in these.items() if name not in others or others[name] != value}
 
 
 def note_line(note: Any) -> bytes:

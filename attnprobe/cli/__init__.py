@@ -61,11 +61,11 @@ def _hint(message: str, option: str) -> str:
     if command not in ("heads", "weights", "heatmap", "trace", "view"):
         return ""
     if "unexpected extra argument" in message:
-        return "quote a text of several words"
+        return "options stand before --, the text behind it" if "--" in arguments else "quote a text of several words"
     texts = [one for one in arguments if DASHED.match(one) and (one.startswith(option) or " " in one)]
     if not option or not texts:
         return ""
-    return f"a text that begins with a dash stands after --, e.g. attnprobe {command} -- {shlex.quote(texts[0])}"
+    return f"a text that begins with a dash stands last, after --, e.g. attnprobe {command} -- {shlex.quote(texts[0])}"
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ from attnprobe.selection import parse_indices
 
 if TYPE_CHECKING:
     from attnprobe.corpus.batches import Item
+    from attnprobe.corpus.records import Skipped
     from attnprobe.corpus.sources import Source
     from attnprobe.jobs import Job, Stream
     from attnprobe.models.encoder import Encoder
@@ -179,6 +180,7 @@ def corpus(
         else:
             sink = Stream(destination.row_stream, destination.format, settings.columns, prober.nothing, outputs)
         sink.start(resume=resume, overwrite=overwrite)
+        first: Skipped | None = None
         with Progress(shown=not quiet and not no_progress, count=_counter(read, sources)) as progress:
             prober.on_batch = progress.add
             chunks = watched(sink.rest(settings.chunks(items)), sources)
@@ -188,13 +190,14 @@ def corpus(
                         result = replace(result, rows=replace(result.rows, ids=list(map(inert, result.rows.ids))))
                     with _interrupts_later():
                         sink.add(result)
+                    first = first or next(iter(result.skipped), None)
                     progress.note_skipped(len(result.skipped))
                 sink.finish()
             except KeyboardInterrupt:
                 raise Interrupted(_how_to_go_on(sink)) from None
     if destination.format == "table":
         destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
-    _tell(sink, quiet)
+    _tell(sink, first, quiet)
 
 
 def _silent(message: str) -> None:
@@ -247,9 +250,13 @@ def _how_to_go_on(sink: Job | Stream) -> str:
     return f"{done}; to go on: {shlex.join(['attnprobe', *command, '--resume'])}"
 
 
-def _tell(sink: Job | Stream, quiet: bool) -> None:
-    """Says what was left out, and what to doubt; ends the command with 3 if records were skipped."""
-    from attnprobe.corpora import doubts
+def _tell(sink: Job | Stream, first: Skipped | None, quiet: bool) -> None:
+    """Says what was left out, and what to doubt; ends the command with 3 if records were skipped.
+
+    Args:
+        first: the first record that was skipped since the command began.
+    """
+    from attnprobe.corpora import doubts, failure
     from attnprobe.jobs import Job
 
     state = sink.state
@@ -261,7 +268,8 @@ def _tell(sink: Job | Stream, quiet: bool) -> None:
         note(f"{message}{' (--max-unknown 0.33 leaves them out)' if category is UnknownTokensWarning else ''}")
     if state.skipped:
         if not quiet:
-            note(f"{state.skipped:,} records were skipped{_listed(sink, 'skipped')}")
+            listed = _listed(sink, "skipped") or (f"; the first: {failure(first)}" if first else "")
+            note(f"{state.skipped:,} records were skipped{listed}")
         raise typer.Exit(3)
 
 

@@ -113,6 +113,8 @@ def _find(name: str, revision: str | None, patterns: list[str], open_folder: Cal
     """Opens the folder of that name; of a Hub model that cannot be opened as cached, once more after fetching it."""
     if name and Path(name).is_dir():
         return open_folder(Path(name))
+    if name and Path(name).is_file():
+        raise ModelError(f"{name!r} is a file", "give the folder that holds config.json and model.safetensors")
     if name.startswith((".", "/", "~")) or name.endswith(("/", "\\")):
         raise ModelError(f"no folder {name!r}", "give a folder with config.json and model.safetensors, or a Hub id")
     embedded = _embedded(name) if revision is None else None

@@ -333,7 +333,9 @@ def test_skipped_and_cut_texts_are_counted_and_listed(corpus: Run, lines: Path, 
 def test_skipped_records_are_counted_beside_a_stream(corpus: Run, lines: Path) -> None:
     result = corpus(lines, "-k", "entropy")
     assert result.code == 3
-    assert result.err.splitlines()[1] == "attnprobe: 2 records were skipped"
+    said = result.err.splitlines()[1]
+    assert said.startswith(f"attnprobe: 2 records were skipped; the first: {lines}:11: ")
+    assert "NUL" in said
     quiet = corpus(lines, "-k", "entropy", "-q")
     assert (quiet.code, quiet.err, quiet.out) == (3, "", result.out)
 

@@ -48,13 +48,13 @@ def test_text_that_is_a_file(
 @pytest.mark.parametrize("text", ["-5 degrees", "-5", "--- a rule", "--5", "-quite nice", "- item"])
 def test_text_that_begins_with_a_dash(run: Run, tiny: Path, text: str) -> None:
     shown = text if text in ("-5", "--5") else f"'{text}'"
-    check_error(run("heads", text, "-m", tiny), 2, f"stands after --, e.g. attnprobe heads -- {shown}")
+    check_error(run("heads", text, "-m", tiny), 2, f"stands last, after --, e.g. attnprobe heads -- {shown}")
     assert run("heads", "-m", tiny, "-k", "entropy", "--", text).code == 0
 
 
 def test_options_that_are_not_there_are_no_text(run: Run) -> None:
     for arguments in (["--foo"], ["-l", "-1", "--foo", TEXT], ["-x", TEXT]):
-        assert "stands after" not in run("heads", *arguments).err
+        assert "stands last" not in run("heads", *arguments).err
 
 
 def test_corpus_counts_unknown_tokens_or_leaves_them_out(run: Run, tiny: Path, tmp_path: Path) -> None:
@@ -79,3 +79,11 @@ def test_corpus_counts_texts_without_words(run: Run, tiny: Path, tmp_path: Path)
     result = run("corpus", tmp_path / "in.txt", "-m", tiny, "-k", "entropy", "--level", "word", "-f", "csv")
     assert result.code == 0
     assert "takes a dictionary, and each token stands for itself: 1\n" in result.err
+
+
+def test_options_behind_two_dashes_are_said_to_be(run: Run, tiny: Path) -> None:
+    check_error(run("heads", "-m", tiny, "--", "-5 degrees", "-k", "entropy"), 2, "options stand before --")
+
+
+def test_file_in_place_of_a_model(run: Run, tiny: Path) -> None:
+    check_error(run("info", tiny / "config.json"), 1, "config.json' is a file", "the folder that holds")
