@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from attnprobe import Record, RowBlock, Skipped, Summary
-from attnprobe.corpora import Cut, Result
-from attnprobe.corpus.batches import chunks
-from attnprobe.jobs import Job
-from attnprobe.results import Results
+from attnprobe.corpus.chunks import chunks
+from attnprobe.corpus.jobs import Job
+from attnprobe.corpus.prober import Cut, Result
+from attnprobe.corpus.results import Results
 
 LAYERS, HEADS, METRICS = (0, 3), (1, 2), ("entropy", "distance", "offset")
 COLUMNS = ["id", "n_tokens", "layer", "head", *METRICS]

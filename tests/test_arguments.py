@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from attnprobe import Encoder, Record, corpus_stats, head_stats, heatmap, load_encoder, trace, view, weights
-from attnprobe.capture import capture
 from attnprobe.errors import UsageError
-from attnprobe.selection import select
+from attnprobe.measure.weights import keep_weights
+from attnprobe.values.selection import select
 from tests.families import build
 
 TEXT = "the cat sat on the mat"
@@ -38,7 +38,7 @@ ALL: dict[str, Callable[..., object]] = {
     "weights": weights,
     "heatmap": heatmap,
     "view": view,
-    "capture": capture,
+    "keep_weights": keep_weights,
     "trace": traced,
 }
 TABLES = ("head_stats", "corpus_stats")

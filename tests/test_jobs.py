@@ -19,11 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnprobe import Record, RowBlock, Skipped
-from attnprobe.corpus.batches import by_length, chunks
-from attnprobe.corpus.records import InputError
-from attnprobe.corpus.sources import find_sources
-from attnprobe.errors import OutputError
-from attnprobe.jobs import watched
+from attnprobe.corpus.chunks import by_length, chunks
+from attnprobe.corpus.jobs import watched
+from attnprobe.errors import InputError, OutputError
+from attnprobe.readers.sources import find_sources
 from attnprobe.writers.rows import encode_rows, header
 from tests.fabricated import COLUMNS, HEADS, LAYERS, METRICS, SOURCE, contents, make, whole, work
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from attnprobe.arguments import check_text, check_whole
 from attnprobe.attention.blocks import Observer
 from attnprobe.errors import ModelError, TextError, UsageError
 from attnprobe.models.batches import make_batch
@@ -25,7 +24,9 @@ from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.tokenizing import tokenize
-from attnprobe.tokens import Role, Tokens, visible
+from attnprobe.values.arguments import check_text, check_whole
+from attnprobe.values.text import visible
+from attnprobe.values.tokens import Role, Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
 

@@ -17,16 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from attnprobe import __version__
-from attnprobe.capture import Attention, capture
+from attnprobe.measure.reading import sign_run
+from attnprobe.measure.running import measure
+from attnprobe.measure.weights import keep_weights
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.render.table import remarks
-from attnprobe.run import measure, sign_run
-from attnprobe.selection import Indices
-from attnprobe.tokens import Role, Tokens, visible
+from attnprobe.values.attention import Attention
+from attnprobe.values.selection import Indices
+from attnprobe.values.text import visible
+from attnprobe.values.tokens import Role, Tokens
+from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
 
 PARTS = files("attnprobe.render") / "browser"
@@ -95,7 +98,7 @@ def view(
     Args:
         text: the text itself, never a path.
         encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
-        pair, layers, heads, max_length, global_attention: as in :func:`attnprobe.run.head_table`.
+        pair, layers, heads, max_length, global_attention: as in :func:`attnprobe.measure.heads.head_table`.
         most: how many weights the page may hold, each a bit more than a byte; None: any number.
         model: the folder or Hub id to load where no encoder is given.
 
@@ -105,10 +108,10 @@ def view(
 
     Warns:
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.run.read`.
+            :func:`attnprobe.measure.reading.windows_of`.
     """
     encoder = loaded(encoder, model)
-    attention = capture(
+    attention = keep_weights(
         text,
         encoder,
         pair=pair,

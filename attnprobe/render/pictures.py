@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from attnprobe.arguments import check_whole, known_options
-from attnprobe.capture import Attention, capture
+from attnprobe.measure.heads import head_table
+from attnprobe.measure.weights import keep_weights
 from attnprobe.metrics import load_metrics
 from attnprobe.models.encoder import Encoder
-from attnprobe.run import head_table
+from attnprobe.values.arguments import check_whole, known_options
+from attnprobe.values.attention import Attention
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class StatMap:
         name: of the metric.
         values: (layer, head); NaN where it has no meaning.
         layers, heads: the numbers of the axes, counted from 0.
-        notes, sign: as in :class:`attnprobe.table.Table`.
+        notes, sign: as in :class:`attnprobe.values.table.Table`.
     """
 
     name: str
@@ -56,11 +57,12 @@ def take_picture(
     """What there is to draw of a text: weights, or a metric if ``stat`` names one.
 
     Args:
-        options: layers, heads, pair, level, max_length, global_attention, as in :func:`attnprobe.run.head_table`.
+        options: layers, heads, pair, level, max_length, global_attention, as in
+            :func:`attnprobe.measure.heads.head_table`.
     """
     check_whole("long_range", long_range)
     if stat is None:
-        return capture(text, encoder, **known_options(options, capture))
+        return keep_weights(text, encoder, **known_options(options, keep_weights))
     table = head_table(text, encoder, [stat], long_range=long_range, **known_options(options, head_table))
     layers, heads = (sorted(set(table.column(axis))) for axis in ("layer", "head"))
     values = np.array(table.column(stat), dtype=float).reshape(len(layers), len(heads))

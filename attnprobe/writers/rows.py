@@ -17,7 +17,7 @@ import orjson
 from attnprobe.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
-    from attnprobe.corpora import RowBlock
+    from attnprobe.values.rows import RowBlock
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 ROW_FORMATS = ("csv", "tsv", "jsonl", "parquet")
@@ -121,7 +121,7 @@ def join_parts(
         return
     import pyarrow.parquet
 
-    stored = {"attnprobe.signature": manifest["signature"], "attnprobe.manifest": json.dumps(manifest)}
+    stored = {"attnprobe.values.signature": manifest["signature"], "attnprobe.manifest": json.dumps(manifest)}
     schema = _schema(columns).with_metadata(stored)
     with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
         for part in parts:
