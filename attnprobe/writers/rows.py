@@ -17,7 +17,7 @@ from typing import IO, Any
 import orjson
 
 from attnprobe.errors import MissingExtraError, UsageError
-from attnprobe.values.rows import RowBlock
+from attnprobe.values.rows import HEAD_COLUMNS, TEXT_COLUMNS, RowBlock
 from attnprobe.writers.delimited import inert
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -114,12 +114,16 @@ def _parquet(blocks: Sequence[RowBlock]) -> bytes:
 
 
 def _arrow(block: RowBlock) -> Any:
-    """The block as an Arrow table; whole numbers of the axes as 32 bits, which a result's own types replace."""
+    """The block as an Arrow table; columns that only some blocks have come as they are, and get their types later."""
     import numpy as np
     import pyarrow
 
+    types = {**TEXT_COLUMNS, **HEAD_COLUMNS}
     numbers = block.values.reshape(-1, len(block.names)).T.copy()
-    found = {name: pyarrow.array(cells) for name, cells in block.index().items()}
+    found = {
+        name: pyarrow.array(cells, getattr(pyarrow, types[name])() if name in types else None)
+        for name, cells in block.index().items()
+    }
     found |= {
         name: pyarrow.array(column, mask=np.isnan(column)) for name, column in zip(block.names, numbers, strict=True)
     }
