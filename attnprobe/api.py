@@ -1,28 +1,32 @@
-"""The library's functions, one for each command."""
+"""The library's functions, one for each command that measures; each imports what it runs when it is called."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from attnprobe.corpus.prober import Prober
-from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.stats import CorpusStats
-from attnprobe.corpus.texts import check_columns, to_records
-from attnprobe.errors import (
-    CaseWarning,
-)
-from attnprobe.measure.heads import head_table
+from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.errors import CaseWarning
 from attnprobe.metrics import check_names
-from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.records import Record, Skipped
+from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
+
+    from attnprobe.analyses.kinds import Analysis
+    from attnprobe.analyses.trace import Trace
+    from attnprobe.analyses.weights import Weights
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.models.encoder import Encoder
+    from attnprobe.render.page import View
+    from attnprobe.values.records import Record, Skipped
+    from attnprobe.values.selection import Indices
+
+MOST_OF_A_PAGE = 10**8  # weights: a page of 120 to 160 MB
 
 
 def head_stats(
@@ -55,6 +59,9 @@ def head_stats(
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
     """
+    from attnprobe.measure.heads import head_table
+    from attnprobe.models.loading import loaded
+
     names = check_names(metrics)
     return head_table(text, loaded(encoder, model), names, **options).to_frame()
 
@@ -97,6 +104,12 @@ def corpus_stats(
     Warns:
         UnknownTokensWarning, WordsWarning, CaseWarning: texts are not read as they stand; the first two at the end.
     """
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import check_columns, to_records
+    from attnprobe.models.loading import loaded
+
     names = check_names(metrics)
     check_columns(texts, ids, pairs)
     encoder = loaded(encoder, model)
@@ -104,3 +117,190 @@ def corpus_stats(
         warnings.warn(encoder.case, CaseWarning, stacklevel=2)
     settings = Settings.choose(encoder, **{"metrics": names, "on_error": "fail", **options})
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+
+
+def weights(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> pandas.DataFrame:
+    """The attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
+
+    Args:
+        text: the text itself, never a path.
+        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        model: the folder or Hub id to load where no encoder is given.
+        options: pair, layers, heads, level, max_length, global_attention as in :func:`attnprobe.head_stats`; query,
+            top, min_weight, direction, max_rows as :class:`attnprobe.analyses.weights.Filters` explains them.
+
+    Returns:
+        columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``weight``
+        in float32, in the order of layers, heads and queries. Over all keys of a query, weights sum to 1.
+        ``attrs["signature"]`` says what they depend on.
+
+    Raises:
+        UsageError: an invalid option, an empty text, no such query, or too many rows.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.measure.reading.windows_of`.
+    """
+    from attnprobe.models.loading import loaded
+
+    found: Weights = load_analysis("weights")(text, loaded(encoder, model), **options)
+    return found.to_table().to_frame()
+
+
+def trace(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    layer: int | str,
+    head: int | str,
+    query: int | str | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> Trace:
+    """How one head computes one row of attention; the twin of ``attnprobe trace``.
+
+    The weights are recomputed from the model's own q and k in float64 and held to those that the model used; q, k and v
+    are held to the layer's input times the weights of its linear maps.
+
+    Args:
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
+        layer, head: counted from 0, negative ones from the end.
+        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_places`;
+            None: the only token of the text.
+        options: pair, max_length, as in :func:`attnprobe.head_stats`.
+
+    Raises:
+        UsageError: no such layer, head or token, or an empty text.
+        ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
+
+    Warns:
+        TruncationWarning, UnknownTokensWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.measure.reading.windows_of`.
+    """
+    from attnprobe.models.loading import loaded
+
+    encoder = loaded(encoder, model)
+    traced: Trace = load_analysis("trace")(text, encoder, layer=layer, head=head, query=query, **options)
+    return traced
+
+
+def heatmap(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    stat: str | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> Figure:
+    """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
+
+    Args:
+        text: the text itself, never a path.
+        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
+        model: the folder or Hub id to load where no encoder is given.
+        options: layers, heads, pair, level, max_length, long_range, global_attention, as
+            :func:`attnprobe.measure.heads.head_table` explains them. One layer and one head give one map, one layer a
+            grid of its heads, several a grid of layers by heads.
+
+    Returns:
+        a Figure that pyplot knows nothing of, with the signature as its label; queries go down, keys across, and all
+        maps share one scale from 0 to the largest weight. :func:`attnprobe.render.figure.save_figure` writes equal
+        bytes for equal figures.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        UsageError: an unknown metric, a layer or head out of range, an empty text, too many weights.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.measure.reading.windows_of`.
+        FontWarning: no installed font has some of its characters.
+    """
+    from attnprobe.analyses.pictures import take_picture
+    from attnprobe.models.loading import loaded
+    from attnprobe.render.figure import check_matplotlib, draw
+
+    check_matplotlib()
+    check_names(None if stat is None else [stat])
+    return draw(take_picture(text, loaded(encoder, model), stat, **options))
+
+
+def view(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    pair: str | None = None,
+    layers: Indices = None,
+    heads: Indices = None,
+    most: int | None = MOST_OF_A_PAGE,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> View:
+    """A page that shows what the heads look at in a text; the twin of ``attnprobe view``.
+
+    Args:
+        text: the text itself, never a path.
+        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        pair, layers, heads: as in :func:`attnprobe.head_stats`.
+        most: how many weights the page may hold, each a bit more than a byte; None: any number.
+        model: the folder or Hub id to load where no encoder is given.
+        options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
+
+    Raises:
+        UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
+        ModelError: a model that cannot be loaded or measured, or whose weights belong to no tokens.
+
+    Warns:
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.measure.reading.windows_of`.
+    """
+    from attnprobe.analyses.exploring import explore
+    from attnprobe.models.loading import loaded
+    from attnprobe.render.page import make_view
+
+    found = explore(text, loaded(encoder, model), pair=pair, layers=layers, heads=heads, most=most, **options)
+    return make_view(text if pair is None else f"{text} / {pair}", found)
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """The twin of an analysis that has no function of its own here."""
+    if name not in ANALYSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return twin(name, load_analysis(name))
+
+
+def twin(name: str, analysis: Analysis) -> Callable[..., Any]:
+    """The function that gives what an analysis gives, a DataFrame in place of a Table."""
+
+    def run(
+        text: str,
+        encoder: Encoder | str | PathLike[str] | None = None,
+        *,
+        model: str | PathLike[str] = DEFAULT_MODEL,
+        **options: Any,
+    ) -> Any:
+        from attnprobe.models.loading import loaded
+
+        result = analysis(text, loaded(encoder, model), **options)
+        return result.to_frame() if isinstance(result, Table) else result
+
+    helps = [f"        {option.name}: {option.metadata.get('help', '')}" for option in analysis.fields()]
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = "\n".join(
+        [
+            f"{analysis.meaning}\n",
+            "    Args:",
+            "        text, encoder, model, pair: as in :func:`attnprobe.head_stats`.",
+            *helps,
+        ]
+    )
+    return run

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnprobe.cli import options as flag
+from attnprobe.cli import corpus_flags as flag
 from attnprobe.cli.output import Output, Progress, note
 from attnprobe.errors import Interrupted, OutputError, UnknownTokensWarning
 from attnprobe.metrics import check_names
