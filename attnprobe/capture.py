@@ -10,8 +10,8 @@ import numpy as np
 
 from attnprobe.arguments import check_whole
 from attnprobe.attention.blocks import Block, Observer, exact
+from attnprobe.attention.rows import check_probabilities, merge_pieces, word_starts
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.metrics.reduce import check_rows, merge_pieces, word_starts
 from attnprobe.models.encoder import Encoder
 from attnprobe.run import check_options, notes_on, read, sign_run
 from attnprobe.selection import Indices, select
@@ -123,7 +123,7 @@ def _capture(
                     f"layer {layer} attends to pools of several tokens, so that no weight belongs to a token",
                     "choose other layers with -l",
                 )
-            check_rows(block.weights, encoder.dtype, layer, complete=block.complete)
+            check_probabilities(block.weights, encoder.dtype, layer, complete=block.complete)
             if words is not None:
                 block = merge_pieces(block, words)
             ours = range(*(block.heads or slice(None)).indices(encoder.heads))

@@ -13,10 +13,8 @@ LEVELS = (
     ("errors",),
     ("arguments",),
     ("tokens", "table", "selection", "signature"),
-    ("kernels",),
     ("attention",),
-    ("metrics", "summary"),
-    ("models", "corpus"),
+    ("metrics", "summary", "models", "corpus"),
     ("run",),
     ("corpora", "capture"),
     ("analyses",),
@@ -39,8 +37,8 @@ PLACES = {
     "orjson": ("writers", "table"),
     "matplotlib": ("render.figure",),
     "scipy": ("summary",),
-    "numba": ("kernels",),
-    "llvmlite": ("kernels",),
+    "numba": ("attention.kernels",),
+    "llvmlite": ("attention.kernels",),
     "ray": ("engines",),
     "click": (),  # typer brings its own
 }
@@ -122,6 +120,8 @@ PLANTED = {
     "cli/options.py": "import click",
     "run/measure.py": "import transformers",
     "models/flags.py": "import typer",
+    "models/selfcheck.py": "from attnprobe.metrics.reduce import Reducer",
+    "attention/rows.py": "from numba import njit",
     "helpers.py": "import os\nfrom attnprobe.tokens import Tokens",
 }
 
@@ -140,7 +140,7 @@ ALLOWED = {
     "tokens.py": "import bisect\nfrom attnprobe import __version__",
     "selection.py": "from attnprobe.errors import UsageError",
     "metrics/reduce.py": "import torch, numpy\nfrom attnprobe.attention.blocks import Block\nfrom .kinds import Rows",
-    "models/selfcheck.py": "import transformers\nfrom attnprobe.metrics.reduce import check_rows\nfrom . import hooks",
+    "models/selfcheck.py": "import transformers\nfrom attnprobe.attention.rows import entropies\nfrom . import hooks",
     "run.py": "from attnprobe import load_encoder\nfrom attnprobe.models.loading import load_encoder",
     "render/table.py": "import rich\nfrom attnprobe.table import Table",
     "writers/arrow.py": "def late():\n    import pyarrow.parquet",

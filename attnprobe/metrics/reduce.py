@@ -5,10 +5,9 @@ Everything a command prints comes from here, whichever way the weights were capt
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -17,9 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attnprobe.attention.blocks import Block, Memory, exact
+from attnprobe.attention.diagonals import sum_diagonals, sum_rows
 from attnprobe.attention.rounding import rounding
-from attnprobe.errors import ModelError, TextError
-from attnprobe.metrics.diagonals import sum_diagonals, sum_rows
+from attnprobe.attention.rows import check_distance, distance_from_one, entropies, largest, merge_pieces, word_starts
+from attnprobe.errors import ModelError
 from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric, Rows
 from attnprobe.tokens import Role, Tokens
 
@@ -63,7 +63,7 @@ class Reducer:
         profile: whether to keep the sums by offset for :meth:`profile`, also where no metric needs them.
         dtype: the model's, which sets how exactly rows must sum to 1.
         device: where the weights are.
-        compiled: sums are taken by :mod:`attnprobe.kernels` instead of torch; only for float32 on a CPU.
+        compiled: sums are taken by :mod:`attnprobe.attention.kernels` instead of torch; only for float32 on a CPU.
 
     Raises:
         TextError: on a layer whose rows are not probabilities.
@@ -231,7 +231,7 @@ class _LayerSums:
         self.complete &= block.complete
         self.pooled |= block.pooled
         if not block.checked or self.reducer.words is not None:
-            worst = _distance_from_one(block.weights.sum(-1), block.complete)
+            worst = distance_from_one(block.weights, block.complete)
             self.worst = worst if self.worst is None else self.worst.maximum(worst)
         if self.reducer.compiled and not block.pooled:
             self._add_compiled(block, at)
@@ -243,7 +243,7 @@ class _LayerSums:
 
     def _add_compiled(self, block: Block, at: tuple[slice, slice]) -> None:
         """Both kinds of sums in one pass over the block, which also finds each row's largest and first weight."""
-        from attnprobe import kernels
+        from attnprobe.attention import kernels
 
         reducer = self.reducer
         kernels.add_sums(
@@ -316,11 +316,11 @@ class _LayerSums:
         """
         reducer = self.reducer
         if self.worst is not None:
-            _refuse(float(self.worst), reducer.tolerance, self.layer)
+            check_distance(float(self.worst), reducer.tolerance, self.layer)
         if self.queries != reducer.length and not self.pooled:
             raise ModelError(f"layer {self.layer}: attention came for {self.queries} of {reducer.length} positions")
         if any(sums.isnan().any() for sums in (self.by_key, *self.facts.values())):
-            _refuse(math.nan, reducer.tolerance, self.layer)
+            check_distance(math.nan, reducer.tolerance, self.layer)
         reducer.n_pooled[self.index] = self.queries if self.pooled else 0
         reducer.has_meaning[self.index] = [self._has_meaning(metric) for metric in reducer.metrics]
 
@@ -335,93 +335,8 @@ class _LayerSums:
         return not unknown and not (self.pooled and metric.needs_tokens)
 
 
-def entropies(weights: Float[Tensor, "text head query key"], memory: Memory) -> Float[Tensor, "text head query"]:
-    """−Σₖ a ln a of each row in nats, with 0·ln 0 = 0."""
-    logarithms = memory.take("logarithms", weights.shape, weights.dtype)
-    torch.log(weights, out=logarithms)
-    return logarithms.mul_(weights).nansum(-1).neg_()  # 0 · ln 0 is NaN and left out
-
-
-def largest(
-    weights: Float[Tensor, "text head query key"], separators: Sequence[int] | Bool[Tensor, "text 1 1 key"]
-) -> Float[Tensor, "text head query"]:
-    """maxₖ a of each row over the keys that are no separators; 0 where all are.
-
-    Args:
-        separators: which keys they are, ascending; where texts differ, a mask.
-    """
-    if not isinstance(separators, Sequence):
-        return weights.masked_fill(separators, 0).amax(-1)
-    runs = itertools.pairwise([-1, *separators, weights.shape[-1]])
-    found = [weights[..., start + 1 : stop].amax(-1) for start, stop in runs if start + 1 < stop]
-    return torch.stack(found).amax(0) if found else weights.new_zeros(weights.shape[:-1])
-
-
-def check_rows(
-    weights: Float[Tensor, "*any query key"], dtype: torch.dtype, layer: int, *, complete: bool = True
-) -> None:
-    """Rows of attention are probabilities: they sum to 1 over the keys of the text, or to less if not complete.
-
-    Args:
-        dtype: the model's, which sets how exactly they do.
-
-    Raises:
-        TextError: some row does not, or holds a NaN.
-    """
-    _refuse(float(_distance_from_one(weights.sum(-1), complete)), rounding(dtype, weights.shape[-1]), layer)
-
-
-def _distance_from_one(sums: Tensor, complete: bool) -> Tensor:
-    error = sums - 1
-    return (error.abs_() if complete else error).max()
-
-
-def _refuse(worst: float, tolerance: float, layer: int) -> None:
-    if not worst <= tolerance:
-        found = "they hold NaN" if math.isnan(worst) else f"off by {worst:.2g}"
-        raise TextError(
-            f"layer {layer}: attention rows do not sum to 1 ({found})",
-            "these are not attention probabilities over the text's tokens, so no statistic of them is given",
-        )
-
-
 def _only(chosen: Bool[Tensor, "every position"] | None, block: Block) -> Float[Tensor, "text head query key"]:
     """The block's weights, zero in the rows of queries that are not chosen; None: all are."""
     if chosen is None:
         return block.weights
     return block.weights * chosen[block.texts, None, block.rows, None]
-
-
-def word_starts(words: Tensor) -> list[int]:
-    """The first piece of each word, where a block of rows may start whose pieces are to be merged.
-
-    >>> word_starts(torch.tensor([0, 1, 1, 2]))
-    [0, 1, 3]
-    """
-    numbers = words.tolist()
-    return [row for row, word in enumerate(numbers) if row == 0 or word != numbers[row - 1]]
-
-
-def merge_pieces(block: Block, words: Tensor) -> Block:
-    """The block between words: weights summed over the key's pieces, averaged over the query's.
-
-    Args:
-        words: (token,) the word of each token, counted from 0 in order of position.
-    """
-    row_words, row_of = torch.unique_consecutive(words[block.rows], return_inverse=True)
-    key_words, key_of = torch.unique_consecutive(words[block.keys], return_inverse=True)
-    texts, heads, rows, _ = block.weights.shape
-    by_key = block.weights.new_zeros(texts, heads, rows, len(key_words))
-    by_key.index_add_(3, key_of, block.weights)
-    merged = block.weights.new_zeros(texts, heads, len(row_words), len(key_words))
-    merged.index_add_(2, row_of, by_key)
-    merged /= torch.bincount(row_of)[:, None]
-    allowed = block.allowed
-    if allowed is not None:
-        pairs = torch.zeros(len(row_words), len(key_words), dtype=torch.int32, device=allowed.device)
-        allowed = pairs.index_put_((row_of[:, None], key_of[None, :]), allowed.int(), accumulate=True) > 0
-    return replace(block, rows=_span(row_words), keys=_span(key_words), weights=merged, allowed=allowed, entropy=None)
-
-
-def _span(words: Tensor) -> slice:
-    return slice(int(words[0]), int(words[-1]) + 1)
