@@ -32,7 +32,7 @@ from attnprobe.errors import (
     WordsWarning,
 )
 from attnprobe.metrics import check_names, load_metrics
-from attnprobe.metrics.reduce import Sums
+from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL

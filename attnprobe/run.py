@@ -18,7 +18,8 @@ from attnprobe.attention.blocks import Observer
 from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
 from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.kinds import Metric
-from attnprobe.metrics.reduce import Reducer, Sums
+from attnprobe.metrics.reduce import Reducer
+from attnprobe.metrics.sums import Sums
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded

@@ -34,7 +34,7 @@ from attnprobe import Encoder, head_stats, load_encoder
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.metrics import load_metrics
-from attnprobe.metrics.reduce import Sums
+from attnprobe.metrics.sums import Sums
 from attnprobe.models.families import BLOCKS
 from attnprobe.models.families import FAMILIES as TABLE
 from attnprobe.models.layouts import Reach

@@ -100,7 +100,15 @@ def merge_pieces(block: Block, words: Int[Tensor, " token"]) -> Block:
     if allowed is not None:
         pairs = torch.zeros(len(row_words), len(key_words), dtype=torch.int32, device=allowed.device)
         allowed = pairs.index_put_((row_of[:, None], key_of[None, :]), allowed.int(), accumulate=True) > 0
-    return replace(block, rows=_span(row_words), keys=_span(key_words), weights=merged, allowed=allowed, entropy=None)
+    return replace(
+        block,
+        rows=_span(row_words),
+        keys=_span(key_words),
+        weights=merged,
+        allowed=allowed,
+        checked=False,
+        entropy=None,
+    )
 
 
 def _span(words: Int[Tensor, " word"]) -> slice:
