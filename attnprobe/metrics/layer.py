@@ -11,9 +11,9 @@ from torch import Tensor
 from attnprobe.attention.blocks import Block, Memory
 from attnprobe.attention.rows import check_distance, distance_from_one, entropies, merge_pieces
 from attnprobe.errors import ModelError
+from attnprobe.metrics.adding import Adder, WeightSums
 from attnprobe.metrics.kinds import Metric, RowMetric, Rows
 from attnprobe.metrics.plan import Plan
-from attnprobe.metrics.running import Adder, RunningSums
 
 
 class LayerObserver:
@@ -27,7 +27,7 @@ class LayerObserver:
         layer: its number, for messages.
     """
 
-    def __init__(self, plan: Plan, adder: Adder, sums: RunningSums, memory: Memory, layer: int) -> None:
+    def __init__(self, plan: Plan, adder: Adder, sums: WeightSums, memory: Memory, layer: int) -> None:
         self.plan, self.adder, self.sums, self.memory, self.layer = plan, adder, sums, memory, layer
         self.n_queries = 0
         self.reach_known, self.complete, self.pooled = True, True, False

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnprobe.attention.rounding import rounding
 from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric
-from attnprobe.tokens import Role, Tokens
+from attnprobe.values.tokens import Role, Tokens
 
 Queries = Bool[np.ndarray, "text query"]
 Classes = Bool[np.ndarray, "text class query"]

@@ -1,7 +1,7 @@
 """The one pass that turns blocks of attention weights into head statistics: sums over queries, and their counts.
 
 Everything a command prints comes from here, whichever way the weights were captured. ``kinds.py`` says what a metric
-is, ``plan.py`` what is fixed before the first block, ``running.py`` what accumulates, ``layer.py`` what is done with
+is, ``plan.py`` what is fixed before the first block, ``adding.py`` what accumulates, ``layer.py`` what is done with
 a block, ``sums.py`` what comes out.
 """
 
@@ -16,12 +16,12 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Memory, exact
 from attnprobe.attention.rows import word_starts
+from attnprobe.metrics.adding import Adder, CompiledAdder, TorchAdder, WeightSums
 from attnprobe.metrics.kinds import Metric, Rows
 from attnprobe.metrics.layer import LayerObserver
 from attnprobe.metrics.plan import make_plan
-from attnprobe.metrics.running import Adder, CompiledAdder, RunningSums, TorchAdder
 from attnprobe.metrics.sums import Sums
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 
 
 class Reducer:
@@ -74,7 +74,7 @@ class Reducer:
         )
         self.layers, self.memory = list(layers), Memory(self.plan.columns)
         self.adder: Adder = CompiledAdder(self.plan) if compiled else TorchAdder(self.plan, self.memory)
-        self.running = RunningSums.zeros(self.plan, len(layers), heads, self.adder.kept, exact(dtype))
+        self.weight_sums = WeightSums.zeros(self.plan, len(layers), heads, self.adder.kept, exact(dtype))
         self.counts = np.zeros((len(layers), *self.plan.counts.shape), dtype=int)  # (layer, text, metric)
         self.open: LayerObserver | None = None
 
@@ -86,7 +86,7 @@ class Reducer:
     def start_layer(self, layer: int) -> LayerObserver:
         """An observer for one layer's blocks; its statistics are final when the next layer starts."""
         self._close_layer()
-        sums = self.running.of_layer(self.layers.index(layer))
+        sums = self.weight_sums.of_layer(self.layers.index(layer))
         self.open = LayerObserver(self.plan, self.adder, sums, self.memory, layer)
         return self.open
 
@@ -110,20 +110,20 @@ class Reducer:
         Layers that pool tokens hold zeros.
         """
         self._close_layer()
-        profile: np.ndarray = self.running.by_offset.sum(1).cpu().numpy()
+        profile: np.ndarray = self.weight_sums.by_offset.sum(1).cpu().numpy()
         return profile
 
     def _totals(self) -> Float[Tensor, "layer text head metric"]:
         """Each metric summed over queries, from what has added up."""
-        plan, running = self.plan, self.running
-        by_key = torch.einsum("lthck,tckm->lthm", running.by_key, plan.columns)
-        by_offset = running.by_offset @ plan.functions
+        plan, sums = self.plan, self.weight_sums
+        by_key = torch.einsum("lthck,tckm->lthm", sums.by_key, plan.columns)
+        by_offset = sums.by_offset @ plan.functions
         return torch.cat([by_key, by_offset, self._by_row()], -1)[..., plan.order]
 
     def _by_row(self) -> Float[Tensor, "layer text head row_metric"]:
         """The row metrics summed over queries; those that read no weights are asked here, for all layers at once."""
-        by_row = self.running.by_row
-        rows = Rows(self.running.reach[:, None, None], **self.running.row_values)
+        by_row = self.weight_sums.by_row
+        rows = Rows(self.weight_sums.reach[:, None, None], **self.weight_sums.row_values)
         for column, metric in enumerate(self.plan.row_metrics):
             if "weights" not in metric.uses:
                 values = metric.of_rows(rows) * self.plan.row_queries[column, :, None]
