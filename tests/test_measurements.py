@@ -87,10 +87,10 @@ def test_rows_and_summary_are_those_of_loops(
         with torch.inference_mode():
             attentions = load_eager(encoder)(**inputs, output_attentions=True).attentions
         for layer, of_layer in enumerate(attentions):
-            for head, weights in enumerate(of_layer[0]):
-                for query, row in enumerate(weights):
+            for head, of_head in enumerate(of_layer[0]):
+                for query, row in enumerate(of_head):
                     largest = int(row.argmax())
-                    expected.append((record["id"], len(weights), record["class"], layer, head, query, largest))
+                    expected.append((record["id"], len(of_head), record["class"], layer, head, query, largest))
                     count = counts.setdefault((record["class"], layer, head), [0, 0])
                     count[0] += largest == query
                     count[1] += 1
