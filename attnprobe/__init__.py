@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api import corpus_stats as corpus_stats
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
+    from attnprobe.api import run_corpus as run_corpus
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
@@ -58,6 +59,7 @@ _HOMES = {
     "heatmap": "attnprobe.api",
     "load_encoder": "attnprobe.models.loading",
     "read_records": "attnprobe.readers.readers",
+    "run_corpus": "attnprobe.api",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",
     "weights": "attnprobe.api",

@@ -54,11 +54,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(joined(heads.heads))
-app.command()(corpus.corpus)
-for name, (_, meaning) in ANALYSES.items():
-    app.command(name, help=meaning)(_to_be_loaded)
-for command in (heatmap.heatmap, view.view, info.info, metrics.metrics, models.models):
-    app.command()(joined(command))
+app.command()(joined(corpus.corpus))
+for analysis, (_, meaning) in ANALYSES.items():
+    app.command(analysis, help=meaning)(_to_be_loaded)
+app.command()(joined(heatmap.heatmap))
+app.command()(joined(view.view))
+app.command()(joined(info.info))
+app.command()(joined(metrics.metrics))
+app.command()(joined(models.models))
 
 
 def _print_version(wanted: bool) -> None:

@@ -12,7 +12,7 @@ import typer
 from attnprobe.values.options import group_of
 
 Command = Callable[..., None]
-AS_TYPER_HAS_IT = ("help", "metavar", "envvar", "autocompletion")
+AS_TYPER_HAS_IT = ("help", "metavar", "envvar", "autocompletion", "min", "max")
 
 
 def joined(command: Command) -> Command:
@@ -70,5 +70,3 @@ def _limits(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
         yield from {"min": 0, "max": 1}.items()
     if "least" in about:
         yield "min", about["least"]
-    if "most" in about:
-        yield "max", about["most"]

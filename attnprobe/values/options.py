@@ -78,6 +78,12 @@ class Options:
         """The options by name, but for these."""
         return {name: value for name, value in vars(self).items() if name not in names}
 
+    def changed(self) -> dict[str, Any]:
+        """The options by name that have not their default."""
+        return {
+            option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
+        }
+
     def signed(self) -> dict[str, object]:
         """The options that numbers depend on, for the signature; None where one changes nothing."""
         values = {option.name: (option, getattr(self, option.name)) for option in fields(self)}
@@ -126,15 +132,13 @@ class Selection(Options):
         layers, heads: by number, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``; ``"all"``, None: all.
     """
 
-    layers: Indices = indices(  # noqa: RUF009 (immutable)
+    layers: Indices = indices(
         "all",
         flags=("-l", "--layer"),
         metavar="LAYERS",
         help="Layers, counted from 0: 3, 0-5, 0,2,-1 or all.",
     )
-    heads: Indices = indices(  # noqa: RUF009 (immutable)
-        "all", flags=("--head",), metavar="HEADS", help="Heads, counted from 0, likewise."
-    )
+    heads: Indices = indices("all", flags=("--head",), metavar="HEADS", help="Heads, counted from 0, likewise.")
 
 
 @dataclass(frozen=True)
