@@ -227,7 +227,8 @@ def write_tables(summary: Summary, results: Results) -> None:
 def describe_run(prober: Prober, sources: Sequence[Source], format: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """What must be equal for a run to go on where another one ended: everything that changes a byte."""
     settings = {name: value for name, value in asdict(prober.settings).items() if name not in SIGNED}
-    options = {**settings, **chosen, "columns": asdict(chosen["columns"]), "format": format}
+    columns = {name: value for name, value in asdict(chosen["columns"]).items() if name != "labels" or value}
+    options = {**settings, **chosen, "columns": columns, "format": format}
     return {
         "signature": prober.nothing.signature,
         "input": [f"{source.name} {fingerprint(source)}" for source in sources],

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from threading import Lock, Thread
 
@@ -159,18 +159,17 @@ class Prober:
             reading.windows.append(windows)
             reading.places.append(place)
             reading.unknown.append(is_unknown)
-            reading.wordless.append(self.settings.level == "word" and script_without_words(windows) != "")
+            asked = self.settings.level == "word" and item.words is None
+            reading.wordless.append(asked and script_without_words(windows) != "")
         return reading
 
     def _tokenize(self, record: Record) -> list[Tokens]:
         chosen = self.settings
         words = chosen.level == "word"
-        windows = self.encoder.tokenize(
-            record.text, record.pair, max_length=chosen.max_length, stride=chosen.stride, words=words
-        )
+        windows = self.encoder.tokenize(*record.given, max_length=chosen.max_length, stride=chosen.stride, words=words)
         if words:
             check_words(self.encoder, windows)
-        return windows
+        return [replace(window, labels=record.labels) for window in windows] if record.labels else windows
 
     def _is_unknown(self, windows: Sequence[Tokens]) -> bool:
         """Whether so many of a text's tokens are unknown that its numbers say little of it.

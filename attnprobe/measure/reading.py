@@ -11,7 +11,7 @@ from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarnin
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
-from attnprobe.values.arguments import check_choice, check_whole
+from attnprobe.values.arguments import check_choice, check_text, check_whole
 from attnprobe.values.signature import signature
 from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
@@ -41,6 +41,9 @@ def windows_of(
         WordsWarning: its words are asked for, and its script has no spaces between them.
         CaseWarning: it has capitals, and the tokenizer and its vocabulary are not of one mind about them.
     """
+    check_text("text", text)
+    if pair is not None:
+        check_text("pair", pair)
     windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride)
     if global_attention != "none":
         windows = [encoder.with_global_attention(window, global_attention) for window in windows]
