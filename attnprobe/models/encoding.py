@@ -64,10 +64,11 @@ def _encode(tokenizer: Any, texts: Sequence[Given], words: bool) -> Tokens:
 
 
 def spaced(tokenizer: Any, words: Sequence[str]) -> list[str]:
-    """The words as the tokenizer is to read them: with a space before each where it marks spaces."""
+    """The words as the tokenizer is to read them: where it marks spaces, with one before each but special tokens."""
     if not _marks_spaces(tokenizer):
         return list(words)
-    return [word if word[:1].isspace() else f" {word}" for word in words]
+    bare = tuple(tokenizer.all_special_tokens)
+    return [word if word[:1].isspace() or word.startswith(bare) else f" {word}" for word in words]
 
 
 @lru_cache(maxsize=8)
