@@ -19,7 +19,6 @@ from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.arguments import known_options
 from attnprobe.values.records import Given, Record, Skipped
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def head_stats(
             :func:`attnprobe.measure.reading.windows_of`.
     """
     names = check_names(metrics)
-    return head_table(text, loaded(encoder, model), names, **known_options(options, head_table)).to_frame()
+    return head_table(text, loaded(encoder, model), names, **options).to_frame()
 
 
 def corpus_stats(
@@ -104,5 +103,5 @@ def corpus_stats(
     encoder = loaded(encoder, model)
     if encoder.case:
         warnings.warn(encoder.case, CaseWarning, stacklevel=2)
-    settings = Settings.choose(encoder, names, **{"on_error": "fail", **options})
+    settings = Settings.choose(encoder, **{"metrics": names, "on_error": "fail", **options})
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))

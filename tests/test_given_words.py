@@ -21,6 +21,7 @@ from attnprobe import Columns, Encoder, Record, corpus_stats, find_sources, head
 from attnprobe.corpus.engines import in_processes
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.tokenized import read_chunk
 from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import InputError, UsageError, WordsWarning
 from attnprobe.models import encoding, tokenizing
@@ -341,10 +342,10 @@ def test_labels_reach_what_is_measured(bert: Encoder, tmp_path: Path) -> None:
     """Each window of a text has them all, also between words."""
     columns = Columns("tokens", labels=("tag", "n"))
     records = list(read_records(find_sources([str(lines(tmp_path / "a.jsonl"))]), columns))
-    prober = Prober(bert, Settings.choose(bert, max_length=32, stride=4, level="word"))
-    reading = prober.read(records)
-    assert not reading.skipped
-    for windows, (name, words) in zip(reading.windows, WORDS.items(), strict=True):
+    chunk = read_chunk(records, bert, Settings.choose(bert, max_length=32, stride=4, level="word"))
+    assert not chunk.skipped
+    for read, (name, words) in zip(chunk.texts, WORDS.items(), strict=True):
+        windows = read.windows
         assert len(windows) > 1 or name != "many"
         for window in windows:
             assert window.labels == {"tag": [len(word) for word in words], "n": name}

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnprobe import Encoder, TruncationWarning, head_stats, view
+from attnprobe import METRICS, Encoder, TruncationWarning, head_stats, view
 from attnprobe.errors import OutputError, UsageError
 from attnprobe.measure.weights import keep_weights
-from attnprobe.render.page import PARTS, SCRIPTS, as_json, head_means, make_page, pack
+from attnprobe.render.page import PARTS, SCRIPTS, as_json, make_page, pack
 
 TEXT = "The animal didn't cross the street."
 
@@ -57,9 +57,17 @@ def test_data(minilm: Encoder) -> None:
 
 
 def test_statistics_are_those_of_heads(minilm: Encoder) -> None:
-    found = head_means(keep_weights(TEXT, minilm, layers=[5, 1], heads=[3, 0]), minilm)
+    found = np.array(data_of(view(TEXT, minilm, layers=[5, 1], heads=[3, 0]).html)["stats"], dtype=float)
     stats = head_stats(TEXT, minilm, layers=[5, 1], heads=[3, 0]).drop(columns=["layer", "head"])
     np.testing.assert_array_equal(found.reshape(4, -1), stats)
+
+
+def test_the_model_runs_once(minilm: Encoder) -> None:
+    runs: list[object] = []
+    handle = minilm.model.register_forward_hook(lambda *call: runs.append(call))
+    view(TEXT, minilm)
+    handle.remove()
+    assert len(runs) == 1
 
 
 def test_the_same_text_gives_the_same_page(minilm: Encoder) -> None:
@@ -87,7 +95,7 @@ def test_unknown_tokens_are_said(minilm: Encoder) -> None:
 def test_a_tokenizer_without_words(minilm: Encoder) -> None:
     found = keep_weights(TEXT, minilm)
     found = replace(found, pieces=replace(found.pieces, words=None, word_texts=()))
-    assert data_of(make_page(TEXT, found, head_means(found, minilm), "sign"))["words"] is None
+    assert data_of(make_page(TEXT, found, np.zeros((6, 12, len(METRICS))), "sign"))["words"] is None
 
 
 def test_a_page_that_would_be_too_large_is_refused(minilm: Encoder) -> None:

@@ -12,7 +12,7 @@ from attnprobe.measure.weights import MOST_WEIGHTS, keep_weights
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.arguments import check_whole, known_options
+from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import Excerpt
 from attnprobe.values.filters import MOST_ROWS, SEGMENTS, check_filters
 from attnprobe.values.finding import find_tokens
@@ -62,8 +62,7 @@ def weights(
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
     """
-    known = known_options(options, take_excerpt)
-    excerpt = take_excerpt(text, loaded(encoder, model), top=top, min_weight=min_weight, max_rows=max_rows, **known)
+    excerpt = take_excerpt(text, loaded(encoder, model), top=top, min_weight=min_weight, max_rows=max_rows, **options)
     return weights_table(excerpt, top=top, min_weight=min_weight, max_rows=max_rows).to_frame()
 
 
@@ -76,12 +75,10 @@ def take_excerpt(
     query: str | int | None = None,
     pair: str | None = None,
     direction: str | None = None,
-    level: str = "token",
-    max_length: int | None = None,
-    global_attention: str = "none",
     top: int | None = None,
     min_weight: float | None = None,
     max_rows: int | None = None,
+    **options: Any,
 ) -> Excerpt:
     """The weights of a text, or of some of its queries and keys.
 
@@ -89,7 +86,8 @@ def take_excerpt(
         query: only this query, as :func:`attnprobe.values.finding.find_tokens` finds it.
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
-        layers, heads, pair, level, max_length, global_attention: as in :func:`attnprobe.measure.heads.head_table`.
+        layers, heads, pair: as in :func:`attnprobe.measure.heads.head_table`.
+        options: those of :class:`attnprobe.values.options.Reading` but ``stride``.
         top, min_weight, max_rows: refuses before the model runs what :func:`weights_table` would; None: no limit.
     """
     check_filters(pair=pair, direction=direction, top=top, min_weight=min_weight)
@@ -108,11 +106,9 @@ def take_excerpt(
         pair=pair,
         layers=layers,
         heads=heads,
-        level=level,
-        max_length=max_length,
-        global_attention=global_attention,
         most=max(MOST_WEIGHTS, max_rows or 0),
         check=check,
+        **options,
     )
     queries, keys = places(attention.tokens, query, direction)
     return Excerpt(attention.weights[:, :, queries][..., keys], queries, keys, attention)

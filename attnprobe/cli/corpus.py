@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,7 +88,6 @@ def corpus(
     from attnprobe.readers.readers import read_records
     from attnprobe.readers.sources import find_sources
     from attnprobe.values.records import Columns
-    from attnprobe.writers.delimited import inert
     from attnprobe.writers.rows import check_row_format
 
     names = check_names(metric)
@@ -142,17 +141,17 @@ def corpus(
     encoder = load_encoder(**loading)
     settings = Settings.choose(
         encoder,
-        names,
-        layer,
-        head,
+        metrics=names,
+        layers=layer,
+        heads=head,
         long_range=long_range,
-        queries=queries.value,
-        level=level.value,
+        queries=queries,
+        level=level,
         max_length=max_length,
         stride=stride,
         profile=profile is not None,
         batch_tokens=batch_tokens,
-        on_error=on_error.value,
+        on_error=on_error,
         max_unknown=max_unknown,
     )
     if encoder.case and not quiet:
@@ -174,13 +173,15 @@ def corpus(
             }
             chosen |= {"spreadsheet_safe": spreadsheet_safe}
             manifest = describe_run(prober, sources, destination.format, chosen)
-            sink = Job(outputs, settings.columns, manifest, prober.nothing)
+            sink = Job(outputs, settings.columns, manifest, prober.nothing, spreadsheet_safe)
             if resume and sink.is_finished():
                 _check_complete(destination.path, summary, profile)
                 note(f"{str(destination.path)!r} is complete; there is nothing to resume")
                 return
         else:
-            sink = Stream(destination.row_stream, destination.format, settings.columns, prober.nothing, outputs)
+            sink = Stream(
+                destination.row_stream, destination.format, settings.columns, prober.nothing, outputs, spreadsheet_safe
+            )
         sink.start(resume=resume, overwrite=overwrite)
         first: Skipped | None = None
         with Progress(shown=not quiet and not no_progress, count=_counter(read, sources)) as progress:
@@ -188,8 +189,6 @@ def corpus(
             chunks = watched(sink.rest(settings.chunks(items)), sources)
             try:
                 for result in results(chunks, prober, Recipe(loading, settings), engine.value, workers, num_gpus):
-                    if spreadsheet_safe:
-                        result = replace(result, rows=replace(result.rows, ids=list(map(inert, result.rows.ids))))
                     with _interrupts_later():
                         sink.add(result)
                     first = first or next(iter(result.skipped), None)
@@ -198,7 +197,7 @@ def corpus(
             except KeyboardInterrupt:
                 raise Interrupted(_how_to_go_on(sink)) from None
     if destination.format == "table":
-        destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
+        destination.write(sink.summary.overview(_title(encoder, sink)), heads_table)
     _tell(sink, first, quiet)
 
 

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Generic, TypeVar
 
 from attnprobe.errors import AttnprobeError
 from attnprobe.values.records import Record, Skipped
 
 Item = Record | Skipped
+T = TypeVar("T")
+
+
+class UntilError(Generic[T]):
+    """Items up to an error; what came before it is used before :meth:`reraise` raises it."""
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self.items = iter(items)
+        self.error: AttnprobeError | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        while self.error is None:
+            try:
+                item = next(self.items)
+            except StopIteration:
+                return
+            except AttnprobeError as error:
+                self.error = error
+                return
+            yield item
+
+    def reraise(self) -> None:
+        """Raises the error, if there was one."""
+        if self.error is not None:
+            raise self.error
 
 
 def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[list[Item]]:
@@ -18,15 +44,8 @@ def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[lis
     """
     chunk: list[Item] = []
     size = 0
-    source, ended = iter(items), None
-    while True:
-        try:
-            item = next(source)
-        except StopIteration:
-            break
-        except AttnprobeError as error:  # what came before it is still a chunk
-            ended = error
-            break
+    source = UntilError(items)
+    for item in source:
         chunk.append(item)
         size += len(item.text) + len(item.pair or "") if isinstance(item, Record) else 0
         if len(chunk) >= records or size >= characters:
@@ -34,8 +53,7 @@ def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[lis
             chunk, size = [], 0
     if chunk:
         yield chunk
-    if ended is not None:
-        raise ended
+    source.reraise()
 
 
 def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:

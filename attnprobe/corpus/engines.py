@@ -15,7 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 from attnprobe.corpus.on_ray import on_ray
-from attnprobe.corpus.prober import Prober, Result, cores
+from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.threads import cores
 from attnprobe.corpus.workers import Chunk, Recipe, Worker, in_order
 from attnprobe.errors import AttnprobeError
 
@@ -23,25 +24,25 @@ from attnprobe.errors import AttnprobeError
 def results(
     chunks: Iterable[Chunk], prober: Prober, recipe: Recipe, engine: str, workers: int, num_gpus: float = 0
 ) -> Iterator[Result]:
-    """The chunks' results from the engine that was asked for; the prober's ``on_batch`` hears of all of them.
+    """The chunks' results from the engine that was asked for; the prober's ``on_batch`` is called for each.
 
     Raises:
         AttnprobeError: as the engines do; or another process measures otherwise than this one would.
     """
     if engine == "ray":
-        return _told(on_ray(chunks, recipe, workers, num_gpus), prober)
-    return _told(in_processes(chunks, recipe, workers), prober) if workers > 1 else prober.results(chunks)
+        return _reported(on_ray(chunks, recipe, workers, num_gpus), prober)
+    return _reported(in_processes(chunks, recipe, workers), prober) if workers > 1 else prober.results(chunks)
 
 
-def _told(found: Iterable[Result], prober: Prober) -> Iterator[Result]:
-    """Checks the results from elsewhere and tells the prober's ``on_batch`` of them."""
+def _reported(found: Iterable[Result], prober: Prober) -> Iterator[Result]:
+    """Checks the results from elsewhere and reports them to the prober's ``on_batch``."""
     for result in found:
-        ours, theirs = prober.nothing.signature, result.summary.signature
-        if theirs != ours:
+        here, there = prober.nothing.signature, result.summary.signature
+        if there != here:
             hint = "install the same versions everywhere, and give every worker the same model"
-            raise AttnprobeError(f"a worker measures otherwise; here: {ours}; there: {theirs}", hint)
+            raise AttnprobeError(f"a worker measures otherwise; here: {here}; there: {there}", hint)
         if prober.on_batch:
-            prober.on_batch(len(result.rows.ids), sum(result.rows.n_tokens))
+            prober.on_batch(result.n_texts, result.n_tokens)
         yield result
 
 

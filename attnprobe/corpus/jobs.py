@@ -17,14 +17,13 @@ from attnprobe.corpus.results import NOTES, Results, parts_folder
 from attnprobe.corpus.state import State, check_manifest
 from attnprobe.corpus.workfolder import WorkFolder
 from attnprobe.errors import InputError, OutputError
+from attnprobe.measure.kinds import Summary
 from attnprobe.readers.source import Source
 from attnprobe.readers.sources import fingerprint, stamps
-from attnprobe.values.summary import Summary
+from attnprobe.values.rows import RowBlock
 from attnprobe.writers import format_of, get_writer
 from attnprobe.writers.files import meta, meta_path
 from attnprobe.writers.rows import encode_rows, header, join_parts, parquet_manifest
-
-SIGNED = ("queries", "level", "long_range", "max_length", "stride")  # what the signature says already
 
 
 @dataclass
@@ -33,16 +32,17 @@ class Job:
 
     Attributes:
         results: the files that appear when all is done.
-        columns: of the rows.
+        columns: of the rows, with their types.
         manifest: what must be equal for the run to go on: ``signature``, ``input`` and whatever else changes a byte.
         summary: of what counts so far.
         state: how far it has come.
     """
 
     results: Results
-    columns: list[str]
+    columns: Mapping[str, str]
     manifest: dict[str, Any]
     summary: Summary
+    spreadsheet_safe: bool = False
     state: State = field(default_factory=State)
     digests: deque[str] = field(default_factory=deque)  # of the chunks that are being measured, chained
 
@@ -60,6 +60,10 @@ class Job:
     def folder(self) -> Path:
         """Where the parts lie."""
         return self.work.path
+
+    def encode(self, rows: Sequence[RowBlock]) -> bytes:
+        """The rows as they are stored."""
+        return encode_rows(rows, self.results.format, inert_text=self.spreadsheet_safe)
 
     def is_finished(self) -> bool:
         """Whether the output is there, whole, and of a run like this.
@@ -141,7 +145,7 @@ class Job:
         Raises:
             OutputError: the disk is full, the folder is gone; what counted before still does.
         """
-        encode = partial(encode_rows, result.rows, self.results.format) if len(result.rows) else None
+        encode = partial(self.encode, result.rows) if any(map(len, result.rows)) else None
         notes = {"skipped": result.skipped, "cut": result.cut}
         self.work.add_part(
             self.state.parts, encode, {name: b"".join(map(note_line, found)) for name, found in notes.items()}
@@ -178,9 +182,10 @@ class Stream:
 
     stream: IO[bytes] | None
     format: str
-    columns: list[str]
+    columns: Mapping[str, str]
     summary: Summary
     results: Results
+    spreadsheet_safe: bool = False
     state: State = field(default_factory=State)
 
     def start(self, *, resume: bool, overwrite: bool) -> None:
@@ -204,7 +209,7 @@ class Stream:
         self.summary += result.summary
         self.state = self.state.after(result)
         if self.stream:
-            self.stream.write(encode_rows(result.rows, self.format))
+            self.stream.write(encode_rows(result.rows, self.format, inert_text=self.spreadsheet_safe))
             self.stream.flush()
 
     def finish(self) -> None:
@@ -214,7 +219,7 @@ class Stream:
 
 def write_tables(summary: Summary, results: Results) -> None:
     """Writes the tables over all texts that were asked for."""
-    for name, make in (("summary", summary.table), ("profile", summary.profile)):
+    for name, make in summary.tables().items():
         if name in results.files:
             table = make()
             with results.replacing(name) as stream:
@@ -226,9 +231,8 @@ def write_tables(summary: Summary, results: Results) -> None:
 
 def describe_run(prober: Prober, sources: Sequence[Source], format: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """What must be equal for a run to go on where another one ended: everything that changes a byte."""
-    settings = {name: value for name, value in asdict(prober.settings).items() if name not in SIGNED}
     columns = {name: value for name, value in asdict(chosen["columns"]).items() if name != "labels" or value}
-    options = {**settings, **chosen, "columns": columns, "format": format}
+    options = {**prober.settings.described(), **chosen, "columns": columns, "format": format}
     return {
         "signature": prober.nothing.signature,
         "input": [f"{source.name} {fingerprint(source)}" for source in sources],

@@ -17,7 +17,8 @@ from functools import partial
 from itertools import cycle
 from typing import Any
 
-from attnprobe.corpus.prober import Result, cores
+from attnprobe.corpus.prober import Result
+from attnprobe.corpus.threads import cores
 from attnprobe.corpus.workers import Chunk, Recipe, Worker, in_order
 from attnprobe.errors import AttnprobeError, MissingExtraError, UsageError
 

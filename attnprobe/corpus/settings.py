@@ -1,95 +1,77 @@
-"""How a run over many texts goes about it: what is measured, in which chunks, and what an unusable record does."""
+"""What a run over many texts measures, how it reads them, and how it goes about it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from attnprobe.corpus.chunks import Item, chunks
-from attnprobe.errors import (
-    InputError,
-)
-from attnprobe.measure.reading import check_options, sign_run
-from attnprobe.metrics import check_names
+from attnprobe.errors import InputError
+from attnprobe.measure import choose_measurement
+from attnprobe.measure.kinds import Measurement
+from attnprobe.measure.reading import sign
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.arguments import check_choice, check_share, check_whole, known_options
+from attnprobe.values.options import Reading, Running, take
 from attnprobe.values.records import Skipped
-from attnprobe.values.selection import Indices, select
+from attnprobe.values.rows import TEXT_COLUMNS
 
-if TYPE_CHECKING:
-    pass
-
-BATCH_TOKENS = 2048
-CHUNK_VALUES = 2**20  # statistics in the rows of a chunk, which bound its memory; more texts make better batches
+CHUNK_VALUES = 2**20  # numbers in the rows of a chunk, which bound its memory; more texts make better batches
 CHUNK_TEXTS = 4096
 CHUNK_CHARACTERS = 2**20
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured of every text, and how; see :func:`attnprobe.measure.heads.head_table` for the options.
+    """All that a run depends on but its input and its model; picklable."""
 
-    Attributes:
-        profile: whether the summary also gets the weights by key − query.
-        batch_tokens: how many tokens are run at once.
-        on_error: what a record that cannot be used does: "skip" leaves it out, "fail" ends the run.
-        max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
-    """
-
-    metrics: tuple[str, ...]
-    layers: tuple[int, ...]
-    heads: tuple[int, ...]
-    long_range: int = 10
-    queries: str = "all"
-    level: str = "token"
-    max_length: int | None = None
-    stride: int | None = None
-    profile: bool = False
-    batch_tokens: int = BATCH_TOKENS
-    on_error: Literal["skip", "fail"] = "skip"
-    max_unknown: float | None = None
+    measurement: Measurement
+    reading: Reading = Reading()  # noqa: RUF009 (immutable)
+    running: Running = Running()  # noqa: RUF009
 
     @classmethod
-    def choose(
-        cls,
-        encoder: Encoder,
-        metrics: Sequence[str] | None = None,
-        layers: Indices = None,
-        heads: Indices = None,
-        **options: Any,
-    ) -> Settings:
+    def choose(cls, encoder: Encoder, measure: str | Measurement = "heads", **options: Any) -> Settings:
         """The settings for an encoder, checked.
 
+        Args:
+            measure: a name from MEASUREMENTS, or a measurement that was made elsewhere.
+            options: those of the measurement, of Reading and of Running.
+
         Raises:
-            UsageError: an unknown metric or option, a layer or head out of range, an option without such a value.
+            UsageError: an option is unknown, has no such value, or does not suit the model.
         """
-        names, layers = tuple(check_names(metrics)), tuple(select(layers, encoder.layers, "layer"))
-        heads = tuple(select(heads, encoder.heads, "head"))
-        settings = cls(names, layers, heads, **known_options(options, cls))
-        check_options(long_range=settings.long_range, queries=settings.queries, level=settings.level)
-        check_choice("on_error", settings.on_error, ("skip", "fail"))
-        check_whole("batch_tokens", settings.batch_tokens, 1)
-        if settings.max_unknown is not None:
-            check_share("max_unknown", settings.max_unknown)
-        encoder.check_lengths(settings.max_length, settings.stride)
+        shared = {name: options.pop(name) for name in (*Reading.names(), *Running.names()) if name in options}
+        reading, running = take(shared, Reading, Running)
+        if isinstance(measure, str):
+            measure = choose_measurement(measure, encoder, reading, **options)
+        else:
+            take(options)
+        settings = cls(measure, reading, running)
+        settings.check(encoder)
         return settings
 
+    def check(self, encoder: Encoder) -> None:
+        """Refuses what does not suit the model, before anything is read.
+
+        Raises:
+            UsageError: a length, or global attention where there is none.
+        """
+        encoder.check_lengths(self.reading.max_length, self.reading.stride)
+        if self.reading.global_attention != "none":
+            encoder.check_global_attention()
+
     @property
-    def columns(self) -> list[str]:
-        """Of the rows: ``id, n_tokens, layer, head``, then the metrics."""
-        return ["id", "n_tokens", "layer", "head", *self.metrics]
+    def columns(self) -> dict[str, str]:
+        """Of the rows: ``id, n_tokens``, then the measurement's, each with its type."""
+        return {**TEXT_COLUMNS, **self.measurement.columns}
 
     def sign(self, encoder: Encoder) -> str:
         """The signature of the numbers, which neither batches nor errors change."""
-        return sign_run(
-            encoder,
-            max_length=self.max_length,
-            stride=self.stride,
-            queries=self.queries,
-            level=self.level,
-            long_range=self.long_range,
-        )
+        return sign(encoder, self.reading, **self.measurement.signed())
+
+    def described(self) -> dict[str, Any]:
+        """What changes a byte of the results and is not in the signature, as values of JSON."""
+        return {**self.measurement.described(), **asdict(self.running)}
 
     def chunks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         """The items in chunks that are measured together; what one chunk gives does not depend on any other.
@@ -97,17 +79,17 @@ class Settings:
         Raises:
             InputError: under on_error "fail", for the first record that cannot be used, after the chunk before it.
         """
-        per_text = len(self.layers) * len(self.heads) * len(self.metrics)
-        return chunks(self._usable(items), max(1, min(CHUNK_TEXTS, CHUNK_VALUES // per_text)), CHUNK_CHARACTERS)
+        most = max(1, min(CHUNK_TEXTS, CHUNK_VALUES // max(1, self.measurement.size)))
+        return chunks(self._usable(items), most, CHUNK_CHARACTERS)
 
     def _usable(self, items: Iterable[Item]) -> Iterator[Item]:
         for item in items:
-            if isinstance(item, Skipped) and self.on_error == "fail":
+            if isinstance(item, Skipped) and self.running.on_error == "fail":
                 raise failure(item)
             yield item
 
 
 def failure(skipped: Skipped) -> InputError:
-    """The error that a record which cannot be used ends a run with."""
+    """The error raised for an unusable record where such records end a run."""
     place = skipped.file if skipped.line is None else f"{skipped.file}:{skipped.line}"
     return InputError(f"{place}: {skipped.reason}", "--on-error skip leaves such records out and lists them")

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.errors import OutputError
-from attnprobe.values.summary import Summary
+from attnprobe.measure.kinds import Summary
 
 if TYPE_CHECKING:
     from attnprobe.corpus.prober import Result
@@ -56,8 +56,8 @@ class State:
             self,
             parts=self.parts + 1,
             items=self.items + result.n_items,
-            texts=self.texts + len(result.rows.ids),
-            tokens=self.tokens + sum(result.rows.n_tokens),
+            texts=self.texts + result.n_texts,
+            tokens=self.tokens + result.n_tokens,
             skipped=self.skipped + len(result.skipped),
             cut=self.cut + len(result.cut),
             unknown=self.unknown + result.unknown,
@@ -116,10 +116,10 @@ def read_state(path: Path, empty: Summary) -> tuple[State, Summary]:
         if str(numbers.pop("digest")) != _digest(numbers):
             raise ValueError("another digest")
         state = _check_state(json.loads(str(numbers.pop("state"))))
-        _check_arrays(numbers, empty.arrays())
+        summary = empty.restored(numbers)
     except Exception as error:  # zipfile, numpy and json raise errors of many kinds for a torn or foreign file
         raise damaged(path) from error
-    return state, replace(empty, **numbers)
+    return state, summary
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
@@ -140,17 +140,6 @@ def _check_state(stored: dict[str, Any]) -> State:
     if not all(isinstance(digest, str) and re.fullmatch("[0-9a-f]{32}", digest) for digest in digests):
         raise ValueError("wrong digests")
     return state
-
-
-def _check_arrays(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
-    if set(found) != set(expected):
-        raise ValueError("wrong names")
-    for name, array in expected.items():
-        shape = found[name].shape
-        if name == "offsets" and len(shape) == array.ndim and shape[-1] % 2:
-            shape = (*shape[:-1], array.shape[-1])  # grows with the length of texts
-        if found[name].dtype != array.dtype or shape != array.shape:
-            raise ValueError(f"wrong {name}")
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -40,7 +40,7 @@ class CorpusStats:
             self.skipped += result.skipped
             self.unknown += result.unknown
             self.wordless += result.wordless
-            yield result.rows
+            yield from result.rows
         for category, message in doubts(self.unknown, self.wordless).items():
             warnings.warn(message, category, stacklevel=2)
 

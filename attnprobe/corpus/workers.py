@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from attnprobe.corpus.chunks import Item
+from attnprobe.corpus.chunks import Item, UntilError
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.settings import Settings
-from attnprobe.errors import AttnprobeError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import load_encoder
 
@@ -50,22 +49,14 @@ class Recipe:
 def in_order(chunks: Iterable[Chunk], submit: Callable[[Chunk], Callable[[], Result]], most: int) -> Iterator[Result]:
     """The chunks' results in order, at most so many chunks on their way; what came before an error still comes."""
     waiting: deque[Callable[[], Result]] = deque()
-    source = iter(chunks)
-    ended: AttnprobeError | None = None
-    while True:
-        try:
-            waiting.append(submit(next(source)))
-        except StopIteration:
-            break
-        except AttnprobeError as error:
-            ended = error
-            break
+    source = UntilError(chunks)
+    for chunk in source:
+        waiting.append(submit(chunk))
         if len(waiting) == most:
             yield waiting.popleft()()
     while waiting:
         yield waiting.popleft()()
-    if ended is not None:
-        raise ended
+    source.reraise()
 
 
 class Worker:
@@ -76,10 +67,13 @@ class Worker:
 
     @cached_property
     def prober(self) -> Prober:
+        """The prober, with the model loaded."""
         return self.recipe.prober()
 
     def load(self) -> None:
+        """Loads the model."""
         self.prober  # noqa: B018
 
     def measure(self, chunk: Chunk) -> Result:
+        """Measures one chunk."""
         return next(self.prober.results([chunk]))

@@ -24,7 +24,7 @@ from typing import Any
 
 from attnprobe.corpus.state import LISTS, State, damaged, read_manifest, read_state, write_state
 from attnprobe.errors import OutputError
-from attnprobe.values.summary import Summary
+from attnprobe.measure.kinds import Summary
 from attnprobe.writers.files import TEMPORARY, replacing, sync_folder
 
 OWN = r"(manifest\.json|removed\.json|state\.npz|(parts|skipped|cut)\.jsonl|part-\d{6,}\.(csv|tsv|jsonl|parquet))"

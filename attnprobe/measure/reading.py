@@ -5,32 +5,42 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
-from attnprobe.values.arguments import check_choice, check_text, check_whole
+from attnprobe.values.arguments import check_text
+from attnprobe.values.options import Reading
+from attnprobe.values.records import Given
 from attnprobe.values.signature import signature
 from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
 
-if TYPE_CHECKING:
-    pass
 
-
-def windows_of(
-    encoder: Encoder,
-    text: str,
-    pair: str | None = None,
-    *,
-    level: str = "token",
-    max_length: int | None = None,
-    stride: int | None = None,
-    global_attention: str = "none",
+def tokenize(
+    encoder: Encoder, text: Given, pair: Given | None, reading: Reading, *, words: bool = True
 ) -> list[Tokens]:
-    """A text as the encoder reads it, in one window or several; the options are those of :func:`head_table`.
+    """A text, or its words as given, as the encoder reads it, in one window or several.
+
+    Args:
+        words: whether its words must be known at level "token", too.
+
+    Raises:
+        UsageError: there is nothing to read, or an option does not suit the text or the model.
+    """
+    words = words or reading.level == "word"
+    windows = encoder.tokenize(text, pair, max_length=reading.max_length, stride=reading.stride, words=words)
+    if reading.global_attention != "none":
+        windows = [encoder.with_global_attention(window, reading.global_attention) for window in windows]
+    if reading.level == "word":
+        check_words(encoder, windows)
+    return windows
+
+
+def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) -> list[Tokens]:
+    """What :func:`tokenize` gives, with a warning for each reason to doubt it.
 
     Raises:
         UsageError: there is nothing to read, or an option does not suit the text or the model.
@@ -44,16 +54,12 @@ def windows_of(
     check_text("text", text)
     if pair is not None:
         check_text("pair", pair)
-    windows = encoder.tokenize(text, pair, max_length=max_length, stride=stride)
-    if global_attention != "none":
-        windows = [encoder.with_global_attention(window, global_attention) for window in windows]
-    if level == "word":
-        check_words(encoder, windows)
+    windows = tokenize(encoder, text, pair, reading)
     texts = [text] if pair is None else [text, pair]
     said = {
-        TruncationWarning: _remark_on_length(encoder, windows[0], max_length),
-        CaseWarning: encoder.case if any(each != each.lower() for each in texts) else "",
-        WordsWarning: _remark_on_words(windows, level),
+        TruncationWarning: _remark_on_length(encoder, windows[0], reading.max_length),
+        CaseWarning: encoder.case if any(part != part.lower() for part in texts) else "",
+        WordsWarning: _remark_on_words(windows, reading.level),
         UnknownTokensWarning: remark_on_unknown(encoder.tokenizer, windows, texts),
     }
     for category, message in said.items():
@@ -98,54 +104,29 @@ def _remark_on_length(encoder: Encoder, read: Tokens, max_length: int | None) ->
     return f"the text has {len(read) + read.n_cut} tokens; only the first {len(read)} were read{more}"
 
 
-def notes_on(encoder: Encoder, windows: Sequence[Tokens], global_attention: str = "none") -> dict[str, Any]:
+def notes_on(encoder: Encoder, windows: Sequence[Tokens], reading: Reading) -> dict[str, Any]:
     """How the numbers of a text came about, for what a terminal shows."""
     return {
         "model": encoder.location.short_name,
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": count_unknown(encoder.tokenizer, windows)[0],
-        "reach": reach_by_layers(encoder) if global_attention == "none" else {},
+        "reach": reach_by_layers(encoder) if reading.global_attention == "none" else {},
         "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
     }
 
 
-def sign_run(
-    encoder: Encoder,
-    *,
-    max_length: int | None,
-    level: str,
-    stride: int | None = None,
-    queries: str | None = None,
-    long_range: int | None = None,
-    global_attention: str = "none",
-    **more: object,
-) -> str:
-    """The signature of what this encoder measures with these options; None: nothing depends on that one."""
+def sign(encoder: Encoder, reading: Reading, **parts: object) -> str:
+    """The signature of what this encoder measures.
+
+    Args:
+        parts: what else the numbers depend on; None: nothing depends on that one.
+    """
+    read = {**reading.signed(), "max_length": reading.max_length or encoder.max_length}
     return signature(
         model=encoder.fingerprint,
         tokenizer=encoder.tokenizer_fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
-        max_length=max_length or encoder.max_length,
-        stride=stride,
-        queries=queries,
-        level=level,
-        long_range=long_range,
         special="kept",
-        global_attention=None if global_attention == "none" else global_attention,
-        **more,
+        **read,
+        **parts,
     )
-
-
-def check_options(*, level: str, queries: str = "all", long_range: int = 0, global_attention: str = "none") -> None:
-    """Refuses what cannot be meant.
-
-    Raises:
-        UsageError: some option has no such value.
-    """
-    for name, value, choices in (
-        ("global_attention", global_attention, ("none", "cls", "first")),
-        ("queries", queries, ("all", "content")),
-        ("level", level, ("token", "word")),
-    ):
-        check_choice(name, value, choices)
-    check_whole("long_range", long_range)

@@ -164,14 +164,22 @@ class Encoder:
             compiled = self.device.type == "cpu" and self.dtype == torch.float32
             return replace(self, model=copy.deepcopy(self.model, shared), compiled=compiled)
 
+    def check_global_attention(self) -> None:
+        """Refuses a model that knows no global attention.
+
+        Raises:
+            UsageError: it knows none.
+        """
+        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
+            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
+
     def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
         """The text with global attention on its classification token ("cls") or its first text ("first").
 
         Raises:
             UsageError: the model knows no global attention, or the text has no such token.
         """
-        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
-            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
+        self.check_global_attention()
         chosen = [
             role == Role.CLS if which == "cls" else segment == 1
             for role, segment in zip(tokens.roles, tokens.segments, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -84,7 +84,7 @@ def read_records(
         if not source.once:
             next(get_reader(source.format)(source, columns, encoding), None)
     found = _first(_all(sources, columns, encoding), limit)
-    return found if sample is None else _sample(found, sample, random.Random(seed))
+    return found if sample is None else sample_of(found, sample, random.Random(seed))
 
 
 def _all(sources: Sequence[Source], columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
@@ -105,7 +105,7 @@ def _first(found: Iterator[Record | Skipped], limit: int | None) -> Iterator[Rec
             return
 
 
-def _sample(found: Iterator[Record | Skipped], size: int, chance: random.Random) -> Iterator[Record | Skipped]:
+def sample_of(found: Iterable[Record | Skipped], size: int, chance: random.Random) -> Iterator[Record | Skipped]:
     """Reservoir sampling (Vitter's algorithm R): after each record, every record so far is in with equal chance."""
     chosen: list[tuple[int, Record]] = []
     good = 0

@@ -2,50 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pandas
 
+TEXT_COLUMNS = {"id": "string", "n_tokens": "int32"}  # what every row says of its text
+HEAD_COLUMNS = {"layer": "int16", "head": "int16"}
+
 
 @dataclass(frozen=True)
 class RowBlock:
-    """The rows of consecutive texts, layer by layer and head by head.
+    """Numbers about consecutive texts: an array whose axes carry columns, read as rows.
 
     Attributes:
-        ids: of the texts.
-        n_tokens: how many tokens of each were read.
-        layers, heads, metrics: what the axes of ``values`` stand for.
-        values: (text, layer, head, metric) in float32; NaN where a metric has no meaning.
+        axes: the columns of each axis but the last, by name: first those of the texts, ``id`` and ``n_tokens``, then
+            for head statistics ``layer`` and ``head``, an axis each.
+        names: the columns of numbers, the last axis.
+        values: (text, ..., name) in float32 or int32; NaN where a number has no meaning.
     """
 
-    ids: Sequence[str]
-    n_tokens: Sequence[int]
-    layers: tuple[int, ...]
-    heads: tuple[int, ...]
-    metrics: tuple[str, ...]
+    axes: Sequence[Mapping[str, Sequence[Any]]]
+    names: Sequence[str]
     values: np.ndarray
+
+    @classmethod
+    def of_heads(
+        cls,
+        ids: Sequence[str],
+        n_tokens: Sequence[int],
+        layers: Sequence[int],
+        heads: Sequence[int],
+        names: Sequence[str],
+        values: np.ndarray,
+    ) -> RowBlock:
+        """A row per text, layer and head; values: (text, layer, head, name)."""
+        return cls(({"id": ids, "n_tokens": n_tokens}, {"layer": layers}, {"head": heads}), names, values)
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of the texts."""
+        return self.axes[0]["id"]
+
+    @property
+    def n_tokens(self) -> Sequence[int]:
+        """How many tokens of each text were read."""
+        return self.axes[0]["n_tokens"]
 
     @property
     def columns(self) -> list[str]:
-        """``id, n_tokens, layer, head``, then the metrics."""
-        return ["id", "n_tokens", "layer", "head", *self.metrics]
+        """The columns of the axes, then those of numbers."""
+        return [*chain(*self.axes), *self.names]
 
     def __len__(self) -> int:
-        return len(self.ids) * len(self.layers) * len(self.heads)
+        return prod(self.values.shape[:-1])
+
+    def index(self) -> dict[str, np.ndarray]:
+        """The columns of the axes, a cell for each row; text as objects."""
+        sizes = self.values.shape[:-1]
+        found = {}
+        for place, axis in enumerate(self.axes):
+            inner, outer = prod(sizes[place + 1 :]), prod(sizes[:place])
+            for name, cells in axis.items():
+                is_text = TEXT_COLUMNS.get(name) == "string" or any(isinstance(cell, str) for cell in cells)
+                kind = object if is_text else int
+                found[name] = np.tile(np.repeat(np.asarray(cells, dtype=kind), inner), outer)
+        return found
+
+    def with_text(self, change: Callable[[str], str]) -> RowBlock:
+        """The block with its cells of text changed."""
+        axes = [
+            {name: [change(cell) if isinstance(cell, str) else cell for cell in cells] for name, cells in axis.items()}
+            for axis in self.axes
+        ]
+        return replace(self, axes=axes)
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row per text, layer and head."""
+        """The rows as a DataFrame."""
         import pandas
 
-        texts, per_text = len(self.ids), len(self.layers) * len(self.heads)
-        frame = pandas.DataFrame(self.values.reshape(-1, len(self.metrics)), columns=list(self.metrics))
-        frame.insert(0, "head", np.tile(self.heads, texts * len(self.layers)))
-        frame.insert(0, "layer", np.tile(np.repeat(self.layers, len(self.heads)), texts))
-        frame.insert(0, "n_tokens", np.repeat(np.asarray(self.n_tokens, dtype=int), per_text))
-        frame.insert(0, "id", np.repeat(np.asarray(self.ids, dtype=object), per_text))
-        return frame
+        numbers = self.values.reshape(-1, len(self.names))
+        return pandas.concat(
+            [pandas.DataFrame(self.index()), pandas.DataFrame(numbers, columns=list(self.names))], axis=1
+        )

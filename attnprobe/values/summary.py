@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,16 +69,23 @@ class Summary:
         squares = np.einsum("tlhm,tlhm,tlm->lhm", values, values, counts > 0)
         return replace(self, n_texts=n_texts, mean=mean, squares=squares, total=totals.sum(0), n_queries=counts.sum(0))
 
+    def of_texts(self, texts: Sequence[Any], together: Offsets | None) -> Summary:
+        """One with these labels, of measured texts whose ``found`` holds their sums, and of their weights by offset."""
+        totals = np.array([text.found.total for text in texts])
+        counts = np.array([text.found.count for text in texts])
+        summary = self.of(totals, counts)
+        return summary.with_profile(together.sums, together.n_queries) if together else summary
+
     def __add__(self, other: Summary) -> Summary:
-        """The summary of both's texts.
+        """The summary of the texts of both.
 
         Raises:
             UsageError: they are of other layers, heads or metrics, or were not measured alike.
         """
         for name in LABELS:
-            ours, theirs = getattr(self, name), getattr(other, name)
-            if ours != theirs:
-                raise UsageError(f"summaries of unlike {name} do not add up: {ours} and {theirs}")
+            one, another = getattr(self, name), getattr(other, name)
+            if one != another:
+                raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
         n = self.n_texts + other.n_texts
         share = (other.n_texts / np.maximum(n, 1))[:, None]
         apart = other.mean - self.mean
@@ -161,11 +168,66 @@ class Summary:
         return Table(["layer", "head", "offset", "share"], rows, sign=self._sign)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Its numbers by name; ``replace(empty, **arrays)`` makes it again."""
+        """Its numbers by name; :meth:`restored` makes it again."""
         return {name: np.asarray(part) for name, part in vars(self).items() if name not in LABELS}
+
+    def restored(self, arrays: Mapping[str, np.ndarray]) -> Summary:
+        """The summary with these labels that gave these arrays.
+
+        Raises:
+            ValueError: none did.
+        """
+        check_arrays(arrays, self.arrays(), growing=["offsets"])
+        numbers: dict[str, Any] = {**arrays}
+        return replace(self, **numbers)
+
+    def tables(self) -> dict[str, Callable[[], Table]]:
+        """The table over all texts, and that of weights by offset."""
+        return {"summary": self.table, "profile": self.profile}
+
+    def overview(self, title: str) -> Table:
+        """The means, as a terminal shows them."""
+        return self.means(title)
 
     def _sign(self) -> str:
         return self.signature
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """The weights of some texts of one length, summed by key − query.
+
+    Attributes:
+        sums: (layer, head, offset), from −m to m.
+        n_queries: how many queries were summed over.
+    """
+
+    sums: np.ndarray
+    n_queries: int
+
+    def __add__(self, other: Offsets) -> Offsets:
+        return Offsets(_add_centred(self.sums, other.sums), self.n_queries + other.n_queries)
+
+
+def check_arrays(
+    arrays: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], growing: Collection[str] = ()
+) -> None:
+    """Refuses arrays that are not like those expected.
+
+    Args:
+        growing: the names of arrays whose last axis has any odd length.
+
+    Raises:
+        ValueError: a name is missing or one too many, or a type or shape is another.
+    """
+    if set(arrays) != set(expected):
+        raise ValueError("wrong names")
+    for name, like in expected.items():
+        shape = arrays[name].shape
+        if name in growing and len(shape) == like.ndim and shape[-1] % 2:
+            shape = (*shape[:-1], like.shape[-1])
+        if arrays[name].dtype != like.dtype or shape != like.shape:
+            raise ValueError(f"wrong {name}")
 
 
 def _add_centred(one: np.ndarray, other: np.ndarray) -> np.ndarray:
