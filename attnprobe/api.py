@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from attnprobe.measure.kinds import Measurement
     from attnprobe.models.encoder import Encoder
     from attnprobe.render.page import View
-    from attnprobe.values.records import Columns, Record, Skipped
+    from attnprobe.values.records import Columns, Given, Record, Skipped
     from attnprobe.values.selection import Indices
 
 MOST_OF_A_PAGE = 10**8  # weights: a page of 120 to 160 MB
@@ -72,12 +72,12 @@ def head_stats(
 
 
 def corpus_stats(
-    texts: Iterable[str | Record | Skipped],
+    texts: Iterable[Given | Record | Skipped],
     encoder: Encoder | str | PathLike[str] | None = None,
     metrics: Sequence[str] | None = None,
     *,
     ids: Iterable[object] | None = None,
-    pairs: Iterable[str] | None = None,
+    pairs: Iterable[Given] | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
     threads: int | None = None,
     **options: Any,
@@ -87,7 +87,8 @@ def corpus_stats(
     Nothing is read before the result is iterated, and no more than two chunks of texts are held at a time.
 
     Args:
-        texts: any iterable of texts, or of records from :func:`attnprobe.read_records`.
+        texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
+            from :func:`attnprobe.read_records`.
         encoder, metrics, model: as in :func:`attnprobe.head_stats`.
         ids: of the texts; None: their numbers, from 1.
         pairs: the second text of each.

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -362,7 +363,13 @@ def test_unfinished_run_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(lambda source: [source[1], *source[1:]], "not those of the earlier run"), (lambda s: s[:11], "shorter than")],
+    [
+        (lambda source: [source[1], *source[1:]], "not those of the earlier run"),
+        (lambda s: [s[0], replace(s[1], words=[s[1].text]), *s[2:]], "not those of the earlier run"),
+        (lambda s: [s[0], replace(s[1], pair_words=["a"]), *s[2:]], "not those of the earlier run"),
+        (lambda s: [s[0], replace(s[1], labels={"kind": 1}), *s[2:]], "not those of the earlier run"),
+        (lambda s: s[:11], "shorter than"),
+    ],
 )
 def test_other_records_than_those_that_count(tmp_path: Path, change: Any, words: str) -> None:
     """As standard input can bring, which has no fingerprint."""

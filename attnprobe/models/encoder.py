@@ -24,7 +24,8 @@ from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.tokenizing import tokenize
-from attnprobe.values.arguments import check_text, check_whole
+from attnprobe.values.arguments import check_given, check_whole
+from attnprobe.values.records import Given
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
@@ -117,21 +118,21 @@ class Encoder:
 
     def tokenize(
         self,
-        text: str,
-        pair: str | None = None,
+        text: Given,
+        pair: Given | None = None,
         *,
         max_length: int | None = None,
         stride: int | None = None,
         words: bool = True,
     ) -> list[Tokens]:
-        """The text as the encoder reads it; see :func:`attnprobe.models.tokenizing.tokenize`.
+        """The text, or its words as given, as the encoder reads it; see :func:`attnprobe.models.tokenizing.tokenize`.
 
         Raises:
             UsageError: also if max_length is more than the position embeddings can tell apart, or something is no text.
         """
-        check_text("text", text)
+        check_given("text", text)
         if pair is not None:
-            check_text("pair", pair)
+            check_given("pair", pair)
         self.check_lengths(max_length, stride)
         longest = max_length or self.max_length
         return tokenize(self.tokenizer, text, pair, max_length=longest, stride=stride, words=words)

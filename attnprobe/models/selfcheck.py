@@ -23,10 +23,11 @@ from attnprobe.errors import ModelError
 from attnprobe.models import hooks
 from attnprobe.models.batches import make_batch
 from attnprobe.models.config import count
+from attnprobe.models.encoding import encode
 from attnprobe.models.families import HOOKS, Family
 from attnprobe.models.interface import NAME, Listener, listening
 from attnprobe.models.layouts import Reach
-from attnprobe.models.tokenizing import cut, encode
+from attnprobe.models.tokenizing import cut
 from attnprobe.values.tokens import Role, Tokens
 
 SAMPLE = "A short text , read twice to check that what is measured is what the model does . "
