@@ -16,7 +16,6 @@ from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.figure import Figure
 
     from attnprobe.analyses.kinds import Analysis
     from attnprobe.analyses.trace import Trace
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from attnprobe.corpus.stats import CorpusStats
     from attnprobe.measure.kinds import Measurement
     from attnprobe.models.encoder import Encoder
+    from attnprobe.render.figure import Figure
     from attnprobe.render.page import View
     from attnprobe.values.records import Columns, Given, Record, Skipped
     from attnprobe.values.selection import Indices

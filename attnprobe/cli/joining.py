@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from attnprobe.values.options import group_of
+from attnprobe.values.options import group_of, spelled
 
 Command = Callable[..., None]
 AS_TYPER_HAS_IT = ("help", "metavar", "envvar", "autocompletion", "min", "max")
@@ -60,7 +60,7 @@ def flag(option: Field[Any], kind: Any) -> Parameter:
     if about.get("argument"):
         shown: Any = typer.Argument(**said)
     else:
-        shown = typer.Option(*about.get("flags", [f"--{option.name.replace('_', '-')}"]), **said)
+        shown = typer.Option(*spelled(option), **said)
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, shown])
 
 

@@ -22,7 +22,7 @@ from attnprobe.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
 COLOURS = "viridis"
 # Sans serifs with Chinese, Japanese and Korean characters, the freely licensed ones first.
@@ -162,7 +162,7 @@ def _draw_stat(stat: StatMap) -> Figure:
 
 def _figure(width: float, height: float) -> Figure:
     """A figure for maps of so many inches, with room for labels and legend."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
     return Figure(figsize=(width + 2, height + 1.2), layout="constrained")
 

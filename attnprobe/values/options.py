@@ -191,6 +191,12 @@ def group_of(annotation: Any) -> tuple[type[Options], list[Field[Any]]]:
     return annotation, [one for one in fields(annotation) if one.name not in marks]
 
 
+def spelled(option: Field[Any]) -> tuple[str, ...]:
+    """How an option is written on a command line."""
+    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{option.name.replace('_', '-')}",))
+    return flags
+
+
 Group = TypeVar("Group", bound=Options)
 
 

@@ -394,6 +394,14 @@ def test_global_attention(run: Run, built: Callable[[str], Path]) -> None:
     check_error(run("heads", TEXT, "--global-attention", "all"), 2, "--global-attention")
 
 
+def test_global_attention_of_a_corpus(run: Run, built: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text(TEXT)
+    many = run("corpus", tmp_path / "in.txt", "-m", built("longformer"), "--global-attention", "cls", "-f", "csv").frame
+    one = run("heads", TEXT, "-m", built("longformer"), "--global-attention", "cls").frame
+    check_numbers(many[list(one.columns)], one, atol=1e-5)
+    check_error(run("corpus", tmp_path / "in.txt", "--global-attention", "cls"), 2, "has no global attention")
+
+
 @pytest.mark.parametrize("command", [("heads", TEXT, "-m"), ("weights", TEXT, "-m"), ("info",)])
 def test_tokenizer_of_its_own(run: Run, folder: Path, tiny: Path, command: tuple[str, ...]) -> None:
     without(*[file for file in TOKENIZER_FILES if (folder / file).exists()])(folder)
