@@ -13,7 +13,7 @@ from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.metrics.reduce import Reducer
-from attnprobe.tokens import Role
+from attnprobe.values.tokens import Role
 from tests.rows import assert_close
 
 pytestmark = pytest.mark.numeric

@@ -25,7 +25,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
 from attnprobe.models.witness import Step, Witness
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 
 LINEAR = (nn.Linear, Conv1D)
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
