@@ -94,8 +94,10 @@ def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
     """Equal to the last bit, one by one and added up."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        assert (one.rows.ids, one.rows.n_tokens, one.skipped) == (other.rows.ids, other.rows.n_tokens, other.skipped)
-        assert one.rows.values.tobytes() == other.rows.values.tobytes()
+        assert (one.n_texts, one.n_tokens, one.skipped) == (other.n_texts, other.n_tokens, other.skipped)
+        for rows, others in zip(one.rows, other.rows, strict=True):
+            assert rows.axes == others.axes
+            assert rows.values.tobytes() == others.values.tobytes()
     one, other = (sum(result.summary for result in some) for some in (found, expected))
     assert one.signature == other.signature
     for name, array in one.arrays().items():
@@ -108,7 +110,7 @@ def test_same_as_one_process_in_order(cluster: str, prober: Prober, recipe: Reci
     listening = Prober(prober.encoder, prober.settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
     found = list(results(chunks(), listening, recipe, "ray", workers=2))
     assert_same(found, list(prober.results(chunks())))
-    assert heard == [(len(result.rows.ids), sum(result.rows.n_tokens)) for result in found]
+    assert heard == [(result.n_texts, result.n_tokens) for result in found]
     assert sum(texts for texts, _ in heard) == len(TEXTS)
     assert processors() == 2
 
@@ -170,12 +172,13 @@ def test_no_cluster_at_the_address() -> None:
 
 ROOT = Path(__file__).parent.parent
 LOSE_A_WORKER = """
-import sys, attnprobe.corpus.engines as engines
+import sys
 from attnprobe import AttnprobeError, load_encoder
+from attnprobe.corpus import on_ray, settings, workers
 from tests.test_ray import Bomb
 model, flag = sys.argv[1:]
-recipe = engines.Recipe({"model": model}, engines.Settings.choose(load_encoder(model)))
-engines.RESTARTS = 0
+recipe = workers.Recipe({"model": model}, settings.Settings.choose(load_encoder(model)))
+on_ray.RESTARTS = 0
 try:
     list(on_ray.on_ray([[Bomb(flag)]], recipe, workers=1))
 except AttnprobeError as error:
