@@ -17,7 +17,7 @@ import pytest
 
 import attnprobe.corpus.engines
 from attnprobe import AttnprobeError, Encoder, Record
-from attnprobe.corpus.engines import results
+from attnprobe.corpus.engines import Engine, results
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.settings import Settings
@@ -94,10 +94,10 @@ def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
     """Equal to the last bit, one by one and added up."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        assert (one.n_texts, one.n_tokens, one.skipped) == (other.n_texts, other.n_tokens, other.skipped)
-        for rows, others in zip(one.rows, other.rows, strict=True):
-            assert rows.axes == others.axes
-            assert rows.values.tobytes() == others.values.tobytes()
+        assert one.skipped == other.skipped
+        for block, like in zip(one.rows, other.rows, strict=True):
+            assert (block.axes, block.names) == (like.axes, like.names)
+            assert block.values.tobytes() == like.values.tobytes()
     one, other = (sum(result.summary for result in some) for some in (found, expected))
     assert one.signature == other.signature
     for name, array in one.arrays().items():
@@ -108,7 +108,7 @@ def test_same_as_one_process_in_order(cluster: str, prober: Prober, recipe: Reci
     """Processes on this machine are tested in cli/test_corpus.py, with the files they give."""
     heard: list[tuple[int, int]] = []
     listening = Prober(prober.encoder, prober.settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
-    found = list(results(chunks(), listening, recipe, "ray", workers=2))
+    found = list(results(chunks(), listening, recipe, Engine("ray", 2)))
     assert_same(found, list(prober.results(chunks())))
     assert heard == [(result.n_texts, result.n_tokens) for result in found]
     assert sum(texts for texts, _ in heard) == len(TEXTS)
@@ -160,7 +160,7 @@ def test_a_worker_that_measures_otherwise_is_refused(prober: Prober, monkeypatch
     other = Prober(prober.encoder, Settings.choose(prober.encoder, long_range=5), threads=1)
     monkeypatch.setattr(attnprobe.corpus.engines, "on_ray", lambda chunks, *options: prober.results(chunks))
     with pytest.raises(AttnprobeError, match=r"here: .*long_range:5.*there: .*long_range:10"):
-        next(results(chunks(), other, Recipe({}, other.settings), "ray", workers=1))
+        next(results(chunks(), other, Recipe({}, other.settings), Engine("ray")))
 
 
 def test_no_cluster_at_the_address() -> None:
@@ -174,10 +174,12 @@ ROOT = Path(__file__).parent.parent
 LOSE_A_WORKER = """
 import sys
 from attnprobe import AttnprobeError, load_encoder
-from attnprobe.corpus import on_ray, settings, workers
+from attnprobe.corpus import on_ray
+from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.workers import Recipe
 from tests.test_ray import Bomb
 model, flag = sys.argv[1:]
-recipe = workers.Recipe({"model": model}, settings.Settings.choose(load_encoder(model)))
+recipe = Recipe({"model": model}, Settings.choose(load_encoder(model)))
 on_ray.RESTARTS = 0
 try:
     list(on_ray.on_ray([[Bomb(flag)]], recipe, workers=1))
