@@ -329,10 +329,10 @@ def test_numbers_do_not_depend_on_the_size_of_a_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The texts here are short enough for one block; smaller ones hold one row of one head, or a few."""
-    encoder, text = exact_of(family), SPELLED["english"]
+    encoder, plain, text = exact_of(family), plain_of(family), SPELLED["english"]
     monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", elements)
     with float64():
-        expected = plain_of(family).expected(encoder, text)
+        expected = plain.expected(encoder, text)
         assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, EXACT)
 
 
@@ -438,9 +438,9 @@ def test_global_attention_is_refused_where_there_is_none(encoder_of: Callable[[s
 def test_numbers_of_a_pair_are_those_of_eager_attention(
     family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
-    (text, pair), encoder = PAIRS[family], exact_of(family)
+    (text, pair), encoder, plain = PAIRS[family], exact_of(family), plain_of(family)
     with float64():
-        expected = plain_of(family).expected(encoder, text, pair)
+        expected = plain.expected(encoder, text, pair)
         frame = head_stats(text, encoder, pair=pair, long_range=LONG_RANGE)
     assert (expected["cross_share"] > 0).all()
     assert_same(frame, expected, EXACT)
@@ -461,9 +461,9 @@ def test_command_line_prints_the_numbers_of_eager_attention(
     assert exit_code() == 0
     result = capsys.readouterr()
     assert result.err == ""
-    encoder = encoder_of(family)
+    encoder, plain = encoder_of(family), plain_of(family)
     with float64():
-        expected = plain_of(family).expected(encoder, TEXTS["english"])
+        expected = plain.expected(encoder, TEXTS["english"])
     assert_same(pd.read_csv(io.StringIO(result.out)), expected, noise_of(encoder, TEXTS["english"]))
 
 

@@ -931,10 +931,10 @@ def test_full_disk(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest
 
     calls, encode = iter(range(100)), attnprobe.corpus.jobs.encode_rows
 
-    def full(block: Any, format: str) -> bytes:
+    def full(*arguments: Any, **options: Any) -> bytes:
         if next(calls) >= 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return encode(block, format)
+        return encode(*arguments, **options)
 
     monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
     out = tmp_path / "out.csv"
