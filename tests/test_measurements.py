@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ from attnprobe.measure.running import measure
 from attnprobe.measure.several import Several
 from attnprobe.measure.weights import KeptWeights
 from attnprobe.values.options import Reading
-from tests.families import build
 from tests.toy import LargestWeights
 
 TEXTS = [f"The {'very ' * (n % 4)}patient cat number {n} waited." for n in range(30)]
@@ -33,8 +33,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("bert", tmp_path_factory.mktemp("models") / "bert")
+def model(folder_of: Callable[[str], Path]) -> Path:
+    return folder_of("bert")
 
 
 @pytest.fixture(scope="module")
