@@ -31,12 +31,14 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from attnprobe import Encoder, head_stats, load_encoder
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
+from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.running import measure
 from attnprobe.metrics import load_metrics
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.families import BLOCKS
 from attnprobe.models.families import FAMILIES as TABLE
 from attnprobe.models.layouts import Reach
+from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Role, Tokens
 from tests.cli.commandline import exit_code
 from tests.eager import Layer, eager_layers
@@ -620,8 +622,8 @@ def assert_same(frame: pd.DataFrame, expected: dict[str, np.ndarray], tolerance:
 
 def sums_of(texts: Sequence[Tokens], encoder: Encoder) -> list[Sums]:
     """Every metric of the texts, run as one batch."""
-    layers = range(encoder.layers)
-    return measure(texts, encoder, load_metrics(), layers=layers, long_range=LONG_RANGE, queries="all", level="token")
+    measurement = HeadMeans.choose(encoder, Reading(), long_range=LONG_RANGE)
+    return list(measure(texts, encoder, measurement).texts)
 
 
 def assert_batch_equals_singles(family: str, encoder: Encoder) -> None:
