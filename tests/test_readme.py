@@ -56,9 +56,10 @@ def test_readme_has_console_blocks() -> None:
     assert len(CONSOLE) == 5
 
 
-def test_python_block() -> None:
+def test_python_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert (failed, tried) == (0, 19)
+    assert (failed, tried) == (0, 23)
 
 
 def test_readme_begins_with_the_two_commands() -> None:
