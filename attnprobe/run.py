@@ -252,10 +252,13 @@ def measure(
     Args:
         profiles: where to put the weights' sums by offset, (layer, head, offset), an array per length of text.
     """
-    groups = [[index] for index in range(len(texts))] if level == "word" else encoder.groups(texts)
+    order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
+    by_length = [texts[index] for index in order]
+    alone = [slice(place, place + 1) for place in range(len(texts))]
+    groups = alone if level == "word" else encoder.groups(by_length)
     reducers = [
         Reducer(
-            [texts[index] for index in group],
+            by_length[group],
             metrics,
             layers,
             encoder.heads,
@@ -273,11 +276,10 @@ def measure(
     def observe(layer: int, group: int) -> Observer | None:
         return reducers[group].start_layer(layer) if layer in layers else None
 
-    encoder.observe(texts, observe, groups, [reducer.starts for reducer in reducers])
+    encoder.observe(by_length, observe, groups, [reducer.starts for reducer in reducers])
     if profiles is not None:
         profiles += [reducer.profile() for reducer in reducers]
-    order = [index for group in groups for index in group]
-    sums = dict(zip(order, (its for reducer in reducers for its in reducer.sums), strict=True))
+    sums = dict(zip(order, (text for reducer in reducers for text in reducer.sums), strict=True))
     return [sums[index] for index in range(len(texts))]
 
 

@@ -116,6 +116,7 @@ def attention_in_blocks(
     softcap: float | None = None,
     sinks: Float[Tensor, " head"] | None = None,
     compiled: bool = False,
+    first_text: int = 0,
 ) -> Float[Tensor, "text query head d_v"]:
     """softmax(QKᵀ·scale + bias)V of texts of one length, exact; each block is shown to ``observe`` and dropped.
 
@@ -130,6 +131,7 @@ def attention_in_blocks(
             (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
         compiled: the softmax is that of :mod:`attnprobe.kernels` instead of torch's, where there are no sinks; only for
             float32 on a CPU.
+        first_text: the number that the first of these texts has in the blocks.
     """
     texts, heads, queries, _ = query.shape
     groups = heads // key.shape[1]
@@ -138,25 +140,25 @@ def attention_in_blocks(
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     output = query.new_empty(texts, queries, heads, value.shape[-1])
     memory = Memory(query)
-    for some, ours, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
+    for some, chosen, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
         mask = None if allowed is None else allowed[_at(rows, allowed.shape[0])]
         keys = slice(0, key.shape[2]) if mask is None else _reached(mask)
-        scores = _scores(query[some, ours, rows], key[some, ours, keys], scale, memory)
+        scores = _scores(query[some, chosen, rows], key[some, chosen, keys], scale, memory)
         if softcap is not None:
             scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:
-            scores += bias[_at(some, bias.shape[0]), _at(ours, bias.shape[1]), _at(rows, bias.shape[2]), keys]
+            scores += bias[_at(some, bias.shape[0]), _at(chosen, bias.shape[1]), _at(rows, bias.shape[2]), keys]
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
         if compiled and sinks is None:
             weights, entropy = _softmax_with_entropy(scores, memory)
         else:
-            weights, entropy = _softmax(scores, None if sinks is None else sinks[ours], memory), None
-        output[some, rows, ours] = torch.matmul(weights.to(value.dtype), value[some, ours, keys]).transpose(1, 2)
+            weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory), None
         if observe is not None:
-            whole = sinks is None
-            observe(Block(rows, keys, weights, ours, some, mask, complete=whole, checked=whole, entropy=entropy))
+            whole, shown = sinks is None, slice(some.start + first_text, some.stop + first_text)
+            observe(Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy))
+        output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
     return output
 
 

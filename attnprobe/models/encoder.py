@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ from attnprobe.arguments import check_text, check_whole
 from attnprobe.attention.blocks import Observer
 from attnprobe.errors import ModelError, TextError, UsageError
 from attnprobe.models.batches import make_batch
+from attnprobe.models.explained import first_line
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
-from attnprobe.models.interface import NAME, Call, Listener, listening
+from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
@@ -178,53 +180,47 @@ class Encoder:
             raise UsageError("no classification token for global attention")
         return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
 
-    def groups(self, texts: Sequence[Tokens]) -> list[list[int]]:
-        """Which texts can be observed together: those of equal length, or where weights are hooked, each alone."""
-        if self.tap:
-            return [[index] for index in range(len(texts))]
-        by_length: dict[int, list[int]] = {}
-        for index, text in enumerate(texts):
-            by_length.setdefault(len(text), []).append(index)
-        return list(by_length.values())
+    def groups(self, texts: Sequence[Tokens]) -> list[slice]:
+        """Which texts can be observed together: neighbours of equal length, or where weights are hooked, each alone."""
+        sizes = [1] * len(texts) if self.tap else [len(list(alike)) for _, alike in groupby(texts, len)]
+        return [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
 
     def observe(
         self,
         texts: Sequence[Tokens],
         observe: LayerObserver,
-        groups: Sequence[Sequence[int]] | None = None,
+        groups: Sequence[slice] | None = None,
         starts: Sequence[Sequence[int] | None] | None = None,
-        witness: Callable[[Call], None] | None = None,
+        on_call: Callable[[Call], None] | None = None,
     ) -> None:
         """Runs the encoder on a batch of texts and shows every layer's weights as they are computed.
 
         A model makes one run at a time: another thread's waits. :meth:`replica` gives each thread a model of its own.
 
         Args:
+            texts: sorted by length, as far as they are to be observed together.
             observe: called with (layer, group) before each group's blocks of each layer; returns who gets the blocks,
                 in order of rows, or None.
-            groups: which texts are observed together, see :meth:`groups`; None: each alone.
+            groups: which texts are observed together, end to end, see :meth:`groups`; None: each alone.
             starts: per group, the rows where a block may start; None: any.
-            witness: hears of each attention before it is computed; never called where weights are hooked.
+            on_call: called with what each attention is computed from; never where weights are hooked.
 
         Raises:
             ModelError: the model is not as it was loaded, or not every layer's weights came.
             TextError: it fails on these texts.
         """
-        groups = groups or [[index] for index in range(len(texts))]
+        groups = groups or [slice(index, index + 1) for index in range(len(texts))]
+        numbered = [
+            Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
+            for number, some in enumerate(groups)
+        ]
         with lock_of(self.model):
             self._check_unchanged()
-            for run in self._runs(texts, groups):
-                members = [index for number in run for index in groups[number]]
-                inputs, spans = make_batch([texts[index] for index in members], self.model, self.tokenizer)
-                listener = Listener(
-                    spans,
-                    partial(_by_place, observe, run),
-                    [[members.index(index) for index in groups[number]] for number in run],
-                    [starts[number] for number in run] if starts else None,
-                    compiled=self.compiled,
-                    witness=witness,
-                )
-                self._listen(listener, inputs)
+            for together in self._passes(numbered):
+                first, stop = together[0].texts.start, together[-1].texts.stop
+                inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
+                batch = [group.counted_from(first) for group in together]
+                self._listen(Listener(batch, observe, self.compiled, on_call), inputs)
 
     def _listen(self, listener: Listener, inputs: dict[str, torch.Tensor]) -> None:
         """One forward pass, in the model's own precision, whose layers must all be heard."""
@@ -253,12 +249,11 @@ class Encoder:
         if found != usual:
             raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
 
-    def _runs(self, texts: Sequence[Tokens], groups: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Which groups are run together: all, or those of equal length where padding would change the weights."""
-        lengths = [len(texts[group[0]]) for group in groups]
+    def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
+        """The groups of each forward pass: all in one, or one for each length where padding would change weights."""
         if self.padding_invariant:
-            return [list(range(len(groups)))]
-        return [[number for number, its in enumerate(lengths) if its == length] for length in sorted(set(lengths))]
+            return [list(groups)]
+        return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
 
 
 @contextmanager
@@ -269,13 +264,7 @@ def _explained(model: Any) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TextError(
-            f"{type(model).__name__} fails on this text: {reason}",
+            f"{type(model).__name__} fails on this text: {first_line(error)}",
             "is the text too short, or too long, for this model?",
         ) from error
-
-
-def _by_place(observe: LayerObserver, run: Sequence[int], layer: int, place: int) -> Observer | None:
-    """Asks who observes the group at this place of the run."""
-    return observe(layer, run[place])

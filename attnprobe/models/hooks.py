@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprobe.errors import ModelError
+from attnprobe.models.explained import first_line
 from attnprobe.models.interface import Listener, listening, present_listener
 from attnprobe.models.layouts import LAYOUTS, Layout, Path, Reach, Returned
 
@@ -64,9 +65,8 @@ def eager_attentions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[li
             output = model(**inputs, output_attentions=True)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         usual = {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{type(model).__name__} does not run on a plain text: {reason[:200]}",
+            f"{type(model).__name__} does not run on a plain text: {first_line(error)[:200]}",
             "attnprobe measures encoders that read token ids and an attention mask" if usual else "try --dtype float32",
         ) from error
     attentions = next((list(getattr(output, field)) for field in FIELDS if getattr(output, field, None)), None)
@@ -181,12 +181,12 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
 def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
     """One layer's weights to the listener, text by text in blocks of rows."""
     listener.calls += 1
-    for number, texts, span, starts in listener.members():
-        observe = listener.observe(returned.layer, number)
+    for group in listener.groups:
+        observe = listener.observe(returned.layer, group.number)
         if observe is None:
             continue
-        for place, text in enumerate(texts):
-            for block in layout.rows(returned, text, span.stop, starts):
+        for place, text in enumerate(range(group.texts.start, group.texts.stop)):
+            for block in layout.rows(returned, text, group.span.stop, group.starts):
                 observe(replace(block, texts=slice(place, place + 1)))
 
 

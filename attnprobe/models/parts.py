@@ -24,7 +24,7 @@ from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.witness import Step, Witness
+from attnprobe.models.recorder import Recorder, Step
 from attnprobe.tokens import Tokens
 
 LINEAR = (nn.Linear, Conv1D)
@@ -113,13 +113,13 @@ def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadP
     kind = str(encoder.location.config.get("model_type", type(encoder.model).__name__))
     if kind in UNSEPARATED:
         _refuse(f"{kind} has {UNSEPARATED[kind]}, which trace does not separate yet")
-    witness = Witness(encoder, tokens, layer, head)
-    width = max((step.given.shape[-1] for step in witness.steps if isinstance(step.module, LINEAR)), default=0)
+    recorder = Recorder(encoder, tokens, layer, head)
+    width = max((step.given.shape[-1] for step in recorder.steps if isinstance(step.module, LINEAR)), default=0)
     tolerance = rounding(encoder.dtype, terms(1, width, len(tokens)))
-    if witness.call:
-        parts = _of_call(witness.call, witness, tolerance)
+    if recorder.call:
+        parts = _of_call(recorder.call, recorder, tolerance)
     else:
-        parts = _of_weights(witness, encoder, tolerance, kind)
+        parts = _of_weights(recorder, encoder, tolerance, kind)
     for name, vectors in {"q": parts.q, "k": parts.k, "v": parts.v}.items():
         _check_map(vectors, name, tolerance)
     return parts
@@ -129,18 +129,18 @@ def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
     raise ModelError(message, hint)
 
 
-def _of_call(call: Call, witness: Witness, tolerance: float) -> HeadParts:
+def _of_call(call: Call, recorder: Recorder, tolerance: float) -> HeadParts:
     """From the arguments of our own attention."""
-    head, length = witness.head, witness.length
+    head, length = recorder.head, recorder.length
     shared = head // (call.query.shape[1] // call.key.shape[1])  # grouped-query attention
     final = [_exact(call.query[0, head]), _exact(call.key[0, shared]), _exact(call.value[0, shared])]
-    q, k, v = (_origin(vectors, witness.steps[: witness.n_before], tolerance) for vectors in final)
+    q, k, v = (_origin(vectors, recorder.steps[: recorder.n_before], tolerance) for vectors in final)
     added = {} if call.bias is None else {"position_bias": _of_head(call.bias, head, length)}
     allowed = None if call.allowed is None else call.allowed.cpu().expand(length, length)
     return HeadParts(
-        q, k, v, call.scale, witness.weights, call.softcap, added, allowed,
+        q, k, v, call.scale, recorder.weights, call.softcap, added, allowed,
         None if call.sinks is None else float(call.sinks[head]),
-        _output_rows(witness, v.final, tolerance),
+        _output_rows(recorder, v.final, tolerance),
     )  # fmt: skip
 
 
@@ -202,14 +202,14 @@ def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
     return bool((ours - theirs).abs().max() <= tolerance * theirs.abs().max())
 
 
-def _of_weights(witness: Witness, encoder: Encoder, tolerance: float, kind: str) -> HeadParts:
+def _of_weights(recorder: Recorder, encoder: Encoder, tolerance: float, kind: str) -> HeadParts:
     """The linear maps that give the hooked weights, and the one whose weighted sum goes on.
 
     Raises:
         ModelError: none do, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = [each for step in witness.steps[: witness.n_before] for each in _of_heads(step, witness, encoder.heads)]
-    added, allowed = _added(witness, encoder)
+    maps = [each for step in recorder.steps[: recorder.n_before] for each in _of_heads(step, recorder, encoder.heads)]
+    added, allowed = _added(recorder, encoder)
     found = []
     for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
         if q.final.shape != k.final.shape:
@@ -217,37 +217,37 @@ def _of_weights(witness: Witness, encoder: Encoder, tolerance: float, kind: str)
         scale = q.final.shape[1] ** -0.5 if is_scaled else 1.0
         scores = attention_scores(q.final, k.final, scale) + sum(added.values())
         weights = softmax(scores if allowed is None else mask_scores(scores, allowed))
-        if (weights - witness.weights).abs().max() <= rounding_of_weights(encoder.dtype, q.final, k.final, scale):
+        if (weights - recorder.weights).abs().max() <= rounding_of_weights(encoder.dtype, q.final, k.final, scale):
             found.append((q, k, scale))
     if len(found) > 1:
         _refuse(f"{kind}: the weights of this text do not tell which linear maps they come from", "try a longer text")
     for (q, k, scale), v in product(found, maps):
-        rows = _output_rows(witness, v.final, tolerance)
+        rows = _output_rows(recorder, v.final, tolerance)
         if rows is not None:
-            return HeadParts(q, k, v, scale, witness.weights, None, added, allowed, None, rows)
+            return HeadParts(q, k, v, scale, recorder.weights, None, added, allowed, None, rows)
     _refuse(
         f"{kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
         KNOWN if encoder.dtype in (torch.float32, torch.float64) else "try --dtype float32",
     )
 
 
-def _of_heads(step: Step, witness: Witness, heads: int) -> Iterator[Vectors]:
+def _of_heads(step: Step, recorder: Recorder, heads: int) -> Iterator[Vectors]:
     """The head's columns of what a linear map made for all heads."""
     if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
         d = step.made.shape[-1] // heads
-        for given, made in step.by_token(witness.length):
-            yield _mapped(step.module, given, made, slice(witness.head * d, (witness.head + 1) * d))
+        for given, made in step.by_token(recorder.length):
+            yield _mapped(step.module, given, made, slice(recorder.head * d, (recorder.head + 1) * d))
 
 
-def _added(witness: Witness, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
+def _added(recorder: Recorder, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
     """What the attention module was given for every query and key: terms of the scores, and the mask."""
-    length, added = witness.length, {}
+    length, added = recorder.length, {}
     every = slice(0, length)
-    allowed = (encoder.reach[witness.layer] or Reach()).mask(every, every, torch.device("cpu"))
+    allowed = (encoder.reach[recorder.layer] or Reach()).mask(every, every, torch.device("cpu"))
     shapes = {(1, heads, queries, length) for heads in (1, encoder.heads) for queries in (1, length)}
-    for name, value in witness.arguments.items():
+    for name, value in recorder.arguments.items():
         if isinstance(value, Tensor) and value.is_floating_point() and tuple(value.shape) in shapes:
-            term = _of_head(value, witness.head, length)
+            term = _of_head(value, recorder.head, length)
             seen = term > torch.finfo(value.dtype).min / 2
             allowed = allowed & seen
             if term[seen].any():
@@ -260,13 +260,13 @@ def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]
     return _exact(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
-def _output_rows(witness: Witness, values: Tensor, tolerance: float) -> Float[Tensor, "d_v d_out"] | None:
+def _output_rows(recorder: Recorder, values: Tensor, tolerance: float) -> Float[Tensor, "d_v d_out"] | None:
     """The rows of W_O that read the head's output: those of the linear map that is given weights·values."""
-    output, d = witness.weights @ values, values.shape[1]
-    columns = slice(witness.head * d, (witness.head + 1) * d)
-    for step in witness.steps:
+    output, d = recorder.weights @ values, values.shape[1]
+    columns = slice(recorder.head * d, (recorder.head + 1) * d)
+    for step in recorder.steps:
         if isinstance(step.module, LINEAR):
-            for given, _ in step.by_token(witness.length):
+            for given, _ in step.by_token(recorder.length):
                 if given.shape[1] >= columns.stop and _close(output, given[:, columns], tolerance):
                     return _exact(_matrix(step.module)[columns])
     return None

@@ -24,7 +24,7 @@ from attnprobe.models import hooks
 from attnprobe.models.batches import make_batch
 from attnprobe.models.config import count
 from attnprobe.models.families import HOOKS, Family
-from attnprobe.models.interface import NAME, Listener, listening
+from attnprobe.models.interface import NAME, Listener, each_alone, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.tokenizing import cut, encode
 from attnprobe.tokens import Role, Tokens
@@ -156,7 +156,7 @@ def _run_tapped(
         parts[text].append([])
         return parts[text][-1].append
 
-    with torch.inference_mode(), hooks.tapped(model, tap, Listener(spans, observe), inputs):
+    with torch.inference_mode(), hooks.tapped(model, tap, Listener(each_alone(spans), observe), inputs):
         output = model(**inputs, output_attentions=True)[0]
     return [[_joined(layer, index, model.dtype) for index, layer in enumerate(text)] for text in parts], output
 
@@ -184,7 +184,7 @@ def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> t
         return "the model does not accept another attention function", []
     for run in runs:
         seen = [[torch.zeros_like(layer, dtype=exact(layer.dtype)) for layer in text] for text in run.weights]
-        listener = Listener(run.spans, partial(_fill, seen, model.dtype), finds_reach=run is runs[-1])
+        listener = Listener(each_alone(run.spans), partial(_fill, seen, model.dtype), finds_reach=run is runs[-1])
         try:
             with torch.inference_mode(), listening(listener):
                 output = model(**run.inputs)[0]

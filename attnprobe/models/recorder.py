@@ -1,4 +1,4 @@
-"""Hears what runs around one layer's attention: its arguments, one head's weights, the modules beside it."""
+"""Records the modules that run around one layer's attention, its arguments and one head's weights."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _token_first(tensor: Tensor, axis: int, length: int) -> Tensor:
     return tensor.movedim(axis, 0)[:length].flatten(1).double().cpu()
 
 
-class Witness:
-    """What was heard of one layer.
+class Recorder:
+    """What was recorded of one layer.
 
     Attributes:
         call: the arguments of our own attention; None where weights are hooked.
@@ -67,9 +67,9 @@ class Witness:
         self._seen = -1  # the last layer whose attention was computed
         self._dtype = encoder.dtype
         with lock_of(encoder.model), self._hooked(encoder):
-            encoder.observe([tokens], self._observe, witness=self._hear)
+            encoder.observe([tokens], self._observe, on_call=self._keep_call)
 
-    def _hear(self, call: Call) -> None:
+    def _keep_call(self, call: Call) -> None:
         if call.layer == self.layer:
             self.call = call
 
@@ -89,9 +89,9 @@ class Witness:
                 "choose another layer with -l",
             )
         check_rows(block.weights, self._dtype, self.layer, complete=block.complete)
-        ours = range(*(block.heads or slice(None)).indices(self.head + 1))
-        if self.head in ours:
-            self.weights[block.rows, block.keys] = block.weights[0, self.head - ours.start].double().cpu()
+        present = range(*(block.heads or slice(None)).indices(self.head + 1))
+        if self.head in present:
+            self.weights[block.rows, block.keys] = block.weights[0, self.head - present.start].double().cpu()
 
     @contextmanager
     def _hooked(self, encoder: Encoder) -> Iterator[None]:
@@ -122,9 +122,9 @@ class Witness:
         return hook
 
     def _is_meant(self) -> bool:
-        """Whether a module runs for this witness, and not for someone else who uses the model."""
+        """Whether a module runs for this recorder, and not for someone else who uses the model."""
         listener = present_listener()
-        return listener is not None and listener.witness == self._hear
+        return listener is not None and listener.on_call == self._keep_call
 
     def _keep_arguments(self, module: nn.Module, arguments: Any, options: Any) -> None:
         if self._is_meant() and self._seen < self.layer:
