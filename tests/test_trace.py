@@ -57,7 +57,7 @@ UNTRACED = ["deberta", "xlnet", "funnel", "lilt"]
 SPREAD = UNTRACED + [
     name
     for name, its in FAMILIES.items()
-    if TABLE[its.model_type].through != REFUSED and its.model_type not in parts.UNSEPARATED and name not in ALIKE
+    if TABLE[its.model_type].through != REFUSED and not TABLE[its.model_type].untraced and name not in ALIKE
 ]
 FOUND_IN_PART = ["neomme"]  # it gates the heads' outputs before W_O
 
@@ -267,16 +267,14 @@ def test_masks_soft_caps_and_sinks(encoder_of: Callable[[str], Encoder]) -> None
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "xlnet", "roformer", "squeezebert", "convbert", "nystromformer"])
-def test_scores_with_other_terms_never_pass(
-    family: str, encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where the list of such families does not name them. ConvBERT's heads are plain."""
-    monkeypatch.setattr(parts, "UNSEPARATED", {})
+def test_scores_with_other_terms_never_pass(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """Also where the table of families does not name them. ConvBERT's heads are plain."""
+    encoder = replace(encoder_of(family), family=None)
     if family == "convbert":
-        check_in_float64(TEXT, encoder_of(family), layer=0, head=0, query=1)
+        check_in_float64(TEXT, encoder, layer=0, head=0, query=1)
         return
     with pytest.raises(ModelError, match=f"{family}: no linear maps"):
-        trace(TEXT, encoder_of(family), layer=0, head=0, query=1)
+        trace(TEXT, encoder, layer=0, head=0, query=1)
 
 
 def test_numbers_that_do_not_add_up_are_not_shown(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,8 +78,8 @@ def tiles(
     rows = row_blocks(queries, together * keys, starts) if at_once == 1 else [slice(0, queries)]
     for text in range(0, texts, at_once):
         for head in range(0, heads, together):
-            for each in rows:
-                yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), each
+            for block in rows:
+                yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), block
 
 
 def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> list[slice]:

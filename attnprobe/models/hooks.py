@@ -95,7 +95,7 @@ def check_square(attentions: Sequence[Any], shape: Sequence[int]) -> None:
         raise ModelError(f"the layers have {heads} heads; layers of unequal numbers are not supported yet")
 
 
-def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout: str) -> Tap:
+def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout_name: str) -> Tap:
     """Runs an eager model on a short example and finds which module output carries each layer's weights.
 
     Raises:
@@ -124,9 +124,9 @@ def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout: str) -> Tap
         if not name or axes is None:
             raise ModelError(f"layer {layer}: the weights cannot be traced to a module's output")
         outputs.setdefault(name, {})[path] = axes
-    its = LAYOUTS[layout]
-    reach = tuple(its.reach(model.config, layer) for layer in range(len(weights))) if its.reach else ()
-    return Tap(outputs, its, reach)
+    layout = LAYOUTS[layout_name]
+    reach = tuple(layout.reach(model.config, layer) for layer in range(len(weights))) if layout.reach else ()
+    return Tap(outputs, layout, reach)
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def _same_storage(tensor: Tensor, other: Tensor) -> bool:
 
 def _same_view(tensor: Tensor, other: Tensor) -> bool:
     """Whether the other is this tensor, or a slice of it."""
-    inside = all(mine >= theirs for mine, theirs in zip(tensor.shape, other.shape, strict=True))
+    inside = all(size >= part for size, part in zip(tensor.shape, other.shape, strict=True))
     return inside and tensor.stride() == other.stride()
 
 

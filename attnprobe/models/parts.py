@@ -30,31 +30,6 @@ from attnprobe.tokens import Tokens
 LINEAR = (nn.Linear, Conv1D)
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
 ROTATED = "rotated by its position"
-# Families with something in their scores that is not separated here; others are found out by recomputing.
-UNSEPARATED = {
-    "bloom": "position terms inside its attention",
-    "canine": "characters in chunks and pools",
-    "codegen": "rotations inside its attention",
-    "cpmant": "a prompt before the text",
-    "deberta": "disentangled position terms",
-    "deberta-v2": "disentangled position terms",
-    "falcon": "rotations inside its attention",
-    "funnel": "relative position terms and pooled tokens",
-    "gptj": "rotations inside its attention",
-    "ibert": "quantized linear maps",
-    "lilt": "scores of the layout",
-    "longt5": "position terms by block",
-    "mpt": "position terms inside its attention",
-    "nystromformer": "a convolution of its values",
-    "openai-gpt": "q, k and v in one linear map",
-    "pegasus_x": "global tokens",
-    "roformer": "rotations inside its attention",
-    "speecht5": "relative position keys",
-    "squeezebert": "convolutions in place of linear maps",
-    "videoprism_text_model": "a soft cap inside its attention",
-    "vits": "relative position keys",
-    "xlnet": "relative position terms",
-}
 
 
 @dataclass(frozen=True)
@@ -111,8 +86,8 @@ def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadP
             does not give what the model computed.
     """
     kind = str(encoder.location.config.get("model_type", type(encoder.model).__name__))
-    if kind in UNSEPARATED:
-        _refuse(f"{kind} has {UNSEPARATED[kind]}, which trace does not separate yet")
+    if encoder.family and encoder.family.untraced:
+        _refuse(f"{kind} has {encoder.family.untraced}, which trace does not separate yet")
     recorder = Recorder(encoder, tokens, layer, head)
     width = max((step.given.shape[-1] for step in recorder.steps if isinstance(step.module, LINEAR)), default=0)
     tolerance = rounding(encoder.dtype, terms(1, width, len(tokens)))

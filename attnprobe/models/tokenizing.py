@@ -43,16 +43,16 @@ def tokenize(
         UsageError: the text holds no token or is not Unicode, or max_length or stride leave no room for it.
     """
     texts = [text] if pair is None else [text, pair]
-    for each in texts:
-        if not each.strip():
-            raise UsageError("the text is empty" if each is text else "the second text of the pair is empty")
+    for number, given in enumerate(texts):
+        if not given.strip():
+            raise UsageError("the second text of the pair is empty" if number else "the text is empty")
         try:
-            each.encode()
+            given.encode()
         except UnicodeEncodeError as error:
             raise UsageError("the text is not valid Unicode (it holds half of a surrogate pair)") from error
     starts = texts
     if max_length is not None and stride is None:
-        starts = [beginning(tokenizer, each, max_length, words=words) for each in texts]
+        starts = [beginning(tokenizer, given, max_length, words=words) for given in texts]
     whole = encode(tokenizer, starts, words=words)
     if not whole.positions(Role.CONTENT):
         raise UsageError("the tokenizer finds no token in the text")
@@ -61,9 +61,9 @@ def tokenize(
     if stride is not None:
         return windows(whole, max_length, stride)
     unread = sum(
-        count_tokens(tokenizer, each) - whole.segments.count(segment)
-        for segment, (each, start) in enumerate(zip(texts, starts, strict=True), start=1)
-        if len(start) < len(each)
+        count_tokens(tokenizer, given) - whole.segments.count(segment)
+        for segment, (given, start) in enumerate(zip(texts, starts, strict=True), start=1)
+        if len(start) < len(given)
     )
     kept = cut(whole, max_length)
     return [replace(kept, n_cut=kept.n_cut + unread)]
@@ -154,7 +154,7 @@ def _encode_fast(tokenizer: Any, texts: Sequence[str]) -> Encoded:
     if _counts_in_words(tokenizer):
         starts = [[word.start() for word in re.finditer(r"\S+", text)] for text in texts]
         words = encoding.word_ids(0)
-        shifts = [starts[its - 1][word] if its else 0 for its, word in zip(segments, words, strict=True)]
+        shifts = [starts[segment - 1][word] if segment else 0 for segment, word in zip(segments, words, strict=True)]
         offsets = [(start + more, end + more) for (start, end), more in zip(offsets, shifts, strict=True)]
     strings = _pieces(tokenizer, inputs["input_ids"])
     for number, text in enumerate(texts, start=1):
@@ -175,8 +175,8 @@ def _encode_python(tokenizer: Any, texts: Sequence[str]) -> Encoded:
     inputs = dict(_call(tokenizer, texts))
     pieces = [tokenizer.tokenize(text) for text in texts]
     segments = _typed_segments(tokenizer, pieces, inputs["input_ids"])
-    spans = [align(text, its, tokenizer.unk_token) for text, its in zip(texts, pieces, strict=True)]
-    typed, known = [iter(chain(*pieces)), iter(chain(*(its or () for its in spans)))]
+    spans = [align(text, strings, tokenizer.unk_token) for text, strings in zip(texts, pieces, strict=True)]
+    typed, known = [iter(chain(*pieces)), iter(chain(*(found or () for found in spans)))]
     strings = _pieces(tokenizer, inputs["input_ids"])
     as_typed = [next(typed) if segment else "" for segment in segments]
     if None in spans:
@@ -211,9 +211,9 @@ class Typed(int):
 
 def _typed_segments(tokenizer: Any, pieces: Sequence[Sequence[str]], ids: Sequence[int]) -> list[int]:
     """The segment of each token: 0 for those that the tokenizer puts around and between the pieces of the texts."""
-    typed = [[Typed(id) for id in tokenizer.convert_tokens_to_ids(its)] for its in pieces]
-    for number, its in enumerate(typed, start=1):
-        for token in its:
+    typed = [[Typed(id) for id in tokenizer.convert_tokens_to_ids(strings)] for strings in pieces]
+    for number, tokens in enumerate(typed, start=1):
+        for token in tokens:
             token.segment = number
     try:
         built = tokenizer.build_inputs_with_special_tokens(*typed)
@@ -237,7 +237,7 @@ def _characters(
         texts[segment - 1][start:end].strip() if segment else ""
         for (start, end), segment in zip(offsets, segments, strict=True)
     ]
-    return ["" if _is_blank(piece, its) else its for piece, its in zip(strings, characters, strict=True)]
+    return ["" if _is_blank(piece, surface) else surface for piece, surface in zip(strings, characters, strict=True)]
 
 
 def _is_blank(piece: str, characters: str) -> bool:
