@@ -11,14 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, groupby
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from attnprobe.arguments import check_text, check_whole
 from attnprobe.attention.blocks import Observer
 from attnprobe.errors import ModelError, TextError, UsageError
 from attnprobe.models.batches import make_batch
+from attnprobe.models.edits import Edit
 from attnprobe.models.explained import first_line
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
@@ -192,7 +195,9 @@ class Encoder:
         groups: Sequence[slice] | None = None,
         starts: Sequence[Sequence[int] | None] | None = None,
         on_call: Callable[[Call], None] | None = None,
-    ) -> None:
+        edit: Edit | None = None,
+        gradients: bool = False,
+    ) -> list[Float[Tensor, "token d_model"]]:
         """Runs the encoder on a batch of texts and shows every layer's weights as they are computed.
 
         A model makes one run at a time: another thread's waits. :meth:`replica` gives each thread a model of its own.
@@ -204,9 +209,16 @@ class Encoder:
             groups: which texts are observed together, end to end, see :meth:`groups`; None: each alone.
             starts: per group, the rows where a block may start; None: any.
             on_call: called with what each attention is computed from; never where weights are hooked.
+            edit: what is changed in the attention of this run.
+            gradients: whether to keep what gradients of the hidden states need, by whatever an edit brings in that
+                requires one. Weights shown to observers then belong to the graph, and are the model's to the last step.
+
+        Returns:
+            the model's last hidden states of each text.
 
         Raises:
-            ModelError: the model is not as it was loaded, or not every layer's weights came.
+            ModelError: the model is not as it was loaded, or not every layer's weights came; or its attention cannot
+                be edited.
             TextError: it fails on these texts.
         """
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
@@ -214,22 +226,31 @@ class Encoder:
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
             for number, some in enumerate(groups)
         ]
+        if edit and self.tap:
+            _refuse_edits(self)
+        states: list[Tensor] = []
         with lock_of(self.model):
             self._check_unchanged()
             for together in self._passes(numbered):
                 first, stop = together[0].texts.start, together[-1].texts.stop
                 inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
                 batch = [group.counted_from(first) for group in together]
-                self._listen(Listener(batch, observe, self.compiled, on_call), inputs)
+                compiled = self.compiled and not gradients
+                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients)
+                hidden = self._listen(listener, inputs)
+                states += [hidden[place, : len(text)] for place, text in enumerate(texts[first:stop])]
+        return states
 
-    def _listen(self, listener: Listener, inputs: dict[str, torch.Tensor]) -> None:
-        """One forward pass, in the model's own precision, whose layers must all be heard."""
+    def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
+        """The last hidden states of one forward pass, in the model's own precision, whose layers must all be heard."""
         hears = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
-        with torch.inference_mode(), own_precision, hears, _explained(self.model):
-            self.model(**inputs, **({"output_attentions": True} if self.tap else {}))
+        mode = torch.enable_grad if listener.gradients else torch.inference_mode
+        with torch.inference_mode(False), mode(), own_precision, hears, _explained(self.model):
+            hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
+        return hidden
 
     def _check_unchanged(self) -> None:
         """Refuses a model that was set to compute otherwise than when it was loaded.
@@ -254,6 +275,19 @@ class Encoder:
         if self.padding_invariant:
             return [list(groups)]
         return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
+
+
+def _refuse_edits(encoder: Encoder) -> NoReturn:
+    """Says why a model's attention cannot be edited.
+
+    Raises:
+        ModelError: always.
+    """
+    kind = encoder.model.config.model_type
+    raise ModelError(
+        f"heads of {kind} cannot be changed: its weights are hooked ({encoder.tap_reason})",
+        "attnprobe models lists the types that are measured through blocks",
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from attnprobe.attention.blocks import Observer, attention_in_blocks
+from attnprobe.models.edits import Edit
 from attnprobe.models.layouts import Reach
 
 NAME = "attnprobe"
@@ -79,6 +80,9 @@ class Listener:
         observe: (layer, group) -> an observer of that group's blocks in that layer, or None to compute without showing.
         compiled: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
         on_call: is called with what each attention is computed from, before it is computed.
+        edit: what is changed in the attention.
+        first_text: the number of the batch's first text among those of the whole run, by which edits know them.
+        gradients: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
         finds_reach: whether to note in ``reach`` how far each layer sees.
         calls: attention layers seen so far. Layers are counted by call: ALBERT calls one module many times.
         reach: by layer, which keys a query may see; None where a mask does not say.
@@ -89,6 +93,9 @@ class Listener:
     observe: Callable[[int, int], Observer | None]
     compiled: bool = False
     on_call: Callable[[Call], None] | None = None
+    edit: Edit | None = None
+    first_text: int = 0
+    gradients: bool = False
     finds_reach: bool = False
     calls: int = 0
     reach: list[Reach | None] = field(default_factory=list)
@@ -151,7 +158,8 @@ def attention(
 
 def _deaf(query: Tensor) -> Listener:
     """A listener that observes nothing, for a model that runs by itself."""
-    return Listener(each_alone([slice(0, query.shape[2])] * len(query)), lambda layer, group: None)
+    groups = each_alone([slice(0, query.shape[2])] * len(query))
+    return Listener(groups, lambda layer, group: None, gradients=torch.is_grad_enabled())
 
 
 Part = tuple[slice, slice, Tensor]  # texts, their valid positions, (text, query, head, d_v)
@@ -159,7 +167,8 @@ Part = tuple[slice, slice, Tensor]  # texts, their valid positions, (text, query
 
 def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) -> Iterator[Part]:
     """The attention of a group's texts, those that share a mask at a time, shown to the group's observer."""
-    observe = listener.observe(batch.layer, group.number)
+    observe, edit = listener.observe(batch.layer, group.number), listener.edit
+    edit_blocks = edit.of_blocks(batch.layer, listener.first_text + group.texts.start) if edit else None
     for texts, allowed, bias in _masked(mask, batch.bias, group):
         query, key, value = (tensor[texts, :, group.span] for tensor in (batch.query, batch.key, batch.value))
         call = replace(batch, query=query, key=key, value=value, bias=bias, allowed=allowed)
@@ -178,7 +187,12 @@ def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) 
             sinks=call.sinks,
             compiled=listener.compiled,
             first_text=texts.start - group.texts.start,
+            edit=edit_blocks,
+            gradients=listener.gradients,
         )
+        if edit and edit.context:
+            run_texts = slice(texts.start + listener.first_text, texts.stop + listener.first_text)
+            context = edit.context(batch.layer, run_texts, context)
         yield texts, group.span, context
 
 
