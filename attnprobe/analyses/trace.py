@@ -19,7 +19,8 @@ from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.models.parts import HeadParts, Vectors, head_parts
+from attnprobe.models.origins import Vectors
+from attnprobe.models.parts import HeadParts, head_parts
 from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
 from attnprobe.run import read, sign_run
 from attnprobe.selection import select

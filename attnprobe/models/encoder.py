@@ -197,7 +197,7 @@ class Encoder:
         on_call: Callable[[Call], None] | None = None,
         edit: Edit | None = None,
         gradients: bool = False,
-    ) -> list[Float[Tensor, "token d_model"]]:
+    ) -> list[Float[Tensor, "*token d_model"]]:
         """Runs the encoder on a batch of texts and shows every layer's weights as they are computed.
 
         A model makes one run at a time: another thread's waits. :meth:`replica` gives each thread a model of its own.
@@ -214,7 +214,7 @@ class Encoder:
                 requires one. Weights shown to observers then belong to the graph, and are the model's to the last step.
 
         Returns:
-            the model's last hidden states of each text.
+            the model's last hidden states of each text; or its one vector, where the model gives no more (DPR).
 
         Raises:
             ModelError: the model is not as it was loaded, or not every layer's weights came; or its attention cannot
@@ -238,7 +238,7 @@ class Encoder:
                 compiled = self.compiled and not gradients
                 listener = Listener(batch, observe, compiled, on_call, edit, first, gradients)
                 hidden = self._listen(listener, inputs)
-                states += [hidden[place, : len(text)] for place, text in enumerate(texts[first:stop])]
+                states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
         return states
 
     def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
@@ -275,6 +275,11 @@ class Encoder:
         if self.padding_invariant:
             return [list(groups)]
         return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
+
+
+def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
+    """One text's hidden states without those of padding."""
+    return states[:length] if states.ndim > 1 else states
 
 
 def _refuse_edits(encoder: Encoder) -> NoReturn:

@@ -1,55 +1,33 @@
-"""What one head's attention is made of: its q, k and v, where they come from, and what is added to its scores.
+"""What a layer's attention is made of: each head's q, k and v, where they come from, what is added, the output map.
 
 No family is known here by the names of its modules: the module whose output holds the head's q (or k, or v) made it.
 Through AttentionInterface q, k and v are the arguments of our own attention. Where weights are hooked, q and k are
 those of the linear maps whose softmax gives the weights, and v is what, summed by them, enters a linear map; where none
-do, the model is refused.
+do, the model is refused. One forward pass serves all heads of any number of layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 from typing import NoReturn
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
+from torch import Tensor
 
 from attnprobe.attention.rounding import rounding, rounding_of_weights, terms
-from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
+from attnprobe.attention.textbook import attention_scores, mask_scores, softmax
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.recorder import Recorder, Step
+from attnprobe.models.origins import LINEAR, Vectors, check_map, close, in_float64, mapped, matrix, origin
+from attnprobe.models.recorder import Record, Recorder, Step
 from attnprobe.tokens import Tokens
 
-LINEAR = (nn.Linear, Conv1D)
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
-ROTATED = "rotated by its position"
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """The q, k or v of one head, by token, in float64.
-
-    Attributes:
-        final: (token, d), as they enter the scores, or the weighted sum.
-        x: (token, d_in), what the linear map is given; None where the map was not found.
-        projected: (token, d), xW + b as the model computed it.
-        weight, bias: W (d_in, d) and b (d,), the head's columns of the map; b may be None.
-        changes: what is done to ``projected`` on the way to ``final``, in words and in order.
-    """
-
-    final: Float[Tensor, "token d"]
-    x: Float[Tensor, "token d_in"] | None = None
-    projected: Float[Tensor, "token d"] | None = None
-    weight: Float[Tensor, "d_in d"] | None = None
-    bias: Float[Tensor, " d"] | None = None
-    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,152 +55,223 @@ class HeadParts:
     sink: float | None = None
     output_weight: Float[Tensor, "d_v d_out"] | None = None
 
+    def recomputed(self) -> Float[Tensor, "query key"]:
+        """The weights that follow from q, k and what is added to their products."""
+        scores = attention_scores(self.q.final, self.k.final, self.scale)
+        if self.softcap is not None:
+            scores = self.softcap * torch.tanh(scores / self.softcap)
+        scores = scores + sum(self.terms.values())
+        if self.allowed is not None:
+            scores = mask_scores(scores, self.allowed)
+        sinks = scores.new_tensor([] if self.sink is None else [self.sink]).expand(len(scores), -1)
+        return softmax(torch.cat([scores, sinks], 1))[:, : scores.shape[1]]
 
-def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadParts:
-    """Runs the encoder on a text and keeps what one head of one layer computes its attention from.
+
+@dataclass(frozen=True)
+class OutputMap:
+    """The linear map that is given the heads' outputs side by side.
+
+    Attributes:
+        x: (token, d_in), what it is given: the heads' outputs, and in some models more after them.
+        weight: (d_in, d_out) W_O.
+        bias: (d_out,) b_O; None: it has none.
+        made: (token, d_out), its output as the model computed it.
+    """
+
+    x: Float[Tensor, "token d_in"]
+    weight: Float[Tensor, "d_in d_out"]
+    bias: Float[Tensor, " d_out"] | None
+    made: Float[Tensor, "token d_out"]
+
+    def beside(self, width: int) -> Float[Tensor, "token d_out"]:
+        """What it makes of anything but heads of this width together, b_O not among it."""
+        return self.x[:, width:] @ self.weight[width:]
+
+
+@dataclass(frozen=True)
+class LayerParts:
+    """What the heads of one layer compute its attention from, for one text, in float64.
+
+    Attributes:
+        layer: counted from 0.
+        heads: each head's q, k, v, scores, weights and rows of W_O.
+        output: what their outputs go through; None where something else comes between.
+    """
+
+    layer: int
+    heads: tuple[HeadParts, ...]
+    output: OutputMap | None
+
+    @property
+    def weights(self) -> Float[Tensor, "head query key"]:
+        """As captured."""
+        return torch.stack([head.weights for head in self.heads])
+
+    @property
+    def values(self) -> Float[Tensor, "head key d_v"]:
+        """As they are summed up, b_V among them."""
+        return torch.stack([head.v.final for head in self.heads])
+
+    @property
+    def output_weights(self) -> Float[Tensor, "head d_v d_out"]:
+        """The rows of W_O that read each head."""
+        return torch.stack([head.output_weight for head in self.heads if head.output_weight is not None])
+
+    @property
+    def x(self) -> Float[Tensor, "token d_in"] | None:
+        """The layer's input as the map that makes v is given it, after any norm; None where that was not found."""
+        return self.heads[0].v.x
+
+
+def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[LayerParts], None]) -> None:
+    """Runs the encoder once on a text and shows what each layer computes its attention from, one layer at a time.
+
+    What is found is held to the model's own numbers: the weights to those captured, linear maps to what they made, and
+    the heads' outputs together to the output map's.
+
+    Args:
+        layers: counted from 0.
+        visit: is given the layers in ascending order.
 
     Raises:
-        ModelError: the scores have something that is not separated here, named with the model's type; or a linear map
-            does not give what the model computed.
+        ModelError: the scores have something that is not separated here, or the heads' outputs do not go through a
+            linear map, named with the model's type; or the numbers do not add up.
     """
-    kind = str(encoder.location.config.get("model_type", type(encoder.model).__name__))
+
+    def visit_whole(parts: LayerParts) -> None:
+        if parts.output is None:
+            _refuse(f"{_kind(encoder)}: the heads' outputs go through something else before W_O", "")
+        visit(parts)
+
+    _visit(encoder, tokens, layers, range(encoder.heads), visit_whole)
+
+
+def layer_parts(encoder: Encoder, tokens: Tokens, layer: int) -> LayerParts:
+    """What one layer computes its attention from, see :func:`visit_layers`."""
+    found: list[LayerParts] = []
+    visit_layers(encoder, tokens, [layer], found.append)
+    return found[0]
+
+
+def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadParts:
+    """What one head of one layer computes its attention from, also where its output goes through something else.
+
+    Raises:
+        ModelError: as :func:`visit_layers` does.
+    """
+    found: list[LayerParts] = []
+    _visit(encoder, tokens, [layer], [head], found.append)
+    return found[0].heads[0]
+
+
+def _visit(
+    encoder: Encoder, tokens: Tokens, layers: Sequence[int], heads: Sequence[int], visit: Callable[[LayerParts], None]
+) -> None:
     if encoder.family and encoder.family.untraced:
-        _refuse(f"{kind} has {encoder.family.untraced}, which trace does not separate yet")
-    recorder = Recorder(encoder, tokens, layer, head)
-    width = max((step.given.shape[-1] for step in recorder.steps if isinstance(step.module, LINEAR)), default=0)
-    tolerance = rounding(encoder.dtype, terms(1, width, len(tokens)))
-    if recorder.call:
-        parts = _of_call(recorder.call, recorder, tolerance)
-    else:
-        parts = _of_weights(recorder, encoder, tolerance, kind)
-    for name, vectors in {"q": parts.q, "k": parts.k, "v": parts.v}.items():
-        _check_map(vectors, name, tolerance)
-    return parts
+        _refuse(f"{_kind(encoder)} has {encoder.family.untraced}, which trace does not separate yet")
+    Recorder(encoder, layers, heads, lambda record: visit(_separated(record, encoder))).run(tokens)
+
+
+def _kind(encoder: Encoder) -> str:
+    return str(encoder.location.config.get("model_type", type(encoder.model).__name__))
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
     raise ModelError(message, hint)
 
 
-def _of_call(call: Call, recorder: Recorder, tolerance: float) -> HeadParts:
-    """From the arguments of our own attention."""
-    head, length = recorder.head, recorder.length
-    shared = head // (call.query.shape[1] // call.key.shape[1])  # grouped-query attention
-    final = [_exact(call.query[0, head]), _exact(call.key[0, shared]), _exact(call.value[0, shared])]
-    q, k, v = (_origin(vectors, recorder.steps[: recorder.n_before], tolerance) for vectors in final)
-    added = {} if call.bias is None else {"position_bias": _of_head(call.bias, head, length)}
-    allowed = None if call.allowed is None else call.allowed.cpu().expand(length, length)
-    return HeadParts(
-        q, k, v, call.scale, recorder.weights, call.softcap, added, allowed,
-        None if call.sinks is None else float(call.sinks[head]),
-        _output_rows(recorder, v.final, tolerance),
-    )  # fmt: skip
+def _separated(record: Record, encoder: Encoder) -> LayerParts:
+    """The parts of a recorded layer, held to the model's own numbers."""
+    width = max((step.given.shape[-1] for step in record.steps if isinstance(step.module, LINEAR)), default=0)
+    tolerance = rounding(encoder.dtype, terms(1, width, record.length))
+    if record.call:
+        heads = _of_call(record.call, record, tolerance)
+        output, rows = _output_map(record, [head.v for head in heads], tolerance)
+    else:
+        heads, output, rows = _of_weights(record, encoder, tolerance)
+    heads = [replace(head, output_weight=own) for head, own in zip(heads, rows, strict=True)] if output else heads
+    parts = LayerParts(record.layer, tuple(heads), output)
+    _check(parts, encoder, tolerance)
+    return parts
 
 
-def _origin(vectors: Float[Tensor, "token d"], steps: Sequence[Step], tolerance: float) -> Vectors:
-    """Which linear map made these vectors, and what was done to them since; by themselves where none did."""
-    d = vectors.shape[1]
-    for place, step in reversed(list(enumerate(steps))):
-        for given, made in step.by_token(len(vectors)):
-            for columns in (slice(start, start + d) for start in range(0, made.shape[1] - d + 1, d)):
-                changes = _changes(made[:, columns], vectors, tolerance)
-                if changes is None:
-                    continue
-                if isinstance(step.module, LINEAR):
-                    return replace(_mapped(step.module, given, made, columns), final=vectors, changes=changes)
-                if given.shape != made.shape:
-                    continue
-                before = _origin(given[:, columns], steps[:place], tolerance)  # a norm
-                if before.x is not None:
-                    return replace(before, final=vectors, changes=(*before.changes, f"after {step.name}", *changes))
-    return Vectors(vectors)
+def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
+    """The chosen heads from the arguments of our own attention."""
+    at_once = call.query.shape[1] // call.key.shape[1]  # query heads that share keys: grouped-query attention
+    shared = {head // at_once for head in record.heads}
+    queries, keys, values = (
+        {head: origin(in_float64(tensor[0, head]), record.before, tolerance) for head in sorted(heads)}
+        for tensor, heads in ((call.query, set(record.heads)), (call.key, shared), (call.value, shared))
+    )
+    allowed = None if call.allowed is None else call.allowed.cpu().expand(record.length, record.length)
+    return [
+        HeadParts(
+            queries[head],
+            keys[head // at_once],
+            values[head // at_once],
+            call.scale,
+            weights,
+            call.softcap,
+            {} if call.bias is None else {"position_bias": _of_head(call.bias, head, record.length)},
+            allowed,
+            None if call.sinks is None else float(call.sinks[head]),
+        )
+        for head, weights in zip(record.heads, record.weights, strict=True)
+    ]
 
 
-def _mapped(module: nn.Linear | Conv1D, given: Tensor, made: Tensor, columns: slice) -> Vectors:
-    bias = None if module.bias is None else _exact(module.bias[columns])
-    return Vectors(made[:, columns], given, made[:, columns], _exact(_matrix(module)[:, columns]), bias)
-
-
-def _matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
-    """The W of a linear map xW + b; GPT-2's maps hold it like that, others transposed."""
-    return module.weight if isinstance(module, Conv1D) else module.weight.T
-
-
-def _changes(
-    before: Float[Tensor, "token d"], after: Float[Tensor, "token d"], tolerance: float
-) -> tuple[str, ...] | None:
-    """What was done to all vectors alike: nothing, a factor, a rotation of pairs of numbers; None: something else."""
-    factor = float(after.norm() / before.norm()) if before.any() else 0.0
-    scaled = () if abs(factor - 1) < tolerance else (f"times {factor:.4g}",)
-    if _close(before * factor, after, tolerance):
-        return scaled
-    kept = zip(_kept_by_rotation(before * factor), _kept_by_rotation(after), strict=True)
-    return (*scaled, ROTATED) if any(_close(ours, theirs, tolerance) for ours, theirs in kept) else None
-
-
-def _kept_by_rotation(vectors: Float[Tensor, "token d"]) -> Iterator[Float[Tensor, "token kept"]]:
-    """What a rotary embedding (Su et al. 2021) leaves as it is, in each of its usual forms.
-
-    It turns pairs of numbers, a half against the other or neighbours, whose lengths stay; in some models only those of
-    the first half or quarter of the vector.
-    """
-    d = vectors.shape[1]
-    for turned in (size for size in (d, d // 2, d // 4) if size > 1 and size % 2 == 0):
-        first, rest = vectors[:, :turned].contiguous(), vectors[:, turned:]
-        yield torch.cat([first.view(-1, 2, turned // 2).norm(dim=1), rest], 1)
-        yield torch.cat([first.view(-1, turned // 2, 2).norm(dim=2), rest], 1)
-
-
-def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
-    return bool((ours - theirs).abs().max() <= tolerance * theirs.abs().max())
-
-
-def _of_weights(recorder: Recorder, encoder: Encoder, tolerance: float, kind: str) -> HeadParts:
+def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[list[HeadParts], OutputMap, list[Tensor]]:
     """The linear maps that give the hooked weights, and the one whose weighted sum goes on.
+
+    They are found by the first head; that the others' weights follow from them too is checked afterwards.
 
     Raises:
         ModelError: none do, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = [each for step in recorder.steps[: recorder.n_before] for each in _of_heads(step, recorder, encoder.heads)]
-    added, allowed = _added(recorder, encoder)
-    found = []
+    maps = [found for step in record.before for found in _of_heads(step, record, encoder.heads)]
+    added = [_added(record, head, encoder) for head in record.heads]
+    pairs = []
     for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
-        if q.final.shape != k.final.shape:
+        if q[0].final.shape != k[0].final.shape:
             continue
-        scale = q.final.shape[1] ** -0.5 if is_scaled else 1.0
-        scores = attention_scores(q.final, k.final, scale) + sum(added.values())
-        weights = softmax(scores if allowed is None else mask_scores(scores, allowed))
-        if (weights - recorder.weights).abs().max() <= rounding_of_weights(encoder.dtype, q.final, k.final, scale):
-            found.append((q, k, scale))
-    if len(found) > 1:
+        scale = q[0].final.shape[1] ** -0.5 if is_scaled else 1.0
+        first = HeadParts(q[0], k[0], k[0], scale, record.weights[0], None, *added[0])
+        if _difference(first) <= rounding_of_weights(encoder.dtype, q[0].final, k[0].final, scale):
+            pairs.append((q, k, scale))
+    kind = _kind(encoder)
+    if len(pairs) > 1:
         _refuse(f"{kind}: the weights of this text do not tell which linear maps they come from", "try a longer text")
-    for (q, k, scale), v in product(found, maps):
-        rows = _output_rows(recorder, v.final, tolerance)
-        if rows is not None:
-            return HeadParts(q, k, v, scale, recorder.weights, None, added, allowed, None, rows)
+    for (q, k, scale), v in product(pairs, maps):
+        output, rows = _output_map(record, v, tolerance)
+        if output:
+            heads = [
+                HeadParts(own_q, own_k, own_v, scale, weights, None, *more)
+                for own_q, own_k, own_v, weights, more in zip(q, k, v, record.weights, added, strict=True)
+            ]
+            return heads, output, rows
     _refuse(
         f"{kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
         KNOWN if encoder.dtype in (torch.float32, torch.float64) else "try --dtype float32",
     )
 
 
-def _of_heads(step: Step, recorder: Recorder, heads: int) -> Iterator[Vectors]:
-    """The head's columns of what a linear map made for all heads."""
+def _of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]:
+    """The chosen heads' columns of what a linear map made for all heads."""
     if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
         d = step.made.shape[-1] // heads
-        for given, made in step.by_token(recorder.length):
-            yield _mapped(step.module, given, made, slice(recorder.head * d, (recorder.head + 1) * d))
+        for given, made in step.by_token:
+            yield [mapped(step.module, given, made, slice(head * d, (head + 1) * d)) for head in record.heads]
 
 
-def _added(recorder: Recorder, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
+def _added(record: Record, head: int, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
     """What the attention module was given for every query and key: terms of the scores, and the mask."""
-    length, added = recorder.length, {}
-    every = slice(0, length)
-    allowed = (encoder.reach[recorder.layer] or Reach()).mask(every, every, torch.device("cpu"))
+    length, added = record.length, {}
+    everything = slice(0, length)
+    allowed = (encoder.reach[record.layer] or Reach()).mask(everything, everything, torch.device("cpu"))
     shapes = {(1, heads, queries, length) for heads in (1, encoder.heads) for queries in (1, length)}
-    for name, value in recorder.arguments.items():
+    for name, value in record.arguments.items():
         if isinstance(value, Tensor) and value.is_floating_point() and tuple(value.shape) in shapes:
-            term = _of_head(value, recorder.head, length)
+            term = _of_head(value, head, length)
             seen = term > torch.finfo(value.dtype).min / 2
             allowed = allowed & seen
             if term[seen].any():
@@ -232,37 +281,70 @@ def _added(recorder: Recorder, encoder: Encoder) -> tuple[dict[str, Tensor], Ten
 
 def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]:
     """One head's part of (1, head or 1, query or 1, key)."""
-    return _exact(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
+    return in_float64(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
-def _output_rows(recorder: Recorder, values: Tensor, tolerance: float) -> Float[Tensor, "d_v d_out"] | None:
-    """The rows of W_O that read the head's output: those of the linear map that is given weights·values."""
-    output, d = recorder.weights @ values, values.shape[1]
-    columns = slice(recorder.head * d, (recorder.head + 1) * d)
-    for step in recorder.steps:
-        if isinstance(step.module, LINEAR):
-            for given, _ in step.by_token(recorder.length):
-                if given.shape[1] >= columns.stop and _close(output, given[:, columns], tolerance):
-                    return _exact(_matrix(step.module)[columns])
-    return None
+def _output_map(
+    record: Record, values: Sequence[Vectors], tolerance: float
+) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
+    """The linear map that is given each head's weights·values, and the rows that read it; None: there is none."""
+    d = values[0].final.shape[1]
+    columns = [slice(head * d, (head + 1) * d) for head in record.heads]
+    contexts = [weights @ vectors.final for weights, vectors in zip(record.weights, values, strict=True)]
+    for step in record.steps:
+        if not isinstance(step.module, LINEAR):
+            continue
+        for given, made in step.by_token:
+            reads = zip(contexts, columns, strict=True)
+            if given.shape[1] >= columns[-1].stop and all(close(z, given[:, own], tolerance) for z, own in reads):
+                weight, bias = matrix(step.module), step.module.bias
+                output = OutputMap(given, in_float64(weight), None if bias is None else in_float64(bias), made)
+                return output, [in_float64(weight[own]) for own in columns]
+    return None, []
 
 
-def _check_map(vectors: Vectors, name: str, tolerance: float) -> None:
-    """Holds xW + b to what the model computed, relative to the sum of what is added up.
+def _difference(head: HeadParts) -> float:
+    """The largest difference between a head's recomputed weights and those captured."""
+    return float((head.recomputed() - head.weights).abs().max())
+
+
+def _check(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
+    """Holds what was found to the model's own numbers.
+
+    Raises:
+        ModelError: they differ by more than rounding explains.
+    """
+    for head in parts.heads:
+        for name, vectors in {"q": head.q, "k": head.k, "v": head.v}.items():
+            check_map(vectors, name, tolerance)
+        difference = _difference(head)
+        if not difference <= rounding_of_weights(encoder.dtype, head.q.final, head.k.final, head.scale):
+            raise ModelError(
+                f"layer {parts.layer}: the weights recomputed from q and k differ from those the model used by"
+                f" {difference:.1e}",
+                "--dtype float64 computes more exactly",
+            )
+    if parts.output and len(parts.heads) == encoder.heads:
+        _check_output(parts, parts.output, tolerance)
+
+
+def _check_output(parts: LayerParts, output: OutputMap, tolerance: float) -> None:
+    """Holds Σ over heads of a·v·W_O, with what is beside them and b_O, to what the output map made.
 
     Raises:
         ModelError: they differ.
     """
-    if vectors.x is None or vectors.weight is None or vectors.projected is None:
-        return
-    bias = vectors.bias
-    size = linear(vectors.x.abs(), vectors.weight.abs(), None if bias is None else bias.abs())
-    difference = (linear(vectors.x, vectors.weight, bias) - vectors.projected).abs()
+    values, rows = parts.values, parts.output_weights
+    width = len(values) * values.shape[2]
+    total = torch.einsum("hqd,hdo->qo", parts.weights @ values, rows) + output.beside(width)
+    size = torch.einsum("hqd,hdo->qo", parts.weights @ values.abs(), rows.abs())
+    size += output.x[:, width:].abs() @ output.weight[width:].abs()
+    if output.bias is not None:
+        total, size = total + output.bias, size + output.bias.abs()
+    difference = (total - output.made).abs()
     if bool((difference > tolerance * size).any()):
         raise ModelError(
-            f"{name} differs by {difference.max():.1e} from the layer's input times the weights of its map"
+            f"layer {parts.layer}: the heads' outputs times W_O differ from the attention's output by"
+            f" {difference.max():.1e}",
+            "--dtype float64 computes more exactly",
         )
-
-
-def _exact(tensor: Tensor) -> Tensor:
-    return tensor.double().cpu()

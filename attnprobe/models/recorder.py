@@ -1,11 +1,12 @@
-"""Records the modules that run around one layer's attention, its arguments and one head's weights."""
+"""Records the modules that run around chosen layers' attention, its arguments and its weights, in one forward pass."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,80 +29,132 @@ class Step:
     Attributes:
         name: what its parent calls it.
         given, made: its first argument and its output.
+        length: how many tokens the text has.
     """
 
     name: str
     module: nn.Module
     given: Tensor
     made: Tensor
+    length: int
 
-    def by_token(self, length: int) -> Iterator[tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]]:
+    @cached_property
+    def by_token(self) -> list[tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]]:
         """Both with the tokens first and all else side by side, in float64; for each axis that may be the tokens'."""
-        for axis in range(self.made.ndim - 1):
-            if self.given.shape[: axis + 1] == self.made.shape[: axis + 1] and self.made.shape[axis] >= length:
-                yield _token_first(self.given, axis, length), _token_first(self.made, axis, length)
+        return [
+            (_token_first(self.given, axis, self.length), _token_first(self.made, axis, self.length))
+            for axis in range(self.made.ndim - 1)
+            if self.given.shape[: axis + 1] == self.made.shape[: axis + 1] and self.made.shape[axis] >= self.length
+        ]
 
 
 def _token_first(tensor: Tensor, axis: int, length: int) -> Tensor:
     return tensor.movedim(axis, 0)[:length].flatten(1).double().cpu()
 
 
-class Recorder:
+@dataclass
+class Record:
     """What was recorded of one layer.
 
     Attributes:
+        layer: its number.
+        heads: the heads whose weights are kept.
+        weights: (head, query, key) of these heads, in float64.
+        before: what ran between the attention before and this layer's weights.
+        after: what ran between these weights and the attention after.
         call: the arguments of our own attention; None where weights are hooked.
         arguments: by name, those of the module that returned the hooked weights.
-        weights: (query, key) of the head.
-        steps: what ran from the attention before to the attention after.
-        n_before: how many of them ran before the weights were there.
     """
 
-    def __init__(self, encoder: Encoder, tokens: Tokens, layer: int, head: int) -> None:
-        self.layer, self.head, self.length = layer, head, len(tokens)
-        self.call: Call | None = None
-        self.arguments: dict[str, Any] = {}
-        self.weights = torch.zeros(len(tokens), len(tokens), dtype=torch.float64)
-        self.steps: list[Step] = []
-        self.n_before = 0
-        self._seen = -1  # the last layer whose attention was computed
-        self._dtype = encoder.dtype
-        with lock_of(encoder.model), self._hooked(encoder):
-            encoder.observe([tokens], self._observe, on_call=self._keep_call)
+    layer: int
+    heads: Sequence[int]
+    weights: Float[Tensor, "head query key"]
+    before: Sequence[Step]
+    after: Sequence[Step] = ()
+    call: Call | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
 
-    def _keep_call(self, call: Call) -> None:
-        if call.layer == self.layer:
-            self.call = call
+    @property
+    def length(self) -> int:
+        """How many tokens the text has."""
+        return self.weights.shape[-1]
+
+    @property
+    def steps(self) -> list[Step]:
+        """What ran from the attention before to the attention after."""
+        return [*self.before, *self.after]
+
+
+class Recorder:
+    """Records layers of an encoder; holds one at a time.
+
+    Args:
+        layers: which layers.
+        heads: which heads' weights.
+        finish: is given each layer's record once the next layer's weights are there.
+    """
+
+    def __init__(
+        self, encoder: Encoder, layers: Sequence[int], heads: Sequence[int], finish: Callable[[Record], None]
+    ) -> None:
+        self.encoder, self.layers, self.heads, self.finish = encoder, layers, heads, finish
+        self._seen = -1  # the last layer whose weights came
+        self._steps: list[Step] = []  # what ran since
+        self._record: Record | None = None  # of that layer
+        self._arguments: dict[str, Any] = {}
+
+    def run(self, tokens: Tokens) -> None:
+        """Runs the encoder on a text.
+
+        Raises:
+            ModelError: a layer's weights are not over the text's tokens.
+        """
+        self._length = len(tokens)
+        with lock_of(self.encoder.model), self._hooked():
+            self.encoder.observe([tokens], self._observe, on_call=self._keep_call)
+        self._close_layer()
+
+    def _close_layer(self) -> None:
+        if self._record:
+            self._record.after = self._steps
+            self.finish(self._record)
+        self._record = None
 
     def _observe(self, layer: int, group: int) -> Observer | None:
-        self._seen = layer
-        if layer < self.layer:
-            self.steps.clear()
-        if layer != self.layer:
+        self._close_layer()
+        self._seen, before, self._steps = layer, self._steps, []
+        if layer not in self.layers:
             return None
-        self.n_before = len(self.steps)
-        return self._keep
+        weights = torch.zeros(len(self.heads), self._length, self._length, dtype=torch.float64)
+        self._record = record = Record(layer, self.heads, weights, before, arguments=self._arguments)
+        return lambda block: self._keep(block, record)
 
-    def _keep(self, block: Block) -> None:
+    def _keep_call(self, call: Call) -> None:
+        if self._record:
+            self._record.call = call
+
+    def _keep(self, block: Block, record: Record) -> None:
         if block.pooled:
             raise ModelError(
-                f"layer {self.layer} attends to pools of several tokens, so that no score belongs to a token",
+                f"layer {record.layer} attends to pools of several tokens, so that no score belongs to a token",
                 "choose another layer with -l",
             )
-        check_rows(block.weights, self._dtype, self.layer, complete=block.complete)
-        present = range(*(block.heads or slice(None)).indices(self.head + 1))
-        if self.head in present:
-            self.weights[block.rows, block.keys] = block.weights[0, self.head - present.start].double().cpu()
+        check_rows(block.weights, self.encoder.dtype, record.layer, complete=block.complete)
+        present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
+        for place, head in enumerate(self.heads):
+            if head in present:
+                weights = block.weights[0, head - present.start]
+                record.weights[place, block.rows, block.keys] = weights.double().cpu()
 
     @contextmanager
-    def _hooked(self, encoder: Encoder) -> Iterator[None]:
-        modules = dict(encoder.model.named_modules())
+    def _hooked(self) -> Iterator[None]:
+        modules, tap = dict(self.encoder.model.named_modules()), self.encoder.tap
         handles = [
             module.register_forward_hook(self._module_hook(name.rpartition(".")[2]))
             for name, module in modules.items()
             if not any(module.children())
         ]
-        for name in modules.keys() & (encoder.tap.outputs if encoder.tap else ()):
+        for name in modules.keys() & (tap.outputs if tap else ()):
             handles.append(modules[name].register_forward_pre_hook(self._keep_arguments, with_kwargs=True))
         try:
             yield
@@ -111,13 +164,13 @@ class Recorder:
 
     def _module_hook(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, arguments: Any, made: Any) -> None:
-            if not self._is_meant():
+            if not self._is_meant() or not (self._record or self._seen + 1 in self.layers):
                 return
             given = arguments[0] if arguments else None
-            if self._seen > self.layer or not isinstance(given, Tensor) or not isinstance(made, Tensor):
+            if not isinstance(given, Tensor) or not isinstance(made, Tensor):
                 return
             if given.is_floating_point() and given.data_ptr() != made.data_ptr():  # equal for dropout
-                self.steps.append(Step(name, module, given.clone(), made.clone()))  # Longformer writes into them
+                self._steps.append(Step(name, module, given.clone(), made.clone(), self._length))  # Longformer writes
 
         return hook
 
@@ -127,5 +180,5 @@ class Recorder:
         return listener is not None and listener.on_call == self._keep_call
 
     def _keep_arguments(self, module: nn.Module, arguments: Any, options: Any) -> None:
-        if self._is_meant() and self._seen < self.layer:
-            self.arguments = inspect.signature(module.forward).bind_partial(*arguments, **options).arguments
+        if self._is_meant():
+            self._arguments = inspect.signature(module.forward).bind_partial(*arguments, **options).arguments
