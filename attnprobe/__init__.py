@@ -6,13 +6,12 @@ The library's public names are loaded on first use, so that ``import attnprobe``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from attnprobe.version import __version__
+
 if TYPE_CHECKING:
-    from attnprobe.analyses.tidy import weights
     from attnprobe.analyses.trace import Trace, trace
-    from attnprobe.corpora import RowBlock, corpus_stats
-    from attnprobe.corpus.readers import read_records
-    from attnprobe.corpus.records import Columns, Record, Skipped
-    from attnprobe.corpus.sources import find_sources
+    from attnprobe.analyses.weights import weights
+    from attnprobe.api import corpus_stats, head_stats
     from attnprobe.errors import (
         AttnprobeError,
         CaseWarning,
@@ -24,13 +23,15 @@ if TYPE_CHECKING:
     from attnprobe.metrics import METRICS
     from attnprobe.models.encoder import Encoder
     from attnprobe.models.loading import load_encoder
+    from attnprobe.readers.readers import read_records
+    from attnprobe.readers.sources import find_sources
     from attnprobe.render.figure import heatmap
     from attnprobe.render.page import View, view
-    from attnprobe.run import head_stats
-    from attnprobe.summary import Summary
-    from attnprobe.tokens import Tokens
+    from attnprobe.values.records import Columns, Record, Skipped
+    from attnprobe.values.rows import RowBlock
+    from attnprobe.values.summary import Summary
+    from attnprobe.values.tokens import Tokens
 
-__version__ = "0.1.0"
 __all__ = [
     "METRICS",
     "AttnprobeError",
@@ -48,6 +49,7 @@ __all__ = [
     "UnknownTokensWarning",
     "View",
     "WordsWarning",
+    "__version__",
     "corpus_stats",
     "find_sources",
     "head_stats",
@@ -65,23 +67,23 @@ _HOMES = {
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
-    "Tokens": "attnprobe.tokens",
+    "Tokens": "attnprobe.values.tokens",
     "Trace": "attnprobe.analyses.trace",
     "trace": "attnprobe.analyses.trace",
     "TruncationWarning": "attnprobe.errors",
     "UnknownTokensWarning": "attnprobe.errors",
     "WordsWarning": "attnprobe.errors",
-    "Columns": "attnprobe.corpus.records",
-    "Record": "attnprobe.corpus.records",
-    "RowBlock": "attnprobe.corpora",
-    "Skipped": "attnprobe.corpus.records",
-    "Summary": "attnprobe.summary",
-    "corpus_stats": "attnprobe.corpora",
-    "find_sources": "attnprobe.corpus.sources",
-    "read_records": "attnprobe.corpus.readers",
-    "head_stats": "attnprobe.run",
+    "Columns": "attnprobe.values.records",
+    "Record": "attnprobe.values.records",
+    "RowBlock": "attnprobe.values.rows",
+    "Skipped": "attnprobe.values.records",
+    "Summary": "attnprobe.values.summary",
+    "corpus_stats": "attnprobe.api",
+    "find_sources": "attnprobe.readers.sources",
+    "read_records": "attnprobe.readers.readers",
+    "head_stats": "attnprobe.api",
     "heatmap": "attnprobe.render.figure",
-    "weights": "attnprobe.analyses.tidy",
+    "weights": "attnprobe.analyses.weights",
     "load_encoder": "attnprobe.models.loading",
     "View": "attnprobe.render.page",
     "view": "attnprobe.render.page",

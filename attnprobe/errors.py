@@ -30,6 +30,14 @@ class TextError(ModelError):
     """A text that the model cannot run on, or gives no probabilities for, though others may be fine."""
 
 
+class InputError(AttnprobeError):
+    """A file that cannot be found, opened, or read to its end."""
+
+
+class UnreachableError(ModelError):
+    """The Hub cannot be asked."""
+
+
 class OutputError(AttnprobeError):
     """A file that cannot be written, or must not be overwritten."""
 

@@ -22,8 +22,8 @@ import torch
 from transformers import AutoModel, BertConfig, BertModel
 
 from attnprobe import Encoder, corpus_stats, load_encoder
-from attnprobe.corpora import BATCH_TOKENS
-from attnprobe.corpus.batches import by_length
+from attnprobe.corpus.chunks import by_length
+from attnprobe.corpus.settings import BATCH_TOKENS
 from attnprobe.models.batches import make_batch
 from attnprobe.writers.rows import encode_rows
 

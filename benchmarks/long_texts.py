@@ -24,7 +24,7 @@ if way == "attnprobe":
     from attnprobe.metrics import load_metrics
     from attnprobe.metrics.reduce import Reducer
     from attnprobe.models.interface import NAME, Listener, each_alone, listening
-    from attnprobe.tokens import Role, Tokens
+    from attnprobe.values.tokens import Role, Tokens
     model.set_attn_implementation(NAME)
     roles = [Role.CLS, *[Role.CONTENT] * (length - 2), Role.SEP]
     tokens = Tokens(["a"] * length, ["a"] * length, roles, [int(role == Role.CONTENT) for role in roles])

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from attnprobe import Record, RowBlock, Skipped, Summary
-from attnprobe.corpora import Cut, Result
-from attnprobe.corpus.batches import chunks
-from attnprobe.jobs import Job
-from attnprobe.results import Results
+from attnprobe.corpus.chunks import chunks
+from attnprobe.corpus.jobs import Job
+from attnprobe.corpus.prober import Cut, Result
+from attnprobe.corpus.results import Results
+from attnprobe.values.rows import HEAD_COLUMNS, TEXT_COLUMNS
 
 LAYERS, HEADS, METRICS = (0, 3), (1, 2), ("entropy", "distance", "offset")
-COLUMNS = ["id", "n_tokens", "layer", "head", *METRICS]
+COLUMNS = {**TEXT_COLUMNS, **HEAD_COLUMNS, **dict.fromkeys(METRICS, "float32")}
 
 SOURCE = [Record(f'"{n}"\n', "x" * (n % 5 + 1), None, "f", n) if n % 7 else Skipped("f", n, "bad") for n in range(40)]
 
@@ -26,10 +27,13 @@ def fabricate(chunk: list[Record | Skipped]) -> Result:
     values = np.where(counts[:, :, None] > 0, totals, np.nan).astype(np.float32)
     offsets = draw.random((len(LAYERS), len(HEADS), 2 * len(records) + 1))
     summary = Summary.empty(LAYERS, HEADS, METRICS, "here").of(totals, counts).with_profile(offsets, len(records))
+    n_tokens = [len(record.text) for record in records]
     return Result(
-        RowBlock([r.id for r in records], [len(r.text) for r in records], LAYERS, HEADS, METRICS, values),
+        [RowBlock.of_heads([record.id for record in records], n_tokens, LAYERS, HEADS, METRICS, values)],
         summary,
         len(chunk),
+        len(records),
+        sum(n_tokens),
         [item for item in chunk if isinstance(item, Skipped)],
         [Cut(record.id, 3) for record in records if len(record.text) == 5],
     )

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from attnprobe.capture import Attention
-from attnprobe.tokens import Role, Tokens
+from attnprobe.values.attention import Attention
+from attnprobe.values.tokens import Role, Tokens
 
 WORDS = ["[CLS]", "the", "我", "们", "[/INST]", "\x1b[31m", ":smile:", "e\u0301té", "extraordinarily", "$x_1$", "[SEP]"]
 LATIN = [word for word in WORDS if word.isascii() and word.isprintable()]  # what every machine has a font for

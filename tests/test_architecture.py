@@ -104,7 +104,7 @@ PLANTED = {
     "tokens.py": "from attnprobe import run",
     "table.py": "def late():\n    import attnprobe.cli.output",
     "errors.py": "from attnprobe import head_stats",
-    "signature.py": "from attnprobe.table import Table",
+    "signature.py": "from attnprobe.values.table import Table",
     "attention/blocks.py": "from attnprobe.metrics.kinds import Metric",
     "metrics/reduce.py": "from attnprobe.models import encoder",
     "metrics/spread.py": "from ..models.loading import load_encoder",
@@ -122,7 +122,7 @@ PLANTED = {
     "cli/options.py": "import click",
     "run/measure.py": "import transformers",
     "models/flags.py": "import typer",
-    "helpers.py": "import os\nfrom attnprobe.tokens import Tokens",
+    "helpers.py": "import os\nfrom attnprobe.values.tokens import Tokens",
 }
 
 
@@ -142,7 +142,7 @@ ALLOWED = {
     "metrics/reduce.py": "import torch, numpy\nfrom attnprobe.attention.blocks import Block\nfrom .kinds import Rows",
     "models/selfcheck.py": "import transformers\nfrom attnprobe.metrics.reduce import check_rows\nfrom . import hooks",
     "run.py": "from attnprobe import load_encoder\nfrom attnprobe.models.loading import load_encoder",
-    "render/table.py": "import rich\nfrom attnprobe.table import Table",
+    "render/table.py": "import rich\nfrom attnprobe.values.table import Table",
     "writers/arrow.py": "def late():\n    import pyarrow.parquet",
     "cli/output.py": "import typer\nfrom rich.console import Console\nfrom attnprobe import head_stats, writers",
     "__main__.py": "from attnprobe.cli import main",

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from attnprobe import Encoder, Record, corpus_stats, head_stats, heatmap, load_encoder, trace, view, weights
-from attnprobe.capture import capture
 from attnprobe.errors import UsageError
-from attnprobe.selection import select
+from attnprobe.measure.weights import keep_weights
+from attnprobe.values.selection import select
 from tests.families import build
 
 TEXT = "the cat sat on the mat"
@@ -38,7 +38,7 @@ ALL: dict[str, Callable[..., object]] = {
     "weights": weights,
     "heatmap": heatmap,
     "view": view,
-    "capture": capture,
+    "keep_weights": keep_weights,
     "trace": traced,
 }
 TABLES = ("head_stats", "corpus_stats")
@@ -49,14 +49,14 @@ def misuses() -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
     for name in ALL:
         found += [(name, {"max_length": value}) for value in [0, *NOT_NUMBERS]]
-        if name != "capture":  # which loads nothing
+        if name != "keep_weights":  # which loads nothing
             found += [(name, {"encoder": value}) for value in (42, b"x", [], object(), {})]
         if name != "corpus_stats":
             found += [(name, {"text": value}) for value in (None, b"x", 42, ["a"])]
             found += [(name, {"pair": value}) for value in (42, b"x", ["a"])]
         axes = ("layer", "head") if name == "trace" else ("layers", "heads")
         found += [(name, {axis: value}) for axis in axes for value in NOT_INDICES]
-        if name not in ("trace", "view", "capture"):
+        if name not in ("trace", "view", "keep_weights"):
             found += [(name, {"nonsense": 1}), (name, {"layer": 1})]
         if name not in ("trace", "view"):
             found += [(name, {"level": value}) for value in ("line", 1, ["word"], np.array(["word", "token"]))]
@@ -70,7 +70,7 @@ def misuses() -> list[tuple[str, dict[str, Any]]]:
     found += [("weights", {"max_rows": value}) for value in NOT_NUMBERS]
     found += [("weights", {"min_weight": value}) for value in (2, -0.1, "0.1", float("nan"), [0.1])]
     found += [("weights", {"direction": value, "pair": "a"}) for value in ("a", 1, ["a-b"])]
-    found += [(name, {"most": value}) for name in ("view", "capture") for value in NOT_NUMBERS]
+    found += [(name, {"most": value}) for name in ("view", "keep_weights") for value in NOT_NUMBERS]
     found += [("corpus_stats", {name: value}) for name in ("threads", "batch_tokens") for value in [0, *NOT_NUMBERS]]
     found += [("corpus_stats", {"on_error": value}) for value in ("ignore", None, ["skip"])]
     found += [

@@ -9,8 +9,8 @@ from transformers import AutoModel
 
 from attnprobe import Encoder, TruncationWarning, load_encoder
 from attnprobe.attention.rounding import rounding
-from attnprobe.capture import capture
 from attnprobe.errors import ModelError, UsageError
+from attnprobe.measure.weights import keep_weights
 from tests.eager import eager_layers
 from tests.exact import EXACT, doubled, float64
 from tests.families import build
@@ -24,10 +24,10 @@ TEXT = "The animal didn't cross the street because it was too tired."
 def check(encoder: Encoder, text: str) -> None:
     """The weights are those of a copy of the model that nobody listens to."""
     model = AutoModel.from_pretrained(encoder.location.folder, attn_implementation="eager").double().eval()
-    found = capture(text, encoder)
+    found = keep_weights(text, encoder)
     inputs = {name: torch.tensor([values]) for name, values in found.pieces.inputs.items()}
     with float64():
-        exact = capture(text, doubled(encoder))
+        exact = keep_weights(text, doubled(encoder))
         expected = np.stack([layer.weights for layer in eager_layers(model, inputs)])
     np.testing.assert_allclose(exact.weights, expected, rtol=0, atol=EXACT)
     assert found.weights.dtype == np.float32
@@ -49,7 +49,7 @@ def test_weights_of_other_families(family: str, tmp_path: Path) -> None:
 
 def test_words_sum_over_keys_and_average_over_queries(minilm: Encoder) -> None:
     text = "tokenization of unbelievable words"
-    words, pieces = capture(text, minilm, level="word"), capture(text, minilm)
+    words, pieces = keep_weights(text, minilm, level="word"), keep_weights(text, minilm)
     units = np.asarray(pieces.pieces.words)
     member = np.equal.outer(np.arange(units.max() + 1), units).astype(float)
     mean = member / member.sum(1, keepdims=True)
@@ -60,31 +60,31 @@ def test_words_sum_over_keys_and_average_over_queries(minilm: Encoder) -> None:
 
 
 def test_chosen_layers_and_heads_in_the_order_asked(minilm: Encoder) -> None:
-    some, every = capture(TEXT, minilm, layers=[-1, 0], heads="3,5"), capture(TEXT, minilm)
+    some, every = keep_weights(TEXT, minilm, layers=[-1, 0], heads="3,5"), keep_weights(TEXT, minilm)
     assert some.weights.shape[:2] == (2, 2)
     for place, layer in enumerate(some.layers):
         np.testing.assert_array_equal(some.weights[place], every.weights[layer][list(some.heads)])
 
 
 def test_a_pair_and_a_cut_text(minilm: Encoder) -> None:
-    assert sorted(set(capture("A cat.", minilm, pair="A dog.").tokens.segments)) == [0, 1, 2]
+    assert sorted(set(keep_weights("A cat.", minilm, pair="A dog.").tokens.segments)) == [0, 1, 2]
     with pytest.warns(TruncationWarning, match="only the first 8 were read"):
-        assert len(capture(TEXT, minilm, max_length=8)) == 8
+        assert len(keep_weights(TEXT, minilm, max_length=8)) == 8
 
 
 def test_too_many_weights_are_refused_with_their_size(minilm: Encoder) -> None:
     with pytest.raises(UsageError, match=r"6 layers × 12 heads × 16 × 16 tokens are 18,432 weights"):
-        capture(TEXT, minilm, most=18_431)
-    assert capture(TEXT, minilm, most=18_432).weights.size == 18_432
+        keep_weights(TEXT, minilm, most=18_431)
+    assert keep_weights(TEXT, minilm, most=18_432).weights.size == 18_432
 
 
 def test_pooled_layers_have_no_weights_of_tokens(tmp_path: Path) -> None:
     encoder = load_encoder(build("funnel", tmp_path / "funnel"))
     with pytest.raises(ModelError, match="pools of several tokens"):
-        capture("several words that the model pools", encoder)
+        keep_weights("several words that the model pools", encoder)
 
 
 def test_the_signature_names_what_the_weights_depend_on(minilm: Encoder) -> None:
-    sign = capture(TEXT, minilm, level="word").sign
+    sign = keep_weights(TEXT, minilm, level="word").sign
     assert sign is not None
     assert "|max_length:256|level:word|special:kept|" in sign()

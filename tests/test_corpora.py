@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from attnprobe import METRICS, Encoder, Record, Skipped, corpora, corpus_stats, head_stats, load_encoder
-from attnprobe.corpora import Settings
-from attnprobe.corpus.records import InputError
-from attnprobe.engines import Recipe, in_processes
-from attnprobe.errors import AttnprobeError, TextError, UsageError
+from attnprobe import METRICS, Encoder, Record, Skipped, corpus_stats, head_stats, load_encoder
+from attnprobe.corpus import prober
+from attnprobe.corpus import settings as corpus_settings
+from attnprobe.corpus.engines import in_processes
+from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.workers import Recipe
+from attnprobe.errors import AttnprobeError, InputError, TextError, UsageError
 from tests.exact import EXACT
 from tests.families import build
 from tests.rows import STORED, check_rows, noise
@@ -198,7 +200,7 @@ def test_batches_move_no_value(exact_bert: Encoder, batch_tokens: int) -> None:
 def test_chunks_move_no_value(exact_bert: Encoder, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     usual = corpus_stats(TEXTS, exact_bert, profile=True)
     expected = usual.to_frame().drop(columns="n_tokens")
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", size)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", size)
     stats = corpus_stats(TEXTS, exact_bert, profile=True)
     blocks = list(stats)
     assert [len(block.ids) for block in blocks] == [min(size, len(TEXTS) - n) for n in range(0, len(TEXTS), size)]
@@ -219,7 +221,7 @@ def test_order_of_texts_moves_no_value(exact_bert: Encoder) -> None:
 
 def test_texts_are_read_as_they_are_needed(bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than two chunks ahead of the rows; nothing before the iteration."""
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 2)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 2)
     read: list[int] = []
 
     def texts() -> Iterator[str]:
@@ -353,7 +355,7 @@ def test_texts_without_tokens_are_skipped_in_order(bert: Encoder) -> None:
 
 @pytest.mark.parametrize("bad", ["", 7, Skipped("f", 5, "bad")], ids=repr)
 def test_error_comes_after_what_came_before_it(bert: Encoder, monkeypatch: pytest.MonkeyPatch, bad: Any) -> None:
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 2)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 2)
     stats = corpus_stats(["one", "two", "three", "four", bad, "five"], bert)
     blocks = iter(stats)
     assert [next(blocks).ids, next(blocks).ids] == [["1", "2"], ["3", "4"]]
@@ -368,14 +370,14 @@ def test_text_the_model_fails_on_does_not_take_others_with_it(
     texts = ["one two three", "two three one", "three one two", "a longer text of other words"]
     others = corpus_stats([texts[0], *texts[2:]], exact_bert, profile=True, threads=1)
     expected = others.to_frame()
-    bad, measure = exact_bert.tokenizer(texts[1])["input_ids"], corpora.measure
+    bad, measure = exact_bert.tokenizer(texts[1])["input_ids"], prober.measure
 
     def fail(batch: Any, *arguments: Any, **options: Any) -> Any:
         if any(list(tokens.inputs["input_ids"]) == bad for tokens in batch):
             raise TextError("Model fails on this text")
         return measure(batch, *arguments, **options)
 
-    monkeypatch.setattr(corpora, "measure", fail)
+    monkeypatch.setattr(prober, "measure", fail)
     stats = corpus_stats(texts, exact_bert, profile=True, on_error="skip", ids=list("acbd"), threads=1)
     rows = stats.to_frame()
     assert [(its.id, its.reason) for its in stats.skipped] == [("c", "Model fails on this text")]

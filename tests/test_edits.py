@@ -17,7 +17,7 @@ from attnprobe.attention.blocks import Block
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
 from attnprobe.models.edits import Edit
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
 from tests.families import build
 

@@ -33,13 +33,13 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from attnprobe import Encoder, head_stats, load_encoder
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
+from attnprobe.measure.running import measure
 from attnprobe.metrics import load_metrics
 from attnprobe.metrics.reduce import Sums
 from attnprobe.models.families import BLOCKS
 from attnprobe.models.families import FAMILIES as TABLE
 from attnprobe.models.layouts import Reach
-from attnprobe.run import measure
-from attnprobe.tokens import Role, Tokens
+from attnprobe.values.tokens import Role, Tokens
 from tests.eager import Layer, eager_layers
 from tests.exact import EXACT, doubled, float64
 from tests.families import FAMILIES, OTHER_HALVES, build, no_progress_bars

@@ -17,13 +17,14 @@ from syrupy.assertion import SnapshotAssertion
 
 import attnprobe
 from attnprobe import Encoder, head_stats
-from attnprobe.capture import Attention, capture
 from attnprobe.errors import FontWarning, MissingExtraError, UsageError
+from attnprobe.measure.weights import keep_weights
 from attnprobe.render import figure as module
 from attnprobe.render.colours import DENSITY, viridis
 from attnprobe.render.figure import FONT, draw, fonts_for, save_figure
 from attnprobe.render.heatmap import HeatmapView, largest_of_patches
 from attnprobe.render.pictures import Picture, StatMap, take_picture
+from attnprobe.values.attention import Attention
 from tests.synthetic import LATIN, synthetic
 
 TEXT = "The animal didn't cross the street because it was too tired."
@@ -50,7 +51,7 @@ def saved(figure: Any, format: str) -> bytes:
     ("options", "count"), [({"layers": 3, "heads": 5}, 1), ({"layers": 3}, 12), ({}, 72), ({"heads": "0,1"}, 12)]
 )
 def test_figure_shows_the_weights_on_one_scale(minilm: Encoder, options: dict[str, Any], count: int) -> None:
-    attention = capture(TEXT, minilm, **options)
+    attention = keep_weights(TEXT, minilm, **options)
     figure = draw(attention)
     shown = maps(figure)
     assert len(shown) == count
@@ -117,7 +118,7 @@ def test_a_head_without_a_number_stays_white(minilm: Encoder) -> None:
 def test_heatmap_is_a_figure_that_pyplot_does_not_know(minilm: Encoder) -> None:
     figure = attnprobe.heatmap(TEXT, minilm, layers=0, heads=2)
     assert type(figure).__module__ == "matplotlib.figure"
-    assert figure.get_label() == capture(TEXT, minilm).sign()  # type: ignore[misc]
+    assert figure.get_label() == keep_weights(TEXT, minilm).sign()  # type: ignore[misc]
     assert "matplotlib.pyplot" not in sys.modules
     with pytest.raises(UsageError, match="no metric 'entrpy'"):
         attnprobe.heatmap(TEXT, minilm, stat="entrpy")

@@ -19,11 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnprobe import Record, RowBlock, Skipped
-from attnprobe.corpus.batches import by_length, chunks
-from attnprobe.corpus.records import InputError
-from attnprobe.corpus.sources import find_sources
-from attnprobe.errors import OutputError
-from attnprobe.jobs import watched
+from attnprobe.corpus.chunks import by_length, chunks
+from attnprobe.corpus.jobs import watched
+from attnprobe.errors import InputError, OutputError
+from attnprobe.readers.sources import find_sources
 from attnprobe.writers.rows import encode_rows, header
 from tests.fabricated import COLUMNS, HEADS, LAYERS, METRICS, SOURCE, contents, make, whole, work
 
@@ -102,7 +101,7 @@ def blocks(draw: st.DrawFn) -> RowBlock:
     size = len(ids) * len(LAYERS) * len(HEADS) * len(METRICS)
     values = np.array(draw(st.lists(FLOATS, min_size=size, max_size=size)), dtype=np.float32)
     shape = (len(ids), len(LAYERS), len(HEADS), len(METRICS))
-    return RowBlock(ids, n_tokens, LAYERS, HEADS, METRICS, values.reshape(shape))
+    return RowBlock.of_heads(ids, n_tokens, LAYERS, HEADS, METRICS, values.reshape(shape))
 
 
 def cells(block: RowBlock) -> list[list[Any]]:
@@ -127,16 +126,16 @@ def typed(row: list[str]) -> list[Any]:
 @settings(deadline=None)
 @given(block=blocks(), format=st.sampled_from(["csv", "tsv"]))
 def test_delimited_rows_are_read_again(block: RowBlock, format: str) -> None:
-    data = (header(block.columns, format) + encode_rows(block, format)).decode()
+    data = (header(block.columns, format) + encode_rows([block], format)).decode()
     first, *rows = csv.reader(io.StringIO(data, newline=""), delimiter={"csv": ",", "tsv": "\t"}[format])
-    assert first == COLUMNS
+    assert first == [*COLUMNS]
     assert same_bits([typed(row) for row in rows]) == same_bits(cells(block))
 
 
 @settings(deadline=None)
 @given(block=blocks())
 def test_csv_quotes_text_and_nothing_else(block: RowBlock) -> None:
-    data = encode_rows(block, "csv").decode()
+    data = encode_rows([block], "csv").decode()
     rows = csv.reader(io.StringIO(data, newline=""), quoting=csv.QUOTE_NONNUMERIC)
     if not np.isnan(block.values).any():
         assert [row[0] for row in rows] == [row[0] for row in cells(block)]
@@ -146,8 +145,8 @@ def test_csv_quotes_text_and_nothing_else(block: RowBlock) -> None:
 @settings(deadline=None)
 @given(block=blocks())
 def test_json_rows_are_read_again(block: RowBlock) -> None:
-    rows = [json.loads(line) for line in encode_rows(block, "jsonl").split(b"\n")[:-1]]
-    assert all(list(row) == COLUMNS for row in rows)
+    rows = [json.loads(line) for line in encode_rows([block], "jsonl").split(b"\n")[:-1]]
+    assert all(list(row) == [*COLUMNS] for row in rows)
     found = [[x if n < 4 or x is None else np.float32(x) for n, x in enumerate(row.values())] for row in rows]
     assert same_bits(found) == same_bits(cells(block))
 
@@ -155,8 +154,8 @@ def test_json_rows_are_read_again(block: RowBlock) -> None:
 @settings(deadline=None, max_examples=30)
 @given(block=blocks())
 def test_parquet_rows_are_read_again(block: RowBlock) -> None:
-    table = pyarrow.parquet.read_table(io.BytesIO(encode_rows(block, "parquet")))
-    assert table.column_names == COLUMNS
+    table = pyarrow.parquet.read_table(io.BytesIO(encode_rows([block], "parquet")))
+    assert table.column_names == [*COLUMNS]
     assert [str(kind) for kind in table.schema.types] == ["string", "int32", "int16", "int16", *["float"] * 3]
     found = [
         [x if n < 4 or x is None else np.float32(x) for n, x in enumerate(row)]
@@ -169,7 +168,7 @@ def test_parquet_rows_are_read_again(block: RowBlock) -> None:
 @given(block=blocks())
 def test_frame_of_a_block(block: RowBlock) -> None:
     frame = block.to_frame()
-    assert list(frame.columns) == COLUMNS
+    assert list(frame.columns) == [*COLUMNS]
     assert len(frame) == len(block)
     found = [
         [*row[:4], *(None if np.isnan(x) else np.float32(x) for x in row[4:])]

@@ -12,7 +12,7 @@ from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.metrics.reduce import Reducer
-from attnprobe.tokens import Role
+from attnprobe.values.tokens import Role
 from tests.families import build
 from tests.rows import assert_close
 

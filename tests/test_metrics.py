@@ -16,7 +16,7 @@ from attnprobe.errors import ModelError, UsageError
 from attnprobe.metrics import BUILT_IN, METRICS, check_names, load_metrics, reference
 from attnprobe.metrics.diagonals import sum_diagonals
 from attnprobe.metrics.reduce import Reducer, merge_pieces
-from attnprobe.tokens import Role, Tokens
+from attnprobe.values.tokens import Role, Tokens
 
 ROLES = [Role.CONTENT, Role.CONTENT, Role.CONTENT, Role.CLS, Role.SEP, Role.OTHER]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnprobe import Encoder, TruncationWarning, head_stats, view
-from attnprobe.capture import capture
+from attnprobe import METRICS, Encoder, TruncationWarning, head_stats, view
 from attnprobe.errors import OutputError, UsageError
-from attnprobe.render.page import PARTS, SCRIPTS, as_json, head_means, make_page, pack
+from attnprobe.measure.weights import keep_weights
+from attnprobe.render.page import PARTS, SCRIPTS, as_json, make_page, pack
 
 TEXT = "The animal didn't cross the street."
 
@@ -45,7 +45,7 @@ def test_json_has_no_character_of_html(value: str) -> None:
 
 def test_data(minilm: Encoder) -> None:
     made = view(TEXT, minilm, pair="It slept.", layers=[4, 0], heads="2,3")
-    data, found = data_of(made.html), capture(TEXT, minilm, pair="It slept.", layers=[4, 0], heads="2,3")
+    data, found = data_of(made.html), keep_weights(TEXT, minilm, pair="It slept.", layers=[4, 0], heads="2,3")
     assert (data["layers"], data["heads"], data["pair"]) == (list(found.layers), [2, 3], True)
     assert data["pieces"]["labels"] == found.tokens.strings
     assert data["pieces"]["segments"] == list(found.tokens.segments)
@@ -57,9 +57,17 @@ def test_data(minilm: Encoder) -> None:
 
 
 def test_statistics_are_those_of_heads(minilm: Encoder) -> None:
-    found = head_means(capture(TEXT, minilm, layers=[5, 1], heads=[3, 0]), minilm)
+    found = np.array(data_of(view(TEXT, minilm, layers=[5, 1], heads=[3, 0]).html)["stats"], dtype=float)
     stats = head_stats(TEXT, minilm, layers=[5, 1], heads=[3, 0]).drop(columns=["layer", "head"])
     np.testing.assert_array_equal(found.reshape(4, -1), stats)
+
+
+def test_the_model_runs_once(minilm: Encoder) -> None:
+    runs: list[object] = []
+    handle = minilm.model.register_forward_hook(lambda *call: runs.append(call))
+    view(TEXT, minilm)
+    handle.remove()
+    assert len(runs) == 1
 
 
 def test_the_same_text_gives_the_same_page(minilm: Encoder) -> None:
@@ -85,9 +93,9 @@ def test_unknown_tokens_are_said(minilm: Encoder) -> None:
 
 
 def test_a_tokenizer_without_words(minilm: Encoder) -> None:
-    found = capture(TEXT, minilm)
+    found = keep_weights(TEXT, minilm)
     found = replace(found, pieces=replace(found.pieces, words=None, word_texts=()))
-    assert data_of(make_page(TEXT, found, head_means(found, minilm), "sign"))["words"] is None
+    assert data_of(make_page(TEXT, found, np.zeros((6, 12, len(METRICS))), "sign"))["words"] is None
 
 
 def test_a_page_that_would_be_too_large_is_refused(minilm: Encoder) -> None:

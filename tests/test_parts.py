@@ -15,7 +15,7 @@ from attnprobe import Encoder, load_encoder
 from attnprobe.errors import ModelError
 from attnprobe.models import parts
 from attnprobe.models.parts import LayerParts, head_parts, layer_parts, visit_layers
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
 from tests.families import build
 

@@ -3,8 +3,8 @@
 import pytest
 
 from attnprobe import Encoder, Tokens
-from attnprobe.analyses.queries import find_places, find_tokens, one_query, token_label
 from attnprobe.errors import UsageError
+from attnprobe.values.finding import find_places, find_tokens, one_query, token_label
 
 SENTENCE = "The unbelievable cat saw The Cat's 37 toys 👍🏽; it itself [SEP] saw."
 
@@ -92,7 +92,7 @@ def test_without_a_query(minilm: Encoder) -> None:
 
 
 def test_tokens_that_cannot_be_found_in_the_text() -> None:
-    from attnprobe.tokens import Role
+    from attnprobe.values.tokens import Role
 
     tokens = Tokens(["<s>", "▁a", "b"], ["", "", ""], [Role.CLS, Role.CONTENT, Role.CONTENT], [0, 1, 1])
     assert find_tokens(tokens, "▁a") == [1]

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import attnprobe.engines
+import attnprobe.corpus.engines
 from attnprobe import AttnprobeError, Record, load_encoder
-from attnprobe.corpora import Prober, Result, Settings
-from attnprobe.corpus.records import InputError, Skipped
-from attnprobe.engines import Recipe, on_ray, results
-from attnprobe.errors import UsageError
+from attnprobe.corpus.engines import results
+from attnprobe.corpus.on_ray import on_ray
+from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.workers import Recipe
+from attnprobe.errors import InputError, UsageError
+from attnprobe.values.records import Skipped
 from tests.families import build
 
 TEXTS = [f"Sentence {number}: {'the animal was tired, ' * (number % 7)}and slept." for number in range(60)]
@@ -145,7 +148,7 @@ def test_a_model_that_cannot_be_loaded_there(cluster: str, recipe: Recipe, tmp_p
 
 
 def test_no_room(cluster: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attnprobe.engines, "START_SECONDS", 1)
+    monkeypatch.setattr(attnprobe.corpus.on_ray, "START_SECONDS", 1)
     with pytest.raises(AttnprobeError, match="runs 0 of 2 workers"):
         list(on_ray(chunks(), recipe, workers=2, num_gpus=1))
     with pytest.raises(UsageError, match=r"1\.5"):
@@ -154,7 +157,7 @@ def test_no_room(cluster: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_worker_that_measures_otherwise_is_refused(prober: Prober, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Prober(prober.encoder, Settings.choose(prober.encoder, long_range=5), threads=1)
-    monkeypatch.setattr(attnprobe.engines, "on_ray", lambda chunks, *options: prober.results(chunks))
+    monkeypatch.setattr(attnprobe.corpus.engines, "on_ray", lambda chunks, *options: prober.results(chunks))
     with pytest.raises(AttnprobeError, match=r"here: .*long_range:5.*there: .*long_range:10"):
         next(results(chunks(), other, Recipe({}, other.settings), "ray", workers=1))
 
@@ -163,19 +166,19 @@ def test_no_cluster_at_the_address() -> None:
     import ray
 
     with pytest.raises(AttnprobeError, match=r"cannot connect to .* RAY_ADDRESS=127\.0\.0\.1:9: "):
-        attnprobe.engines._connect(ray, "127.0.0.1:9", 1, 0)
+        attnprobe.corpus.on_ray._connect(ray, "127.0.0.1:9", 1, 0)
 
 
 ROOT = Path(__file__).parent.parent
 LOSE_A_WORKER = """
-import sys, attnprobe.engines as engines
+import sys, attnprobe.corpus.engines as engines
 from attnprobe import AttnprobeError, load_encoder
 from tests.test_ray import Bomb
 model, flag = sys.argv[1:]
 recipe = engines.Recipe({"model": model}, engines.Settings.choose(load_encoder(model)))
 engines.RESTARTS = 0
 try:
-    list(engines.on_ray([[Bomb(flag)]], recipe, workers=1))
+    list(on_ray.on_ray([[Bomb(flag)]], recipe, workers=1))
 except AttnprobeError as error:
     sys.exit(f"{error}; {error.hint}")
 """

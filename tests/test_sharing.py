@@ -16,10 +16,12 @@ import pytest
 import torch
 from transformers.utils import logging as reports
 
-from attnprobe import Encoder, corpora, corpus_stats, head_stats, load_encoder, trace
+from attnprobe import Encoder, corpus_stats, head_stats, load_encoder, trace
 from attnprobe.attention.rounding import rounding
-from attnprobe.capture import capture
+from attnprobe.corpus import prober
+from attnprobe.corpus import settings as corpus_settings
 from attnprobe.errors import AttnprobeError, ModelError, TextError
+from attnprobe.measure.weights import keep_weights
 from attnprobe.models import loading
 from tests.families import build
 
@@ -144,7 +146,7 @@ def repeat_layer(model: Any) -> None:
 MEASURE: list[Callable[[Encoder], object]] = [
     lambda encoder: head_stats(TEXT, encoder),
     lambda encoder: corpus_stats([TEXT], encoder, on_error="skip").to_frame(),
-    lambda encoder: capture(TEXT, encoder),
+    lambda encoder: keep_weights(TEXT, encoder),
 ]
 
 
@@ -205,8 +207,8 @@ def test_text_of_nan_is_skipped_and_no_other(poisoned: Encoder) -> None:
     [
         lambda text, encoder: head_stats(text, encoder),
         lambda text, encoder: head_stats(text, encoder, metrics=["distance"], queries="content", level="word"),
-        lambda text, encoder: capture(text, encoder),
-        lambda text, encoder: capture(text, encoder, level="word"),
+        lambda text, encoder: keep_weights(text, encoder),
+        lambda text, encoder: keep_weights(text, encoder, level="word"),
         lambda text, encoder: trace(text, encoder, layer=0, head=0, query=1),
     ],
 )
@@ -250,7 +252,7 @@ def test_iterations_leave_the_number_of_threads(
     encoders: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two that take turns, of which one is given up; and one that fails."""
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 1)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 1)
     encoder = encoders("bert")
     first, second = (iter(corpus_stats([TEXT, OTHER, TEXT], encoder, threads=2)) for _ in range(2))
     for step in (first, second, first, second, first):
@@ -270,13 +272,13 @@ def test_batches_are_computed_by_one_thread_each(
     encoders: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
-    measure = corpora.measure
+    measure = prober.measure
 
     def count(*arguments: Any, **options: Any) -> Any:
         counts.append(torch.get_num_threads())
         return measure(*arguments, **options)
 
-    monkeypatch.setattr(corpora, "measure", count)
+    monkeypatch.setattr(prober, "measure", count)
     list(corpus_stats([TEXT, OTHER], encoders("bert"), threads=2, batch_tokens=1))
     assert counts == [1, 1]
 

@@ -18,7 +18,8 @@ from attnprobe.errors import ModelError, UsageError
 from attnprobe.models import counting, tokenizing
 from attnprobe.models.alignment import align, align_bytes
 from attnprobe.models.tokenizing import cut, encode, tokenize
-from attnprobe.tokens import Role, Tokens, word_spans
+from attnprobe.values.text import word_spans
+from attnprobe.values.tokens import Role, Tokens
 from tests.families import FAMILIES
 from tests.tiny import CORPUS, ROBERTA_SPECIALS, byte_pairs
 

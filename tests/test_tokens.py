@@ -8,7 +8,8 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnprobe.tokens import Role, Span, Tokens, assign_words, is_punctuation, visible, word_spans
+from attnprobe.values.text import Span, assign_words, is_punctuation, visible, word_spans
+from attnprobe.values.tokens import Role, Tokens
 
 CATEGORIES = ["L", "M", "N", "P", "S", "Z", "C"]
 ZERO_WIDTH = [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0x061C, 0xFEFF, 0x00AD]

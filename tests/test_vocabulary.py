@@ -153,7 +153,7 @@ def test_unknown_tokens_are_said_with_what_helps(tmp_path: Path, pieces: list[st
 
 def test_a_third_of_unknown_tokens_is_not_said(letters: Encoder) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("attnprobe.run.warnings.warn", lambda message, *_, **__: pytest.fail(message))
+        patch.setattr("attnprobe.measure.reading.warnings.warn", lambda message, *_, **__: pytest.fail(message))
         head_stats("the cat 们", letters, ["entropy"])
         head_stats("the cat", letters, ["entropy"], pair="the 们")
 
@@ -197,7 +197,7 @@ def test_tokens_stand_for_themselves_where_words_are_not_known(letters: Encoder)
     ("text", "script"), [("ខ្ញុំ", "Khmer"), ("ພາສາ", "Lao"), ("မြန်မာ", "Myanmar"), ("日本 한국", "")]
 )
 def test_scripts_without_words(letters: Encoder, text: str, script: str) -> None:
-    from attnprobe.tokens import unspaced_script, word_spans
+    from attnprobe.values.text import unspaced_script, word_spans
 
     assert unspaced_script(text) == script
     assert (word_spans(text) == []) == bool(script)

@@ -16,11 +16,12 @@ from transformers import AutoModel
 
 import attnprobe
 from attnprobe import Encoder, TruncationWarning
-from attnprobe.analyses.tidy import COLUMNS, Part, take_part, weights_table
+from attnprobe.analyses.weights import COLUMNS, take_excerpt, weights_table
 from attnprobe.attention.rounding import rounding
-from attnprobe.capture import capture
 from attnprobe.errors import UsageError
-from attnprobe.table import CHUNK, ArrayRows
+from attnprobe.measure.weights import keep_weights
+from attnprobe.values.attention import Excerpt
+from attnprobe.values.table import CHUNK, ArrayRows
 from attnprobe.writers import get_writer
 from attnprobe.writers.tensors import write_npz, write_safetensors
 from tests.eager import eager_layers
@@ -41,14 +42,14 @@ def as_array(frame: pd.DataFrame) -> np.ndarray:
     return frame["weight"].to_numpy().reshape([frame[axis].nunique() for axis in ("layer", "head", "query", "key")])
 
 
-def whole(attention: Any) -> Part:
+def whole(attention: Any) -> Excerpt:
     places = range(len(attention))
-    return Part(attention.weights, places, places, attention)
+    return Excerpt(attention.weights, places, places, attention)
 
 
 def test_rows_are_the_weights_of_the_model(frame: pd.DataFrame, minilm: Encoder) -> None:
     model = AutoModel.from_pretrained(minilm.location.folder, attn_implementation="eager").eval()
-    attention = capture(TEXT, minilm)
+    attention = keep_weights(TEXT, minilm)
     inputs = {name: torch.tensor([its]) for name, its in attention.pieces.inputs.items()}
     expected = np.stack([layer.weights for layer in eager_layers(model, inputs)])
     assert list(frame.columns) == list(COLUMNS)
@@ -74,7 +75,7 @@ READERS = {
 @pytest.mark.parametrize("format", READERS)
 def test_every_format_holds_the_same_numbers(frame: pd.DataFrame, minilm: Encoder, format: str) -> None:
     stream = io.BytesIO()
-    get_writer(format)(weights_table(take_part(TEXT, minilm)), stream)
+    get_writer(format)(weights_table(take_excerpt(TEXT, minilm)), stream)
     found = READERS[format](stream.getvalue())
     pd.testing.assert_frame_equal(found.astype(frame.dtypes), frame, check_exact=True)
     sums = found["weight"].astype(float).groupby([found["layer"], found["head"], found["query"]]).sum()
@@ -94,14 +95,14 @@ def test_parquet_has_types_of_its_own(minilm: Encoder) -> None:
     import pyarrow.parquet
 
     stream = io.BytesIO()
-    get_writer("parquet")(weights_table(take_part(TEXT, minilm, layers=0, heads=0)), stream)
+    get_writer("parquet")(weights_table(take_excerpt(TEXT, minilm, layers=0, heads=0)), stream)
     schema = pyarrow.parquet.read_schema(stream)
     assert [str(field.type) for field in schema] == ["int32", "int32", "int32", "string", "int32", "string", "float"]
-    assert b"model:all-MiniLM-L6-v2@" in schema.metadata[b"attnprobe.signature"]
+    assert b"model:all-MiniLM-L6-v2@" in schema.metadata[b"attnprobe.values.signature"]
 
 
 def test_tensors(minilm: Encoder) -> None:
-    part = take_part(**PAIR, encoder=minilm, layers="1,3", heads=[2], direction="b-a")
+    part = take_excerpt(**PAIR, encoder=minilm, layers="1,3", heads=[2], direction="b-a")
     npz, safetensors = io.BytesIO(), io.BytesIO()
     write_npz(part, npz)
     write_safetensors(part, safetensors)
@@ -114,7 +115,7 @@ def test_tensors(minilm: Encoder) -> None:
     tokens = arrays["tokens"]
     assert list(tokens[arrays["queries"]]) == ["was", "it", "a", "dog", "?"]
     assert list(tokens[arrays["keys"]]) == ["a", "cat", "sat", "here", "."]
-    all_weights = capture(PAIR["text"], minilm, pair=PAIR["pair"]).weights
+    all_weights = keep_weights(PAIR["text"], minilm, pair=PAIR["pair"]).weights
     expected = all_weights[np.ix_([1, 3], [2], arrays["queries"], arrays["keys"])]
     np.testing.assert_array_equal(arrays["weights"], expected)
     assert str(arrays["signature"]) == part.attention.sign()  # type: ignore[misc]
@@ -122,7 +123,7 @@ def test_tensors(minilm: Encoder) -> None:
 
 def test_rows_of_tensors_sum_to_one(minilm: Encoder) -> None:
     stream = io.BytesIO()
-    write_npz(take_part(TEXT, minilm), stream)
+    write_npz(take_excerpt(TEXT, minilm), stream)
     stream.seek(0)
     np.testing.assert_allclose(np.load(stream)["weights"].sum(-1), 1, rtol=0, atol=ROW)
 

@@ -18,9 +18,9 @@ import pyarrow.parquet
 import pytest
 
 from attnprobe import Summary
+from attnprobe.corpus.jobs import Job
+from attnprobe.corpus.state import State, write_state
 from attnprobe.errors import OutputError
-from attnprobe.jobs import Job
-from attnprobe.state import State, write_state
 from attnprobe.writers import locks
 from attnprobe.writers.files import replacing
 from attnprobe.writers.locks import lock_path, locked

@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from attnprobe.analyses.queries import one_query
-from attnprobe.arguments import shown
 from attnprobe.attention.blocks import exact
 from attnprobe.attention.rounding import rounding_of_weights
 from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
 from attnprobe.errors import ModelError, UsageError
+from attnprobe.measure.reading import sign, windows_of
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.models.origins import Vectors
 from attnprobe.models.parts import HeadParts, head_parts
 from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
-from attnprobe.run import read, sign_run
-from attnprobe.selection import select
-from attnprobe.table import Cell, Table
-from attnprobe.tokens import Tokens
+from attnprobe.values.arguments import shown
+from attnprobe.values.finding import one_query
+from attnprobe.values.options import Reading
+from attnprobe.values.selection import select
+from attnprobe.values.table import Cell, Table
+from attnprobe.values.tokens import Tokens
 
 if TYPE_CHECKING:
     import pandas
@@ -151,7 +152,7 @@ def trace(
     Args:
         text, encoder, model, pair, max_length: as in :func:`attnprobe.head_stats`.
         layer, head: counted from 0, negative ones from the end.
-        query: a position, or the characters of a token or word, see :func:`attnprobe.analyses.queries.find_places`;
+        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_places`;
             None: the only token of the text.
 
     Raises:
@@ -160,16 +161,14 @@ def trace(
 
     Warns:
         TruncationWarning, UnknownTokensWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.run.read`.
+            :func:`attnprobe.measure.reading.windows_of`.
     """
     encoder = loaded(encoder, model)
     layer, head = _one(layer, encoder.layers, "layer"), _one(head, encoder.heads, "head")
-    [tokens] = read(encoder, text, pair, max_length=max_length)
+    reading = Reading(max_length=max_length)
+    [tokens] = windows_of(encoder, text, pair, reading)
     position, choice = one_query(tokens, query)
     parts = head_parts(encoder, tokens, layer, head)
-
-    def sign() -> str:
-        return sign_run(encoder, max_length=max_length, level="token", layer=layer, head=head, query=position)
 
     return Trace(
         model=encoder.location.short_name,
@@ -180,7 +179,7 @@ def trace(
         **_vectors(parts, position, exact(encoder.dtype)),
         **_row(parts, position, encoder.dtype),
         remarks=tuple(filter(None, [choice, *_remarks(parts, tokens, encoder.tokenizer)])),
-        sign=sign,
+        sign=lambda: sign(encoder, reading, layer=layer, head=head, query=position),
     )
 
 

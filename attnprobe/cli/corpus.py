@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,14 +19,14 @@ from attnprobe.cli.output import Output, Progress, note
 from attnprobe.errors import Interrupted, OutputError, UnknownTokensWarning
 from attnprobe.metrics import check_names
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.selection import parse_indices
+from attnprobe.values.selection import parse_indices
 
 if TYPE_CHECKING:
-    from attnprobe.corpus.batches import Item
-    from attnprobe.corpus.records import Skipped
-    from attnprobe.corpus.sources import Source
-    from attnprobe.jobs import Job, Stream
+    from attnprobe.corpus.chunks import Item
+    from attnprobe.corpus.jobs import Job, Stream
     from attnprobe.models.encoder import Encoder
+    from attnprobe.readers.source import Source
+    from attnprobe.values.records import Skipped
 
 
 def corpus(
@@ -84,11 +84,10 @@ def corpus(
     debug: flag.Debug = False,
 ) -> None:
     """What each head attends to in many texts: one row per text, layer and head, and a summary over all texts."""
-    from attnprobe.corpus.readers import read_records
-    from attnprobe.corpus.records import Columns
-    from attnprobe.corpus.sources import find_sources
-    from attnprobe.results import Results
-    from attnprobe.writers.delimited import inert
+    from attnprobe.corpus.results import Results
+    from attnprobe.readers.readers import read_records
+    from attnprobe.readers.sources import find_sources
+    from attnprobe.values.records import Columns
     from attnprobe.writers.rows import check_row_format
 
     names = check_names(metric)
@@ -121,10 +120,12 @@ def corpus(
     items = read()  # fails before torch loads, as does a wrong name of a model
     locate(model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
 
-    from attnprobe.corpora import Prober, Settings
-    from attnprobe.engines import Recipe, results
-    from attnprobe.estimate import estimate
-    from attnprobe.jobs import Job, Stream, describe_run, watched
+    from attnprobe.corpus.engines import results
+    from attnprobe.corpus.estimate import estimate
+    from attnprobe.corpus.jobs import Job, Stream, describe_run, watched
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.corpus.workers import Recipe
     from attnprobe.models.loading import load_encoder
     from attnprobe.render.table import heads_table, text_table
 
@@ -140,17 +141,17 @@ def corpus(
     encoder = load_encoder(**loading)
     settings = Settings.choose(
         encoder,
-        names,
-        layer,
-        head,
+        metrics=names,
+        layers=layer,
+        heads=head,
         long_range=long_range,
-        queries=queries.value,
-        level=level.value,
+        queries=queries,
+        level=level,
         max_length=max_length,
         stride=stride,
         profile=profile is not None,
         batch_tokens=batch_tokens,
-        on_error=on_error.value,
+        on_error=on_error,
         max_unknown=max_unknown,
     )
     if encoder.case and not quiet:
@@ -172,13 +173,15 @@ def corpus(
             }
             chosen |= {"spreadsheet_safe": spreadsheet_safe}
             manifest = describe_run(prober, sources, destination.format, chosen)
-            sink = Job(outputs, settings.columns, manifest, prober.nothing)
+            sink = Job(outputs, settings.columns, manifest, prober.nothing, spreadsheet_safe)
             if resume and sink.is_finished():
                 _check_complete(destination.path, summary, profile)
                 note(f"{str(destination.path)!r} is complete; there is nothing to resume")
                 return
         else:
-            sink = Stream(destination.row_stream, destination.format, settings.columns, prober.nothing, outputs)
+            sink = Stream(
+                destination.row_stream, destination.format, settings.columns, prober.nothing, outputs, spreadsheet_safe
+            )
         sink.start(resume=resume, overwrite=overwrite)
         first: Skipped | None = None
         with Progress(shown=not quiet and not no_progress, count=_counter(read, sources)) as progress:
@@ -186,8 +189,6 @@ def corpus(
             chunks = watched(sink.rest(settings.chunks(items)), sources)
             try:
                 for result in results(chunks, prober, Recipe(loading, settings), engine.value, workers, num_gpus):
-                    if spreadsheet_safe:
-                        result = replace(result, rows=replace(result.rows, ids=list(map(inert, result.rows.ids))))
                     with _interrupts_later():
                         sink.add(result)
                     first = first or next(iter(result.skipped), None)
@@ -196,7 +197,7 @@ def corpus(
             except KeyboardInterrupt:
                 raise Interrupted(_how_to_go_on(sink)) from None
     if destination.format == "table":
-        destination.write(sink.summary.means(_title(encoder, sink)), heads_table)
+        destination.write(sink.summary.overview(_title(encoder, sink)), heads_table)
     _tell(sink, first, quiet)
 
 
@@ -228,7 +229,7 @@ def _interrupts_later() -> Iterator[None]:
 
 def _counter(read: Callable[[], Iterator[Item]], sources: Sequence[Source]) -> Callable[[], int] | None:
     """Counts the records for the bar; None where the input can be read only once."""
-    from attnprobe.corpus.records import Record
+    from attnprobe.values.records import Record
 
     if any(source.once for source in sources):
         return None
@@ -241,7 +242,7 @@ def _title(encoder: Encoder, sink: Job | Stream) -> str:
 
 
 def _how_to_go_on(sink: Job | Stream) -> str:
-    from attnprobe.jobs import Job
+    from attnprobe.corpus.jobs import Job
 
     done = f"interrupted after {sink.state.texts:,} texts"
     if not isinstance(sink, Job):
@@ -256,8 +257,9 @@ def _tell(sink: Job | Stream, first: Skipped | None, quiet: bool) -> None:
     Args:
         first: the first record that was skipped since the command began.
     """
-    from attnprobe.corpora import doubts, failure
-    from attnprobe.jobs import Job
+    from attnprobe.corpus.jobs import Job
+    from attnprobe.corpus.settings import failure
+    from attnprobe.corpus.stats import doubts
 
     state = sink.state
     if isinstance(sink, Job) and not quiet:
@@ -280,7 +282,7 @@ def _note_strangers(job: Job) -> None:
 
 
 def _listed(sink: Job | Stream, name: str) -> str:
-    from attnprobe.jobs import Job
-    from attnprobe.results import note_path
+    from attnprobe.corpus.jobs import Job
+    from attnprobe.corpus.results import note_path
 
     return f"; {str(note_path(sink.output, name))!r} lists them" if isinstance(sink, Job) else ""

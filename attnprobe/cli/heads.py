@@ -10,7 +10,7 @@ from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, read_text, warnings_as_notes
 from attnprobe.metrics import check_names
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.selection import parse_indices
+from attnprobe.values.selection import parse_indices
 
 
 def heads(
@@ -56,9 +56,9 @@ def heads(
         model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
     )  # fails before torch loads
 
+    from attnprobe.measure.heads import head_table
     from attnprobe.models.loading import load_encoder
     from attnprobe.render.table import heads_table
-    from attnprobe.run import head_table
 
     encoder = load_encoder(
         model,

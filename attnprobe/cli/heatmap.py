@@ -11,7 +11,7 @@ from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, read_text, warnings_as_notes
 from attnprobe.metrics import check_names
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.selection import parse_indices
+from attnprobe.values.selection import parse_indices
 from attnprobe.writers import FIGURES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output
 from attnprobe.metrics import METRICS, load_metrics
-from attnprobe.table import Table
+from attnprobe.values.table import Table
 
 
 def metrics(

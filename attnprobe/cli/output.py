@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from attnprobe.errors import OutputError, TruncationWarning, UsageError
-from attnprobe.tokens import visible
+from attnprobe.values.text import visible
 from attnprobe.writers import SELF_DESCRIBING, WRITERS, format_of, get_writer
 from attnprobe.writers.delimited import inert
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Progress as RichProgress
 
-    from attnprobe.table import Table
+    from attnprobe.values.table import Table
 
 MESSAGE = 400  # characters of a usage error, which quotes what was given
 Render = Callable[["Table", int], "RenderableType"]

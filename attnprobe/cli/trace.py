@@ -9,7 +9,7 @@ import typer
 from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, note, read_text, warnings_as_notes
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.selection import parse_indices
+from attnprobe.values.selection import parse_indices
 
 
 def trace(

@@ -10,7 +10,7 @@ from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, read_text, warnings_as_notes
 from attnprobe.errors import UsageError
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.selection import parse_indices
+from attnprobe.values.selection import parse_indices
 
 
 def view(

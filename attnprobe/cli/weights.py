@@ -11,7 +11,8 @@ from attnprobe.cli import options as flag
 from attnprobe.cli.output import Output, read_text, warnings_as_notes
 from attnprobe.errors import UsageError
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.selection import MOST_ROWS, check_filters, parse_indices
+from attnprobe.values.filters import MOST_ROWS, check_filters
+from attnprobe.values.selection import parse_indices
 from attnprobe.writers import TENSORS, WRITERS
 
 
@@ -77,8 +78,8 @@ def weights(
         model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
     )  # fails before torch loads
 
-    from attnprobe.analyses.tidy import take_part, weights_table
-    from attnprobe.capture import MOST_WEIGHTS
+    from attnprobe.analyses.weights import take_excerpt, weights_table
+    from attnprobe.measure.weights import MOST_WEIGHTS
     from attnprobe.models.loading import load_encoder
     from attnprobe.render.weights import KEYS_SHOWN, WeightsView
     from attnprobe.writers.tensors import TENSOR_WRITERS
@@ -95,7 +96,7 @@ def weights(
     shortened = KEYS_SHOWN if destination.format == "table" and (top, min_weight) == (None, None) else None
     top = top or shortened
     with warnings_as_notes(quiet):
-        part = take_part(
+        part = take_excerpt(
             text,
             encoder,
             layers=layer,

@@ -12,8 +12,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from attnprobe.arguments import nearest, shown
 from attnprobe.errors import UsageError
+from attnprobe.values.arguments import nearest, shown
 
 if TYPE_CHECKING:
     from attnprobe.metrics.kinds import Metric

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor

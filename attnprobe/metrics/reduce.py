@@ -21,7 +21,7 @@ from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError, TextError
 from attnprobe.metrics.diagonals import sum_diagonals, sum_rows
 from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric, Rows
-from attnprobe.tokens import Role, Tokens
+from attnprobe.values.tokens import Role, Tokens
 
 
 @dataclass(frozen=True)

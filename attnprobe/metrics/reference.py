@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from attnprobe.tokens import Role, Tokens, is_punctuation
+from attnprobe.values.text import is_punctuation
+from attnprobe.values.tokens import Role, Tokens
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from attnprobe.metrics.kinds import KeyMetric
-from attnprobe.tokens import Role, Tokens, is_punctuation
+from attnprobe.values.text import is_punctuation
+from attnprobe.values.tokens import Role, Tokens
 
 
 def _has_role(tokens: Tokens, role: Role) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, chain
 
-from attnprobe.tokens import Span
+from attnprobe.values.text import Span
 
 SPACE = "▁"  # how SentencePiece writes white space
 # Marks that say whether a piece begins or ends its word, or that it is white space (CLVP).

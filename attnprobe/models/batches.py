@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from attnprobe.models.embeddings import check_embedded
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 
 
 def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dict[str, Tensor], list[slice]]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attnprobe.arguments import shown
 from attnprobe.errors import ModelError
+from attnprobe.values.arguments import shown
 
 MOST_BYTES = 2**28  # of a file that is no weights; the largest tokenizers have a fifth of it
 MOST_CONFIG_BYTES = 2**25

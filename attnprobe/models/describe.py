@@ -7,8 +7,8 @@ from itertools import groupby
 
 from attnprobe.models.config import count
 from attnprobe.models.encoder import Encoder
-from attnprobe.table import Cell, Table
-from attnprobe.tokens import visible
+from attnprobe.values.table import Cell, Table
+from attnprobe.values.text import visible
 
 UNKNOWN = "not known, so relative_entropy is empty"
 

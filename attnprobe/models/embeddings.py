@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from attnprobe.errors import TextError
-from attnprobe.tokens import visible
+from attnprobe.values.text import visible
 
 Rows = Sequence[Sequence[Any]]  # a number for each token of each text
 RESIZE = "model.resize_token_embeddings(len(tokenizer)) before training adds them; or give the model's own tokenizer"

@@ -17,7 +17,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attnprobe.arguments import check_text, check_whole
 from attnprobe.attention.blocks import Observer
 from attnprobe.errors import ModelError, TextError, UsageError
 from attnprobe.models.batches import make_batch
@@ -30,7 +29,9 @@ from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.tokenizing import tokenize
-from attnprobe.tokens import Role, Tokens, visible
+from attnprobe.values.arguments import check_text, check_whole
+from attnprobe.values.text import visible
+from attnprobe.values.tokens import Role, Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
 
@@ -167,14 +168,22 @@ class Encoder:
             compiled = self.device.type == "cpu" and self.dtype == torch.float32
             return replace(self, model=copy.deepcopy(self.model, shared), compiled=compiled)
 
+    def check_global_attention(self) -> None:
+        """Refuses a model that knows no global attention.
+
+        Raises:
+            UsageError: it knows none.
+        """
+        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
+            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
+
     def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
         """The text with global attention on its classification token ("cls") or its first text ("first").
 
         Raises:
             UsageError: the model knows no global attention, or the text has no such token.
         """
-        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
-            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
+        self.check_global_attention()
         chosen = [
             role == Role.CLS if which == "cls" else segment == 1
             for role, segment in zip(tokens.roles, tokens.segments, strict=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attnprobe.table import Table
+from attnprobe.values.table import Table
 
 BLOCKS, HOOKS, REFUSED = "blocks", "hooks", "refused"
 

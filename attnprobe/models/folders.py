@@ -7,9 +7,9 @@ import re
 from pathlib import Path, PurePath
 from typing import Any
 
-from attnprobe.arguments import shown
 from attnprobe.errors import ModelError
 from attnprobe.models.config import MOST_CONFIG_BYTES, read_object
+from attnprobe.values.arguments import shown
 
 CONFIG, ADAPTER, MODULES = "config.json", "adapter_config.json", "modules.json"
 POINTER = b"version https://git-lfs"

@@ -12,11 +12,11 @@ import transformers
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from attnprobe.arguments import shown
 from attnprobe.errors import ModelError
 from attnprobe.models.config import texts
 from attnprobe.models.families import FAMILIES, Family
 from attnprobe.models.locate import Location
+from attnprobe.values.arguments import shown
 
 READS = {"pixel_values": "pictures", "input_values": "sound", "input_features": "sound", "input_audio": "sound"}
 DEQUANTIZED = "fp8"  # the one kind of quantization whose weights transformers turns back into floats as it loads them

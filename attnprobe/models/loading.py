@@ -18,7 +18,6 @@ import torch
 import transformers
 from torch import nn
 
-from attnprobe.arguments import shown
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.adapters import ADAPTERS, Adapter
 from attnprobe.models.adapters_of_peft import merge_adapter
@@ -35,6 +34,7 @@ from attnprobe.models.report import UNWRAP, Report, check_dtypes, check_report, 
 from attnprobe.models.selfcheck import choose_capture
 from attnprobe.models.tokenizer_files import checked_tokenizer, load_tokenizer, text_limit, tokenizer_name
 from attnprobe.models.vocabulary import sentence_settings, settle_case
+from attnprobe.values.arguments import shown
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 LOADING = Lock()  # what transformers changes while it loads, and what is silenced, is the whole process's

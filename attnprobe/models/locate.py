@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attnprobe.errors import ModelError
+from attnprobe.errors import ModelError, UnreachableError
 from attnprobe.models.checkpoint import adapter_files, weight_files
 from attnprobe.models.config import check_folder, read_settings
 from attnprobe.models.folders import base_of, check_model, check_pointers, is_adapter, sentence_modules
@@ -22,10 +22,6 @@ FILES = [*TOKENIZER_FILES, "*.safetensors"]
 PICKLES = ["pytorch_model*.bin", "adapter_model.bin"]
 OWN_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 Found = TypeVar("Found")
-
-
-class UnreachableError(ModelError):
-    """The Hub cannot be asked."""
 
 
 @dataclass(frozen=True)

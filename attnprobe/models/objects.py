@@ -11,10 +11,10 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from attnprobe.arguments import shown
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.families import Family
 from attnprobe.models.locate import Location
+from attnprobe.values.arguments import shown
 
 WRAPPERS = ("module", "_orig_mod")  # of DataParallel and its like, and of torch.compile
 

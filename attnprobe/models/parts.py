@@ -25,7 +25,7 @@ from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
 from attnprobe.models.origins import LINEAR, Vectors, check_map, close, in_float64, mapped, matrix, origin
 from attnprobe.models.recorder import Record, Recorder, Step
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
 

@@ -19,7 +19,7 @@ from attnprobe.metrics.reduce import check_rows
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.hooks import lock_of
 from attnprobe.models.interface import Call, present_listener
-from attnprobe.tokens import Tokens
+from attnprobe.values.tokens import Tokens
 
 
 @dataclass(frozen=True)

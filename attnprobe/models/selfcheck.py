@@ -27,7 +27,7 @@ from attnprobe.models.families import HOOKS, Family
 from attnprobe.models.interface import NAME, Listener, each_alone, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.tokenizing import cut, encode
-from attnprobe.tokens import Role, Tokens
+from attnprobe.values.tokens import Role, Tokens
 
 SAMPLE = "A short text , read twice to check that what is measured is what the model does . "
 SHORT, LONG, LONGEST = 12, 24, 600

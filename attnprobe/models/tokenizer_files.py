@@ -9,10 +9,10 @@ from typing import Any
 
 import transformers
 
-from attnprobe.arguments import shown
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.config import limit
 from attnprobe.models.explained import explained
+from attnprobe.values.arguments import shown
 
 
 def load_tokenizer(name: str, folder: Path, options: Mapping[str, Any], **more: Any) -> Any:

@@ -13,7 +13,8 @@ from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.alignment import SPACE, agrees, align, surface
 from attnprobe.models.counting import count_tokens
 from attnprobe.models.explained import explained
-from attnprobe.tokens import Role, Span, Tokens, assign_words
+from attnprobe.values.text import Span, assign_words
+from attnprobe.values.tokens import Role, Tokens
 
 CHARACTERS = 16  # per token that is kept, from which a text is not encoded as a whole at first
 MARGIN = 2**12  # characters that are encoded beyond

@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions
 from rich.style import Style
 from rich.text import Text
 
-from attnprobe.tokens import visible
+from attnprobe.values.text import visible
 
 Colour = tuple[int, int, int]
 # Anchors of viridis (Smith & van der Walt 2015), low to high: told apart in every kind of colour vision.

@@ -14,8 +14,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe import __version__
-from attnprobe.capture import Attention
 from attnprobe.errors import FontWarning, MissingExtraError
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
@@ -23,7 +21,9 @@ from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.render.pictures import Picture, StatMap, take_picture, title
 from attnprobe.render.table import number
-from attnprobe.tokens import visible
+from attnprobe.values.attention import Attention
+from attnprobe.values.text import visible
+from attnprobe.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +71,8 @@ def heatmap(
         stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
         model: the folder or Hub id to load where no encoder is given.
         options: layers, heads, pair, level, max_length, long_range, global_attention, as
-            :func:`attnprobe.run.head_table` explains them. One layer and one head give one map, one layer a grid of
-            its heads, several a grid of layers by heads.
+            :func:`attnprobe.measure.heads.head_table` explains them. One layer and one head give one map, one layer a
+            grid of its heads, several a grid of layers by heads.
 
     Returns:
         a Figure that pyplot knows nothing of, with the signature as its label; queries go down, keys across, and all
@@ -86,7 +86,7 @@ def heatmap(
 
     Warns:
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.run.read`.
+            :func:`attnprobe.measure.reading.windows_of`.
         FontWarning: no installed font has some of its characters.
     """
     check_matplotlib()

@@ -13,10 +13,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 
-from attnprobe.capture import Attention
 from attnprobe.render.colours import Ink, shade
 from attnprobe.render.pictures import Picture, StatMap, title
 from attnprobe.render.table import number
+from attnprobe.values.attention import Attention
 
 CELL = 2  # characters wide: about a square
 SHORTEST_LABEL = 8

@@ -17,16 +17,23 @@ from typing import Any
 
 import numpy as np
 
-from attnprobe import __version__
-from attnprobe.capture import Attention, capture
-from attnprobe.metrics import METRICS, load_metrics
+from attnprobe.measure.heads import HeadMeans
+from attnprobe.measure.reading import sign, windows_of
+from attnprobe.measure.running import measure
+from attnprobe.measure.several import Several
+from attnprobe.measure.weights import KeptWeights, attention_of, check_size
+from attnprobe.metrics import METRICS
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.render.table import remarks
-from attnprobe.run import measure, sign_run
-from attnprobe.selection import Indices
-from attnprobe.tokens import Role, Tokens, visible
+from attnprobe.values.arguments import check_whole
+from attnprobe.values.attention import Attention
+from attnprobe.values.options import Reading
+from attnprobe.values.selection import Indices
+from attnprobe.values.text import visible
+from attnprobe.values.tokens import Role, Tokens
+from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
 
 PARTS = files("attnprobe.render") / "browser"
@@ -44,7 +51,6 @@ SCRIPTS = (
     "main",
 )
 MOST_WEIGHTS = 10**8  # a page of 120 to 160 MB
-LONG_RANGE = 10  # as in head_table
 
 
 @dataclass(frozen=True)
@@ -85,19 +91,19 @@ def view(
     pair: str | None = None,
     layers: Indices = None,
     heads: Indices = None,
-    max_length: int | None = None,
-    global_attention: str = "none",
     most: int | None = MOST_WEIGHTS,
     model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
 ) -> View:
     """A page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
         text: the text itself, never a path.
         encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
-        pair, layers, heads, max_length, global_attention: as in :func:`attnprobe.run.head_table`.
+        pair, layers, heads: as in :func:`attnprobe.head_stats`.
         most: how many weights the page may hold, each a bit more than a byte; None: any number.
         model: the folder or Hub id to load where no encoder is given.
+        options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
 
     Raises:
         UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
@@ -105,43 +111,22 @@ def view(
 
     Warns:
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.run.read`.
+            :func:`attnprobe.measure.reading.windows_of`.
     """
     encoder = loaded(encoder, model)
-    attention = capture(
-        text,
-        encoder,
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        max_length=max_length,
-        global_attention=global_attention,
-        most=most,
-    )
-    signature = sign_run(
-        encoder,
-        max_length=max_length,
-        queries="all",
-        level="token",
-        long_range=LONG_RANGE,
-        global_attention=global_attention,
-    )
+    reading = Reading.of(options, without=["stride", "level"])
+    if most is not None:
+        check_whole("most", most)
+    weights = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
+    means = HeadMeans.choose(encoder, reading, layers=layers, heads=heads)
+    [pieces] = windows_of(encoder, text, pair, reading)
+    check_size(weights.shape(pieces), most)
+    [found] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
+    kept, sums = found
+    attention = attention_of(weights, kept, encoder, pieces, reading)
+    signature = sign(encoder, reading, **means.signed())
     shown = text if pair is None else f"{text} / {pair}"
-    return View(make_page(shown, attention, head_means(attention, encoder), signature), signature)
-
-
-def head_means(attention: Attention, encoder: Encoder) -> np.ndarray:
-    """All metrics of the heads of ``attention``: (layer, head, metric), NaN where one has no meaning."""
-    [sums] = measure(
-        [attention.pieces],
-        encoder,
-        load_metrics(),
-        layers=attention.layers,
-        long_range=LONG_RANGE,
-        queries="all",
-        level="token",
-    )
-    return sums.means()[:, list(attention.heads)]
+    return View(make_page(shown, attention, sums.means(), signature), signature)
 
 
 def pack(weights: np.ndarray) -> str:
@@ -160,7 +145,7 @@ def as_json(value: Any) -> str:
 
 
 def make_page(title: str, attention: Attention, means: np.ndarray, signature: str) -> str:
-    """The whole page; ``means`` as from :func:`head_means`."""
+    """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
     style = _read("page.css")
     script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"

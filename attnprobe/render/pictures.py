@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from attnprobe.arguments import check_whole, known_options
-from attnprobe.capture import Attention, capture
+from attnprobe.measure.heads import head_table
+from attnprobe.measure.weights import keep_weights
 from attnprobe.metrics import load_metrics
 from attnprobe.models.encoder import Encoder
-from attnprobe.run import head_table
+from attnprobe.values.attention import Attention
+from attnprobe.values.options import Averaging, Reading, take
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class StatMap:
         name: of the metric.
         values: (layer, head); NaN where it has no meaning.
         layers, heads: the numbers of the axes, counted from 0.
-        notes, sign: as in :class:`attnprobe.table.Table`.
+        notes, sign: as in :class:`attnprobe.values.table.Table`.
     """
 
     name: str
@@ -50,18 +51,18 @@ class StatMap:
 Picture = Attention | StatMap
 
 
-def take_picture(
-    text: str, encoder: Encoder, stat: str | None = None, *, long_range: int = 10, **options: Any
-) -> Picture:
+def take_picture(text: str, encoder: Encoder, stat: str | None = None, **options: Any) -> Picture:
     """What there is to draw of a text: weights, or a metric if ``stat`` names one.
 
     Args:
-        options: layers, heads, pair, level, max_length, global_attention, as in :func:`attnprobe.run.head_table`.
+        options: layers, heads, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but ``stride``.
     """
-    check_whole("long_range", long_range)
+    beside = {name: options.pop(name) for name in ("layers", "heads", "pair") if name in options}
+    take(options, Reading, Averaging, beside=("layers", "heads", "pair"), without=("stride", "queries"))
     if stat is None:
-        return capture(text, encoder, **known_options(options, capture))
-    table = head_table(text, encoder, [stat], long_range=long_range, **known_options(options, head_table))
+        options.pop("long_range", None)
+        return keep_weights(text, encoder, **beside, **options)
+    table = head_table(text, encoder, [stat], **beside, **options)
     layers, heads = (sorted(set(table.column(axis))) for axis in ("layer", "head"))
     values = np.array(table.column(stat), dtype=float).reshape(len(layers), len(heads))
     return StatMap(stat, values, layers, heads, table.notes, table.sign)

@@ -12,8 +12,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.render.colours import shade
-from attnprobe.table import Cell, Table
-from attnprobe.tokens import visible
+from attnprobe.values.table import Cell, Table
+from attnprobe.values.text import visible
 
 # Shown first where not all columns fit: what tells sharp, [SEP]-bound, positional and long-range heads apart.
 FIRST = (

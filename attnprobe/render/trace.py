@@ -14,10 +14,10 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attnprobe.analyses.queries import token_label
 from attnprobe.render.colours import VIRIDIS
 from attnprobe.render.table import fitting
-from attnprobe.tokens import visible
+from attnprobe.values.finding import token_label
+from attnprobe.values.text import visible
 
 if TYPE_CHECKING:
     from attnprobe.analyses.trace import Trace

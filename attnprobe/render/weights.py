@@ -15,7 +15,7 @@ from rich.text import Text
 
 from attnprobe.render.colours import Ink
 from attnprobe.render.table import number, tokens_line
-from attnprobe.table import Cell, Table
+from attnprobe.values.table import Cell, Table
 
 KEYS_SHOWN = 3  # of each query, unless told otherwise
 MOST_SHOWN = 300  # rows

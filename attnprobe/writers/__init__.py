@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 from attnprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from attnprobe.table import Table
+    from attnprobe.values.table import Table
 
 
 class Writer(Protocol):

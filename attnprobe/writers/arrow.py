@@ -1,4 +1,4 @@
-"""Parquet, with the signature in the schema's metadata under ``attnprobe.signature``."""
+"""Parquet, with the signature in the schema's metadata under ``attnprobe.values.signature``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from attnprobe.errors import MissingExtraError
-from attnprobe.table import Cell, Table
+from attnprobe.values.table import Cell, Table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     typed = {name: pyarrow.array(*_typed(table.column(name))) for name in table.columns}
-    metadata = {"attnprobe.signature": table.sign()} if table.sign else None
+    metadata = {"attnprobe.values.signature": table.sign()} if table.sign else None
     pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata), stream)
 
 

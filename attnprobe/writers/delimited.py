@@ -6,7 +6,7 @@ import csv
 import io
 from typing import IO
 
-from attnprobe.table import Table
+from attnprobe.values.table import Table
 
 FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what a formula begins with, and what spreadsheets take for it
 

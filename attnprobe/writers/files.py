@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from attnprobe.errors import OutputError
-from attnprobe.table import Table
+from attnprobe.values.table import Table
 from attnprobe.writers import SELF_DESCRIBING, get_writer
 from attnprobe.writers.locks import take
 

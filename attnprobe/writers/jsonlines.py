@@ -8,7 +8,7 @@ from typing import IO
 
 import orjson
 
-from attnprobe.table import Table
+from attnprobe.values.table import Table
 
 
 def write_json(table: Table, stream: IO[bytes]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import IO
 
-from attnprobe.table import Cell, Table
-from attnprobe.tokens import visible
+from attnprobe.values.table import Cell, Table
+from attnprobe.values.text import visible
 
 
 def write_markdown(table: Table, stream: IO[bytes]) -> None:

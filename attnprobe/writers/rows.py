@@ -9,15 +9,16 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, product
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import orjson
 
 from attnprobe.errors import MissingExtraError, UsageError
-
-if TYPE_CHECKING:
-    from attnprobe.corpora import RowBlock
+from attnprobe.values.rows import HEAD_COLUMNS, TEXT_COLUMNS, RowBlock
+from attnprobe.writers.delimited import inert
 
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 ROW_FORMATS = ("csv", "tsv", "jsonl", "parquet")
@@ -41,76 +42,103 @@ def check_row_format(name: str, *, streamed: bool) -> None:
             raise MissingExtraError("pyarrow", "parquet") from error
 
 
-def header(columns: list[str], format: str) -> bytes:
-    """What stands before all rows."""
+def header(columns: Iterable[str], format: str) -> bytes:
+    """The bytes before all rows."""
     if format not in DELIMITERS:
         return b""
     return (DELIMITERS[format].join(f'"{name}"' for name in columns) + "\n").encode()
 
 
-def encode_rows(block: RowBlock, format: str) -> bytes:
-    """The block's rows, each with its line feed; or a whole Parquet file."""
+def encode_rows(blocks: Iterable[RowBlock], format: str, *, inert_text: bool = False) -> bytes:
+    """The rows of some blocks, each with its line feed; or a whole Parquet file.
+
+    Args:
+        inert_text: whether no cell of text is to be taken for a formula by a spreadsheet.
+    """
+    if inert_text:
+        blocks = [block.with_text(inert) for block in blocks]
     if format == "parquet":
-        return _parquet(block)
-    return b"".join(_delimited(block, DELIMITERS[format]) if format in DELIMITERS else _objects(block))
+        return _parquet(list(blocks))
+    encode = partial(_delimited, delimiter=DELIMITERS[format]) if format in DELIMITERS else _objects
+    return b"".join(chain.from_iterable(map(encode, blocks)))
 
 
 def _delimited(block: RowBlock, delimiter: str) -> Iterator[bytes]:
-    """Text quoted, numbers bare, missing values empty."""
+    """Text quoted, numbers bare, missing values empty.
+
+    The numbers of a text are written as JSON in one go, ``[[1.0,null],[...]]``, and cut into rows at ``],[``: no text
+    stands among them.
+    """
     comma = delimiter.encode()
-    heads = [
-        f"{delimiter}{layer}{delimiter}{head}{delimiter}".encode() for layer in block.layers for head in block.heads
-    ]
-    for name, n_tokens, values in zip(block.ids, block.n_tokens, block.values, strict=True):
-        quoted = name.replace('"', '""')
-        start = f'"{quoted}"{delimiter}{n_tokens}'.encode()
-        numbers = orjson.dumps(values.reshape(len(heads), -1), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
-        numbers = numbers.replace(b"null", b"")
-        for head, row in zip(heads, numbers.split(b"],["), strict=True):
-            yield start + head + (row if comma == b"," else row.replace(b",", comma)) + b"\n"
+    places = [delimiter.join(["", *map(_quoted, cells), ""]).encode() for cells in _cells(block.axes[1:])]
+    for cells, values in zip(_cells(block.axes[:1]), block.values, strict=True):
+        start = delimiter.join(map(_quoted, cells)).encode()
+        numbers = orjson.dumps(values.reshape(len(places), -1), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
+        rows = numbers.replace(b"null", b"").split(b"],[") if places else []
+        for place, row in zip(places, rows, strict=True):
+            yield start + place + (row if comma == b"," else row.replace(b",", comma)) + b"\n"
+
+
+def _cells(axes: Sequence[Mapping[str, Sequence[Any]]]) -> list[tuple[Any, ...]]:
+    """The cells of some axes' columns, a tuple for each combination of their places."""
+    return [tuple(chain(*places)) for places in product(*(zip(*axis.values(), strict=True) for axis in axes))]
+
+
+def _quoted(cell: Any) -> str:
+    if isinstance(cell, str):
+        escaped = cell.replace('"', '""')
+        return f'"{escaped}"'
+    return "" if cell is None else str(cell)
 
 
 def _objects(block: RowBlock) -> Iterator[bytes]:
     """One JSON object a row; missing values are null."""
-    places = [(layer, head) for layer in block.layers for head in block.heads]
-    for name, n_tokens, values in zip(block.ids, block.n_tokens, block.values, strict=True):
-        for (layer, head), row in zip(places, values.reshape(len(places), -1), strict=True):
-            start = orjson.dumps({"id": name, "n_tokens": n_tokens, "layer": layer, "head": head})
+    names = [*chain(*block.axes)]
+    places = _cells(block.axes[1:])
+    for cells, values in zip(_cells(block.axes[:1]), block.values, strict=True):
+        for place, row in zip(places, values.reshape(len(places), -1), strict=True):
+            start = orjson.dumps(dict(zip(names, (*cells, *place), strict=True)))
             numbers = orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",") if len(row) else []
-            cells = [b'"%b":%b' % (metric.encode(), cell) for metric, cell in zip(block.metrics, numbers, strict=True)]
-            yield start[:-1] + b"," + b",".join(cells) + b"}\n"
+            pairs = [b'"%b":%b' % (name.encode(), cell) for name, cell in zip(block.names, numbers, strict=True)]
+            yield start[:-1] + b"," + b",".join(pairs) + b"}\n"
 
 
-def _parquet(block: RowBlock) -> bytes:
-    import numpy as np
+def _parquet(blocks: Sequence[RowBlock]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    texts, per_text = len(block.ids), len(block.layers) * len(block.heads)
-    values = block.values.reshape(-1, len(block.metrics)).T.copy()
-    columns = [
-        np.repeat(np.asarray(block.ids, dtype=object), per_text),
-        np.repeat(block.n_tokens, per_text),
-        np.tile(np.repeat(block.layers, len(block.heads)), texts),
-        np.tile(block.heads, texts * len(block.layers)),
-    ]
-    schema = _schema(block.columns)
-    arrays = [pyarrow.array(column, schema.types[place]) for place, column in enumerate(columns)]
-    arrays += [pyarrow.array(column, mask=np.isnan(column)) for column in values]
     stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(arrays, schema=schema), stream, compression="zstd")
+    table = pyarrow.concat_tables([_arrow(block) for block in blocks])
+    pyarrow.parquet.write_table(table, stream, compression="zstd")
     return stream.getvalue()
 
 
-def _schema(columns: Sequence[str]) -> Any:
+def _arrow(block: RowBlock) -> Any:
+    """The block as an Arrow table; columns that only some blocks have come as they are, and get their types later."""
+    import numpy as np
     import pyarrow
 
-    types = {"id": pyarrow.string(), "n_tokens": pyarrow.int32(), "layer": pyarrow.int16(), "head": pyarrow.int16()}
-    return pyarrow.schema([(name, types.get(name, pyarrow.float32())) for name in columns])
+    types = {**TEXT_COLUMNS, **HEAD_COLUMNS}
+    numbers = block.values.reshape(-1, len(block.names)).T.copy()
+    found = {
+        name: pyarrow.array(cells, getattr(pyarrow, types[name])() if name in types else None)
+        for name, cells in block.index().items()
+    }
+    found |= {
+        name: pyarrow.array(column, mask=np.isnan(column)) for name, column in zip(block.names, numbers, strict=True)
+    }
+    return pyarrow.table(found)
+
+
+def schema_of(columns: Mapping[str, str]) -> Any:
+    """The Arrow schema of columns with their types."""
+    import pyarrow
+
+    return pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in columns.items()])
 
 
 def join_parts(
-    parts: Iterable[Path], format: str, columns: list[str], stream: IO[bytes], manifest: Mapping[str, Any]
+    parts: Iterable[Path], format: str, columns: Mapping[str, str], stream: IO[bytes], manifest: Mapping[str, Any]
 ) -> None:
     """Puts parts into one file: bytes after bytes, or Parquet row groups with the manifest in the metadata."""
     if format != "parquet":
@@ -121,8 +149,8 @@ def join_parts(
         return
     import pyarrow.parquet
 
-    stored = {"attnprobe.signature": manifest["signature"], "attnprobe.manifest": json.dumps(manifest)}
-    schema = _schema(columns).with_metadata(stored)
+    stored = {"attnprobe.values.signature": manifest["signature"], "attnprobe.manifest": json.dumps(manifest)}
+    schema = schema_of(columns).with_metadata(stored)
     with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
         for part in parts:
             with pyarrow.parquet.ParquetFile(part) as file:
@@ -134,7 +162,7 @@ def parquet_manifest(path: Path) -> bytes:
     """What join_parts wrote into a Parquet file's metadata.
 
     Raises:
-        KeyError: nothing; TypeError: it has no metadata.
+        KeyError: there is no manifest in it; TypeError: there is no metadata.
     """
     import pyarrow.parquet
 

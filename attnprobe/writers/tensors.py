@@ -12,16 +12,16 @@ from typing import IO
 
 import numpy as np
 
-from attnprobe.analyses.tidy import Part
+from attnprobe.values.attention import Excerpt
 
 
-def write_npz(part: Part, stream: IO[bytes]) -> None:
+def write_npz(part: Excerpt, stream: IO[bytes]) -> None:
     """Read it with ``numpy.load(path)``."""
     text = {"tokens": np.array(part.attention.tokens.strings), "signature": np.array(_signature(part))}
     np.savez(stream, allow_pickle=False, **_tensors(part), **text)
 
 
-def write_safetensors(part: Part, stream: IO[bytes]) -> None:
+def write_safetensors(part: Excerpt, stream: IO[bytes]) -> None:
     """Read it with ``safetensors.safe_open(path, "np")``, whose ``metadata()`` has the tokens and the signature."""
     from safetensors.numpy import save
 
@@ -34,7 +34,7 @@ def write_safetensors(part: Part, stream: IO[bytes]) -> None:
     stream.write(memoryview(data)[start:])
 
 
-def _tensors(part: Part) -> dict[str, np.ndarray]:
+def _tensors(part: Excerpt) -> dict[str, np.ndarray]:
     attention = part.attention
     axes = {"layers": attention.layers, "heads": attention.heads, "queries": part.queries, "keys": part.keys}
     return {"weights": np.ascontiguousarray(part.weights)} | {
@@ -42,7 +42,7 @@ def _tensors(part: Part) -> dict[str, np.ndarray]:
     }
 
 
-def _signature(part: Part) -> str:
+def _signature(part: Excerpt) -> str:
     return part.attention.sign() if part.attention.sign else ""
 
 

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from attnprobe import Encoder, View, view
-from attnprobe.capture import capture
-from attnprobe.tokens import Role
+from attnprobe.measure.weights import keep_weights
+from attnprobe.values.tokens import Role
 from tests.browser.conftest import PAIR, TEXT, Open
 from tests.browser.reading import choose, labels, lines, shown, token, written
 
@@ -16,7 +16,7 @@ from tests.browser.reading import choose, labels, lines, shown, token, written
 @pytest.fixture(scope="module")
 def weights(minilm: Encoder) -> np.ndarray:
     """(layer, head, query, key)"""
-    return capture(TEXT, minilm).weights
+    return keep_weights(TEXT, minilm).weights
 
 
 def test_every_weight_in_the_page_is_the_captured_one(page: Page, weights: np.ndarray) -> None:
@@ -114,7 +114,7 @@ def test_threshold(page: Page, weights: np.ndarray) -> None:
 
 def expected(minilm: Encoder, special: str, words: bool) -> np.ndarray:
     """(layer, head, query, key) by numpy, from weights captured at this level. Rows with less than 1 % left are 0."""
-    found = capture(TEXT, minilm, level="word" if words else "token")
+    found = keep_weights(TEXT, minilm, level="word" if words else "token")
     kept = [at for at, role in enumerate(found.tokens.roles) if special == "show" or role == Role.CONTENT]
     weights = found.weights.astype(float)[:, :, kept][..., kept]
     if special != "renormalise":
@@ -144,7 +144,7 @@ def test_special_tokens_and_words(page: Page, minilm: Encoder, words: bool) -> N
 
 def test_directions_of_a_pair(open_page: Open, minilm: Encoder) -> None:
     page = open_page(view(PAIR[0], minilm, pair=PAIR[1]))
-    found = capture(PAIR[0], minilm, pair=PAIR[1])
+    found = keep_weights(PAIR[0], minilm, pair=PAIR[1])
     segments = np.array(found.tokens.segments)
     for value, queries, keys in (("ab", 1, 2), ("ba", 2, 1)):
         choose(page, "pair", value)
@@ -171,7 +171,7 @@ def test_chosen_layers_and_heads_keep_their_numbers(open_page: Open, minilm: Enc
     choose(page, "layer", 1)
     choose(page, "head", 1)
     expect(page.locator("#what")).to_contain_text("Layer 5, heads 3, 7")
-    np.testing.assert_allclose(shown(page), capture(TEXT, minilm).weights[5, [3, 7]], atol=1e-5)
+    np.testing.assert_allclose(shown(page), keep_weights(TEXT, minilm).weights[5, [3, 7]], atol=1e-5)
 
 
 def test_quick_changes_end_in_the_last(page: Page, sentence: View, weights: np.ndarray) -> None:

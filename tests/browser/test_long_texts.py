@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from attnprobe import Encoder, TruncationWarning, View, view
-from attnprobe.capture import capture
+from attnprobe.measure.weights import keep_weights
 from tests.browser.conftest import Open
 from tests.browser.reading import shown
 
@@ -30,7 +30,7 @@ def test_512_tokens(open_page: Open, minilm: Encoder) -> None:
     page = open_page(made)
     expect(page.locator(".note").first).to_contain_text("only the first 512 were read")
     with pytest.warns(TruncationWarning):
-        weights = capture(PROSE, minilm, max_length=512, layers=5).weights[0]
+        weights = keep_weights(PROSE, minilm, max_length=512, layers=5).weights[0]
     page.locator("#all-heads").click()
     page.locator("input[name=layer][value='5']").check(force=True)
     page.get_by_label("Weights from").fill("0")

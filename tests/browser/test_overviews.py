@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from attnprobe import METRICS, Encoder, head_stats
-from attnprobe.capture import capture
+from attnprobe.measure.weights import keep_weights
 from tests.browser.conftest import TEXT
 from tests.browser.reading import choose, shown
 
@@ -31,7 +31,7 @@ def drawn(page: Page, layer: int, head: int) -> np.ndarray:
 
 
 def test_heat_maps_show_the_weights(page: Page, minilm: Encoder) -> None:
-    weights = capture(TEXT, minilm).weights
+    weights = keep_weights(TEXT, minilm).weights
     for layer, head in ((0, 2), (4, 9)):
         np.testing.assert_allclose(drawn(page, layer, head), 255 * np.sqrt(weights[layer, head]), atol=1)
     choose(page, "special", "hide")

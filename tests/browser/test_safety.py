@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from attnprobe import Encoder, View, view
-from attnprobe.capture import capture
-from attnprobe.tokens import visible
+from attnprobe.measure.weights import keep_weights
+from attnprobe.values.text import visible
 from tests.browser.conftest import Open
 from tests.browser.reading import labels, shown
 
@@ -22,7 +22,7 @@ HOSTILE = (
 
 
 def test_hostile_tokens_are_shown_and_do_nothing(open_page: Open, minilm: Encoder) -> None:
-    found = capture(HOSTILE, minilm)
+    found = keep_weights(HOSTILE, minilm)
     page = open_page(view(HOSTILE, minilm))
     assert labels(page, "keys") == [visible(string) for string in found.tokens.strings]
     page.locator("input[name=words][value=words]").check(force=True)

@@ -26,7 +26,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from attnprobe import METRICS, Encoder, corpora, head_stats, load_encoder
+from attnprobe import METRICS, Encoder, head_stats, load_encoder
+from attnprobe.corpus import settings as corpus_settings
 from attnprobe.models import loading
 from tests.cli.commandline import READERS, Result, Run, Stream, as_pickle, check_error, process, signature
 from tests.rows import STORED, check_rows, noise
@@ -71,7 +72,7 @@ def encoder(tiny: Path) -> Encoder:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 4 texts."""
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_signature_comes_with_the_rows(corpus: Run, encoder: Encoder, tmp_path: 
     assert signature(expected)["queries"] == "content"
     if format == "parquet":
         metadata = pyarrow.parquet.read_schema(out).metadata
-        assert metadata[b"attnprobe.signature"].decode() == expected
+        assert metadata[b"attnprobe.values.signature"].decode() == expected
     for path in [*tables, *([] if format == "parquet" else [out])]:
         meta = path.with_name(f"{path.name}.meta.json")
         assert json.loads(meta.read_text(encoding="utf-8"))["signature"] == expected
@@ -370,12 +371,12 @@ def test_failing_within_the_tokenizer(corpus: Run, tmp_path: Path) -> None:
 
 SERVER = """
 import json, os, sys, time
-import attnprobe.corpora
-from attnprobe import engines, estimate, jobs
+from attnprobe.corpus import engines, estimate, jobs, settings
 from attnprobe.cli import main
 from attnprobe.models import loading
 import pyarrow.parquet, scipy.special
-attnprobe.corpora.CHUNK_TEXTS = 4
+
+settings.CHUNK_TEXTS = 4
 os.fsync = lambda descriptor: None  # only a loss of power takes what a process has written
 encoder = loading.load_encoder(sys.argv[1])
 loading.load_encoder = lambda **options: encoder
@@ -568,7 +569,7 @@ def test_killed_between_any_two_files(
 @contextmanager
 def stopped(monkeypatch: pytest.MonkeyPatch, error: BaseException, parts: int = 2) -> Iterator[None]:
     """Runs within it end with the error after so many parts."""
-    from attnprobe.jobs import Job
+    from attnprobe.corpus.jobs import Job
 
     add = Job.add
 
@@ -578,7 +579,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch, error: BaseException, parts: int = 
         add(job, result)
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpora, "CHUNK_TEXTS", 4)
+        patch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
         patch.setattr(Job, "add", limited)
         yield
 
@@ -589,7 +590,7 @@ def unfinished(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.Mon
     out = tmp_path / "out.csv"
     with stopped(monkeypatch, KeyboardInterrupt()):
         assert corpus(lines, "-o", out).code == 130
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
     return out
 
 
@@ -669,7 +670,7 @@ def test_resuming_standard_input(corpus: Run, lines: Path, tmp_path: Path, monke
     out = tmp_path / "out.csv"
     with stopped(monkeypatch, KeyboardInterrupt()):
         corpus("-", "-o", out, stdin=lines.read_bytes())
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
     other = lines.read_bytes().replace(b"line 3", b"LINE 3")
     check_error(corpus("-", "-o", out, "--resume", stdin=other), 1, "not those of the earlier run")
     check_error(corpus("-", "-o", out, "--resume", stdin=b"one\ntwo\n"), 1, "shorter")
@@ -876,7 +877,7 @@ def test_interrupted_while_a_part_is_written(
 
 
 def test_interrupted_stream(corpus: Run, lines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from attnprobe.jobs import Stream as Sink
+    from attnprobe.corpus.jobs import Stream as Sink
 
     def interrupt(sink: Any, result: Any) -> None:
         raise KeyboardInterrupt
@@ -892,7 +893,7 @@ def test_interrupted_stream(corpus: Run, lines: Path, monkeypatch: pytest.Monkey
 def test_folder_removed_while_running(
     corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from attnprobe.jobs import Job
+    from attnprobe.corpus.jobs import Job
 
     folder, add = tmp_path / "results", Job.add
     folder.mkdir()
@@ -901,26 +902,26 @@ def test_folder_removed_while_running(
         add(job, result)
         shutil.rmtree(folder, ignore_errors=True)
 
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
     monkeypatch.setattr(Job, "add", remove)
     check_error(corpus(lines, "-o", folder / "out.csv"), 1, "cannot write", str(folder), "No such file")
     assert not folder.exists()
 
 
 def test_full_disk(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import attnprobe.jobs
+    import attnprobe.corpus.jobs
 
-    calls, encode = iter(range(100)), attnprobe.jobs.encode_rows
+    calls, encode = iter(range(100)), attnprobe.corpus.jobs.encode_rows
 
     def full(block: Any, format: str) -> bytes:
         if next(calls) >= 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return encode(block, format)
 
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
     out = tmp_path / "out.csv"
     with monkeypatch.context() as patch:
-        patch.setattr(attnprobe.jobs, "encode_rows", full)
+        patch.setattr(attnprobe.corpus.jobs, "encode_rows", full)
         check_error(corpus(lines, "-o", out), 1, "part-000003", "No space left on device")
     assert len(list(Path(f"{out}.parts").glob("part-*"))) == 3
     assert corpus(lines, "-o", out, "--resume").code == 3
@@ -941,7 +942,7 @@ def test_standard_output_on_a_full_disk(corpus: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["content", "time"])
 def test_input_changed_while_running(corpus: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
-    from attnprobe.jobs import Job
+    from attnprobe.corpus.jobs import Job
 
     source, out, add = write(tmp_path / "in.txt", LINES), tmp_path / "out.csv", Job.add
 
@@ -952,7 +953,7 @@ def test_input_changed_while_running(corpus: Run, tmp_path: Path, monkeypatch: p
         else:
             os.utime(source, ns=(1, 1))
 
-    monkeypatch.setattr(corpora, "CHUNK_TEXTS", 4)
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
     with monkeypatch.context() as patch:
         patch.setattr(Job, "add", touch)
         check_error(corpus(source, "-o", out), 1, str(source), "changed while it was being read")

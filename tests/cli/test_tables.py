@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 
 from attnprobe import Encoder, head_stats
-from attnprobe import run as library
-from attnprobe.table import Table
-from attnprobe.tokens import visible
+from attnprobe.measure import reading as library
+from attnprobe.values.table import Table
+from attnprobe.values.text import visible
 from tests.cli.commandline import TEXT, Run, check_numbers, read_table
 
 LITERAL_TEXTS = [

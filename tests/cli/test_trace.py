@@ -13,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from attnprobe import Encoder, Tokens, Trace
 from attnprobe import trace as trace_head
 from attnprobe.render.trace import trace_view
-from attnprobe.tokens import Role
+from attnprobe.values.tokens import Role
 from tests.cli.commandline import READERS, TEXT, Run, check_error, check_numbers, signature
 
 CHINESE = "我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜"

@@ -1,0 +1,88 @@
+"""Where chunks are measured: in this process, in several on this machine, or on a Ray cluster.
+
+Whichever it is, results come in the order of the chunks and are the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+
+from attnprobe.corpus.on_ray import on_ray
+from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.threads import cores
+from attnprobe.corpus.workers import Chunk, Recipe, Worker, in_order
+from attnprobe.errors import AttnprobeError
+
+
+def results(
+    chunks: Iterable[Chunk], prober: Prober, recipe: Recipe, engine: str, workers: int, num_gpus: float = 0
+) -> Iterator[Result]:
+    """The chunks' results from the engine that was asked for; the prober's ``on_batch`` is called for each.
+
+    Raises:
+        AttnprobeError: as the engines do; or another process measures otherwise than this one would.
+    """
+    if engine == "ray":
+        return _reported(on_ray(chunks, recipe, workers, num_gpus), prober)
+    return _reported(in_processes(chunks, recipe, workers), prober) if workers > 1 else prober.results(chunks)
+
+
+def _reported(found: Iterable[Result], prober: Prober) -> Iterator[Result]:
+    """Checks the results from elsewhere and reports them to the prober's ``on_batch``."""
+    for result in found:
+        here, there = prober.nothing.signature, result.summary.signature
+        if there != here:
+            hint = "install the same versions everywhere, and give every worker the same model"
+            raise AttnprobeError(f"a worker measures otherwise; here: {here}; there: {there}", hint)
+        if prober.on_batch:
+            prober.on_batch(result.n_texts, result.n_tokens)
+        yield result
+
+
+def in_processes(chunks: Iterable[Chunk], recipe: Recipe, workers: int) -> Iterator[Result]:
+    """Several processes on this machine, each with a model of its own and its share of the cores.
+
+    Raises:
+        AttnprobeError: a worker was killed, as by the system when memory runs out; or what a chunk itself raises.
+    """
+    share = replace(recipe, threads=max(1, cores() // workers))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_become_worker, initargs=(share,))
+    try:
+        yield from in_order(chunks, lambda chunk: pool.submit(_measure, chunk).result, 2 * workers)
+    except BrokenProcessPool as error:
+        raise AttnprobeError("a worker process ended unexpectedly", "is there memory for so many --workers?") from error
+    finally:
+        for process in list((pool._processes or {}).values()):  # nobody waits for what they may still be measuring
+            process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: Worker | None = None
+
+
+def _become_worker(recipe: Recipe) -> None:
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process says what to do
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker = Worker(recipe)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the main one is killed, which would otherwise wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _measure(chunk: Chunk) -> Result:
+    assert _worker is not None
+    return _worker.measure(chunk)

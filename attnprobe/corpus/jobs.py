@@ -1,0 +1,282 @@
+"""A corpus run that survives being killed: it goes on with what its work folder holds, to the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import IO, Any
+
+from attnprobe.corpus.chunks import Item
+from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.results import NOTES, Results, parts_folder
+from attnprobe.corpus.state import State, check_manifest
+from attnprobe.corpus.workfolder import WorkFolder
+from attnprobe.errors import InputError, OutputError
+from attnprobe.measure.kinds import Summary
+from attnprobe.readers.source import Source
+from attnprobe.readers.sources import fingerprint, stamps
+from attnprobe.values.rows import RowBlock
+from attnprobe.writers import format_of, get_writer
+from attnprobe.writers.files import meta, meta_path
+from attnprobe.writers.rows import encode_rows, header, join_parts, parquet_manifest
+
+
+@dataclass
+class Job:
+    """A run and its folder.
+
+    Attributes:
+        results: the files that appear when all is done.
+        columns: of the rows, with their types.
+        manifest: what must be equal for the run to go on: ``signature``, ``input`` and whatever else changes a byte.
+        summary: of what counts so far.
+        state: how far it has come.
+    """
+
+    results: Results
+    columns: Mapping[str, str]
+    manifest: dict[str, Any]
+    summary: Summary
+    spreadsheet_safe: bool = False
+    state: State = field(default_factory=State)
+    digests: deque[str] = field(default_factory=deque)  # of the chunks that are being measured, chained
+
+    @property
+    def output(self) -> Path:
+        """The file of rows."""
+        return self.results.files["output"]
+
+    @cached_property
+    def work(self) -> WorkFolder:
+        """What has been done so far."""
+        return WorkFolder(parts_folder(self.output), self.results.format)
+
+    @property
+    def folder(self) -> Path:
+        """Where the parts lie."""
+        return self.work.path
+
+    def encode(self, rows: Sequence[RowBlock]) -> bytes:
+        """The rows as they are stored."""
+        return encode_rows(rows, self.results.format, inert_text=self.spreadsheet_safe)
+
+    def is_finished(self) -> bool:
+        """Whether the output is there, whole, and of a run like this.
+
+        Raises:
+            OutputError: it is of another run.
+        """
+        if self.work.has_run() or not self.output.is_file():
+            return False
+        self._compare(stored_manifest(self.output, self.results.format))
+        self.work.remove()
+        return True
+
+    def start(self, *, resume: bool, overwrite: bool) -> None:
+        """Makes the folder, or takes up what an earlier run left in it.
+
+        Raises:
+            OutputError: an unfinished run is there and neither to be resumed nor overwritten, or was another run; a
+                file exists that may not be replaced; the folder is somebody else's, or damaged.
+        """
+        going_on = resume and self.work.has_run()
+        if going_on:
+            before = self.work.manifest()
+            self.results.take_marks(before.pop("replaceable", {}))
+            self._compare(before)
+        elif self.work.has_run() and not overwrite:
+            hint = "--resume goes on with it, --overwrite starts anew"
+            raise OutputError(f"an unfinished run is in {str(self.folder)!r}", hint)
+        if overwrite:
+            self.results.allow_existing()
+        self.results.check_free()
+        self.results.record = self._record
+        if going_on:
+            self.state, self.summary = self.work.load(self.summary)
+            self._record()
+        else:
+            self.work.create(self._described())
+
+    def _compare(self, before: dict[str, Any]) -> None:
+        for name in [*self.manifest, *before]:
+            now, then = self.manifest.get(name), before.get(name)
+            if now != then:
+                if isinstance(now, dict) and isinstance(then, dict):
+                    now, then = _apart(now, then), _apart(then, now)
+                raise OutputError(
+                    f"cannot resume, the {name} is another; now: {now}; then: {then}",
+                    "repeat the command of then, or start anew with --overwrite",
+                )
+
+    def _described(self) -> dict[str, Any]:
+        return {**self.manifest, "replaceable": self.results.replaceable}
+
+    def _record(self) -> None:
+        self.work.check_held()
+        self.work.store_manifest(self._described())
+
+    def rest(self, chunks: Iterable[list[Item]]) -> Iterator[list[Item]]:
+        """The chunks that do not count yet.
+
+        Raises:
+            InputError: those that count already are not those of the earlier run.
+        """
+        digest, number = "", 0
+        for number, chunk in enumerate(chunks, start=1):
+            digest = hashlib.blake2b((digest + repr(chunk)).encode("utf-8", "backslashreplace")).hexdigest()[:32]
+            if number == self.state.parts and digest != self.state.digest:
+                raise InputError(
+                    f"cannot resume: the first {self.state.items} records are not those of the earlier run"
+                )
+            if number > self.state.parts:
+                self.digests.append(digest)
+                yield chunk
+        if number < self.state.parts:
+            raise InputError(f"cannot resume: the input is shorter than the {self.state.items} records read before")
+
+    def add(self, result: Result) -> None:
+        """Writes a chunk's rows, and then that they count.
+
+        Raises:
+            OutputError: the disk is full, the folder is gone; what counted before still does.
+        """
+        encode = partial(self.encode, result.rows) if any(map(len, result.rows)) else None
+        notes = {"skipped": result.skipped, "cut": result.cut}
+        self.work.add_part(
+            self.state.parts, encode, {name: b"".join(map(note_line, found)) for name, found in notes.items()}
+        )
+        self.summary += result.summary
+        lists = {name: (growing.size, growing.digest) for name, growing in self.work.lists.items()}
+        self.state = replace(self.state.after(result), digest=self.digests.popleft(), lists=lists)
+        self.work.store(self.state, self.summary)
+
+    def finish(self) -> None:
+        """Puts the parts together, writes what else was asked for, and removes the folder.
+
+        Raises:
+            OutputError: something cannot be written, or is somebody else's; the parts are all still there.
+        """
+        write_tables(self.summary, self.results)
+        for name in NOTES:
+            if self.work.lists[name].size:
+                with self.results.replacing(name) as stream:
+                    stream.writelines(self.work.lists[name].pieces())
+            else:
+                self.results.remove(name)
+        if "output.meta" in self.results.files:
+            with self.results.replacing("output.meta") as stream:
+                stream.write(json.dumps(self.manifest, indent=2, ensure_ascii=False).encode() + b"\n")
+        with self.results.replacing("output") as stream:
+            join_parts(self.work.parts(), self.results.format, self.columns, stream, self.manifest)
+        self.work.remove()
+
+
+@dataclass
+class Stream:
+    """Rows that go straight to a stream; None: nowhere, only the summary is kept."""
+
+    stream: IO[bytes] | None
+    format: str
+    columns: Mapping[str, str]
+    summary: Summary
+    results: Results
+    spreadsheet_safe: bool = False
+    state: State = field(default_factory=State)
+
+    def start(self, *, resume: bool, overwrite: bool) -> None:
+        """Checks that the files may be written; there is nothing to resume.
+
+        Raises:
+            OutputError: one exists, and is not to be overwritten.
+        """
+        if overwrite:
+            self.results.allow_existing()
+        self.results.check_free()
+
+    def rest(self, chunks: Iterable[list[Item]]) -> Iterable[list[Item]]:
+        """All chunks."""
+        if self.stream:
+            self.stream.write(header(self.columns, self.format))
+        return chunks
+
+    def add(self, result: Result) -> None:
+        """Writes a chunk's rows."""
+        self.summary += result.summary
+        self.state = self.state.after(result)
+        if self.stream:
+            self.stream.write(encode_rows(result.rows, self.format, inert_text=self.spreadsheet_safe))
+            self.stream.flush()
+
+    def finish(self) -> None:
+        """Writes what else was asked for."""
+        write_tables(self.summary, self.results)
+
+
+def write_tables(summary: Summary, results: Results) -> None:
+    """Writes the tables over all texts that were asked for."""
+    for name, make in summary.tables().items():
+        if name in results.files:
+            table = make()
+            with results.replacing(name) as stream:
+                get_writer(format_of(results.files[name]))(table, stream)
+            if f"{name}.meta" in results.files:
+                with results.replacing(f"{name}.meta") as stream:
+                    stream.write(meta(table))
+
+
+def describe_run(prober: Prober, sources: Sequence[Source], format: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for a run to go on where another one ended: everything that changes a byte."""
+    options = {**prober.settings.described(), **chosen, "columns": asdict(chosen["columns"]), "format": format}
+    return {
+        "signature": prober.nothing.signature,
+        "input": [f"{source.name} {fingerprint(source)}" for source in sources],
+        "options": json.loads(json.dumps(options)),
+    }
+
+
+def watched(chunks: Iterable[list[Item]], sources: Sequence[Source]) -> Iterator[list[Item]]:
+    """The chunks, as long as no file changes while it is being read.
+
+    Raises:
+        InputError: one does.
+    """
+    before = [stamps(source) for source in sources]
+
+    def check() -> None:
+        for source, state in zip(sources, before, strict=True):
+            if stamps(source) != state:
+                raise InputError(f"{source.name!r} changed while it was being read", "start anew with --overwrite")
+
+    for chunk in chunks:
+        check()
+        yield chunk
+    check()
+
+
+def stored_manifest(output: Path, format: str) -> dict[str, Any]:
+    """What a finished file says of the run that made it.
+
+    Raises:
+        OutputError: nothing, so it was not made by such a run.
+    """
+    try:
+        text = parquet_manifest(output) if format == "parquet" else meta_path(output).read_bytes()
+        return check_manifest(json.loads(text))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, NotImplementedError) as error:
+        reason = f"{str(output)!r} exists already, and does not say that a run like this made it"
+        raise OutputError(reason, "--overwrite replaces it") from error
+
+
+def _apart(these: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """What these hold and the others do not."""
+    return {name: value for name, value in these.items() if name not in others or others[name] != value}
+
+
+def note_line(note: Any) -> bytes:
+    """A skipped record or a cut text as a line of JSON."""
+    return json.dumps(asdict(note), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -1,0 +1,95 @@
+"""What a run over many texts measures, how it reads them, and how it goes about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from attnprobe.corpus.chunks import Item, chunks
+from attnprobe.errors import InputError
+from attnprobe.measure import choose_measurement
+from attnprobe.measure.kinds import Measurement
+from attnprobe.measure.reading import sign
+from attnprobe.models.encoder import Encoder
+from attnprobe.values.options import Reading, Running, take
+from attnprobe.values.records import Skipped
+from attnprobe.values.rows import TEXT_COLUMNS
+
+CHUNK_VALUES = 2**20  # numbers in the rows of a chunk, which bound its memory; more texts make better batches
+CHUNK_TEXTS = 4096
+CHUNK_CHARACTERS = 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a run depends on but its input and its model; picklable."""
+
+    measurement: Measurement
+    reading: Reading = Reading()  # noqa: RUF009 (immutable)
+    running: Running = Running()  # noqa: RUF009
+
+    @classmethod
+    def choose(cls, encoder: Encoder, measure: str | Measurement = "heads", **options: Any) -> Settings:
+        """The settings for an encoder, checked.
+
+        Args:
+            measure: a name from MEASUREMENTS, or a measurement that was made elsewhere.
+            options: those of the measurement, of Reading and of Running.
+
+        Raises:
+            UsageError: an option is unknown, has no such value, or does not suit the model.
+        """
+        shared = {name: options.pop(name) for name in (*Reading.names(), *Running.names()) if name in options}
+        reading, running = take(shared, Reading, Running)
+        if isinstance(measure, str):
+            measure = choose_measurement(measure, encoder, reading, **options)
+        else:
+            take(options)
+        settings = cls(measure, reading, running)
+        settings.check(encoder)
+        return settings
+
+    def check(self, encoder: Encoder) -> None:
+        """Refuses what does not suit the model, before anything is read.
+
+        Raises:
+            UsageError: a length, or global attention where there is none.
+        """
+        encoder.check_lengths(self.reading.max_length, self.reading.stride)
+        if self.reading.global_attention != "none":
+            encoder.check_global_attention()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Of the rows: ``id, n_tokens``, then the measurement's, each with its type."""
+        return {**TEXT_COLUMNS, **self.measurement.columns}
+
+    def sign(self, encoder: Encoder) -> str:
+        """The signature of the numbers, which neither batches nor errors change."""
+        return sign(encoder, self.reading, **self.measurement.signed())
+
+    def described(self) -> dict[str, Any]:
+        """What changes a byte of the results and is not in the signature, as values of JSON."""
+        return {**self.measurement.described(), **asdict(self.running)}
+
+    def chunks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
+        """The items in chunks that are measured together; what one chunk gives does not depend on any other.
+
+        Raises:
+            InputError: under on_error "fail", for the first record that cannot be used, after the chunk before it.
+        """
+        most = max(1, min(CHUNK_TEXTS, CHUNK_VALUES // max(1, self.measurement.size)))
+        return chunks(self._usable(items), most, CHUNK_CHARACTERS)
+
+    def _usable(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            if isinstance(item, Skipped) and self.running.on_error == "fail":
+                raise failure(item)
+            yield item
+
+
+def failure(skipped: Skipped) -> InputError:
+    """The error raised for an unusable record where such records end a run."""
+    place = skipped.file if skipped.line is None else f"{skipped.file}:{skipped.line}"
+    return InputError(f"{place}: {skipped.reason}", "--on-error skip leaves such records out and lists them")

@@ -1,0 +1,69 @@
+"""The statistics of many texts in memory, block by block."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from attnprobe.corpus.chunks import Item
+from attnprobe.corpus.prober import Prober
+from attnprobe.errors import (
+    UnknownTokensWarning,
+    WordsWarning,
+)
+from attnprobe.values.records import Skipped
+from attnprobe.values.rows import RowBlock
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class CorpusStats:
+    """The statistics of many texts: iterate over it for blocks of rows as they are measured.
+
+    Attributes:
+        summary: of the texts so far; complete when the iteration has ended.
+        skipped: the records so far that could not be used.
+        unknown, wordless: of how many texts so far many tokens are unknown to the model, or no words are known.
+    """
+
+    def __init__(self, prober: Prober, items: Iterable[Item]) -> None:
+        self.summary = prober.nothing
+        self.skipped: list[Skipped] = []
+        self.unknown = self.wordless = 0
+        self._results = prober.results(prober.settings.chunks(items))
+
+    def __iter__(self) -> Iterator[RowBlock]:
+        for result in self._results:
+            self.summary += result.summary
+            self.skipped += result.skipped
+            self.unknown += result.unknown
+            self.wordless += result.wordless
+            yield from result.rows
+        for category, message in doubts(self.unknown, self.wordless).items():
+            warnings.warn(message, category, stacklevel=2)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """All rows that are still to come, at once; ``attrs["signature"]`` says what the numbers depend on."""
+        import pandas
+
+        frames = [block.to_frame() for block in self]
+        frame = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame()
+        frame.attrs["signature"] = self.summary.signature
+        return frame
+
+
+def doubts(unknown: int, wordless: int) -> dict[type[Warning], str]:
+    """What to say of so many texts whose tokens are unknown, or whose words are not known; see :class:`Result`."""
+    said: dict[type[Warning], str] = {}
+    if unknown:
+        said[UnknownTokensWarning] = (
+            f"texts with more than a third of their tokens unknown to the model's vocabulary: {unknown:,}"
+        )
+    if wordless:
+        said[WordsWarning] = (
+            "texts whose scripts have no spaces between words, so that finding these takes a dictionary, and each token"
+            f" stands for itself: {wordless:,}"
+        )
+    return said

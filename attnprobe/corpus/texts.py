@@ -1,0 +1,62 @@
+"""Texts in memory -> records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, Any
+
+from attnprobe.corpus.chunks import Item
+from attnprobe.errors import (
+    UsageError,
+)
+from attnprobe.values.arguments import check_column
+from attnprobe.values.records import Record, Skipped
+
+if TYPE_CHECKING:
+    pass
+
+MISSING = object()
+
+
+def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
+    """Refuses what is no column of texts, and ids or pairs that are not as many, where that can be told.
+
+    Raises:
+        UsageError: it does not fit.
+    """
+    check_column("texts", texts)
+    for name, values in (("ids", ids), ("pairs", pairs)):
+        if values is None:
+            continue
+        check_column(name, values)
+        if isinstance(texts, Sized) and isinstance(values, Sized) and len(values) != len(texts):
+            raise UsageError(f"there are {len(values)} {name} for {len(texts)} texts")
+
+
+def to_records(
+    texts: Iterable[str | Record | Skipped], ids: Iterable[object] | None, pairs: Iterable[str] | None
+) -> Iterator[Item]:
+    beside = {name: iter(values) for name, values in (("ids", ids), ("pairs", pairs)) if values is not None}
+    number = 0
+    for number, text in enumerate(texts, start=1):
+        if isinstance(text, Record | Skipped):
+            if beside:
+                raise UsageError(f"{' and '.join(beside)} are for texts alone; a record brings its own")
+            yield _usable(text) if isinstance(text, Record) else text
+            continue
+        own: dict[str, Any] = {name: next(values, MISSING) for name, values in beside.items()}
+        for name, value in own.items():
+            if value is MISSING:
+                raise UsageError(f"there are more texts than {name}, of which there are {number - 1}")
+        yield _usable(Record(str(own.get("ids", number)), text, own.get("pairs"), "text", number))
+    for name, values in beside.items():
+        if next(values, MISSING) is not MISSING:
+            raise UsageError(f"there are more {name} than texts, of which there are {number}")
+
+
+def _usable(record: Record) -> Item:
+    """The record; or why it cannot be used, if its text or pair is none."""
+    for value in (record.text, "" if record.pair is None else record.pair):
+        if not isinstance(value, str):
+            return Skipped(record.file, record.line, f"{type(value).__name__}, not text", record.id)
+    return record

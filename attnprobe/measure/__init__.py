@@ -1,0 +1,60 @@
+"""What a run can measure: the table of measurements.
+
+To add one: a class that is a Measurement of ``kinds.py`` and has a class method ``choose(encoder, reading, **options)``
+that makes one, in a module of this folder, and one row in BUILT_IN. Another package adds its
+own through the entry point group ``attnprobe.measurements`` (``name = "package.module:Class"``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from attnprobe.errors import UsageError
+from attnprobe.values.arguments import nearest, shown
+
+if TYPE_CHECKING:
+    from attnprobe.measure.kinds import Measurement
+    from attnprobe.models.encoder import Encoder
+    from attnprobe.values.options import Reading
+
+BUILT_IN: dict[str, tuple[str, str]] = {
+    "heads": ("attnprobe.measure.heads:HeadMeans", "every metric of every head, averaged over a text's queries"),
+    "weights": ("attnprobe.measure.weights:KeptWeights", "the attention weights themselves"),
+}
+
+
+def _with_plugins() -> dict[str, tuple[str, str]]:
+    found = {
+        entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
+        for entry in entry_points(group="attnprobe.measurements")
+    }
+    return BUILT_IN | {name: row for name, row in sorted(found.items()) if name not in BUILT_IN}
+
+
+MEASUREMENTS: Mapping[str, tuple[str, str]] = _with_plugins()
+
+
+def check_measurement(name: Any) -> None:
+    """Refuses the name of no measurement.
+
+    Raises:
+        UsageError: there is none of that name; the message suggests the nearest.
+    """
+    if not isinstance(name, str) or name not in MEASUREMENTS:
+        meant = nearest(name, MEASUREMENTS) if isinstance(name, str) else ""
+        raise UsageError(f"nothing to measure is called {shown(name)}{meant}", f"one of {' '.join(MEASUREMENTS)}")
+
+
+def choose_measurement(name: str, encoder: Encoder, reading: Reading, **options: Any) -> Measurement:
+    """The measurement of that name for an encoder and texts that are read like this.
+
+    Raises:
+        UsageError: there is none of that name, it has no such option, or an option does not suit the model.
+    """
+    check_measurement(name)
+    module, _, attribute = MEASUREMENTS[name][0].partition(":")
+    measurement: Measurement = getattr(import_module(module), attribute).choose(encoder, reading, **options)
+    return measurement

@@ -1,0 +1,201 @@
+"""Head means: every metric of every head, averaged over the queries of a text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from attnprobe.measure.kinds import Found, Measured
+from attnprobe.measure.reading import notes_on, sign, windows_of
+from attnprobe.measure.running import added, measure
+from attnprobe.metrics import check_names, load_metrics
+from attnprobe.metrics.kinds import Metric
+from attnprobe.metrics.reduce import Reducer, Sums
+from attnprobe.models.encoder import Encoder
+from attnprobe.values.options import Averaging, Reading, Running, take
+from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
+from attnprobe.values.selection import Indices, select
+from attnprobe.values.summary import Offsets, Summary
+from attnprobe.values.table import Table
+from attnprobe.values.tokens import Role, Tokens
+
+
+@dataclass(frozen=True)
+class HeadMeans:
+    """The measurement behind ``heads`` and ``corpus``.
+
+    Attributes:
+        metrics: names from METRICS.
+        layers, heads: which to report, ascending.
+        averaging: what the means are over.
+        level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
+        profile: whether the summary also gets the weights by key − query.
+    """
+
+    metrics: tuple[str, ...]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    averaging: Averaging = Averaging()  # noqa: RUF009 (immutable)
+    level: str = "token"
+    profile: bool = False
+
+    @classmethod
+    def choose(cls, encoder: Encoder, reading: Reading, **options: Any) -> HeadMeans:
+        """The means of some metrics and heads.
+
+        Args:
+            options: metrics, layers and heads, None for all; profile; those of
+                :class:`attnprobe.values.options.Averaging`.
+
+        Raises:
+            UsageError: an unknown metric or option, a layer or head out of range.
+        """
+        beside = ("metrics", "layers", "heads", "profile", *Reading.names(), *Running.names())
+        [averaging] = take(options, Averaging, beside=beside)
+        return cls(
+            tuple(check_names(options.get("metrics"))),
+            tuple(select(options.get("layers"), encoder.layers, "layer")),
+            tuple(select(options.get("heads"), encoder.heads, "head")),
+            averaging,
+            reading.level,
+            options.get("profile", False),
+        )
+
+    @property
+    def alone(self) -> bool:
+        """Whether words are merged, which differ between texts of one length."""
+        return self.level == "word"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Layer, head, then the metrics."""
+        return {**HEAD_COLUMNS, **dict.fromkeys(self.metrics, "float32")}
+
+    @property
+    def size(self) -> int:
+        """How many numbers the rows of a text hold."""
+        return len(self.layers) * len(self.heads) * len(self.metrics)
+
+    def described(self) -> dict[str, Any]:
+        """What the signature does not say."""
+        return {"metrics": self.metrics, "layers": self.layers, "heads": self.heads, "profile": self.profile}
+
+    def signed(self) -> dict[str, object]:
+        """What the means are over."""
+        return self.averaging.signed()
+
+    def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> HeadListener:
+        """A listener that reduces the weights at once and keeps none of them."""
+        reducer = Reducer(
+            texts,
+            _loaded(self.metrics),
+            self.layers,
+            encoder.heads,
+            long_range=self.averaging.long_range,
+            queries=self.averaging.queries,
+            level=self.level,
+            profile=self.profile,
+            dtype=encoder.dtype,
+            device=encoder.device,
+            compiled=encoder.compiled,
+        )
+        return HeadListener(self, reducer, texts)
+
+    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
+        """A row per text, layer and head."""
+        shape = (len(texts), len(self.layers), len(self.heads), len(self.metrics))
+        totals = np.array([text.found.total for text in texts]).reshape(shape)
+        counts = np.array([text.found.count for text in texts]).reshape(shape[0], shape[1], 1, shape[3])
+        values = np.full(shape, np.nan, dtype=np.float32)
+        np.divide(totals, counts, out=values, where=counts > 0, casting="same_kind")
+        ids, n_tokens = [text.id for text in texts], [text.n_tokens for text in texts]
+        return [RowBlock.of_heads(ids, n_tokens, self.layers, self.heads, self.metrics, values)]
+
+    def empty(self, signature: str) -> Summary:
+        """The summary of no text."""
+        return Summary.empty(self.layers, self.heads, self.metrics, signature)
+
+    def n_queries(self, text: Tokens) -> int:
+        """How many queries of a text the means are over."""
+        text = text.by_word() if self.level == "word" else text
+        return len(text) if self.averaging.queries == "all" else list(text.roles).count(Role.CONTENT)
+
+
+@dataclass(frozen=True)
+class HeadListener:
+    """Reduces the weights of some texts of one length."""
+
+    measurement: HeadMeans
+    reducer: Reducer
+    texts: Sequence[Tokens]
+
+    @property
+    def starts(self) -> list[int] | None:
+        """The first piece of each word, or any row."""
+        return self.reducer.starts
+
+    def start_layer(self, layer: int) -> Any:
+        """The observer of the layer's blocks."""
+        return self.reducer.start_layer(layer)
+
+    def finish(self) -> Found:
+        """The sums of each text; and the profile of all, if it was asked for."""
+        heads = list(self.measurement.heads)
+        sums = [replace(found, total=found.total[:, heads]) for found in self.reducer.sums]
+        if not self.measurement.profile:
+            return Found(sums)
+        n_queries = sum(map(self.measurement.n_queries, self.texts))
+        return Found(sums, Offsets(self.reducer.profile()[:, heads], n_queries))
+
+
+@cache
+def _loaded(names: tuple[str, ...]) -> dict[str, Metric]:
+    return load_metrics(names)
+
+
+def head_table(
+    text: str,
+    encoder: Encoder,
+    metrics: Sequence[str] | None = None,
+    *,
+    pair: str | None = None,
+    layers: Indices = None,
+    heads: Indices = None,
+    **options: Any,
+) -> Table:
+    """The rows of :func:`attnprobe.head_stats` as a Table.
+
+    Args:
+        pair: the second text of a pair.
+        layers, heads: which to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
+        options: those of :class:`attnprobe.values.options.Reading` and :class:`attnprobe.values.options.Averaging`.
+    """
+    reading, averaging = take(options, Reading, Averaging, beside=("pair", "layers", "heads"))
+    chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging)}
+    measurement = HeadMeans.choose(encoder, reading, **chosen)
+    windows = windows_of(encoder, text, pair, reading)
+    sums = added(measure(windows, encoder, measurement).texts)
+    return table_of(measurement, sums, encoder, windows, reading)
+
+
+def table_of(
+    measurement: HeadMeans, sums: Sums, encoder: Encoder, windows: Sequence[Tokens], reading: Reading
+) -> Table:
+    """A row per layer and head of one text, given its sums."""
+    means = sums.means()
+    rows = [
+        (layer, head, *(None if math.isnan(value) else float(value) for value in means[index, place]))
+        for index, layer in enumerate(measurement.layers)
+        for place, head in enumerate(measurement.heads)
+    ]
+    return Table(
+        ["layer", "head", *measurement.metrics],
+        rows,
+        notes_on(encoder, windows, reading),
+        lambda: sign(encoder, reading, **measurement.signed()),
+    )

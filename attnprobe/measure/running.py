@@ -1,0 +1,40 @@
+"""The one pass of the model, in which weights are measured while they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import Any
+
+from attnprobe.attention.blocks import Observer
+from attnprobe.measure.kinds import Found, Measurement
+from attnprobe.models.encoder import Encoder
+from attnprobe.values.tokens import Tokens
+
+
+def measure(texts: Sequence[Tokens], encoder: Encoder, measurement: Measurement) -> Found:
+    """Runs one batch of texts and measures their weights while the model computes them.
+
+    Returns:
+        what was found of each text, in the order of ``texts``, and of all together.
+    """
+    order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+    by_length = [texts[place] for place in order]
+    alone = [slice(place, place + 1) for place in range(len(texts))]
+    groups = alone if measurement.alone else encoder.groups(by_length)
+    listeners = [measurement.begin(by_length[group], encoder) for group in groups]
+
+    def observe(layer: int, group: int) -> Observer | None:
+        return listeners[group].start_layer(layer) if layer in measurement.layers else None
+
+    encoder.observe(by_length, observe, groups, [listener.starts for listener in listeners])
+    found = [listener.finish() for listener in listeners]
+    by_place = dict(zip(order, (one for group in found for one in group.texts), strict=True))
+    return Found([by_place[place] for place in range(len(texts))], added(group.together for group in found))
+
+
+def added(partial: Any) -> Any:
+    """The sum of partial results; None stands for nothing."""
+    known = [one for one in partial if one is not None]
+    return reduce(add, known) if known else None

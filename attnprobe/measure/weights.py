@@ -1,0 +1,226 @@
+"""Kept weights: the attention weights themselves, for what looks at single ones: tables, pictures, the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from attnprobe.attention.blocks import Block, Observer, exact
+from attnprobe.errors import ModelError, UsageError
+from attnprobe.measure.kinds import Found, Measured
+from attnprobe.measure.nothing import NoSummary
+from attnprobe.measure.reading import notes_on, sign, windows_of
+from attnprobe.measure.running import measure
+from attnprobe.metrics.reduce import check_rows, merge_pieces, word_starts
+from attnprobe.models.encoder import Encoder
+from attnprobe.values.arguments import check_whole
+from attnprobe.values.attention import Attention
+from attnprobe.values.options import Reading, take
+from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
+from attnprobe.values.selection import Indices, select
+from attnprobe.values.tokens import Tokens
+
+MOST_WEIGHTS = 2**28  # 1 GiB in float32
+
+
+@dataclass(frozen=True)
+class KeptWeights:
+    """The measurement behind ``weights``, ``heatmap`` and ``view``: keeps the weights of some heads.
+
+    Attributes:
+        layers, heads: which, ascending.
+        level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
+    """
+
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    level: str = "token"
+    alone: bool = field(default=True, init=False)
+
+    @classmethod
+    def choose(cls, encoder: Encoder, reading: Reading, **options: Any) -> KeptWeights:
+        """The weights of some heads.
+
+        Args:
+            options: layers and heads; None: all.
+
+        Raises:
+            UsageError: an unknown option, a layer or head out of range.
+        """
+        take(options, beside=("layers", "heads"))
+        layers = select(options.get("layers"), encoder.layers, "layer")
+        heads = select(options.get("heads"), encoder.heads, "head")
+        return cls(tuple(layers), tuple(heads), reading.level)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Those of ``attnprobe weights``."""
+        tokens = {"query": "int32", "query_token": "string", "key": "int32", "key_token": "string"}
+        return {**HEAD_COLUMNS, **tokens, "weight": "float32"}
+
+    @property
+    def size(self) -> int:
+        """How many weights a text of 128 tokens has."""
+        return len(self.layers) * len(self.heads) * 128 * 128
+
+    def described(self) -> dict[str, Any]:
+        """What the signature does not say."""
+        return {"layers": self.layers, "heads": self.heads}
+
+    def signed(self) -> dict[str, object]:
+        """Nothing but the reading changes weights."""
+        return {}
+
+    def shape(self, tokens: Tokens) -> tuple[int, int, int, int]:
+        """(layer, head, query, key) of a text at its level."""
+        return len(self.layers), len(self.heads), len(tokens), len(tokens)
+
+    def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> WeightsListener:
+        """A listener that keeps the weights of the one text."""
+        [text] = texts
+        return WeightsListener(self, text, encoder)
+
+    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
+        """A row per text, layer, head, query and key."""
+        blocks = []
+        for text in texts:
+            for window, weights in zip(text.windows, text.found.windows, strict=True):
+                strings = (window.by_word() if self.level == "word" else window).strings
+                axes: list[Mapping[str, Sequence[Any]]] = [{"id": [text.id], "n_tokens": [text.n_tokens]}]
+                axes += [{"layer": self.layers}, {"head": self.heads}]
+                axes += [{axis: range(len(strings)), f"{axis}_token": strings} for axis in ("query", "key")]
+                blocks.append(RowBlock(axes, ["weight"], weights[None, ..., None].astype(np.float32)))
+        return blocks
+
+    def empty(self, signature: str) -> NoSummary:
+        """Weights of different texts do not add up."""
+        return NoSummary(signature)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The weights of a text's windows, each (layer, head, query, key)."""
+
+    windows: tuple[np.ndarray, ...]
+
+    def __add__(self, other: Windows) -> Windows:
+        return Windows(self.windows + other.windows)
+
+
+class WeightsListener:
+    """Keeps the weights of one text.
+
+    Raises:
+        ModelError: the rows of a layer are not probabilities, or not over tokens of the text.
+    """
+
+    def __init__(self, measurement: KeptWeights, text: Tokens, encoder: Encoder) -> None:
+        self.measurement, self.encoder = measurement, encoder
+        by_word = measurement.level == "word"
+        self.words = torch.tensor(text.words, device=encoder.device) if by_word else None
+        kind = np.float64 if exact(encoder.dtype) == torch.float64 else np.float32
+        self.weights = np.zeros(measurement.shape(text.by_word() if by_word else text), dtype=kind)
+
+    @property
+    def starts(self) -> list[int] | None:
+        """The first piece of each word, or any row."""
+        return None if self.words is None else word_starts(self.words)
+
+    def start_layer(self, layer: int) -> Observer:
+        """The observer of the layer's blocks."""
+        return lambda block: self._keep(layer, block)
+
+    def _keep(self, layer: int, block: Block) -> None:
+        if block.pooled:
+            raise ModelError(
+                f"layer {layer} attends to pools of several tokens, so that no weight belongs to a token",
+                "choose other layers with -l",
+            )
+        check_rows(block.weights, self.encoder.dtype, layer, complete=block.complete)
+        if self.words is not None:
+            block = merge_pieces(block, self.words)
+        kept = self.weights[self.measurement.layers.index(layer)]
+        present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
+        for place, head in enumerate(self.measurement.heads):
+            if head in present:
+                kept[place, block.rows, block.keys] = block.weights[0, head - present.start].cpu().numpy()
+
+    def finish(self) -> Found:
+        """The weights."""
+        return Found([Windows((self.weights,))])
+
+
+def keep_weights(
+    text: str,
+    encoder: Encoder,
+    *,
+    pair: str | None = None,
+    layers: Indices = None,
+    heads: Indices = None,
+    most: int | None = MOST_WEIGHTS,
+    check: Callable[[Tokens], object] | None = None,
+    **options: Any,
+) -> Attention:
+    """Keeps the attention weights of one text.
+
+    Args:
+        pair, layers, heads: as in :func:`attnprobe.measure.heads.head_table`.
+        most: how many weights to keep at the most; None: any number.
+        check: is shown the tokens before the model runs, and refuses by raising.
+        options: those of :class:`attnprobe.values.options.Reading` but ``stride``.
+
+    Raises:
+        UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
+        ModelError: the rows of a layer are not probabilities, or not over tokens of the text.
+
+    Warns:
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
+            :func:`attnprobe.measure.reading.windows_of`.
+    """
+    reading = Reading.of(options, without=["stride"])
+    if most is not None:
+        check_whole("most", most)
+    measurement = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
+    [pieces] = windows_of(encoder, text, pair, reading)
+    tokens = pieces.by_word() if reading.level == "word" else pieces
+    check_size(measurement.shape(tokens), most)
+    if check:
+        check(tokens)
+    [kept] = measure([pieces], encoder, measurement).texts
+    return attention_of(measurement, kept, encoder, pieces, reading)
+
+
+def attention_of(
+    measurement: KeptWeights, kept: Windows, encoder: Encoder, pieces: Tokens, reading: Reading
+) -> Attention:
+    """The weights of one window with what they stand for."""
+    [weights] = kept.windows
+    return Attention(
+        weights,
+        pieces.by_word() if measurement.level == "word" else pieces,
+        pieces,
+        measurement.layers,
+        measurement.heads,
+        notes_on(encoder, [pieces], reading),
+        lambda: sign(encoder, reading),
+    )
+
+
+def check_size(shape: Sequence[int], most: int | None) -> None:
+    """Refuses to keep more weights than wanted.
+
+    Raises:
+        UsageError: there are more.
+    """
+    count = int(np.prod(shape))
+    if most is not None and count > most:
+        layers, heads, length, _ = shape
+        raise UsageError(
+            f"{layers} layers × {heads} heads × {length} × {length} tokens are {count:,} weights, "
+            f"{count * 4 / 2**30:.1f} GiB; the limit is {most:,}",
+            "choose layers and heads, or cut the text with --max-length",
+        )

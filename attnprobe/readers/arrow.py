@@ -1,0 +1,174 @@
+"""Parquet and Arrow files, batch by batch and only the columns asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from attnprobe.errors import InputError, MissingExtraError, UsageError
+from attnprobe.readers.fields import JOIN, UnfitError, choose, to_record
+from attnprobe.readers.source import Source
+from attnprobe.readers.streams import seekable
+from attnprobe.values.records import Columns, Record, Skipped
+
+BATCH = 1024  # rows
+BUFFER = 1024 * 1024  # bytes of a Parquet column read at once, so that a row group need not fit into memory
+
+
+def read_parquet(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
+    """The rows of a Parquet file; it knows its encoding itself.
+
+    Raises:
+        InputError: it is no such file, or cannot be read to its end.
+        MissingExtraError: pyarrow is not installed.
+        UsageError: a column that is not there or not text, or no telling which holds the text.
+    """
+    _need_pyarrow()
+    from pyarrow import parquet
+
+    with seekable(source) as stream:
+        with located(source.name, "no Parquet file: "):
+            file = parquet.ParquetFile(stream, buffer_size=BUFFER)
+        with file:
+            columns = choose_typed(columns, file.schema_arrow, source.name)
+            batches = file.iter_batches(BATCH, columns=needed(columns), use_threads=False)
+            yield from to_records(batches, columns, source.name)
+
+
+def read_arrow(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
+    """The rows of an Arrow IPC file or stream (Feather too), one record batch in memory at a time.
+
+    Raises:
+        InputError: it is no such file, or cannot be read to its end.
+        MissingExtraError: pyarrow is not installed.
+        UsageError: a column that is not there or not text, or no telling which holds the text.
+    """
+    _need_pyarrow()
+    with seekable(source) as stream:
+        with located(source.name, "no Arrow file: "):
+            schema = _open(stream, None).schema
+        columns = choose_typed(columns, schema, source.name)
+        batches = _batches(stream, [schema.names.index(name) for name in needed(columns)])
+        yield from to_records(batches, columns, source.name)
+
+
+def _need_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet") from error
+
+
+def _open(stream: IO[bytes], fields: list[int] | None) -> Any:
+    """A reader of the fields with these numbers, else of all."""
+    from pyarrow import ipc
+
+    stream.seek(0)
+    is_file = stream.read(6) == b"ARROW1"
+    stream.seek(0)
+    options = ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+    return ipc.open_file(stream, options=options) if is_file else ipc.open_stream(stream, options=options)
+
+
+def _batches(stream: IO[bytes], fields: list[int]) -> Iterator[Any]:
+    reader = _open(stream, fields)
+    if hasattr(reader, "get_batch"):
+        return (reader.get_batch(number) for number in range(reader.num_record_batches))
+    return iter(reader)
+
+
+def needed(columns: Columns) -> list[str]:
+    """The names of the columns to read, each once."""
+    return list(dict.fromkeys(name for name in (columns.text, columns.id, columns.pair) if name is not None))
+
+
+def choose_typed(columns: Columns, schema: Any, file: str) -> Columns:
+    """The columns with one for the text; text and pair hold strings.
+
+    Raises:
+        UsageError: a column that is not there or not text, or no telling which holds the text.
+    """
+    columns = choose(columns, schema.names, file)
+    for name in (columns.text, columns.pair):
+        if name is None:
+            continue
+        if _is_words(schema.field(name).type):
+            raise UsageError(f"{file}: {name!r} holds lists of words, which are not read yet", JOIN)
+        if not _is_text(schema.field(name).type):
+            raise UsageError(f"{file}: column {name!r} holds {schema.field(name).type}, not text", "--column NAME")
+    return columns
+
+
+def _is_words(type: Any) -> bool:
+    from pyarrow import types
+
+    is_list = types.is_list(type) or types.is_large_list(type) or types.is_fixed_size_list(type)
+    return is_list and _is_text(type.value_type)
+
+
+def _is_text(type: Any) -> bool:
+    from pyarrow import types
+
+    inner = type.value_type if types.is_dictionary(type) else type
+    # A column of nulls has no other type; each of its rows is told of.
+    return any(
+        is_one(inner) for is_one in (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    )
+
+
+def to_records(batches: Iterable[Any], columns: Columns, file: str) -> Iterator[Record | Skipped]:
+    """The records in record batches or tables; rows are counted from 1.
+
+    Raises:
+        InputError: the batches break off; says after which row.
+    """
+    row = 0
+    names = needed(columns)
+    following = iter(batches)
+    while (batch := _next(following, file, row)) is not None:
+        for scalars in zip(*map(batch.column, names), strict=True):
+            row += 1
+            yield to_record(dict(zip(names, map(_value, scalars), strict=True)), columns, file, row)
+
+
+def _next(batches: Iterator[Any], file: str, row: int) -> Any:
+    """The next batch, safe to be looked into; None after the last."""
+    with located(file, f"broken after row {row}: " if row else "broken: "):
+        batch = next(batches, None)
+        for column in batch.columns if batch is not None else ():
+            _check(column)
+        return batch
+
+
+def _check(column: Any) -> None:
+    """Offsets and indices of a broken file could lead out of memory. Bad UTF-8 is the row's, not the file's."""
+    from pyarrow import ArrowInvalid
+
+    try:
+        column.validate(full=True)
+    except ArrowInvalid as error:
+        if "UTF8" not in str(error):
+            raise
+
+
+def _value(scalar: Any) -> object:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        return UnfitError(f"byte 0x{error.object[error.start]:02x} at position {error.start + 1} is not utf-8")
+    except (ValueError, OverflowError) as error:  # such as a time finer than Python's
+        return UnfitError(str(error))
+
+
+@contextmanager
+def located(file: str, what: str) -> Iterator[None]:
+    """Turns pyarrow's errors into InputErrors that name the file."""
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except (ArrowException, OSError, EOFError) as error:
+        raise InputError(
+            f"{file}: {what}{str(error).strip().splitlines()[0] if str(error).strip() else error!r}"
+        ) from error

@@ -1,0 +1,137 @@
+"""Named values -> a record, or why they are none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date, time
+from decimal import Decimal
+from uuid import UUID
+
+from attnprobe.errors import UsageError
+from attnprobe.values.records import Columns, Record, Skipped
+
+PREFERRED = ("text", "sentence", "content", "review", "document")
+JOIN = "write each as one text, its words joined by spaces"  # what to do about lists of words
+HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+KINDS = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "true or false",
+    bytes: "binary",
+    type(None): "null",
+}
+
+
+class UnfitError(Exception):
+    """Why a value cannot be used; also stands for a value that could not even be read."""
+
+
+def kind(value: object) -> str:
+    """What a value is, in words; for everything unusual, a number."""
+    return KINDS.get(type(value), "a number")
+
+
+def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
+    """The columns with one for the text: that asked for, else the only one, else the first of PREFERRED.
+
+    Raises:
+        UsageError: there is none, or one of those asked for is not there exactly once.
+    """
+    for name in (columns.text, columns.id, columns.pair):
+        if name is not None and names.count(name) != 1:
+            raise UsageError(f"{file} has {'two columns' if name in names else 'no column'} {name!r}", listing(names))
+    if columns.text is not None:
+        return columns
+    chosen = default_text(columns, names)
+    if chosen is None:
+        raise undecided(names, file)
+    return choose(replace(columns, text=chosen), names, file)
+
+
+def default_text(columns: Columns, names: Sequence[str]) -> str | None:
+    """The column with the text where none was asked for: the only one that is nothing else, else one of PREFERRED."""
+    # pandas writes its index along under such a name
+    free = [name for name in names if name not in (columns.id, columns.pair) and not name.startswith("__index_level_")]
+    return free[0] if len(free) == 1 else next((name for name in PREFERRED if name in free), None)
+
+
+def undecided(names: Sequence[str], file: str) -> UsageError:
+    """The error that asks for the column with the text."""
+    return UsageError(f"{file}: which column holds the text?", f"--column NAME; {listing(names)}")
+
+
+def listing(names: Sequence[str], most: int = 20) -> str:
+    """The names there are, as hints show them."""
+    shown = ", ".join(map(repr, names[:most]))
+    return f"columns: {shown}{', ...' if len(names) > most else ''}" if names else "it has no columns"
+
+
+def to_record(values: Mapping[str, object], columns: Columns, file: str, line: int) -> Record | Skipped:
+    """The record in one line's or row's values, or why it is none. The columns name one for the text."""
+    identifier = None
+    try:
+        identifier = None if columns.id is None else _identifier(values, columns.id)
+        text = _text(values, columns.text or "text")
+        pair = None if columns.pair is None else _text(values, columns.pair)
+    except UnfitError as unfit:
+        return Skipped(file, line, str(unfit), identifier)
+    return Record(str(line) if identifier is None else identifier, text, pair, file, line)
+
+
+def _identifier(values: Mapping[str, object], name: str) -> str:
+    value = _value(values, name)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal, date, time, UUID)):
+        raise UnfitError(f"{name!r} is {kind(value)}, neither text nor a number")
+    return _checked(str(value), name)
+
+
+def _text(values: Mapping[str, object], name: str) -> str:
+    value = _value(values, name)
+    if is_words(value):
+        raise UnfitError(f"{name!r} is a list of words, which is not read as a text")
+    if not isinstance(value, str):
+        raise UnfitError(f"{name!r} is {kind(value)}, not text")
+    return _checked(value, name)
+
+
+def is_words(value: object) -> bool:
+    """Whether a value is a list of strings."""
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+
+
+def find(values: Mapping[str, object], name: str) -> object:
+    """The value under a name, else under a path of names with dots between; an UnfitError where there is none.
+
+    >>> find({"answer": {"text": "yes"}}, "answer.text")
+    'yes'
+    """
+    if name in values:
+        return values[name]
+    inner: object = values
+    for step in name.split("."):
+        if not isinstance(inner, Mapping) or step not in inner:
+            return UnfitError(f"no {name!r}")
+        inner = inner[step]
+    return inner
+
+
+def _value(values: Mapping[str, object], name: str) -> object:
+    value = find(values, name)
+    if isinstance(value, UnfitError):
+        raise UnfitError(f"{name!r}: {value}" if name in values else str(value))
+    if value is None or value != value:  # pandas writes missing numbers as NaN
+        raise UnfitError(f"{name!r} is null")
+    return value
+
+
+def _checked(text: str, name: str) -> str:
+    if not text.strip():
+        raise UnfitError(f"{name!r} is {'blank' if text else 'empty'}")
+    if "\0" in text:
+        raise UnfitError(f"{name!r} holds a NUL character, at position {text.index(chr(0)) + 1}")
+    if half := HALF_A_PAIR.search(text):
+        raise UnfitError(f"{name!r} holds half a surrogate pair, at position {half.start() + 1}")
+    return text

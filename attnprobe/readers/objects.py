@@ -1,0 +1,142 @@
+"""JSON values -> records, whether they come from lines or from one document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from attnprobe.errors import InputError, UsageError
+from attnprobe.readers.fields import JOIN, UnfitError, default_text, find, is_words, kind, listing, to_record, undecided
+from attnprobe.values.records import Columns, Record, Skipped
+
+BARE = Columns(text="text")
+HELD = 1000  # records that are held back until a key that was asked for is found
+
+
+def parse(text: str, fault: str) -> object:
+    """The value that a text of JSON stands for.
+
+    Args:
+        text: of one value.
+        fault: why it cannot be used; empty if it can.
+
+    Raises:
+        UnfitError: it is broken.
+    """
+    if fault:
+        raise UnfitError(fault)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UnfitError(f"broken JSON: {error.msg.removesuffix(' at')} at position {error.pos + 1}") from error
+    except RecursionError as error:
+        raise UnfitError("broken JSON: nested too deeply") from error
+    except ValueError as error:  # Python reads no integers of more than 4,300 digits
+        raise UnfitError(f"a number that is too long: {error}") from error
+
+
+def to_records(found: Iterable[tuple[int, str, str]], columns: Columns, file: str) -> Iterator[Record | Skipped]:
+    """The records in the texts of JSON values; a bare string is a text if no column is asked for.
+
+    Where no column is asked for the text, the first object that has one by default decides for the whole file.
+
+    Args:
+        found: number, text and fault of each.
+        columns: names of keys, or paths of them with dots between.
+        file: its name.
+
+    Raises:
+        InputError: the values break off.
+        UsageError: it is unclear which key holds the text, a key that is asked for is in none, or the first texts are
+            lists of words.
+    """
+    reading = _Objects(columns, file)
+    held: list[Record | Skipped] = []
+    try:
+        for number, text, fault in found:
+            held.append(reading.record(number, text, fault))
+            if not reading.missing or len(held) > HELD:
+                yield from held
+                held.clear()
+    except InputError:
+        yield from held
+        raise
+    reading.check()
+    yield from held
+
+
+class _Objects:
+    """Makes records and remembers which keys there are.
+
+    Attributes:
+        missing: the names asked for that no object has had yet.
+    """
+
+    def __init__(self, columns: Columns, file: str) -> None:
+        self.columns, self.file = columns, file
+        self.bare = columns == Columns()
+        self.missing = {name for name in (columns.text, columns.id, columns.pair) if name is not None}
+        self._keys: dict[str, None] = {}
+        self._good = False
+
+    def record(self, number: int, text: str, fault: str) -> Record | Skipped:
+        """The record in one value, or why it is none."""
+        try:
+            value = parse(text, fault)
+            if isinstance(value, str) and self.bare:
+                return to_record({"text": value}, BARE, self.file, number)
+            record = to_record(self._object(value), self.columns, self.file, number)
+        except UnfitError as unfit:
+            return Skipped(self.file, number, str(unfit))
+        self._good |= isinstance(record, Record)
+        return record
+
+    def _object(self, value: object) -> Mapping[str, object]:
+        """The value, once it is known which of its keys holds the text."""
+        if not isinstance(value, dict):
+            raise UnfitError(f"{kind(value)}, not an object")
+        if self.missing and len(self._keys) < HELD:
+            self._keys |= dict.fromkeys(_paths(value))
+        if self.missing:
+            self.missing = {name for name in self.missing if isinstance(find(value, name), UnfitError)}
+        if self.columns.text is None:
+            self.columns = _decide(value, self.columns, self.file)
+        if not self._good and is_words(find(value, self.columns.text or "")):
+            raise UsageError(f"{self.file}: {self.columns.text!r} holds lists of words, which are not read yet", JOIN)
+        return value
+
+    def check(self) -> None:
+        """Makes sure that some object had each key that was asked for, if there were objects.
+
+        Raises:
+            UsageError: none had.
+        """
+        if self.missing and self._keys:
+            raise UsageError(f"{self.file}: no record has {min(self.missing)!r}", listing(list(self._keys)))
+
+
+def _paths(value: Mapping[str, object], before: str = "") -> Iterator[str]:
+    """The keys of an object and of those in it, as paths."""
+    for name, inner in value.items():
+        if isinstance(inner, dict) and inner and before.count(".") < 3:
+            yield from _paths(inner, f"{before}{name}.")
+        else:
+            yield f"{before}{name}"
+
+
+def _decide(values: Mapping[str, object], columns: Columns, file: str) -> Columns:
+    """The columns with one for the text, found in an object's keys.
+
+    Raises:
+        UnfitError: this object does not tell.
+        UsageError: the text could be under any of its keys.
+    """
+    if all(name in (columns.id, columns.pair) for name in values):
+        raise UnfitError("no text")
+    chosen = default_text(columns, list(values))
+    if chosen is None:
+        raise undecided(list(_paths(values)), file)
+    if not isinstance(values[chosen], str) and not is_words(values[chosen]):
+        raise UnfitError(f"{chosen!r} is {kind(values[chosen])}, not text")
+    return replace(columns, text=chosen)

@@ -1,0 +1,123 @@
+"""Which tokens a person means: by position, by characters, or by the vocabulary's piece."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from attnprobe.errors import UsageError
+from attnprobe.values.text import visible
+from attnprobe.values.tokens import Role, Tokens
+
+
+def find_tokens(tokens: Tokens, query: str) -> list[int]:
+    """The positions of every token that the query means, see :func:`find_places`, in order.
+
+    >>> cat = Tokens(["[CLS]", "cat", "##s"], ["", "cat", "s"], [Role.CLS, Role.CONTENT, Role.CONTENT], [0, 1, 1])
+    >>> find_tokens(cat, "cats"), find_tokens(cat, "##s"), find_tokens(cat, "-1")
+    ([1, 2], [2], [2])
+    """
+    return sorted({at for place in find_places(tokens, query) for at in place})
+
+
+def find_places(tokens: Tokens, query: str) -> list[list[int]]:
+    """Every place in the text that the query means, each with the positions of its pieces.
+
+    A whole number within the text is a position, counted from 0, negative ones from the end. Anything else is searched
+    for: first as one or more whole words, or an added token such as ``[CLS]``; then as one or more pieces, by their
+    characters or as the vocabulary writes them. Upper and lower case differ; white space does not count.
+
+    Raises:
+        UsageError: there is no such token; the hint names some that are near.
+    """
+    length = len(tokens)
+    if _is_position(query, length):
+        return [[int(query) % length]]
+    wanted = "".join(query.split())
+    added = [[at] for at, role in enumerate(tokens.roles) if role != Role.CONTENT and tokens.strings[at] == query]
+    places = sorted([*added, *_words(tokens, wanted)])
+    if not places:
+        places = list(_runs(tokens.texts, tokens.segments, wanted))
+        places += [[at] for at, string in enumerate(tokens.strings) if string == query and [at] not in places]
+    if not places:
+        raise UsageError(
+            f"no token or word {query!r} in the text", f"{_near(tokens, query)}a position, 0 to {length - 1}"
+        )
+    return sorted(places)
+
+
+def one_query(tokens: Tokens, query: str | int | None) -> tuple[int, str]:
+    """The one token that is meant, and what to say about the choice; nothing where it is plain.
+
+    Args:
+        query: see :func:`find_places`; of several places the first, of several pieces the first. None: the only token
+            of the text.
+
+    Raises:
+        UsageError: there is no such token, or the text has several and none is named.
+    """
+    if query is None:
+        content = tokens.positions(Role.CONTENT)
+        if len(content) != 1:
+            raise UsageError(
+                f"which of the {len(content)} tokens asks?", f"name the query: {_near(tokens, '')}a position"
+            )
+        return content[0], ""
+    first, *others = find_places(tokens, str(query))
+    said: list[str] = []
+    if len(first) > 1:
+        pieces = ", ".join(f"{token_label(tokens, at)} at {at}" for at in first)
+        said.append(f"{query} is {len(first)} tokens, {pieces}; the first piece asks")
+    if isinstance(query, str) and _is_position(query, len(tokens)) and query in tokens.texts:
+        said.append(f"{query} is taken as a position; as a token it stands at {list(tokens.texts).index(query)}")
+    if others:
+        said.append(f"{query} also stands at {', '.join(str(its[0]) for its in others)}; the first is taken")
+    return first[0], "; ".join(said)
+
+
+def token_label(tokens: Tokens, at: int) -> str:
+    """The vocabulary's piece, to be printed, and where it does not show them the characters it stands for.
+
+    >>> token_label(Tokens(["[UNK]", "the"], ["它", "The"], [Role.CONTENT] * 2, [1, 1]), 0)
+    '[UNK] (它)'
+    """
+    string, text = tokens.strings[at], tokens.texts[at]
+    return visible(string if text.casefold() in string.casefold() else f"{string} ({text})")
+
+
+def _is_position(query: str, length: int) -> bool:
+    return re.fullmatch(r"-?[0-9]{1,18}", query) is not None and -length <= int(query) < length
+
+
+def _words(tokens: Tokens, wanted: str) -> Iterator[list[int]]:
+    """The positions of each run of whole words with these characters."""
+    if tokens.words is None:
+        return
+    pieces: list[list[int]] = [[] for _ in tokens.word_texts]
+    for at, word in enumerate(tokens.words):
+        pieces[word].append(at)
+    for run in _runs(tokens.word_texts, [tokens.segments[its[0]] for its in pieces], wanted):
+        yield [at for word in run for at in pieces[word]]
+
+
+def _runs(texts: Sequence[str], segments: Sequence[int], wanted: str) -> Iterator[list[int]]:
+    """The places of consecutive texts of one segment that together are the wanted characters."""
+    for start, segment in enumerate(segments):
+        joined = ""
+        for stop in range(start, len(texts)):
+            more = "".join(texts[stop].split())
+            if not more or segments[stop] != segment:
+                break
+            joined += more
+            if joined == wanted:
+                yield list(range(start, stop + 1))
+            if not wanted.startswith(joined):
+                break
+
+
+def _near(tokens: Tokens, query: str) -> str:
+    """Some tokens to choose from, the most alike first."""
+    known = {text.casefold(): text for text in [*tokens.word_texts, *tokens.texts, *tokens.strings] if text.strip()}
+    alike = get_close_matches(query.casefold(), known, n=5, cutoff=0.5) or list(known)[:5]
+    return f"{', '.join(visible(known[each]) for each in alike)}, ... or "

@@ -1,0 +1,68 @@
+"""Which layers or heads are meant by ``3``, ``0-5``, ``0,2,-1`` or ``all``, counted from 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from attnprobe.errors import UsageError
+from attnprobe.values.arguments import as_integer, shown
+
+Indices = str | int | Sequence[int] | None
+FORMS = "write 3, [0, 2, -1], '0-5' or 'all'"
+
+
+def select(choice: Indices, count: int, what: str) -> list[int]:
+    """Layer or head numbers in ascending order, from a number, several, or text like ``0-5``, ``0,2,-1``, ``all``.
+
+    >>> select("0-2,-1", 6, "layer")
+    [0, 1, 2, 5]
+
+    Raises:
+        UsageError: not of that form, out of range, or none at all.
+    """
+    numbers = parse_indices(choice) if isinstance(choice, str) else choice
+    if numbers is None:
+        return list(range(count))
+    chosen = set()
+    for number in _integers(numbers, what):  # stops at the first wrong one, however long the range
+        if not -count <= number < count:
+            raise UsageError(f"no {what} {number}: the model has {count}, numbered 0 to {count - 1}")
+        chosen.add(number % count)
+    if not chosen:
+        raise UsageError(f"no {what} is chosen", f"leave it out, or write all, for every {what}")
+    return sorted(chosen)
+
+
+def _integers(choice: Any, what: str) -> Iterator[int]:
+    """The whole numbers of a choice, be it one or several, of Python, numpy or pandas."""
+    alone = as_integer(choice)
+    if alone is None and (isinstance(choice, bytes | bytearray) or not isinstance(choice, Iterable)):
+        raise UsageError(f"{what} must be whole numbers; got {shown(choice)}", FORMS)
+    for each in [alone] if alone is not None else choice:
+        number = as_integer(each)
+        if number is None:
+            raise UsageError(f"{what} must be whole numbers; got {shown(each)} among them", FORMS)
+        yield number
+
+
+def parse_indices(text: str) -> Iterable[int] | None:
+    """The numbers in ``3``, ``0-5`` or ``0,2,-1``, ranges left unexpanded; None for ``all``.
+
+    Raises:
+        UsageError: the text is not of that form.
+    """
+    if text.strip() == "all":
+        return None
+    ranges: list[Sequence[int]] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().rpartition("-")
+        try:
+            named = range(int(first), int(last) + 1) if dash and first else [int(part)]
+        except ValueError as error:
+            raise UsageError(f"cannot read {shown(text)} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
+        if not named:
+            raise UsageError(f"{shown(part.strip())} names no number", "write a range from low to high, such as 0-5")
+        ranges.append(named)
+    return chain.from_iterable(ranges)

@@ -1,0 +1,24 @@
+"""What must be equal for two results to be comparable."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from attnprobe.version import __version__
+
+ORDER = ("model", "tokenizer", "dtype", "max_length", "stride", "queries", "level", "long_range", "special")
+
+
+def signature(**parts: object) -> str:
+    """The signature that every result carries, after sacreBLEU's: ``key:value`` pairs joined by ``|``.
+
+    Parts that are None are left out; those of ORDER come first. The versions of attnprobe, torch and transformers are
+    added.
+
+    >>> signature(model="all-MiniLM-L6-v2@53aa51172d14", dtype="float32")  # doctest: +ELLIPSIS
+    'attnprobe:...|model:all-MiniLM-L6-v2@53aa51172d14|dtype:float32|torch:...|transformers:...'
+    """
+    versions = {name: version(name).split("+")[0] for name in ("torch", "transformers")}
+    first = {name: parts[name] for name in ORDER if name in parts}
+    pairs = {"attnprobe": __version__, **first, **parts, **versions}
+    return "|".join(f"{key}:{value}" for key, value in pairs.items() if value is not None)

@@ -1,0 +1,240 @@
+"""Head statistics over many texts: sums that add up, whichever process they come from, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnprobe.errors import UsageError
+from attnprobe.values.table import Cell, Table
+
+if TYPE_CHECKING:
+    import pandas
+
+LABELS = ("layers", "heads", "metrics", "signature")
+COLUMNS = ["layer", "head", "metric", "mean", "std", "ci_low", "ci_high", "token_mean", "n_texts", "n_tokens"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is left of many texts: enough for means, deviations and intervals, over texts and over tokens.
+
+    ``a + b`` is the summary of the texts of both (Chan, Golub & LeVeque 1979); sum() adds up any number.
+
+    Attributes:
+        layers, heads, metrics: what the axes below stand for.
+        signature: what the numbers depend on; summaries of unequal ones do not add up.
+        n_texts: (layer, metric) how many texts have a value.
+        mean: (layer, head, metric) the mean of the texts' values.
+        squares: (layer, head, metric) the sum of their squared deviations from it.
+        total: (layer, head, metric) the metric summed over all queries of all texts.
+        n_queries: (layer, metric) how many queries that is.
+        offsets: (layer, head, offset) the weights summed over all queries, by key − query, from −m to m; m = 0 and
+            nothing but zeros where no profile was asked for.
+        n_profiled: how many queries that is.
+    """
+
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    metrics: tuple[str, ...]
+    signature: str
+    n_texts: np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray
+    total: np.ndarray
+    n_queries: np.ndarray
+    offsets: np.ndarray
+    n_profiled: np.ndarray
+
+    @classmethod
+    def empty(cls, layers: Sequence[int], heads: Sequence[int], metrics: Sequence[str], signature: str = "") -> Summary:
+        """The summary of no text."""
+        by_layer = np.zeros((len(layers), len(metrics)))
+        by_head = np.zeros((len(layers), len(heads), len(metrics)))
+        offsets, labels = np.zeros((len(layers), len(heads), 1)), (tuple(layers), tuple(heads), tuple(metrics))
+        return cls(*labels, signature, by_layer, by_head, by_head, by_head, by_layer, offsets, np.zeros(()))
+
+    def of(self, totals: np.ndarray, counts: np.ndarray) -> Summary:
+        """One with these labels, of texts' sums (text, layer, head, metric) over (text, layer, metric) queries."""
+        if not len(totals):
+            return self
+        has_value = (counts > 0)[:, :, None]
+        values = np.divide(totals, counts[:, :, None], out=np.zeros_like(totals), where=has_value)
+        n_texts = (counts > 0).sum(0).astype(float)
+        mean = values.sum(0) / np.maximum(n_texts, 1)[:, None]
+        values -= mean
+        squares = np.einsum("tlhm,tlhm,tlm->lhm", values, values, counts > 0)
+        return replace(self, n_texts=n_texts, mean=mean, squares=squares, total=totals.sum(0), n_queries=counts.sum(0))
+
+    def of_texts(self, texts: Sequence[Any], together: Offsets | None) -> Summary:
+        """One with these labels, of measured texts whose ``found`` holds their sums, and of their weights by offset."""
+        totals = np.array([text.found.total for text in texts])
+        counts = np.array([text.found.count for text in texts])
+        summary = self.of(totals, counts)
+        return summary.with_profile(together.sums, together.n_queries) if together else summary
+
+    def __add__(self, other: Summary) -> Summary:
+        """The summary of the texts of both.
+
+        Raises:
+            UsageError: they are of other layers, heads or metrics, or were not measured alike.
+        """
+        for name in LABELS:
+            one, another = getattr(self, name), getattr(other, name)
+            if one != another:
+                raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
+        n = self.n_texts + other.n_texts
+        share = (other.n_texts / np.maximum(n, 1))[:, None]
+        apart = other.mean - self.mean
+        return replace(
+            self,
+            n_texts=n,
+            mean=self.mean + apart * share,
+            squares=self.squares + other.squares + np.square(apart) * self.n_texts[:, None] * share,
+            total=self.total + other.total,
+            n_queries=self.n_queries + other.n_queries,
+            offsets=_add_centred(self.offsets, other.offsets),
+            n_profiled=self.n_profiled + other.n_profiled,
+        )
+
+    def __radd__(self, other: int) -> Summary:
+        """So that sum() can start from 0."""
+        return self if other == 0 else NotImplemented
+
+    def with_profile(self, offsets: np.ndarray, n_queries: int = 0) -> Summary:
+        """The same, and the weights of these texts by key − query; see ``offsets``."""
+        return replace(self, offsets=_add_centred(self.offsets, offsets), n_profiled=self.n_profiled + n_queries)
+
+    def table(self) -> Table:
+        """One row per layer, head and metric.
+
+        ``mean``, ``std`` and the 95 % interval ``ci_low`` … ``ci_high`` are over texts, each counted once (macro): the
+        standard deviation divides by n − 1, the interval is Student's t. ``token_mean`` is over all queries of all
+        texts (micro). ``n_texts`` and ``n_tokens`` say over how many. Missing where no text has a value.
+        """
+        from scipy.special import stdtrit
+
+        n = self.n_texts[:, None]
+        with np.errstate(all="ignore"):
+            mean = np.where(n > 0, self.mean, np.nan)
+            std = np.where(n > 1, np.sqrt(self.squares / (n - 1)), np.nan)
+            margin = stdtrit(np.maximum(n - 1, 1), 0.975) * std / np.sqrt(n)
+            token_mean = np.where(self.n_queries[:, None] > 0, self.total / self.n_queries[:, None], np.nan)
+        columns = [mean, std, mean - margin, mean + margin, token_mean]
+        rows: list[Sequence[Cell]] = [
+            (
+                layer,
+                head,
+                metric,
+                *(
+                    None if np.isnan(column[index, at, place]) else float(column[index, at, place])
+                    for column in columns
+                ),
+                int(self.n_texts[index, place]),
+                int(self.n_queries[index, place]),
+            )
+            for index, layer in enumerate(self.layers)
+            for at, head in enumerate(self.heads)
+            for place, metric in enumerate(self.metrics)
+        ]
+        return Table(COLUMNS, rows, sign=self._sign)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The table as a DataFrame."""
+        return self.table().to_frame()
+
+    def means(self, title: str = "") -> Table:
+        """The means over texts as ``heads`` shows a text: one row per layer and head, one column per metric."""
+        rows: list[Sequence[Cell]] = [
+            (layer, head, *(float(x) if n else None for x, n in zip(self.mean[i, at], self.n_texts[i], strict=True)))
+            for i, layer in enumerate(self.layers)
+            for at, head in enumerate(self.heads)
+        ]
+        return Table(["layer", "head", *self.metrics], rows, {"title": title}, sign=self._sign)
+
+    def profile(self) -> Table:
+        """One row per layer, head and offset key − query: the weight that falls there, mean over all queries."""
+        side = self.offsets.shape[-1] // 2
+        shares = self.offsets / max(float(self.n_profiled), 1.0)
+        rows = [
+            (layer, head, offset, float(shares[index, at, offset + side]))
+            for index, layer in enumerate(self.layers)
+            for at, head in enumerate(self.heads)
+            for offset in range(-side, side + 1)
+        ]
+        return Table(["layer", "head", "offset", "share"], rows, sign=self._sign)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its numbers by name; :meth:`restored` makes it again."""
+        return {name: np.asarray(part) for name, part in vars(self).items() if name not in LABELS}
+
+    def restored(self, arrays: Mapping[str, np.ndarray]) -> Summary:
+        """The summary with these labels that gave these arrays.
+
+        Raises:
+            ValueError: none did.
+        """
+        check_arrays(arrays, self.arrays(), growing=["offsets"])
+        numbers: dict[str, Any] = {**arrays}
+        return replace(self, **numbers)
+
+    def tables(self) -> dict[str, Callable[[], Table]]:
+        """The table over all texts, and that of weights by offset."""
+        return {"summary": self.table, "profile": self.profile}
+
+    def overview(self, title: str) -> Table:
+        """The means, as a terminal shows them."""
+        return self.means(title)
+
+    def _sign(self) -> str:
+        return self.signature
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """The weights of some texts of one length, summed by key − query.
+
+    Attributes:
+        sums: (layer, head, offset), from −m to m.
+        n_queries: how many queries were summed over.
+    """
+
+    sums: np.ndarray
+    n_queries: int
+
+    def __add__(self, other: Offsets) -> Offsets:
+        return Offsets(_add_centred(self.sums, other.sums), self.n_queries + other.n_queries)
+
+
+def check_arrays(
+    arrays: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], growing: Collection[str] = ()
+) -> None:
+    """Refuses arrays that are not like those expected.
+
+    Args:
+        growing: the names of arrays whose last axis has any odd length.
+
+    Raises:
+        ValueError: a name is missing or one too many, or a type or shape is another.
+    """
+    if set(arrays) != set(expected):
+        raise ValueError("wrong names")
+    for name, like in expected.items():
+        shape = arrays[name].shape
+        if name in growing and len(shape) == like.ndim and shape[-1] % 2:
+            shape = (*shape[:-1], like.shape[-1])
+        if arrays[name].dtype != like.dtype or shape != like.shape:
+            raise ValueError(f"wrong {name}")
+
+
+def _add_centred(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The sum of two arrays that are aligned by the middle of their last axis."""
+    if one.shape[-1] < other.shape[-1]:
+        one, other = other, one
+    margin = (one.shape[-1] - other.shape[-1]) // 2
+    total = one.copy()
+    total[..., margin : margin + other.shape[-1]] += other
+    return total

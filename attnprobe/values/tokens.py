@@ -1,0 +1,88 @@
+"""The positions of one encoded text: what each stands for, and which word it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from functools import cached_property
+
+
+class Role(IntEnum):
+    """What a position is for. Everything but CONTENT was added by the tokenizer, never typed in the text."""
+
+    CONTENT = 0
+    CLS = 1
+    SEP = 2
+    OTHER = 3
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text (or pair, or window of a long text) as the encoder reads it, without padding.
+
+    Attributes:
+        strings: the vocabulary's pieces, e.g. ``##ing``; data, to be shown through :func:`visible`.
+        texts: the characters of the text that each piece stands for, stripped of white space; empty for added tokens.
+        roles: what each position is for.
+        segments: 0 for added tokens, 1 for the first text, 2 for the second.
+        words: the unit each position belongs to, counted from 0 in order of position: a word of the text, an added
+            token, or a lone piece outside any word. None where tokens cannot be found again in the text.
+        word_texts: the characters of each unit.
+        inputs: what the model is called with, one number per position, by argument name.
+        n_cut: how many tokens of the text did not fit and were left out.
+    """
+
+    strings: Sequence[str]
+    texts: Sequence[str]
+    roles: Sequence[Role]
+    segments: Sequence[int]
+    words: Sequence[int] | None = None
+    word_texts: Sequence[str] = ()
+    inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    n_cut: int = 0
+
+    def __len__(self) -> int:
+        return len(self.strings)
+
+    def positions(self, role: Role) -> list[int]:
+        """The positions that have this role."""
+        return self._positions.get(role, [])
+
+    @cached_property
+    def _positions(self) -> dict[Role, list[int]]:
+        found: dict[Role, list[int]] = {}
+        for position, role in enumerate(self.roles):
+            found.setdefault(role, []).append(position)
+        return found
+
+    def take(self, positions: Sequence[int]) -> Tokens:
+        """The same text with only these positions, in this order; words are counted anew."""
+        words, word_texts = None, self.word_texts
+        if self.words is not None:
+            kept = sorted({self.words[at] for at in positions})
+            number = {word: index for index, word in enumerate(kept)}
+            words, word_texts = [number[self.words[at]] for at in positions], [self.word_texts[word] for word in kept]
+        return Tokens(
+            strings=[self.strings[at] for at in positions],
+            texts=[self.texts[at] for at in positions],
+            roles=[self.roles[at] for at in positions],
+            segments=[self.segments[at] for at in positions],
+            words=words,
+            word_texts=word_texts,
+            inputs={name: [values[at] for at in positions] for name, values in self.inputs.items()},
+            n_cut=self.n_cut,
+        )
+
+    def by_word(self) -> Tokens:
+        """The same text with its words as positions (see ``words``)."""
+        if self.words is None:
+            raise ValueError("the tokens cannot be found again in the text, so there are no words")
+        first_of = {word: at for at, word in reversed(list(enumerate(self.words)))}
+        first = self.take([first_of[word] for word in range(len(self.word_texts))])
+        return replace(
+            first,
+            strings=[text or string for text, string in zip(self.word_texts, first.strings, strict=True)],
+            texts=[text.strip() for text in self.word_texts],
+            inputs={},
+        )
