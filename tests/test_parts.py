@@ -13,8 +13,8 @@ from torch import Tensor
 
 from attnprobe import Encoder, load_encoder
 from attnprobe.errors import ModelError
-from attnprobe.models import parts
-from attnprobe.models.parts import LayerParts, head_parts, layer_parts, visit_layers
+from attnprobe.models.heads import HeadParts, LayerParts
+from attnprobe.models.parts import head_parts, layer_parts, visit_layers
 from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
 from tests.families import build
@@ -195,13 +195,13 @@ def test_weights_that_do_not_follow_from_q_and_k_are_refused(
 ) -> None:
     """Of any head and row, not of a traced one alone."""
     encoder = encoder_of("bert")
-    recomputed = parts.HeadParts.recomputed
+    recomputed = HeadParts.recomputed
 
-    def moved(self: parts.HeadParts) -> Tensor:
+    def moved(self: HeadParts) -> Tensor:
         weights = recomputed(self)
         weights[-1, -1] += 1e-4
         return weights
 
-    monkeypatch.setattr(parts.HeadParts, "recomputed", moved)
+    monkeypatch.setattr(HeadParts, "recomputed", moved)
     with pytest.raises(ModelError, match=r"layer 2: the weights recomputed from q and k differ .* by 1\.\de-04"):
         layer_parts(encoder, tokens_of(encoder, "bert"), 2)

@@ -81,6 +81,11 @@ class Encoder:
     notes: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> str:
+        """The model type that config.json names; without one, the model's class."""
+        return str(self.location.config.get("model_type", type(self.model).__name__))
+
+    @property
     def dtype(self) -> torch.dtype:
         dtype: torch.dtype = self.model.dtype
         return dtype
@@ -297,9 +302,8 @@ def _refuse_edits(encoder: Encoder) -> NoReturn:
     Raises:
         ModelError: always.
     """
-    kind = encoder.model.config.model_type
     raise ModelError(
-        f"heads of {kind} cannot be changed: its weights are hooked ({encoder.tap_reason})",
+        f"heads of {encoder.kind} cannot be changed: its weights are hooked ({encoder.tap_reason})",
         "attnprobe models lists the types that are measured through blocks",
     )
 

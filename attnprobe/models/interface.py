@@ -192,7 +192,7 @@ def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) 
         )
         if edit and edit.context:
             run_texts = slice(texts.start + listener.first_text, texts.stop + listener.first_text)
-            context = edit.context(batch.layer, run_texts, context)
+            context = edit.context(batch.layer, run_texts, context).to(context.dtype)
         yield texts, group.span, context
 
 

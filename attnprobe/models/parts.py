@@ -8,119 +8,26 @@ do, the model is refused. One forward pass serves all heads of any number of lay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations, product
 from typing import NoReturn
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.attention.rounding import rounding, rounding_of_weights, terms
-from attnprobe.attention.textbook import attention_scores, mask_scores, softmax
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.origins import LINEAR, Vectors, check_map, close, in_float64, mapped, matrix, origin
+from attnprobe.models.origins import LINEAR, Vectors, close, in_float64, mapped, matrix, origin
 from attnprobe.models.recorder import Record, Recorder, Step
 from attnprobe.values.tokens import Tokens
 
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
-
-
-@dataclass(frozen=True)
-class HeadParts:
-    """What one head computes its attention from, for one text.
-
-    Attributes:
-        scale: the factor of q·k.
-        weights: (query, key), as captured.
-        softcap: c of c·tanh(score / c); None: there is none.
-        terms: what is added to the scaled scores, by name, each (query, key).
-        allowed: True where a query may see a key; None: everywhere.
-        sink: one more score in every row; None: there is none.
-        output_weight: (d_v, d_out), the rows of W_O that read this head; None where they were not found.
-    """
-
-    q: Vectors
-    k: Vectors
-    v: Vectors
-    scale: float
-    weights: Float[Tensor, "query key"]
-    softcap: float | None = None
-    terms: Mapping[str, Float[Tensor, "query key"]] = field(default_factory=dict)
-    allowed: Bool[Tensor, "query key"] | None = None
-    sink: float | None = None
-    output_weight: Float[Tensor, "d_v d_out"] | None = None
-
-    def recomputed(self) -> Float[Tensor, "query key"]:
-        """The weights that follow from q, k and what is added to their products."""
-        scores = attention_scores(self.q.final, self.k.final, self.scale)
-        if self.softcap is not None:
-            scores = self.softcap * torch.tanh(scores / self.softcap)
-        scores = scores + sum(self.terms.values())
-        if self.allowed is not None:
-            scores = mask_scores(scores, self.allowed)
-        sinks = scores.new_tensor([] if self.sink is None else [self.sink]).expand(len(scores), -1)
-        return softmax(torch.cat([scores, sinks], 1))[:, : scores.shape[1]]
-
-
-@dataclass(frozen=True)
-class OutputMap:
-    """The linear map that is given the heads' outputs side by side.
-
-    Attributes:
-        x: (token, d_in), what it is given: the heads' outputs, and in some models more after them.
-        weight: (d_in, d_out) W_O.
-        bias: (d_out,) b_O; None: it has none.
-        made: (token, d_out), its output as the model computed it.
-    """
-
-    x: Float[Tensor, "token d_in"]
-    weight: Float[Tensor, "d_in d_out"]
-    bias: Float[Tensor, " d_out"] | None
-    made: Float[Tensor, "token d_out"]
-
-    def beside(self, width: int) -> Float[Tensor, "token d_out"]:
-        """What it makes of anything but heads of this width together, b_O not among it."""
-        return self.x[:, width:] @ self.weight[width:]
-
-
-@dataclass(frozen=True)
-class LayerParts:
-    """What the heads of one layer compute its attention from, for one text, in float64.
-
-    Attributes:
-        layer: counted from 0.
-        heads: each head's q, k, v, scores, weights and rows of W_O.
-        output: what their outputs go through; None where something else comes between.
-    """
-
-    layer: int
-    heads: tuple[HeadParts, ...]
-    output: OutputMap | None
-
-    @property
-    def weights(self) -> Float[Tensor, "head query key"]:
-        """As captured."""
-        return torch.stack([head.weights for head in self.heads])
-
-    @property
-    def values(self) -> Float[Tensor, "head key d_v"]:
-        """As they are summed up, b_V among them."""
-        return torch.stack([head.v.final for head in self.heads])
-
-    @property
-    def output_weights(self) -> Float[Tensor, "head d_v d_out"]:
-        """The rows of W_O that read each head."""
-        return torch.stack([head.output_weight for head in self.heads if head.output_weight is not None])
-
-    @property
-    def x(self) -> Float[Tensor, "token d_in"] | None:
-        """The layer's input as the map that makes v is given it, after any norm; None where that was not found."""
-        return self.heads[0].v.x
 
 
 def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[LayerParts], None]) -> None:
@@ -140,7 +47,7 @@ def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit:
 
     def visit_whole(parts: LayerParts) -> None:
         if parts.output is None:
-            _refuse(f"{_kind(encoder)}: the heads' outputs go through something else before W_O", "")
+            _refuse(f"{encoder.kind}: the heads' outputs go through something else before W_O", "")
         visit(parts)
 
     _visit(encoder, tokens, layers, range(encoder.heads), visit_whole)
@@ -168,12 +75,8 @@ def _visit(
     encoder: Encoder, tokens: Tokens, layers: Sequence[int], heads: Sequence[int], visit: Callable[[LayerParts], None]
 ) -> None:
     if encoder.family and encoder.family.untraced:
-        _refuse(f"{_kind(encoder)} has {encoder.family.untraced}, which trace does not separate yet")
+        _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
     Recorder(encoder, layers, heads, lambda record: visit(_separated(record, encoder))).run(tokens)
-
-
-def _kind(encoder: Encoder) -> str:
-    return str(encoder.location.config.get("model_type", type(encoder.model).__name__))
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
@@ -191,7 +94,7 @@ def _separated(record: Record, encoder: Encoder) -> LayerParts:
         heads, output, rows = _of_weights(record, encoder, tolerance)
     heads = [replace(head, output_weight=own) for head, own in zip(heads, rows, strict=True)] if output else heads
     parts = LayerParts(record.layer, tuple(heads), output)
-    _check(parts, encoder, tolerance)
+    check_parts(parts, encoder, tolerance)
     return parts
 
 
@@ -236,11 +139,13 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
             continue
         scale = q[0].final.shape[1] ** -0.5 if is_scaled else 1.0
         first = HeadParts(q[0], k[0], k[0], scale, record.weights[0], None, *added[0])
-        if _difference(first) <= rounding_of_weights(encoder.dtype, q[0].final, k[0].final, scale):
+        if first.difference() <= rounding_of_weights(encoder.dtype, q[0].final, k[0].final, scale):
             pairs.append((q, k, scale))
-    kind = _kind(encoder)
     if len(pairs) > 1:
-        _refuse(f"{kind}: the weights of this text do not tell which linear maps they come from", "try a longer text")
+        _refuse(
+            f"{encoder.kind}: the weights of this text do not tell which linear maps they come from",
+            "try a longer text",
+        )
     for (q, k, scale), v in product(pairs, maps):
         output, rows = _output_map(record, v, tolerance)
         if output:
@@ -250,7 +155,7 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
             ]
             return heads, output, rows
     _refuse(
-        f"{kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
+        f"{encoder.kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
         KNOWN if encoder.dtype in (torch.float32, torch.float64) else "try --dtype float32",
     )
 
@@ -301,50 +206,3 @@ def _output_map(
                 output = OutputMap(given, in_float64(weight), None if bias is None else in_float64(bias), made)
                 return output, [in_float64(weight[own]) for own in columns]
     return None, []
-
-
-def _difference(head: HeadParts) -> float:
-    """The largest difference between a head's recomputed weights and those captured."""
-    return float((head.recomputed() - head.weights).abs().max())
-
-
-def _check(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
-    """Holds what was found to the model's own numbers.
-
-    Raises:
-        ModelError: they differ by more than rounding explains.
-    """
-    for head in parts.heads:
-        for name, vectors in {"q": head.q, "k": head.k, "v": head.v}.items():
-            check_map(vectors, name, tolerance)
-        difference = _difference(head)
-        if not difference <= rounding_of_weights(encoder.dtype, head.q.final, head.k.final, head.scale):
-            raise ModelError(
-                f"layer {parts.layer}: the weights recomputed from q and k differ from those the model used by"
-                f" {difference:.1e}",
-                "--dtype float64 computes more exactly",
-            )
-    if parts.output and len(parts.heads) == encoder.heads:
-        _check_output(parts, parts.output, tolerance)
-
-
-def _check_output(parts: LayerParts, output: OutputMap, tolerance: float) -> None:
-    """Holds Σ over heads of a·v·W_O, with what is beside them and b_O, to what the output map made.
-
-    Raises:
-        ModelError: they differ.
-    """
-    values, rows = parts.values, parts.output_weights
-    width = len(values) * values.shape[2]
-    total = torch.einsum("hqd,hdo->qo", parts.weights @ values, rows) + output.beside(width)
-    size = torch.einsum("hqd,hdo->qo", parts.weights @ values.abs(), rows.abs())
-    size += output.x[:, width:].abs() @ output.weight[width:].abs()
-    if output.bias is not None:
-        total, size = total + output.bias, size + output.bias.abs()
-    difference = (total - output.made).abs()
-    if bool((difference > tolerance * size).any()):
-        raise ModelError(
-            f"layer {parts.layer}: the heads' outputs times W_O differ from the attention's output by"
-            f" {difference.max():.1e}",
-            "--dtype float64 computes more exactly",
-        )
