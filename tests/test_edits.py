@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from attnprobe import Encoder, load_encoder
 from attnprobe.attention.blocks import Block
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
+from attnprobe.models.editable import editable
 from attnprobe.models.edits import Edit
 from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
@@ -182,8 +184,11 @@ class GivenUpError(Exception):
 
 @pytest.mark.parametrize("family", IN_BLOCKS)
 def test_a_run_leaves_nothing_behind(family: str, encoder_of: Callable[[str], Encoder]) -> None:
-    """Also one that fails, and one for gradients; the runs after are equal to the last bit."""
-    encoder = encoder_of(family)
+    check_nothing_stays(encoder_of(family))
+
+
+def check_nothing_stays(encoder: Encoder) -> None:
+    """Also not of a run that fails, and one for gradients; the runs after are equal to the last bit."""
     texts = by_length(encoder)
 
     def fail(layer: int, some: slice, context: Tensor) -> Tensor:
@@ -220,11 +225,49 @@ def test_replicas_can_be_edited(encoder_of: Callable[[str], Encoder]) -> None:
     assert all(map(torch.equal, run(replica, texts, gradients=True), run(encoder, texts)))
 
 
-@pytest.mark.parametrize("family", ["convbert", "longformer"])
-def test_hooked_weights_are_not_edited(family: str, encoder_of: Callable[[str], Encoder]) -> None:
-    encoder = encoder_of(family)
-    with pytest.raises(ModelError, match=f"heads of {family} cannot be changed: its weights are hooked"):
-        run(encoder, encoder.tokenize(TEXTS[0]), edit=Edit(weights=uniform))
+# Models whose weights are hooked: the contexts are changed in what their output maps are given.
+HOOKED = {
+    "mpnet": "encoder.layer.{}.attention.attn.o",
+    "convbert": "encoder.layer.{}.attention.output.dense",  # which is never padded, and reads convolutions too
+    "longformer": "encoder.layer.{}.attention.output.dense",  # which pads texts to its window
+    "xglm": "layers.{}.self_attn.out_proj",
+}
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("family", HOOKED)
+def test_head_off_in_a_hooked_model_is_a_map_without_its_columns(
+    family: str, encoder_of: Callable[[str], Encoder]
+) -> None:
+    with in_float64(editable(encoder_of(family))) as encoder:
+        texts = by_length(encoder)
+        plain, found = run(encoder, texts), run(encoder, texts, edit=off(1, 1))
+        without = replace(encoder, model=copy.deepcopy(encoder.model))
+        d_v = encoder.outlets[1].d_v
+        without.model.get_submodule(HOOKED[family].format(1)).weight[:, d_v : 2 * d_v] = 0
+        for before, after, expected in zip(plain, found, run(without, texts), strict=True):
+            close(after, expected)
+            assert (after - before).abs().max() > 1e-3 * before.abs().max()
+        assert all(map(torch.equal, run(encoder, texts), plain))
+
+
+@pytest.mark.parametrize("family", HOOKED)
+def test_runs_of_hooked_models_leave_nothing_behind(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+    check_nothing_stays(editable(encoder_of(family)))
+
+
+def test_what_hooked_models_cannot_change_is_refused_by_name(encoder_of: Callable[[str], Encoder]) -> None:
+    mpnet = encoder_of("mpnet")
+    tokens = mpnet.tokenize(TEXTS[0])
+    with pytest.raises(ModelError, match="heads of mpnet cannot be changed: its weights are hooked"):
+        run(mpnet, tokens, edit=off(0, 0))
+    with pytest.raises(ModelError, match="weights of mpnet cannot be changed: its weights are hooked"):
+        run(editable(mpnet), tokens, edit=Edit(weights=uniform))
+    with pytest.raises(ModelError, match="heads of xlnet cannot be changed: xlnet has relative position terms"):
+        editable(encoder_of("xlnet"))
+    with pytest.raises(ModelError, match=r"heads of fsmt cannot be changed: the output map is given \(\d+, 1, 32\)"):
+        editable(encoder_of("fsmt"))
+    assert editable(encoder_of("bert")) is encoder_of("bert")
 
 
 # Gradients
@@ -236,10 +279,10 @@ def pooled_norm(states: list[Tensor]) -> Tensor:
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("family", OUTPUT_MAPS)
+@pytest.mark.parametrize("family", [*OUTPUT_MAPS, "mpnet"])
 def test_gradient_of_a_factor_is_the_central_difference(family: str, encoder_of: Callable[[str], Encoder]) -> None:
     """Of each head of each layer, in a padded batch."""
-    with in_float64(encoder_of(family)) as encoder:
+    with in_float64(editable(encoder_of(family))) as encoder:
         texts, step = by_length(encoder), 1e-4
 
         def objective(factors: Tensor, gradients: bool = False) -> Tensor:

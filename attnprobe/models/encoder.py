@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, groupby
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
+from attnprobe.models.outlets import Outlet, edited
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_text, check_whole
 from attnprobe.values.text import visible
@@ -59,6 +60,8 @@ class Encoder:
         origin: someone else's model in memory, whose weights it shares; None: it was loaded from files.
         tokenizer_from: the name of the tokenizer, where that was given by itself.
         notes: what was decided about a folder that is no plain model.
+        outlets: by layer, where contexts are changed although weights are hooked, see
+            :func:`attnprobe.models.editable.editable`; empty: not known.
     """
 
     location: Location
@@ -79,6 +82,7 @@ class Encoder:
     origin: Any = None
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
+    outlets: tuple[Outlet, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -241,7 +245,7 @@ class Encoder:
             for number, some in enumerate(groups)
         ]
         if edit and self.tap:
-            _refuse_edits(self)
+            self._check_edit(edit)
         states: list[Tensor] = []
         with lock_of(self.model):
             self._check_unchanged()
@@ -260,11 +264,25 @@ class Encoder:
         hears = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
-        with torch.inference_mode(False), mode(), own_precision, hears, _explained(self.model):
+        changes = edited(self.model, self.outlets, listener)
+        with torch.inference_mode(False), mode(), own_precision, hears, changes, _explained(self.model):
             hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
         return hidden
+
+    def _check_edit(self, edit: Edit) -> None:
+        """Refuses an edit that hooked modules cannot carry out.
+
+        Raises:
+            ModelError: it changes weights, or contexts of a model whose output maps are not known.
+        """
+        if edit.weights or len(self.outlets) != self.layers:
+            what = "weights" if edit.weights else "heads"
+            raise ModelError(
+                f"{what} of {self.kind} cannot be changed: its weights are hooked ({self.tap_reason})",
+                "attnprobe models lists the types that are measured through blocks, where they can",
+            )
 
     def _check_unchanged(self) -> None:
         """Refuses a model that was set to compute otherwise than when it was loaded.
@@ -294,18 +312,6 @@ class Encoder:
 def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
     """One text's hidden states without those of padding."""
     return states[:length] if states.ndim > 1 else states
-
-
-def _refuse_edits(encoder: Encoder) -> NoReturn:
-    """Says why a model's attention cannot be edited.
-
-    Raises:
-        ModelError: always.
-    """
-    raise ModelError(
-        f"heads of {encoder.kind} cannot be changed: its weights are hooked ({encoder.tap_reason})",
-        "attnprobe models lists the types that are measured through blocks",
-    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from attnprobe.attention.rounding import rounding_of_weights
 from attnprobe.attention.textbook import attention_scores, mask_scores, softmax
@@ -66,12 +66,14 @@ class OutputMap:
         weight: (d_in, d_out) W_O.
         bias: (d_out,) b_O; None: it has none.
         made: (token, d_out), its output as the model computed it.
+        module: the model's own.
     """
 
     x: Float[Tensor, "token d_in"]
     weight: Float[Tensor, "d_in d_out"]
     bias: Float[Tensor, " d_out"] | None
     made: Float[Tensor, "token d_out"]
+    module: nn.Module
 
     def beside(self, width: int) -> Float[Tensor, "token d_out"]:
         """What it makes of anything but heads of this width together, b_O not among it."""

@@ -101,6 +101,13 @@ class Listener:
     reach: list[Reach | None] = field(default_factory=list)
     masks: list[tuple[Tensor, Reach | None]] = field(default_factory=list)
 
+    def changed(self, layer: int, texts: slice, context: Float[Tensor, "text query head d_v"]) -> Tensor:
+        """The context of some of the batch's texts as the edit changes it."""
+        if self.edit is None or self.edit.context is None:
+            return context
+        texts = slice(texts.start + self.first_text, texts.stop + self.first_text)
+        return self.edit.context(layer, texts, context).to(context.dtype)
+
     def reach_of(self, mask: Tensor | None) -> Reach | None:
         """The reach of a mask that was made while this listens; None: not known."""
         return Reach() if mask is None else next((reach for made, reach in self.masks if made is mask), None)
@@ -190,10 +197,7 @@ def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) 
             edit=edit_blocks,
             gradients=listener.gradients,
         )
-        if edit and edit.context:
-            run_texts = slice(texts.start + listener.first_text, texts.stop + listener.first_text)
-            context = edit.context(batch.layer, run_texts, context).to(context.dtype)
-        yield texts, group.span, context
+        yield texts, group.span, listener.changed(batch.layer, texts, context)
 
 
 def _joined(parts: Sequence[Part], batch: Call) -> Float[Tensor, "batch query head d_v"]:

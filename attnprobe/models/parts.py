@@ -203,6 +203,7 @@ def _output_map(
             reads = zip(contexts, columns, strict=True)
             if given.shape[1] >= columns[-1].stop and all(close(z, given[:, own], tolerance) for z, own in reads):
                 weight, bias = matrix(step.module), step.module.bias
-                output = OutputMap(given, in_float64(weight), None if bias is None else in_float64(bias), made)
+                bias = None if bias is None else in_float64(bias)
+                output = OutputMap(given, in_float64(weight), bias, made, step.module)
                 return output, [in_float64(weight[own]) for own in columns]
     return None, []
