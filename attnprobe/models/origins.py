@@ -68,7 +68,7 @@ def matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
 
 
 def in_float64(tensor: Tensor) -> Tensor:
-    """A copy in float64 in the main memory."""
+    """The numbers in float64 in the main memory."""
     return tensor.double().cpu()
 
 

@@ -38,7 +38,7 @@ def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit:
 
     Args:
         layers: counted from 0.
-        visit: is given the layers in ascending order.
+        visit: is given the layers in ascending order, while the model computes the next one.
 
     Raises:
         ModelError: the scores have something that is not separated here, or the heads' outputs do not go through a

@@ -117,7 +117,8 @@ class Recorder:
     def _close_layer(self) -> None:
         if self._record:
             self._record.after = self._steps
-            self.finish(self._record)
+            with torch.inference_mode(False), torch.no_grad():  # so that what is made of it can be used anywhere
+                self.finish(self._record)
         self._record = None
 
     def _observe(self, layer: int, group: int) -> Observer | None:
