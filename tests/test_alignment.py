@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from attnprobe.errors import UsageError
 from attnprobe.models.alignment import agrees, align, fold, surface
-from attnprobe.models.tokenizing import _check_pair, _is_blank, encode
+from attnprobe.models.encoding import _check_pair, _is_blank, encode
 from attnprobe.values.text import Span
 from attnprobe.values.tokens import Role
 from tests.tiny import ROBERTA_SPECIALS, byte_pairs, xlm_tokenizer

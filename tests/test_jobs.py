@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from attnprobe import Record, RowBlock, Skipped
 from attnprobe.corpus.chunks import by_length, chunks
-from attnprobe.corpus.jobs import watched
+from attnprobe.corpus.inputs import Inputs
 from attnprobe.errors import InputError, OutputError
 from attnprobe.readers.sources import find_sources
 from attnprobe.writers.rows import encode_rows, header
@@ -362,7 +363,13 @@ def test_unfinished_run_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(lambda source: [source[1], *source[1:]], "not those of the earlier run"), (lambda s: s[:11], "shorter than")],
+    [
+        (lambda source: [source[1], *source[1:]], "not those of the earlier run"),
+        (lambda s: [s[0], replace(s[1], words=[s[1].text]), *s[2:]], "not those of the earlier run"),
+        (lambda s: [s[0], replace(s[1], pair_words=["a"]), *s[2:]], "not those of the earlier run"),
+        (lambda s: [s[0], replace(s[1], labels={"kind": 1}), *s[2:]], "not those of the earlier run"),
+        (lambda s: s[:11], "shorter than"),
+    ],
 )
 def test_other_records_than_those_that_count(tmp_path: Path, change: Any, words: str) -> None:
     """As standard input can bring, which has no fingerprint."""
@@ -422,7 +429,7 @@ def test_folder_that_is_gone(tmp_path: Path) -> None:
 def test_input_that_changes_while_it_is_read(tmp_path: Path, change: str) -> None:
     path = tmp_path / "in.txt"
     path.write_text("one\n", encoding="utf-8")
-    found = watched(([item] for item in items([1, 2, 3])), find_sources([str(path)]))
+    found = Inputs(find_sources([str(path)])).watched([item] for item in items([1, 2, 3]))
     next(found)
     if change == "append":
         with path.open("a", encoding="utf-8") as file:
@@ -440,4 +447,4 @@ def test_input_that_stays_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     path.write_text("one\n", encoding="utf-8")
     pieces = [[item] for item in items([1, 2, 3])]
-    assert list(watched(pieces, find_sources([str(path)]))) == pieces
+    assert list(Inputs(find_sources([str(path)])).watched(pieces)) == pieces

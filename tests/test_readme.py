@@ -40,7 +40,7 @@ def test_readme_has_console_blocks() -> None:
 
 def test_python_block() -> None:
     failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert (failed, tried) == (0, 15)
+    assert (failed, tried) == (0, 19)
 
 
 def test_readme_begins_with_the_two_commands() -> None:

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.models import counting, tokenizing
+from attnprobe.models import counting, encoding, tokenizing
 from attnprobe.models.alignment import align, align_bytes
-from attnprobe.models.tokenizing import cut, encode, tokenize
+from attnprobe.models.encoding import encode
+from attnprobe.models.tokenizing import cut, tokenize
 from attnprobe.values.text import word_spans
 from attnprobe.values.tokens import Role, Tokens
 from tests.families import FAMILIES
@@ -283,7 +284,7 @@ def test_huge_text_is_encoded_in_parts_of_bounded_length(family: str, monkeypatc
 
         return called
 
-    monkeypatch.setattr(tokenizing, "_call", spy(tokenizing._call))
+    monkeypatch.setattr(encoding, "call", spy(encoding.call))
     monkeypatch.setattr(counting, "_strings", spy(counting._strings))
     assert tokenize(tokenizer, text, max_length=64, words=False) == [whole]
     assert sum(lengths) > len(text) > 10 * max(lengths)

@@ -204,7 +204,7 @@ def test_scripts_without_words(letters: Encoder, text: str, script: str) -> None
 
 
 def test_bytes_of_a_letter_are_not_taken_apart() -> None:
-    from attnprobe.models.tokenizing import encode
+    from attnprobe.models.encoding import encode
     from tests.tiny import byte_pairs
 
     tokenizer = transformers.GPT2Tokenizer(**byte_pairs(["<|endoftext|>"]))

@@ -10,7 +10,7 @@ from attnprobe.errors import (
     UsageError,
 )
 from attnprobe.values.arguments import check_column
-from attnprobe.values.records import Record, Skipped
+from attnprobe.values.records import Given, Record, Skipped
 
 if TYPE_CHECKING:
     pass
@@ -34,7 +34,7 @@ def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
 
 
 def to_records(
-    texts: Iterable[str | Record | Skipped], ids: Iterable[object] | None, pairs: Iterable[str] | None
+    texts: Iterable[Given | Record | Skipped], ids: Iterable[object] | None, pairs: Iterable[Given] | None
 ) -> Iterator[Item]:
     beside = {name: iter(values) for name, values in (("ids", ids), ("pairs", pairs)) if values is not None}
     number = 0
@@ -48,15 +48,23 @@ def to_records(
         for name, value in own.items():
             if value is MISSING:
                 raise UsageError(f"there are more texts than {name}, of which there are {number - 1}")
-        yield _usable(Record(str(own.get("ids", number)), text, own.get("pairs"), "text", number))
+        yield _usable(_record(str(own.get("ids", number)), text, own.get("pairs"), number))
     for name, values in beside.items():
         if next(values, MISSING) is not MISSING:
             raise UsageError(f"there are more {name} than texts, of which there are {number}")
 
 
+def _record(id: str, text: Any, pair: Any, number: int) -> Record:
+    """The record of a text or its words as given, whatever is in them."""
+    words, pair_words = (value if isinstance(value, list | tuple) else None for value in (text, pair))
+    text, pair = ("" if words is not None else text), (None if pair_words is not None else pair)
+    return Record(id, text, pair, "text", number, words, pair_words)
+
+
 def _usable(record: Record) -> Item:
-    """The record; or why it cannot be used, if its text or pair is none."""
-    for value in (record.text, "" if record.pair is None else record.pair):
+    """The record; or why it cannot be used, if something is no text that should be one."""
+    texts = [record.text, *(record.words or ()), *(record.pair_words or ())]
+    for value in texts if record.pair is None else [*texts, record.pair]:
         if not isinstance(value, str):
             return Skipped(record.file, record.line, f"{type(value).__name__}, not text", record.id)
     return record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from attnprobe.corpus.chunks import Item
 from attnprobe.corpus.settings import Settings
@@ -63,9 +63,11 @@ def because(record: Record, error: Exception) -> Skipped:
 
 def _read(place: int, record: Record, encoder: Encoder, settings: Settings) -> ReadText:
     reading = settings.reading
-    windows = tokenize(encoder, record.text, record.pair, reading, words=False)
+    windows = tokenize(encoder, *record.given, reading, words=False)
+    if record.labels:
+        windows = [replace(window, labels=record.labels) for window in windows]
     unknown = _is_unknown(encoder, windows, settings.running.max_unknown)
-    wordless = reading.level == "word" and script_without_words(windows) != ""
+    wordless = reading.level == "word" and record.words is None and script_without_words(windows) != ""
     return ReadText(place, record, windows, unknown, wordless)
 
 

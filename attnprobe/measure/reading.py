@@ -11,14 +11,18 @@ from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarnin
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
+from attnprobe.values.arguments import check_text
 from attnprobe.values.options import Reading
+from attnprobe.values.records import Given
 from attnprobe.values.signature import signature
 from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
 
 
-def tokenize(encoder: Encoder, text: str, pair: str | None, reading: Reading, *, words: bool = True) -> list[Tokens]:
-    """A text as the encoder reads it, in one window or several.
+def tokenize(
+    encoder: Encoder, text: Given, pair: Given | None, reading: Reading, *, words: bool = True
+) -> list[Tokens]:
+    """A text, or its words as given, as the encoder reads it, in one window or several.
 
     Args:
         words: whether its words must be known at level "token", too.
@@ -47,6 +51,9 @@ def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) 
         WordsWarning: its words are asked for, and its script has no spaces between them.
         CaseWarning: it has capitals, and the tokenizer and its vocabulary are not of one mind about them.
     """
+    check_text("text", text)
+    if pair is not None:
+        check_text("pair", pair)
     windows = tokenize(encoder, text, pair, reading)
     texts = [text] if pair is None else [text, pair]
     said = {

@@ -30,7 +30,8 @@ from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.outlets import Outlet, edited
 from attnprobe.models.tokenizing import tokenize
-from attnprobe.values.arguments import check_text, check_whole
+from attnprobe.values.arguments import check_given, check_whole
+from attnprobe.values.records import Given
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
@@ -56,7 +57,7 @@ class Encoder:
         family: its row in the table of families; None: it has none.
         settings: what sentence-transformers keeps beside the model.
         case: what to say of a text with capitals; empty: nothing.
-        compiled: whether weights are computed and measured by :mod:`attnprobe.kernels`, see :meth:`replica`.
+        compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
         origin: someone else's model in memory, whose weights it shares; None: it was loaded from files.
         tokenizer_from: the name of the tokenizer, where that was given by itself.
         notes: what was decided about a folder that is no plain model.
@@ -131,21 +132,21 @@ class Encoder:
 
     def tokenize(
         self,
-        text: str,
-        pair: str | None = None,
+        text: Given,
+        pair: Given | None = None,
         *,
         max_length: int | None = None,
         stride: int | None = None,
         words: bool = True,
     ) -> list[Tokens]:
-        """The text as the encoder reads it; see :func:`attnprobe.models.tokenizing.tokenize`.
+        """The text, or its words as given, as the encoder reads it; see :func:`attnprobe.models.tokenizing.tokenize`.
 
         Raises:
             UsageError: also if max_length is more than the position embeddings can tell apart, or something is no text.
         """
-        check_text("text", text)
+        check_given("text", text)
         if pair is not None:
-            check_text("pair", pair)
+            check_given("pair", pair)
         self.check_lengths(max_length, stride)
         longest = max_length or self.max_length
         return tokenize(self.tokenizer, text, pair, max_length=longest, stride=stride, words=words)

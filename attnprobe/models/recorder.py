@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnprobe.attention.blocks import Block, Observer
+from attnprobe.attention.rows import check_probabilities
 from attnprobe.errors import ModelError
-from attnprobe.metrics.reduce import check_rows
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.hooks import lock_of
 from attnprobe.models.interface import Call, present_listener
@@ -140,7 +140,7 @@ class Recorder:
                 f"layer {record.layer} attends to pools of several tokens, so that no score belongs to a token",
                 "choose another layer with -l",
             )
-        check_rows(block.weights, self.encoder.dtype, record.layer, complete=block.complete)
+        check_probabilities(block.weights, self.encoder.dtype, record.layer, complete=block.complete)
         present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
         for place, head in enumerate(self.heads):
             if head in present:

@@ -10,7 +10,7 @@ from typing import Any
 
 from attnprobe.models.alignment import surface
 from attnprobe.models.config import read_object
-from attnprobe.models.tokenizing import encode
+from attnprobe.models.encoding import encode
 from attnprobe.values.tokens import Role, Tokens
 
 CAPITALS = 0.05  # share of a vocabulary's words from which it is one with capitals; uncased ones have next to none

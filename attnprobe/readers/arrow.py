@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from attnprobe.errors import InputError, MissingExtraError, UsageError
-from attnprobe.readers.fields import JOIN, UnfitError, choose, to_record
+from attnprobe.readers.fields import UnfitError, choose, to_record
 from attnprobe.readers.source import Source
 from attnprobe.readers.streams import seekable
 from attnprobe.values.records import Columns, Record, Skipped
@@ -32,7 +32,7 @@ def read_parquet(source: Source, columns: Columns, encoding: str) -> Iterator[Re
             file = parquet.ParquetFile(stream, buffer_size=BUFFER)
         with file:
             columns = choose_typed(columns, file.schema_arrow, source.name)
-            batches = file.iter_batches(BATCH, columns=needed(columns), use_threads=False)
+            batches = file.iter_batches(BATCH, columns=columns.names, use_threads=False)
             yield from to_records(batches, columns, source.name)
 
 
@@ -49,7 +49,7 @@ def read_arrow(source: Source, columns: Columns, encoding: str) -> Iterator[Reco
         with located(source.name, "no Arrow file: "):
             schema = _open(stream, None).schema
         columns = choose_typed(columns, schema, source.name)
-        batches = _batches(stream, [schema.names.index(name) for name in needed(columns)])
+        batches = _batches(stream, [schema.names.index(name) for name in columns.names])
         yield from to_records(batches, columns, source.name)
 
 
@@ -78,13 +78,8 @@ def _batches(stream: IO[bytes], fields: list[int]) -> Iterator[Any]:
     return iter(reader)
 
 
-def needed(columns: Columns) -> list[str]:
-    """The names of the columns to read, each once."""
-    return list(dict.fromkeys(name for name in (columns.text, columns.id, columns.pair) if name is not None))
-
-
 def choose_typed(columns: Columns, schema: Any, file: str) -> Columns:
-    """The columns with one for the text; text and pair hold strings.
+    """The columns with one for the text; text and pair hold strings, or lists of strings.
 
     Raises:
         UsageError: a column that is not there or not text, or no telling which holds the text.
@@ -93,18 +88,17 @@ def choose_typed(columns: Columns, schema: Any, file: str) -> Columns:
     for name in (columns.text, columns.pair):
         if name is None:
             continue
-        if _is_words(schema.field(name).type):
-            raise UsageError(f"{file}: {name!r} holds lists of words, which are not read yet", JOIN)
-        if not _is_text(schema.field(name).type):
-            raise UsageError(f"{file}: column {name!r} holds {schema.field(name).type}, not text", "--column NAME")
+        held = schema.field(name).type
+        if not _is_text(held) and not _is_words(held):
+            raise UsageError(f"{file}: column {name!r} holds {held}, not text", "--column NAME")
     return columns
 
 
 def _is_words(type: Any) -> bool:
     from pyarrow import types
 
-    is_list = types.is_list(type) or types.is_large_list(type) or types.is_fixed_size_list(type)
-    return is_list and _is_text(type.value_type)
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(is_one(type) for is_one in lists) and _is_text(type.value_type)
 
 
 def _is_text(type: Any) -> bool:
@@ -124,7 +118,7 @@ def to_records(batches: Iterable[Any], columns: Columns, file: str) -> Iterator[
         InputError: the batches break off; says after which row.
     """
     row = 0
-    names = needed(columns)
+    names = columns.names
     following = iter(batches)
     while (batch := _next(following, file, row)) is not None:
         for scalars in zip(*map(batch.column, names), strict=True):

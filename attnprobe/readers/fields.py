@@ -13,7 +13,6 @@ from attnprobe.errors import UsageError
 from attnprobe.values.records import Columns, Record, Skipped
 
 PREFERRED = ("text", "sentence", "content", "review", "document")
-JOIN = "write each as one text, its words joined by spaces"  # what to do about lists of words
 HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 KINDS = {
     dict: "an object",
@@ -40,8 +39,8 @@ def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
     Raises:
         UsageError: there is none, or one of those asked for is not there exactly once.
     """
-    for name in (columns.text, columns.id, columns.pair):
-        if name is not None and names.count(name) != 1:
+    for name in columns.names:
+        if names.count(name) != 1:
             raise UsageError(f"{file} has {'two columns' if name in names else 'no column'} {name!r}", listing(names))
     if columns.text is not None:
         return columns
@@ -54,7 +53,7 @@ def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
 def default_text(columns: Columns, names: Sequence[str]) -> str | None:
     """The column with the text where none was asked for: the only one that is nothing else, else one of PREFERRED."""
     # pandas writes its index along under such a name
-    free = [name for name in names if name not in (columns.id, columns.pair) and not name.startswith("__index_level_")]
+    free = [name for name in names if name not in columns.names and not name.startswith("__index_level_")]
     return free[0] if len(free) == 1 else next((name for name in PREFERRED if name in free), None)
 
 
@@ -74,11 +73,12 @@ def to_record(values: Mapping[str, object], columns: Columns, file: str, line: i
     identifier = None
     try:
         identifier = None if columns.id is None else _identifier(values, columns.id)
-        text = _text(values, columns.text or "text")
-        pair = None if columns.pair is None else _text(values, columns.pair)
+        text, words = _text_or_words(values, columns.text or "text")
+        pair, pair_words = (None, None) if columns.pair is None else _text_or_words(values, columns.pair)
+        labels = {name: _label(values, name) for name in columns.labels}
     except UnfitError as unfit:
         return Skipped(file, line, str(unfit), identifier)
-    return Record(str(line) if identifier is None else identifier, text, pair, file, line)
+    return Record(str(line) if identifier is None else identifier, text, pair, file, line, words, pair_words, labels)
 
 
 def _identifier(values: Mapping[str, object], name: str) -> str:
@@ -88,18 +88,38 @@ def _identifier(values: Mapping[str, object], name: str) -> str:
     return _checked(str(value), name)
 
 
-def _text(values: Mapping[str, object], name: str) -> str:
+def _text_or_words(values: Mapping[str, object], name: str) -> tuple[str, tuple[str, ...] | None]:
+    """The text under a name, and its words if these are given."""
     value = _value(values, name)
-    if is_words(value):
-        raise UnfitError(f"{name!r} is a list of words, which is not read as a text")
+    if isinstance(value, list) and (is_words(value) or not value):
+        words = _checked_words(value, name)
+        return " ".join(words), words
     if not isinstance(value, str):
         raise UnfitError(f"{name!r} is {kind(value)}, not text")
-    return _checked(value, name)
+    return _checked(value, name), None
 
 
 def is_words(value: object) -> bool:
-    """Whether a value is a list of strings."""
-    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+    """Whether a value is meant as a list of words: there are strings in it."""
+    return isinstance(value, list) and any(isinstance(word, str) for word in value)
+
+
+def _checked_words(words: list[object], name: str) -> tuple[str, ...]:
+    if not words:
+        raise UnfitError(f"{name!r} is an empty list")
+    for number, word in enumerate(words, start=1):
+        if not isinstance(word, str):
+            raise UnfitError(f"{name!r}: word {number} is {kind(word)}, not text")
+        _checked(word, name, f": word {number}")
+    return tuple(map(str, words))
+
+
+def _label(values: Mapping[str, object], name: str) -> object:
+    """What stands under a name, null too."""
+    value = find(values, name)
+    if isinstance(value, UnfitError):
+        raise UnfitError(f"{name!r}: {value}" if name in values else str(value))
+    return value
 
 
 def find(values: Mapping[str, object], name: str) -> object:
@@ -119,19 +139,17 @@ def find(values: Mapping[str, object], name: str) -> object:
 
 
 def _value(values: Mapping[str, object], name: str) -> object:
-    value = find(values, name)
-    if isinstance(value, UnfitError):
-        raise UnfitError(f"{name!r}: {value}" if name in values else str(value))
+    value = _label(values, name)
     if value is None or value != value:  # pandas writes missing numbers as NaN
         raise UnfitError(f"{name!r} is null")
     return value
 
 
-def _checked(text: str, name: str) -> str:
+def _checked(text: str, name: str, part: str = "") -> str:
     if not text.strip():
-        raise UnfitError(f"{name!r} is {'blank' if text else 'empty'}")
+        raise UnfitError(f"{name!r}{part} is {'blank' if text else 'empty'}")
     if "\0" in text:
-        raise UnfitError(f"{name!r} holds a NUL character, at position {text.index(chr(0)) + 1}")
+        raise UnfitError(f"{name!r}{part} holds a NUL character, at position {text.index(chr(0)) + 1}")
     if half := HALF_A_PAIR.search(text):
-        raise UnfitError(f"{name!r} holds half a surrogate pair, at position {half.start() + 1}")
+        raise UnfitError(f"{name!r}{part} holds half a surrogate pair, at position {half.start() + 1}")
     return text

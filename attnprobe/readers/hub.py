@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprobe.errors import InputError, MissingExtraError, UsageError
-from attnprobe.readers.arrow import BATCH, choose_typed, needed, to_records
+from attnprobe.readers.arrow import BATCH, choose_typed, to_records
 from attnprobe.readers.source import Source
 from attnprobe.values.records import Columns, Record, Skipped
 
@@ -41,7 +41,7 @@ def read_dataset(source: Source, columns: Columns, encoding: str) -> Iterator[Re
     """
     dataset = load(source)
     columns = choose_typed(columns, dataset.features.arrow_schema, source.name)
-    chosen = dataset.select_columns(needed(columns)).with_format("arrow")  # no image or sound is decoded
+    chosen = dataset.select_columns(columns.names).with_format("arrow")  # no image or sound is decoded
     yield from to_records(chosen.iter(batch_size=BATCH), columns, source.name)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from attnprobe.errors import InputError, UsageError
-from attnprobe.readers.fields import JOIN, UnfitError, default_text, find, is_words, kind, listing, to_record, undecided
+from attnprobe.readers.fields import UnfitError, default_text, find, is_words, kind, listing, to_record, undecided
 from attnprobe.values.records import Columns, Record, Skipped
 
 BARE = Columns(text="text")
@@ -48,8 +48,7 @@ def to_records(found: Iterable[tuple[int, str, str]], columns: Columns, file: st
 
     Raises:
         InputError: the values break off.
-        UsageError: it is unclear which key holds the text, a key that is asked for is in none, or the first texts are
-            lists of words.
+        UsageError: it is unclear which key holds the text, or a key that is asked for is in none.
     """
     reading = _Objects(columns, file)
     held: list[Record | Skipped] = []
@@ -76,9 +75,8 @@ class _Objects:
     def __init__(self, columns: Columns, file: str) -> None:
         self.columns, self.file = columns, file
         self.bare = columns == Columns()
-        self.missing = {name for name in (columns.text, columns.id, columns.pair) if name is not None}
+        self.missing = set(columns.names)
         self._keys: dict[str, None] = {}
-        self._good = False
 
     def record(self, number: int, text: str, fault: str) -> Record | Skipped:
         """The record in one value, or why it is none."""
@@ -86,11 +84,9 @@ class _Objects:
             value = parse(text, fault)
             if isinstance(value, str) and self.bare:
                 return to_record({"text": value}, BARE, self.file, number)
-            record = to_record(self._object(value), self.columns, self.file, number)
+            return to_record(self._object(value), self.columns, self.file, number)
         except UnfitError as unfit:
             return Skipped(self.file, number, str(unfit))
-        self._good |= isinstance(record, Record)
-        return record
 
     def _object(self, value: object) -> Mapping[str, object]:
         """The value, once it is known which of its keys holds the text."""
@@ -102,8 +98,6 @@ class _Objects:
             self.missing = {name for name in self.missing if isinstance(find(value, name), UnfitError)}
         if self.columns.text is None:
             self.columns = _decide(value, self.columns, self.file)
-        if not self._good and is_words(find(value, self.columns.text or "")):
-            raise UsageError(f"{self.file}: {self.columns.text!r} holds lists of words, which are not read yet", JOIN)
         return value
 
     def check(self) -> None:
@@ -132,7 +126,7 @@ def _decide(values: Mapping[str, object], columns: Columns, file: str) -> Column
         UnfitError: this object does not tell.
         UsageError: the text could be under any of its keys.
     """
-    if all(name in (columns.id, columns.pair) for name in values):
+    if all(name in columns.names for name in values):
         raise UnfitError("no text")
     chosen = default_text(columns, list(values))
     if chosen is None:

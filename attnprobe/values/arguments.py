@@ -70,6 +70,16 @@ def check_text(name: str, value: Any) -> None:
         raise UsageError(f"the {name} must be a str; got {shown(value)}")
 
 
+def check_given(name: str, value: Any) -> None:
+    """Refuses what is neither a text nor a list of words.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        check_text(name, value)
+
+
 def check_column(name: str, values: Any) -> None:
     """Refuses what does not hold one thing after another, and a single text, which would be read by characters.
 

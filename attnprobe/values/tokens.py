@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 
 class Role(IntEnum):
@@ -27,10 +28,12 @@ class Tokens:
         roles: what each position is for.
         segments: 0 for added tokens, 1 for the first text, 2 for the second.
         words: the unit each position belongs to, counted from 0 in order of position: a word of the text, an added
-            token, or a lone piece outside any word. None where tokens cannot be found again in the text.
+            token, or a lone piece outside any word. None where tokens cannot be found again in the text. Of words as
+            given, every word that is read is one unit, in the order given.
         word_texts: the characters of each unit.
         inputs: what the model is called with, one number per position, by argument name.
         n_cut: how many tokens of the text did not fit and were left out.
+        labels: what the record says of the text, see :class:`attnprobe.Record`; of the whole text, also in a window.
     """
 
     strings: Sequence[str]
@@ -41,6 +44,7 @@ class Tokens:
     word_texts: Sequence[str] = ()
     inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
     n_cut: int = 0
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -72,6 +76,7 @@ class Tokens:
             word_texts=word_texts,
             inputs={name: [values[at] for at in positions] for name, values in self.inputs.items()},
             n_cut=self.n_cut,
+            labels=self.labels,
         )
 
     def by_word(self) -> Tokens:

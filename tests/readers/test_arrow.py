@@ -138,12 +138,6 @@ def test_column_that_is_not_text(format: str, write: Write) -> None:
 
 
 @every_format
-def test_lists_of_words_are_refused(format: str, write: Write) -> None:
-    with pytest.raises(UsageError, match="'text' holds lists of words, which are not read yet"):
-        read(write(pyarrow.table({"text": [["The", "cat"]], "n": [1]})), format)
-
-
-@every_format
 def test_column_that_is_not_there(format: str, write: Write) -> None:
     data = write(pyarrow.table({"a": ["x"], "b": [1]}))
     with pytest.raises(UsageError, match="- has no column 'c'") as caught:

@@ -59,7 +59,14 @@ def test_bare_strings_are_texts() -> None:
         (b'{"text": 3}', "'text' is a number, not text"),
         (b'{"text": false}', "'text' is true or false, not text"),
         (b'{"text": [1]}', "'text' is an array, not text"),
-        (b'{"text": ["a"]}', "'text' is a list of words, which is not read as a text"),
+        (b'{"text": [["a"]]}', "'text' is an array, not text"),
+        (b'{"text": []}', "'text' is an empty list"),
+        (b'{"text": ["a", 1]}', "'text': word 2 is a number, not text"),
+        (b'{"text": [null, "a"]}', "'text': word 1 is null, not text"),
+        (b'{"text": ["a", ""]}', "'text': word 2 is empty"),
+        (b'{"text": ["a", "\\u3000"]}', "'text': word 2 is blank"),
+        (b'{"text": ["a", "b\\u0000"]}', "'text': word 2 holds a NUL character, at position 2"),
+        (b'{"text": ["a", "\\udc00"]}', "'text': word 2 holds half a surrogate pair, at position 1"),
         (b'{"text": {"a": 1}}', "'text' is an object, not text"),
         (b'{"text": ""}', "'text' is empty"),
         (b'{"text": " \\u2028\\t"}', "'text' is blank"),
@@ -165,11 +172,3 @@ def test_key_that_only_the_last_record_has() -> None:
     found = read(jsonl(*[{"a": "x"}] * 3000, {"b": "y"}), "jsonl", text="b")
     assert reasons(found) == [(line, "no 'b'") for line in range(1, 3001)]
     assert found[-1] == Record("3001", "y")
-
-
-@pytest.mark.parametrize("column", [None, "text", "q.words"])
-def test_lists_of_words_are_refused(column: str | None) -> None:
-    data = jsonl({"n": 1, "text": ["The", "cat"], "q": {"words": ["The"]}})
-    with pytest.raises(UsageError, match="holds lists of words, which are not read yet") as caught:
-        read(data, "jsonl", text=column)
-    assert caught.value.hint == "write each as one text, its words joined by spaces"

@@ -1,0 +1,258 @@
+"""Any tokenizer -> Tokens of a whole text: roles from the encoding, words as given or from character offsets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate, chain, pairwise
+from typing import Any
+
+from attnprobe.errors import ModelError, UsageError
+from attnprobe.models.alignment import SPACE, agrees, align, surface
+from attnprobe.models.explained import explained
+from attnprobe.values.arguments import shown
+from attnprobe.values.records import Given
+from attnprobe.values.text import Span, assign_words
+from attnprobe.values.tokens import Role, Tokens
+
+Encoded = tuple[dict[str, Any], list[int], list[int], list[Span] | None, list[str], list[str]]
+"""What a tokenizer gives: the model's inputs, and of each token the segment, the number of the given word it belongs to
+(without meaning in a text), the span, the characters and the piece."""
+
+
+def encode(tokenizer: Any, texts: Sequence[Given], *, words: bool = True) -> Tokens:
+    """One text or two as Tokens, however long; without their words unless these are asked for or given.
+
+    Words as given are read one by one, as ``is_split_into_words=True`` does, each with a space before it, the first
+    too, where the tokenizer marks spaces: as transformers does with ``add_prefix_space=True``, and as a tagger reads
+    CoNLL. So Chinese words get spaces from SentencePiece, and the model of "do", "n't" never sees "don't". A space that
+    the tokenizer marks is the word's, as in Ġcat, also where it is a token by itself.
+
+    Raises:
+        UsageError: two texts for a tokenizer that would run them together, or that reads one only; given words that it
+            does not read, or one in which it finds no token.
+        ModelError: the tokenizer reads no plain text, does not tell which tokens it added, or fails.
+    """
+    with explained(f"{type(tokenizer).__name__} does not read this text"):
+        return _encode(tokenizer, texts, words)
+
+
+def _encode(tokenizer: Any, texts: Sequence[Given], words: bool) -> Tokens:
+    read = _encode_fast if tokenizer.is_fast else _encode_python
+    forms = [text if isinstance(text, str) else spaced(tokenizer, text) for text in texts]
+    inputs, segments, owners, offsets, surfaces, strings = read(tokenizer, forms)
+    if len(texts) == 2:
+        _check_pair(tokenizer, segments, inputs.get("token_type_ids"))
+    numbers, word_texts = None, list[str]()
+    if not isinstance(texts[0], str):
+        numbers, word_texts = _given_units(tokenizer, texts, segments, owners)
+    elif words and offsets:
+        numbers, word_texts = assign_words(list(map(_joined, texts)), offsets, segments)
+    return Tokens(
+        strings=strings,
+        texts=surfaces,
+        roles=[
+            Role.CONTENT if segment else added_role(tokenizer, id)
+            for id, segment in zip(inputs["input_ids"], segments, strict=True)
+        ],
+        segments=segments,
+        words=numbers,
+        word_texts=word_texts,
+        inputs=inputs,
+    )
+
+
+def spaced(tokenizer: Any, words: Sequence[str]) -> list[str]:
+    """The words as the tokenizer is to read them: where it marks spaces, with one before each but special tokens."""
+    if not _marks_spaces(tokenizer):
+        return list(words)
+    bare = tuple(tokenizer.all_special_tokens)
+    return [word if word[:1].isspace() or word.startswith(bare) else f" {word}" for word in words]
+
+
+@lru_cache(maxsize=8)
+def _marks_spaces(tokenizer: Any) -> bool:
+    """Whether a word after a space is other tokens than the same word alone, and the vocabulary knows the space."""
+    alone, after, both = (tokenizer.tokenize(text) for text in ("a", " a", "a a"))
+    unknown = tokenizer.unk_token
+    return bool(both != [*alone, *alone] and after.count(unknown) <= alone.count(unknown))
+
+
+def _given_units(
+    tokenizer: Any, texts: Sequence[Sequence[str]], segments: Sequence[int], owners: Sequence[int]
+) -> tuple[list[int], list[str]]:
+    """The unit of each token, and the characters of each unit: a given word, or an added token, which has none.
+
+    Raises:
+        UsageError: a word has no token.
+    """
+    units: list[tuple[int, int]] = []
+    numbers = []
+    for at, (segment, owner) in enumerate(zip(segments, owners, strict=True)):
+        unit = (segment, owner if segment else at)
+        if unit not in units[-1:]:
+            units.append(unit)
+        numbers.append(len(units) - 1)
+    found = set(units)
+    for segment, words in enumerate(texts, start=1):
+        for owner, word in enumerate(words):
+            if (segment, owner) not in found:
+                raise UsageError(f"{type(tokenizer).__name__} finds no token in the word {shown(word)}")
+    return numbers, [texts[segment - 1][owner] if segment else "" for segment, owner in units]
+
+
+def _encode_fast(tokenizer: Any, texts: Sequence[Given]) -> Encoded:
+    encoding = call(tokenizer, texts, return_offsets_mapping=True)
+    segments = [0 if sequence is None else sequence + 1 for sequence in encoding.sequence_ids(0)]
+    inputs = dict(encoding)
+    offsets = [tuple(offset) for offset in inputs.pop("offset_mapping")]
+    owners = [0] * len(segments)
+    if starts := _starts(tokenizer, texts):
+        owners = [word or 0 for word in encoding.word_ids(0)]
+        shifts = [starts[segment - 1][owner] if segment else 0 for segment, owner in zip(segments, owners, strict=True)]
+        offsets = [(start + more, end + more) for (start, end), more in zip(offsets, shifts, strict=True)]
+    strings, plain = _pieces(tokenizer, inputs["input_ids"]), list(map(_joined, texts))
+    for number, text in enumerate(plain, start=1):
+        here = [at for at, segment in enumerate(segments) if segment == number]
+        if not agrees(text, [offsets[at] for at in here], [strings[at] for at in here], tokenizer.unk_token):
+            return inputs, segments, owners, None, _surfaces(segments, strings), strings
+    return inputs, segments, owners, offsets, _characters(plain, segments, offsets, strings), strings
+
+
+def _joined(text: Given) -> str:
+    return text if isinstance(text, str) else "".join(text)
+
+
+def _starts(tokenizer: Any, texts: Sequence[Given]) -> list[list[int]]:
+    """Where the tokenizer's offsets begin anew in each text: at each word as given; none where they never do."""
+    if not isinstance(texts[0], str):
+        return [list(accumulate(map(len, words), initial=0)) for words in texts]
+    if _counts_in_words(tokenizer):
+        return [[word.start() for word in re.finditer(r"\S+", _joined(text))] for text in texts]
+    return []
+
+
+@lru_cache(maxsize=8)
+def _counts_in_words(tokenizer: Any) -> bool:
+    """Whether the tokenizer's offsets begin anew in each word (MarkupLM, which cuts a text at white space itself)."""
+    offsets = call(tokenizer, ["a a"], return_offsets_mapping=True)["offset_mapping"]
+    return bool(max((end for _, end in offsets), default=0) == 1)
+
+
+def _encode_python(tokenizer: Any, texts: Sequence[Given]) -> Encoded:
+    inputs = dict(call(tokenizer, texts))
+    words = [[text] if isinstance(text, str) else text for text in texts]
+    cut = [[tokenizer.tokenize(word) for word in text] for text in words]
+    pieces = [list(chain(*text)) for text in cut]
+    segments = _typed_segments(tokenizer, pieces, inputs["input_ids"])
+    spans = [_align_each(text, found, tokenizer.unk_token) for text, found in zip(words, cut, strict=True)]
+    numbers = [number for text in cut for number, found in enumerate(text) for _ in found]
+    typed, owned, known = iter(chain(*pieces)), iter(numbers), iter(chain(*(found or () for found in spans)))
+    strings = _pieces(tokenizer, inputs["input_ids"])
+    as_typed = [next(typed) if segment else "" for segment in segments]
+    owners = [next(owned) if segment else 0 for segment in segments]
+    if None in spans:
+        return inputs, segments, owners, None, _surfaces(segments, as_typed), strings
+    offsets = [next(known) if segment else (0, 0) for segment in segments]
+    plain = list(map(_joined, texts))
+    return inputs, segments, owners, offsets, _characters(plain, segments, offsets, as_typed), strings
+
+
+def _align_each(words: Sequence[str], pieces: Sequence[Sequence[str]], unknown: str | None) -> list[Span] | None:
+    """Where the pieces of each word stand in the words joined; None where one's cannot be told."""
+    spans: list[Span] = []
+    for word, found, before in zip(words, pieces, accumulate(map(len, words), initial=0), strict=False):
+        aligned = align(word, found, unknown)
+        if aligned is None:
+            return None
+        spans += [(start + before, end + before) for start, end in aligned]
+    return spans
+
+
+def call(tokenizer: Any, texts: Sequence[Given], **options: Any) -> Any:
+    """What the tokenizer makes of one text or two, or of the words of one or two.
+
+    Raises:
+        UsageError: it does not read pairs, or words as given.
+        ModelError: it does not read plain text.
+    """
+    name = type(tokenizer).__name__
+    given = not isinstance(texts[0], str)
+    try:
+        return tokenizer(*texts, verbose=False, **options, **({"is_split_into_words": True} if given else {}))
+    except (AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        if len(texts) == 2 and call(tokenizer, texts[:1], **options):
+            raise UsageError(f"{name} does not read pairs of texts") from error
+        if given:
+            raise UsageError(f"{name} does not read words as given, only plain text") from error
+        raise ModelError(f"{name} does not read plain text: {' '.join(str(error).split())}") from error
+
+
+def _pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    pieces: list[Any] = tokenizer.convert_ids_to_tokens(ids)
+    for id, piece in zip(ids, pieces, strict=True):
+        if not isinstance(piece, str):
+            raise ModelError(f"{type(tokenizer).__name__} has no piece of number {id}, which it gives")
+    return pieces
+
+
+class Typed(int):
+    """The number of a token that stands for characters of a text, and so can be told from an equal one added."""
+
+    segment = 0
+
+
+def _typed_segments(tokenizer: Any, pieces: Sequence[Sequence[str]], ids: Sequence[int]) -> list[int]:
+    """The segment of each token: 0 for those that the tokenizer puts around and between the pieces of the texts."""
+    typed = [[Typed(id) for id in tokenizer.convert_tokens_to_ids(strings)] for strings in pieces]
+    for number, tokens in enumerate(typed, start=1):
+        for token in tokens:
+            token.segment = number
+    try:
+        built = tokenizer.build_inputs_with_special_tokens(*typed)
+    except ValueError:  # TAPAS insists on a table
+        built = tokenizer.build_inputs_with_special_tokens(*typed, [])
+    if built != ids:
+        raise ModelError(f"{type(tokenizer).__name__} does not tell which tokens it added to the text")
+    return [getattr(token, "segment", 0) for token in built]
+
+
+def _surfaces(segments: Sequence[int], pieces: Sequence[str]) -> list[str]:
+    """What each token stands for where its place is not known: punctuation can be told from the pieces."""
+    return [surface(piece) if segment else "" for segment, piece in zip(segments, pieces, strict=True)]
+
+
+def _characters(
+    texts: Sequence[str], segments: Sequence[int], offsets: Sequence[Span], strings: Sequence[str]
+) -> list[str]:
+    """The characters of its text that each token stands for, without white space around them."""
+    characters = [
+        texts[segment - 1][start:end].strip() if segment else ""
+        for (start, end), segment in zip(offsets, segments, strict=True)
+    ]
+    return ["" if _is_blank(piece, found) else found for piece, found in zip(strings, characters, strict=True)]
+
+
+def _is_blank(piece: str, characters: str) -> bool:
+    """Whether a piece stands for white space only, though it is given the place of what follows; not a Maltese Ġ."""
+    return not piece.strip(f"{SPACE}Ġ") and not set(piece) & set(characters)
+
+
+def _check_pair(tokenizer: Any, segments: Sequence[int], types: Sequence[Any] | None) -> None:
+    """Refuses two texts that stand side by side, with nothing between them and of the same token type."""
+    for before, (first, second) in enumerate(pairwise(segments)):
+        if {first, second} == {1, 2} and (types is None or types[before] == types[before + 1]):
+            raise UsageError(f"{type(tokenizer).__name__} does not read pairs of texts: it would read them as one")
+
+
+def added_role(tokenizer: Any, token: int) -> Role:
+    """What a token that the tokenizer added is for.
+
+    The separator is the tokenizer's sep token, or its end-of-text token where it has none (T5, ESM). XLM has one token
+    for both: it is the separator.
+    """
+    separator = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
+    if token == separator:
+        return Role.SEP
+    return Role.CLS if token == tokenizer.cls_token_id else Role.OTHER
