@@ -6,14 +6,13 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from attnprobe import Encoder, load_encoder
+from attnprobe import Encoder
 from attnprobe.attention.blocks import Block
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
@@ -21,7 +20,6 @@ from attnprobe.models.editable import editable
 from attnprobe.models.edits import Edit
 from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
-from tests.families import build
 
 TEXTS = ["She wasn't told, was she?", "Nobody had told her.", "The old lighthouse keeper counted seven gulls."]
 # post-LN, pre-LN with local layers, grouped queries; and where their output maps and values are.
@@ -31,12 +29,6 @@ OUTPUT_MAPS = {
     "eurobert": "layers.{}.self_attn.o_proj",
 }
 IN_BLOCKS = [*OUTPUT_MAPS, "t5", "albert", "t5gemma", "openai_privacy_filter"]  # bias, shared layers, soft cap, sinks
-
-
-@pytest.fixture(scope="module")
-def encoder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Encoder]:
-    root = tmp_path_factory.mktemp("families")
-    return cache(lambda family: load_encoder(build(family, root / family)))
 
 
 def nobody(layer: int, group: int) -> None:

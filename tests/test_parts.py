@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from attnprobe import Encoder, load_encoder
+from attnprobe import Encoder
 from attnprobe.errors import ModelError
 from attnprobe.models.heads import HeadParts, LayerParts
 from attnprobe.models.parts import head_parts, layer_parts, visit_layers
 from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
-from tests.families import build
 
 TEXT = "She wasn't told, was she?"
 # One of each way to compute: plain, GQA, local, biased, shared, other inputs, norms of q, caps, sinks, hooked, fused.
@@ -25,12 +23,6 @@ FAMILIES_IN_FULL = [
     *("bert", "modernbert", "eurobert", "t5", "albert", "mobilebert", "qwen3", "t5gemma", "openai_privacy_filter"),
     *("convbert", "mpnet", "longformer", "xglm", "gpt2", "esm"),
 ]
-
-
-@pytest.fixture(scope="module")
-def encoder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Encoder]:
-    root = tmp_path_factory.mktemp("families")
-    return cache(lambda family: load_encoder(build(family, root / family)))
 
 
 def tokens_of(encoder: Encoder, family: str) -> Tokens:
