@@ -11,7 +11,7 @@ from attnprobe.version import __version__
 if TYPE_CHECKING:
     from attnprobe.analyses.trace import Trace, trace
     from attnprobe.analyses.weights import weights
-    from attnprobe.api import corpus_stats, head_stats
+    from attnprobe.api import corpus_stats, head_stats, run_corpus
     from attnprobe.errors import (
         AttnprobeError,
         CaseWarning,
@@ -56,6 +56,7 @@ __all__ = [
     "heatmap",
     "load_encoder",
     "read_records",
+    "run_corpus",
     "trace",
     "view",
     "weights",
@@ -82,6 +83,7 @@ _HOMES = {
     "find_sources": "attnprobe.readers.sources",
     "read_records": "attnprobe.readers.readers",
     "head_stats": "attnprobe.api",
+    "run_corpus": "attnprobe.api",
     "heatmap": "attnprobe.render.figure",
     "weights": "attnprobe.analyses.weights",
     "load_encoder": "attnprobe.models.loading",

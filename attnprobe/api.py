@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnprobe.corpus.prober import Prober
+from attnprobe.corpus.engines import Engine
+from attnprobe.corpus.inputs import Inputs
+from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.results import Results
+from attnprobe.corpus.run import CorpusRun
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.stats import CorpusStats
 from attnprobe.corpus.texts import check_columns, to_records
+from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import (
     CaseWarning,
 )
 from attnprobe.measure.heads import head_table
+from attnprobe.measure.kinds import Measurement
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.records import Given, Record, Skipped
+from attnprobe.values.records import Columns, Given, Record, Skipped
+from attnprobe.writers import format_of
+from attnprobe.writers.rows import check_row_format
 
 if TYPE_CHECKING:
     import pandas
@@ -105,3 +114,67 @@ def corpus_stats(
         warnings.warn(encoder.case, CaseWarning, stacklevel=2)
     settings = Settings.choose(encoder, **{"metrics": names, "on_error": "fail", **options})
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+
+
+def run_corpus(
+    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: str | PathLike[str] | None = None,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    measure: str | Measurement = "heads",
+    summary: str | PathLike[str] | None = None,
+    profile: str | PathLike[str] | None = None,
+    columns: Columns | None = None,
+    reading: Mapping[str, Any] | None = None,
+    engine: Engine | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    spreadsheet_safe: bool = False,
+    on_result: Callable[[Result], object] | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> CorpusRun:
+    """Files in, files out: the whole of ``attnprobe corpus``, resumable, in several processes or on Ray.
+
+    Args:
+        inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
+        output: the file of rows, in the format of its suffix; None: only the summary is kept.
+        encoder: as in :func:`attnprobe.head_stats`; an encoder that is loaded already is for this process alone.
+        metrics: as in :func:`attnprobe.head_stats`.
+        measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
+        summary, profile: the files of the tables over all texts.
+        columns: which columns hold what.
+        reading: how the inputs are read: ``format``, ``delimiter``, ``quoting``, ``header``, ``encoding``, ``limit``,
+            ``sample``, ``seed``.
+        engine: where it is computed; None: in this process.
+        resume: goes on with what a run left that was killed; a complete one is left as it is.
+        overwrite: starts anew, and replaces the files that exist.
+        spreadsheet_safe: whether no cell of text is to be taken for a formula.
+        on_result: called with each chunk's result, once it is kept.
+        model: the folder or Hub id to load where no encoder is given.
+        options: those of :func:`corpus_stats`; ``on_error`` is "skip" unless told otherwise.
+
+    Returns:
+        the run, with ``state`` (texts, tokens, skipped, cut) and ``summary``.
+
+    Raises:
+        UsageError: an unknown option, or one without such a value.
+        InputError, OutputError: a file that cannot be read, written or replaced.
+        ModelError: a model that cannot be loaded or measured.
+    """
+    names = [inputs] if isinstance(inputs, str | PathLike) else inputs
+    found = Inputs.find([str(name) for name in names], **(reading or {}), columns=columns or Columns())
+    rows, *tables = (None if path is None else Path(path) for path in (output, summary, profile))
+    outputs = Results(rows, "csv" if rows is None else format_of(rows), summary=tables[0], profile=tables[1])
+    check_row_format(outputs.format, streamed=False)
+    outputs.check_apart(found.files)
+    given = {"metrics": None if metrics is None else check_names(metrics), "profile": profile is not None}
+    options |= {name: value for name, value in given.items() if value}
+    made = loaded(encoder, model)
+    prober = Prober(made, Settings.choose(made, measure, **options))
+    name = str(model if encoder is None else encoder)
+    recipe = None if isinstance(encoder, Encoder) else Recipe({"model": name}, prober.settings)
+    run = CorpusRun(found, outputs, prober, recipe, engine, spreadsheet_safe=spreadsheet_safe)
+    run.go(resume=resume, overwrite=overwrite, on_result=on_result)
+    return run

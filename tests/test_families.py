@@ -35,7 +35,7 @@ from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure.running import measure
 from attnprobe.metrics import load_metrics
-from attnprobe.metrics.reduce import Sums
+from attnprobe.metrics.sums import Sums
 from attnprobe.models.families import BLOCKS
 from attnprobe.models.families import FAMILIES as TABLE
 from attnprobe.models.layouts import Reach

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from attnprobe import Record, RowBlock, Skipped
 from attnprobe.corpus.chunks import by_length, chunks
-from attnprobe.corpus.jobs import watched
+from attnprobe.corpus.inputs import Inputs
 from attnprobe.errors import InputError, OutputError
 from attnprobe.readers.sources import find_sources
 from attnprobe.writers.rows import encode_rows, header
@@ -429,7 +429,7 @@ def test_folder_that_is_gone(tmp_path: Path) -> None:
 def test_input_that_changes_while_it_is_read(tmp_path: Path, change: str) -> None:
     path = tmp_path / "in.txt"
     path.write_text("one\n", encoding="utf-8")
-    found = watched(([item] for item in items([1, 2, 3])), find_sources([str(path)]))
+    found = Inputs(find_sources([str(path)])).watched([item] for item in items([1, 2, 3]))
     next(found)
     if change == "append":
         with path.open("a", encoding="utf-8") as file:
@@ -447,4 +447,4 @@ def test_input_that_stays_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "in.txt"
     path.write_text("one\n", encoding="utf-8")
     pieces = [[item] for item in items([1, 2, 3])]
-    assert list(watched(pieces, find_sources([str(path)]))) == pieces
+    assert list(Inputs(find_sources([str(path)])).watched(pieces)) == pieces

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from attnprobe import Encoder, Tokens, kernels, load_encoder
+from attnprobe import Encoder, Tokens, load_encoder
+from attnprobe.attention import kernels
 from attnprobe.attention.blocks import attention_in_blocks, tiles
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.diagonals import sum_diagonals
 from attnprobe.attention.rounding import rounding
+from attnprobe.attention.rows import merge_pieces
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.metrics import BUILT_IN, METRICS, check_names, load_metrics, reference
-from attnprobe.metrics.diagonals import sum_diagonals
-from attnprobe.metrics.reduce import Reducer, merge_pieces
+from attnprobe.metrics.reduce import Reducer
 from attnprobe.values.tokens import Role, Tokens
 
 ROLES = [Role.CONTENT, Role.CONTENT, Role.CONTENT, Role.CLS, Role.SEP, Role.OTHER]

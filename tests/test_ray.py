@@ -17,7 +17,7 @@ import pytest
 
 import attnprobe.corpus.engines
 from attnprobe import AttnprobeError, Record, load_encoder
-from attnprobe.corpus.engines import results
+from attnprobe.corpus.engines import Engine, results
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.settings import Settings
@@ -94,8 +94,10 @@ def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
     """Equal to the last bit, one by one and added up."""
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        assert (one.rows.ids, one.rows.n_tokens, one.skipped) == (other.rows.ids, other.rows.n_tokens, other.skipped)
-        assert one.rows.values.tobytes() == other.rows.values.tobytes()
+        assert one.skipped == other.skipped
+        for block, like in zip(one.rows, other.rows, strict=True):
+            assert (block.axes, block.names) == (like.axes, like.names)
+            assert block.values.tobytes() == like.values.tobytes()
     one, other = (sum(result.summary for result in some) for some in (found, expected))
     assert one.signature == other.signature
     for name, array in one.arrays().items():
@@ -106,9 +108,9 @@ def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
 def test_same_as_one_process_in_order(engine: str, cluster: str, prober: Prober, recipe: Recipe) -> None:
     heard: list[tuple[int, int]] = []
     listening = Prober(prober.encoder, prober.settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
-    found = list(results(chunks(), listening, recipe, engine, workers=2))
+    found = list(results(chunks(), listening, recipe, Engine(engine, 2)))
     assert_same(found, list(prober.results(chunks())))
-    assert heard == [(len(result.rows.ids), sum(result.rows.n_tokens)) for result in found]
+    assert heard == [(result.n_texts, result.n_tokens) for result in found]
     assert sum(texts for texts, _ in heard) == len(TEXTS)
     assert processors() == 2
 
@@ -135,7 +137,7 @@ def test_chunk_of_a_lost_actor_is_measured_again(cluster: str, prober: Prober, r
 def test_error_in_a_chunk_is_the_one_of_a_single_process(cluster: str, model: Path, prober: Prober) -> None:
     strict = Settings.choose(prober.encoder, on_error="fail")
     found = on_ray([chunks()[0], [Record("1", "", None, "texts", 9)]], Recipe({"model": str(model)}, strict), workers=1)
-    assert len(next(found).rows.ids) == 8
+    assert next(found).n_texts == 8
     with pytest.raises(InputError) as caught:
         next(found)
     assert str(caught.value) == "texts:9: the text is empty"
@@ -159,7 +161,7 @@ def test_a_worker_that_measures_otherwise_is_refused(prober: Prober, monkeypatch
     other = Prober(prober.encoder, Settings.choose(prober.encoder, long_range=5), threads=1)
     monkeypatch.setattr(attnprobe.corpus.engines, "on_ray", lambda chunks, *options: prober.results(chunks))
     with pytest.raises(AttnprobeError, match=r"here: .*long_range:5.*there: .*long_range:10"):
-        next(results(chunks(), other, Recipe({}, other.settings), "ray", workers=1))
+        next(results(chunks(), other, Recipe({}, other.settings), Engine("ray")))
 
 
 def test_no_cluster_at_the_address() -> None:
@@ -171,12 +173,15 @@ def test_no_cluster_at_the_address() -> None:
 
 ROOT = Path(__file__).parent.parent
 LOSE_A_WORKER = """
-import sys, attnprobe.corpus.engines as engines
+import sys
 from attnprobe import AttnprobeError, load_encoder
+from attnprobe.corpus import on_ray
+from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.workers import Recipe
 from tests.test_ray import Bomb
 model, flag = sys.argv[1:]
-recipe = engines.Recipe({"model": model}, engines.Settings.choose(load_encoder(model)))
-engines.RESTARTS = 0
+recipe = Recipe({"model": model}, Settings.choose(load_encoder(model)))
+on_ray.RESTARTS = 0
 try:
     list(on_ray.on_ray([[Bomb(flag)]], recipe, workers=1))
 except AttnprobeError as error:

@@ -98,7 +98,7 @@ def test_parquet_has_types_of_its_own(minilm: Encoder) -> None:
     get_writer("parquet")(weights_table(take_excerpt(TEXT, minilm, layers=0, heads=0)), stream)
     schema = pyarrow.parquet.read_schema(stream)
     assert [str(field.type) for field in schema] == ["int32", "int32", "int32", "string", "int32", "string", "float"]
-    assert b"model:all-MiniLM-L6-v2@" in schema.metadata[b"attnprobe.values.signature"]
+    assert b"model:all-MiniLM-L6-v2@" in schema.metadata[b"attnprobe.signature"]
 
 
 def test_tensors(minilm: Encoder) -> None:

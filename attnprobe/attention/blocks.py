@@ -128,8 +128,8 @@ def attention_in_blocks(
         softcap: c of c·tanh(score / c), which bounds the scaled scores (Gemma 2, Riviere et al. 2024).
         sinks: one more score for every row of a head, whose weight falls on no key: rows sum to less than 1
             (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
-        compiled: the softmax is that of :mod:`attnprobe.kernels` instead of torch's, where there are no sinks; only for
-            float32 on a CPU.
+        compiled: the softmax is that of :mod:`attnprobe.attention.kernels` instead of torch's, where there are no
+            sinks; only for float32 on a CPU.
     """
     texts, heads, queries, _ = query.shape
     groups = heads // key.shape[1]
@@ -202,7 +202,7 @@ def _softmax_with_entropy(
     scores: Float[Tensor, "text head query key"], memory: Memory
 ) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"]]:
     """The rows' softmax, in the place of the scores, and their entropies."""
-    from attnprobe import kernels
+    from attnprobe.attention import kernels
 
     entropy = memory.take("entropy", scores.shape[:3], scores.dtype)
     kernels.softmax(scores.view(-1, scores.shape[3]).numpy(), entropy.view(-1).numpy())

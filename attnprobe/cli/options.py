@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from attnprobe.measure import BUILT_IN as MEASUREMENTS
 from attnprobe.metrics import METRICS
 from attnprobe.writers import FIGURES, TENSORS, WRITERS
 
@@ -107,6 +108,15 @@ Layer = Annotated[
     str, typer.Option("-l", "--layer", metavar="LAYERS", help="Layers, counted from 0: 3, 0-5, 0,2,-1 or all.")
 ]
 Head = Annotated[str, typer.Option("--head", metavar="HEADS", help="Heads, counted from 0, likewise.")]
+Measure = Annotated[
+    str,
+    typer.Option(
+        "--measure",
+        metavar="NAME",
+        help=f"What to measure: {', '.join(MEASUREMENTS)}, or what another package adds.",
+        autocompletion=lambda: list(MEASUREMENTS),
+    ),
+]
 LongRange = Annotated[
     int, typer.Option("--long-range", metavar="N", min=0, help="Tokens from which long_range_share counts.")
 ]

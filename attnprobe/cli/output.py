@@ -196,10 +196,10 @@ class Progress:
     """How far a long run is, on standard error: a bar on a terminal, else a line every half minute.
 
     Args:
-        count: says how many texts there will be; asked in a thread of its own. None: there is no telling.
+        count: says how many texts there will be, None if unknown; asked in a thread of its own.
     """
 
-    def __init__(self, *, shown: bool, count: Callable[[], int] | None = None) -> None:
+    def __init__(self, *, shown: bool, count: Callable[[], int | None] | None = None) -> None:
         self.shown, self.count = shown, count
         self.on_terminal = shown and sys.stderr is not None and sys.stderr.isatty()
         self.start = self.said = time.monotonic()

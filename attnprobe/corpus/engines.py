@@ -12,26 +12,62 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.threads import cores
 from attnprobe.corpus.workers import Chunk, Recipe, Worker, in_order
-from attnprobe.errors import AttnprobeError
+from attnprobe.errors import AttnprobeError, UsageError
+from attnprobe.values.arguments import check_choice, check_whole
+
+ENGINES = ("local", "ray")
 
 
-def results(
-    chunks: Iterable[Chunk], prober: Prober, recipe: Recipe, engine: str, workers: int, num_gpus: float = 0
-) -> Iterator[Result]:
-    """The chunks' results from the engine that was asked for; the prober's ``on_batch`` is called for each.
+@dataclass(frozen=True)
+class Engine:
+    """Where chunks are measured.
+
+    Attributes:
+        name: "local", this machine, or "ray", a Ray cluster.
+        workers: how many processes.
+        num_gpus: how much of a GPU each one gets, on Ray.
+
+    Raises:
+        UsageError: there is no such engine.
+    """
+
+    name: str = "local"
+    workers: int = 1
+    num_gpus: float = 0
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.name, ENGINES)
+        check_whole("workers", self.workers, 1)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process does it."""
+        return self.name == "local" and self.workers == 1
+
+
+def results(chunks: Iterable[Chunk], prober: Prober, recipe: Recipe | None, engine: Engine) -> Iterator[Result]:
+    """The chunks' results from the engine; the prober's ``on_batch`` is called for each.
+
+    Args:
+        recipe: how other processes load the model; None: they cannot.
 
     Raises:
         AttnprobeError: as the engines do; or another process measures otherwise than this one would.
+        UsageError: other processes cannot load the model.
     """
-    if engine == "ray":
-        return _reported(on_ray(chunks, recipe, workers, num_gpus), prober)
-    return _reported(in_processes(chunks, recipe, workers), prober) if workers > 1 else prober.results(chunks)
+    if engine.is_here:
+        return prober.results(chunks)
+    if recipe is None:
+        raise UsageError("other processes cannot share a model in memory", "give the model's name or folder")
+    if engine.name == "ray":
+        return _reported(on_ray(chunks, recipe, engine.workers, engine.num_gpus), prober)
+    return _reported(in_processes(chunks, recipe, engine.workers), prober)
 
 
 def _reported(found: Iterable[Result], prober: Prober) -> Iterator[Result]:

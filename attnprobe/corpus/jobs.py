@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from attnprobe.corpus.chunks import Item
-from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.prober import Result
 from attnprobe.corpus.results import NOTES, Results, parts_folder
 from attnprobe.corpus.state import State, check_manifest
 from attnprobe.corpus.workfolder import WorkFolder
 from attnprobe.errors import InputError, OutputError
 from attnprobe.measure.kinds import Summary
-from attnprobe.readers.source import Source
-from attnprobe.readers.sources import fingerprint, stamps
 from attnprobe.values.rows import RowBlock
 from attnprobe.writers import format_of, get_writer
 from attnprobe.writers.files import meta, meta_path
@@ -227,36 +225,6 @@ def write_tables(summary: Summary, results: Results) -> None:
             if f"{name}.meta" in results.files:
                 with results.replacing(f"{name}.meta") as stream:
                     stream.write(meta(table))
-
-
-def describe_run(prober: Prober, sources: Sequence[Source], format: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for a run to go on where another one ended: everything that changes a byte."""
-    columns = {name: value for name, value in asdict(chosen["columns"]).items() if name != "labels" or value}
-    options = {**prober.settings.described(), **chosen, "columns": columns, "format": format}
-    return {
-        "signature": prober.nothing.signature,
-        "input": [f"{source.name} {fingerprint(source)}" for source in sources],
-        "options": json.loads(json.dumps(options)),
-    }
-
-
-def watched(chunks: Iterable[list[Item]], sources: Sequence[Source]) -> Iterator[list[Item]]:
-    """The chunks, as long as no file changes while it is being read.
-
-    Raises:
-        InputError: one does.
-    """
-    before = [stamps(source) for source in sources]
-
-    def check() -> None:
-        for source, state in zip(sources, before, strict=True):
-            if stamps(source) != state:
-                raise InputError(f"{source.name!r} changed while it was being read", "start anew with --overwrite")
-
-    for chunk in chunks:
-        check()
-        yield chunk
-    check()
 
 
 def stored_manifest(output: Path, format: str) -> dict[str, Any]:

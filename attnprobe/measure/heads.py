@@ -15,7 +15,8 @@ from attnprobe.measure.reading import notes_on, sign, windows_of
 from attnprobe.measure.running import added, measure
 from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.kinds import Metric
-from attnprobe.metrics.reduce import Reducer, Sums
+from attnprobe.metrics.reduce import Reducer
+from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Averaging, Reading, Running, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock

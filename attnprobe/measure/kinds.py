@@ -50,6 +50,11 @@ class Measured:
         """How many tokens were read, over all windows."""
         return sum(map(len, self.windows))
 
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """What the record says of its text, by name."""
+        return self.windows[0].labels
+
 
 class Listener(Protocol):
     """Receives the weights of some texts of one length, layer by layer."""

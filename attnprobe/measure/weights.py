@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from attnprobe.attention.blocks import Block, Observer, exact
+from attnprobe.attention.rows import check_probabilities, merge_pieces, word_starts
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.nothing import NoSummary
 from attnprobe.measure.reading import notes_on, sign, windows_of
 from attnprobe.measure.running import measure
-from attnprobe.metrics.reduce import check_rows, merge_pieces, word_starts
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import Attention
@@ -140,7 +140,7 @@ class WeightsListener:
                 f"layer {layer} attends to pools of several tokens, so that no weight belongs to a token",
                 "choose other layers with -l",
             )
-        check_rows(block.weights, self.encoder.dtype, layer, complete=block.complete)
+        check_probabilities(block.weights, self.encoder.dtype, layer, complete=block.complete)
         if self.words is not None:
             block = merge_pieces(block, self.words)
         kept = self.weights[self.measurement.layers.index(layer)]

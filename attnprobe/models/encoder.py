@@ -51,7 +51,7 @@ class Encoder:
         family: its row in the table of families; None: it has none.
         settings: what sentence-transformers keeps beside the model.
         case: what to say of a text with capitals; empty: nothing.
-        compiled: whether weights are computed and measured by :mod:`attnprobe.kernels`, see :meth:`replica`.
+        compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
         origin: someone else's model in memory, whose weights it shares; None: it was loaded from files.
         tokenizer_from: the name of the tokenizer, where that was given by itself.
         notes: what was decided about a folder that is no plain model.

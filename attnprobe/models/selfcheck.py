@@ -18,8 +18,8 @@ from transformers import PreTrainedModel
 
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.attention.rounding import rounding, terms
+from attnprobe.attention.rows import check_probabilities
 from attnprobe.errors import ModelError
-from attnprobe.metrics.reduce import check_rows
 from attnprobe.models import hooks
 from attnprobe.models.batches import make_batch
 from attnprobe.models.config import count
@@ -58,7 +58,7 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
         if isinstance(model, PreTrainedModel) and model._can_set_attn_implementation():
             model.set_attn_implementation("eager")
         for layer, rows in enumerate(padded.weights[0]):
-            check_rows(rows, model.dtype, layer)
+            check_probabilities(rows, model.dtype, layer)
         if family is None and _speaks_of_windows(model.config):
             reach = [None if its is None or its.everything else its for its in reach]
         tap = replace(hooks.find_tap(model, padded.inputs, "square"), reach=tuple(reach))
@@ -167,7 +167,7 @@ def _joined(blocks: Sequence[Block], layer: int, dtype: torch.dtype) -> Tensor:
     heads = max(block.heads.stop for block in blocks if block.heads)
     whole = blocks[0].weights.new_zeros(heads, blocks[-1].rows.stop, max(block.keys.stop for block in blocks))
     for block in blocks:
-        check_rows(block.weights, dtype, layer, complete=block.complete)
+        check_probabilities(block.weights, dtype, layer, complete=block.complete)
         whole[block.heads, block.rows, block.keys] = block.weights[0]
     return whole
 
@@ -208,7 +208,7 @@ def _fill(texts: list[list[Tensor]], dtype: torch.dtype, layer: int, text: int) 
     """An observer that writes the blocks into that text's and layer's weights."""
 
     def keep(block: Block) -> None:
-        check_rows(block.weights, dtype, layer, complete=block.complete)
+        check_probabilities(block.weights, dtype, layer, complete=block.complete)
         texts[text][layer][block.heads, block.rows, block.keys] = block.weights[0]
 
     return keep

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnprobe.attention.blocks import Block, Observer
+from attnprobe.attention.rows import check_probabilities
 from attnprobe.errors import ModelError
-from attnprobe.metrics.reduce import check_rows
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.hooks import lock_of
 from attnprobe.models.interface import Call, present_listener
@@ -88,7 +88,7 @@ class Witness:
                 f"layer {self.layer} attends to pools of several tokens, so that no score belongs to a token",
                 "choose another layer with -l",
             )
-        check_rows(block.weights, self._dtype, self.layer, complete=block.complete)
+        check_probabilities(block.weights, self._dtype, self.layer, complete=block.complete)
         ours = range(*(block.heads or slice(None)).indices(self.head + 1))
         if self.head in ours:
             self.weights[block.rows, block.keys] = block.weights[0, self.head - ours.start].double().cpu()

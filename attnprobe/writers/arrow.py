@@ -24,7 +24,7 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     typed = {name: pyarrow.array(*_typed(table.column(name))) for name in table.columns}
-    metadata = {"attnprobe.values.signature": table.sign()} if table.sign else None
+    metadata = {"attnprobe.signature": table.sign()} if table.sign else None
     pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata), stream)
 
 

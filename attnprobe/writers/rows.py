@@ -149,7 +149,7 @@ def join_parts(
         return
     import pyarrow.parquet
 
-    stored = {"attnprobe.values.signature": manifest["signature"], "attnprobe.manifest": json.dumps(manifest)}
+    stored = {"attnprobe.signature": manifest["signature"], "attnprobe.manifest": json.dumps(manifest)}
     schema = schema_of(columns).with_metadata(stored)
     with pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
         for part in parts:

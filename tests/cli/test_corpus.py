@@ -243,7 +243,7 @@ def test_signature_comes_with_the_rows(corpus: Run, encoder: Encoder, tmp_path: 
     assert signature(expected)["queries"] == "content"
     if format == "parquet":
         metadata = pyarrow.parquet.read_schema(out).metadata
-        assert metadata[b"attnprobe.values.signature"].decode() == expected
+        assert metadata[b"attnprobe.signature"].decode() == expected
     for path in [*tables, *([] if format == "parquet" else [out])]:
         meta = path.with_name(f"{path.name}.meta.json")
         assert json.loads(meta.read_text(encoding="utf-8"))["signature"] == expected

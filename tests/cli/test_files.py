@@ -42,7 +42,7 @@ def test_output_to_parquet_carries_its_signature(run: Run, minilm: Encoder, tmp_
     expected = head_stats(TEXT, minilm)
     check_numbers(pd.read_parquet(path).astype(expected.dtypes), expected)
     metadata = pyarrow.parquet.read_schema(path).metadata
-    assert metadata[b"attnprobe.values.signature"].decode() == expected.attrs["signature"]
+    assert metadata[b"attnprobe.signature"].decode() == expected.attrs["signature"]
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -2,14 +2,15 @@
 
 The softmax also tells each row's entropy, which is there for the asking: with t = s − max s, p = eᵗ and Z = Σ p, the
 weights are p / Z and their entropy is ln Z − Σ p·t / Z. Corpora are measured with these loops; single texts, GPUs and
-float64 with torch's passes, to which ``tests/test_kernels.py`` holds them.
+float64 with torch's passes, to which ``tests/test_kernels.py`` holds them. What numba compiles is marked
+``no_type_check``, which keeps it from being wrapped in the type checks of the tests.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from llvmlite import ir
@@ -38,19 +39,22 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return loop
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
+@no_type_check
 def _bits(_context: Any, _number: Any) -> Any:
     """The bits of a float32 as an int32."""
     return types.int32(types.float32), lambda _, builder, __, given: builder.bitcast(given[0], ir.IntType(32))
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
+@no_type_check
 def _float(_context: Any, _bits: Any) -> Any:
     """The float32 with these bits."""
     return types.float32(types.int32), lambda _, builder, __, given: builder.bitcast(given[0], ir.FloatType())
 
 
-@njit(inline="always", fastmath={"contract"})  # type: ignore[untyped-decorator]
+@njit(inline="always", fastmath={"contract"})
+@no_type_check
 def _exp(t: Any) -> Any:
     """e to a t between −87 and 0: 2ⁿ·eʳ with the whole number n nearest to t / ln 2."""
     n = i32(_bits(t * LOG2_E + ROUNDS) - ROUNDS_BITS)
@@ -59,7 +63,8 @@ def _exp(t: Any) -> Any:
     return (tail * r * r + r + f32(1)) * _float(i32(i32(n + i32(127)) << i32(23)))
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
+@njit(inline="always")
+@no_type_check
 def _largest(row: Any) -> Any:
     """The row's maximum, found among whole numbers in the same order, which compilers turn into vector code."""
     top = i32(-(2**31))
@@ -70,6 +75,7 @@ def _largest(row: Any) -> Any:
 
 
 @compiled
+@no_type_check
 def softmax(scores: np.ndarray, entropy: np.ndarray) -> None:
     """Turns rows of scores into weights, in place.
 
@@ -95,6 +101,7 @@ def softmax(scores: np.ndarray, entropy: np.ndarray) -> None:
 
 
 @compiled
+@no_type_check
 def add_sums(
     weights: np.ndarray,
     first_text: int,

@@ -1,0 +1,105 @@
+"""What a run reads: sources, their columns, and how many of their records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from attnprobe.corpus.chunks import Item
+from attnprobe.errors import InputError
+from attnprobe.readers.counting import count_records
+from attnprobe.readers.readers import read_records
+from attnprobe.readers.source import Source, warn
+from attnprobe.readers.sources import find_sources, fingerprint, stamps
+from attnprobe.values.records import Columns
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is read, and what of it; see :func:`attnprobe.read_records`."""
+
+    sources: Sequence[Source]
+    columns: Columns = Columns()  # noqa: RUF009 (immutable)
+    encoding: str = "utf-8"
+    limit: int | None = None
+    sample: int | None = None
+    seed: int = 0
+
+    @classmethod
+    def find(
+        cls,
+        names: Sequence[str],
+        format: str | None = None,
+        *,
+        delimiter: str | None = None,
+        quoting: str | None = None,
+        header: bool | None = None,
+        tell: Callable[[str], None] = warn,
+        **what: Any,
+    ) -> Inputs:
+        """The inputs of these names, as :func:`attnprobe.find_sources` finds them.
+
+        Args:
+            what: the other attributes.
+        """
+        dialect: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "header": header}
+        return cls(find_sources(names, format, **dialect, tell=tell), **what)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files and folders among them."""
+        return [source.path for source in self.sources if source.path]
+
+    def records(self) -> Iterator[Item]:
+        """The records; each source is opened at once, so that a wrong column is found before anything is measured."""
+        return read_records(
+            self.sources,
+            self.columns,
+            encoding=self.encoding,
+            limit=self.limit,
+            sample=self.sample,
+            seed=self.seed,
+        )
+
+    def count(self) -> int | None:
+        """About how many records there will be; None if finding out takes reading them."""
+        counts = [count_records(source, self.encoding) for source in self.sources]
+        total = sum(count for count in counts if count is not None)
+        return None if None in counts else min(total, self.limit or total, self.sample or total)
+
+    def fingerprints(self) -> list[str]:
+        """What tells whether it is the same input as before."""
+        return [f"{source.name} {fingerprint(source)}" for source in self.sources]
+
+    def described(self) -> dict[str, Any]:
+        """What of them is read, as values of JSON."""
+        columns = {name: value for name, value in asdict(self.columns).items() if name != "labels" or value}
+        return {
+            "columns": columns,
+            **asdict(self.sources[0].dialect),
+            "encoding": self.encoding,
+            "limit": self.limit,
+            "sample": self.sample,
+            "seed": self.seed,
+        }
+
+    def watched(self, chunks: Iterable[list[Item]]) -> Iterator[list[Item]]:
+        """The chunks, as long as no file changes while it is being read.
+
+        Raises:
+            InputError: one does.
+        """
+        before = [stamps(source) for source in self.sources]
+
+        def check() -> None:
+            for source, stamp in zip(self.sources, before, strict=True):
+                if stamps(source) != stamp:
+                    reason = f"{source.name!r} changed while it was being read"
+                    raise InputError(reason, "start anew with --overwrite")
+
+        for chunk in chunks:
+            check()
+            yield chunk
+        check()

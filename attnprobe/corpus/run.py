@@ -1,0 +1,161 @@
+"""A whole run: files in, files out, whatever is measured, wherever it is computed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from attnprobe.corpus.chunks import Item
+from attnprobe.corpus.engines import Engine, results
+from attnprobe.corpus.inputs import Inputs
+from attnprobe.corpus.jobs import Job, Stream
+from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.results import Results
+from attnprobe.corpus.state import State
+from attnprobe.corpus.workers import Recipe
+from attnprobe.errors import OutputError
+from attnprobe.measure.kinds import Summary
+from attnprobe.values.records import Skipped
+
+
+class CorpusRun:
+    """A run over many texts.
+
+    Args:
+        inputs: what is read.
+        outputs: the files that are written.
+        prober: what measures.
+        recipe: what other processes need to do the same; None: the engine must be this process.
+        engine: where it is computed.
+        stream: where rows go that go to no file; None: nowhere, only the summary is kept.
+
+    Attributes:
+        first_skipped: the first record that was skipped since the run began.
+        was_complete: whether nothing was left to do, since an earlier run had done it all.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        outputs: Results,
+        prober: Prober,
+        recipe: Recipe | None = None,
+        engine: Engine | None = None,
+        stream: IO[bytes] | None = None,
+        spreadsheet_safe: bool = False,
+    ) -> None:
+        self.inputs, self.outputs, self.prober = inputs, outputs, prober
+        self.recipe, self.engine = recipe, engine or Engine()
+        self.first_skipped: Skipped | None = None
+        self.was_complete = False
+        columns, nothing = prober.settings.columns, prober.nothing
+        self.sink: Job | Stream
+        if outputs.output:
+            manifest = self._manifest(spreadsheet_safe)
+            self.sink = Job(outputs, columns, manifest, nothing, spreadsheet_safe)
+        else:
+            self.sink = Stream(stream, outputs.format, columns, nothing, outputs, spreadsheet_safe)
+
+    @property
+    def state(self) -> State:
+        """How far it has come: texts, tokens, skipped, cut."""
+        return self.sink.state
+
+    @property
+    def summary(self) -> Summary:
+        """Of the texts so far; of none where the run was complete already."""
+        return self.sink.summary
+
+    def strangers(self) -> list[str]:
+        """The names in the folder of parts that no run makes, so that it stays."""
+        return self.sink.work.strangers() if isinstance(self.sink, Job) else []
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the parts lie while it runs; None: there are none."""
+        return self.sink.folder if isinstance(self.sink, Job) else None
+
+    def _manifest(self, spreadsheet_safe: bool) -> dict[str, Any]:
+        """What must be equal for a run to go on where another one ended: everything that changes a byte."""
+        options = {
+            **self.prober.settings.described(),
+            **self.inputs.described(),
+            "spreadsheet_safe": spreadsheet_safe,
+            "format": self.outputs.format,
+        }
+        return {
+            "signature": self.prober.nothing.signature,
+            "input": self.inputs.fingerprints(),
+            "options": json.loads(json.dumps(options)),
+        }
+
+    def go(
+        self,
+        items: Iterable[Item] | None = None,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        on_result: Callable[[Result], object] | None = None,
+    ) -> None:
+        """Measures what is left to do, and puts the files in place.
+
+        Args:
+            items: the records of the inputs, where they were opened already.
+            resume: goes on with what an earlier run left.
+            overwrite: starts anew, and replaces the files that exist.
+            on_result: called with each chunk's result, once it is kept.
+
+        Raises:
+            AttnprobeError: an input or output cannot be used, a worker failed; what was kept stays, to be resumed.
+            KeyboardInterrupt: someone pressed Ctrl-C; likewise.
+        """
+        items = self.inputs.records() if items is None else items
+        with self.outputs.locked():
+            if resume and isinstance(self.sink, Job) and self.sink.is_finished():
+                check_complete(self.outputs)
+                self.was_complete = True
+                return
+            self.sink.start(resume=resume, overwrite=overwrite)
+            chunks = self.inputs.watched(self.sink.rest(self.prober.settings.chunks(items)))
+            for result in results(chunks, self.prober, self.recipe, self.engine):
+                with interrupts_deferred():
+                    self.sink.add(result)
+                self.first_skipped = self.first_skipped or next(iter(result.skipped), None)
+                if on_result:
+                    on_result(result)
+            self.sink.finish()
+
+
+def check_complete(outputs: Results) -> None:
+    """Refuses to call a run complete that made some files without others.
+
+    Raises:
+        OutputError: a file that is wanted besides the rows is not there.
+    """
+    for path in filter(None, (outputs.summary, outputs.profile)):
+        if not Path(path).exists():
+            raise OutputError(
+                f"{str(outputs.output)!r} is complete, but was made without {str(path)!r}",
+                "--overwrite measures everything anew",
+            )
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Defers Ctrl-C to the end of the block: in the middle of a file, libraries turn it into errors of their own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Files, pipes and datasets -> records: a reader per format."""

@@ -1,0 +1,198 @@
+"""Runs carry any measurement: a toy of another package goes wherever head means go, with no line changed for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from attnprobe import Columns, Encoder, load_encoder, run_corpus, weights
+from attnprobe.corpus import settings as corpus_settings
+from attnprobe.corpus.engines import Engine
+from attnprobe.corpus.jobs import Job
+from attnprobe.corpus.prober import Result
+from attnprobe.measure.heads import HeadMeans
+from attnprobe.measure.running import measure
+from attnprobe.measure.several import Several
+from attnprobe.measure.weights import KeptWeights
+from attnprobe.values.options import Reading
+from tests.families import build
+from tests.toy import LargestWeights
+
+TEXTS = [f"The {'very ' * (n % 4)}patient cat number {n} waited." for n in range(30)]
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("bert", tmp_path_factory.mktemp("models") / "bert")
+
+
+@pytest.fixture(scope="module")
+def encoder(model: Path) -> Encoder:
+    return load_encoder(model)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records that carry a class, and two that cannot be used."""
+    path = tmp_path_factory.mktemp("source") / "texts.jsonl"
+    records = [{"id": f"n{n}", "text": text, "class": "even" if n % 2 else "odd"} for n, text in enumerate(TEXTS)]
+    records[7]["text"], records[21]["text"] = "", ""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def run(source: Path, folder: Path, encoder: Encoder | Path, engine: Engine | None = None, **options: bool) -> None:
+    toy = LargestWeights((0, 1), 4)
+    columns = Columns(text="text", id="id", labels=("class",))
+    folder.mkdir(exist_ok=True)
+    own = encoder if isinstance(encoder, Encoder) else str(encoder)
+    tables = {"measure": toy, "summary": folder / "own.csv", "columns": columns}
+    run_corpus(source, folder / "out.csv", own, engine=engine, **tables, **options)  # type: ignore[arg-type]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="module")
+def whole(source: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process gives."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert (encoder.layers, encoder.heads) == (2, 4)
+    run(source, folder, encoder)
+    return contents(folder)
+
+
+def test_rows_and_summary_are_those_of_loops(
+    whole: dict[str, bytes], encoder: Encoder, tmp_path: Path, source: Path
+) -> None:
+    for name, data in whole.items():
+        (tmp_path / name).write_bytes(data)
+    rows, own = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "own.csv")
+    records = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
+    expected, counts = [], {}
+    for record in (record for record in records if record["text"]):
+        inputs = encoder.tokenizer(record["text"], return_tensors="pt")
+        with torch.inference_mode():
+            attentions = load_eager(encoder)(**inputs, output_attentions=True).attentions
+        for layer, of_layer in enumerate(attentions):
+            for head, of_head in enumerate(of_layer[0]):
+                for query, row in enumerate(of_head):
+                    largest = int(row.argmax())
+                    expected.append((record["id"], len(of_head), record["class"], layer, head, query, largest))
+                    count = counts.setdefault((record["class"], layer, head), [0, 0])
+                    count[0] += largest == query
+                    count[1] += 1
+    assert list(rows.itertuples(index=False, name=None)) == expected
+    assert list(own.itertuples(index=False, name=None)) == [
+        (*place, own_count / count, count) for place, (own_count, count) in sorted(counts.items())
+    ]
+
+
+def load_eager(encoder: Encoder) -> torch.nn.Module:
+    import transformers
+
+    model = transformers.AutoModel.from_pretrained(encoder.location.folder, attn_implementation="eager")
+    return model.eval()
+
+
+@pytest.mark.parametrize("engine", [Engine(workers=2), Engine("ray", 2)], ids=["processes", "ray"])
+def test_elsewhere(
+    engine: Engine, source: Path, model: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    run(source, tmp_path, model, engine)
+    assert contents(tmp_path) == whole
+
+
+class KilledError(BaseException):
+    """In place of a SIGKILL."""
+
+
+def test_killed_and_taken_up_again(
+    source: Path, encoder: Encoder, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After every part."""
+    add = Job.add
+
+    def add_and_die(job: Job, result: Result) -> None:
+        add(job, result)
+        raise KilledError
+
+    kills = 0
+    while "out.csv" not in (names := [path.name for path in tmp_path.iterdir()]) or "out.csv.parts" in names:
+        with monkeypatch.context() as patch:
+            patch.setattr(Job, "add", add_and_die)
+            try:
+                run(source, tmp_path, encoder, resume=True)
+            except KilledError:
+                kills += 1
+    assert kills == len(TEXTS) // corpus_settings_chunk(encoder) + 1
+    assert contents(tmp_path) == whole
+
+
+def corpus_settings_chunk(encoder: Encoder) -> int:
+    return corpus_settings.CHUNK_VALUES // LargestWeights.choose(encoder, Reading()).size
+
+
+def test_command_with_a_measurement_of_another_package(source: Path, model: Path, tmp_path: Path) -> None:
+    """Found through its entry point; killed with SIGKILL, and taken up again."""
+    metadata = tmp_path / "plugin" / "toy-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[attnprobe.measurements]\nlargest = tests.toy:LargestWeights\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(metadata.parent), str(ROOT)])}
+    out, summary = tmp_path / "out.parquet", tmp_path / "own.csv"
+    command = [sys.executable, "-m", "attnprobe", "corpus", str(source), "--measure", "largest", "-m", str(model)]
+    command += ["-o", str(out), "--summary", str(summary), "--quiet"]
+    process = subprocess.Popen(command, env=environment)
+    parts = tmp_path / "out.parquet.parts"
+    while process.poll() is None and not list(parts.glob("part-*")):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert subprocess.run([*command, "--resume"], env=environment, check=False).returncode == 3
+    rows = pd.read_parquet(out)
+    assert list(rows.columns) == ["id", "n_tokens", "class", "layer", "head", "query", "position"]
+    assert rows["position"].dtype == np.int32
+    assert rows["id"].nunique() == len(TEXTS) - 2
+    assert set(pd.read_csv(summary)["class"]) == {"none"}
+
+
+def test_several_share_one_run_of_the_model(encoder: Encoder) -> None:
+    reading = Reading()
+    means = HeadMeans.choose(encoder, reading, layers=[1], profile=True)
+    kept, toy = KeptWeights.choose(encoder, reading, heads=[2]), LargestWeights.choose(encoder, reading)
+    windows = [encoder.tokenize(text)[0] for text in TEXTS[:3]]
+    runs: list[object] = []
+    handle = encoder.model.register_forward_hook(lambda *call: runs.append(call))
+    together = measure(windows, encoder, Several({"means": means, "weights": kept, "toy": toy}))
+    handle.remove()
+    assert len(runs) == 1
+    for place, alone in enumerate([means, kept, toy]):
+        found = measure(windows, encoder, alone)  # type: ignore[arg-type]
+        for one, several in zip(found.texts, together.texts, strict=True):
+            for name, value in vars(one).items():
+                np.testing.assert_array_equal(np.array(value), np.array(getattr(several[place], name)))
+    assert together.together[0].n_queries == sum(map(len, windows))
+
+
+def test_weights_of_a_corpus_are_those_of_each_text(source: Path, encoder: Encoder, tmp_path: Path) -> None:
+    options = {"layers": 1, "heads": [0, 3], "level": "word"}
+    run_corpus(source, tmp_path / "out.csv", encoder, measure="weights", **options)
+    rows = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
+    assert list(rows.columns[:2]) == ["id", "n_tokens"]
+    found = rows[rows["id"] == "n3"].drop(columns=["id", "n_tokens"]).reset_index(drop=True)
+    expected = weights(TEXTS[3], encoder, **options)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
