@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from attnprobe.models.families import REFUSED
 from attnprobe.writers import get_writer
 from tests.eager import eager_layers
 from tests.exact import EXACT, doubled, float64
-from tests.families import FAMILIES, OTHER_HALVES, build
+from tests.families import FAMILIES, OTHER_HALVES
 
 TEXT = "She wasn't told, was she?"
 CHINESE = "我昨天去了超市,买了苹果、香蕉和橙子,它们都很新鲜"
@@ -69,12 +68,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def encoder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Encoder]:
-    root = tmp_path_factory.mktemp("families")
-    return cache(lambda family: load_encoder(build(family, root / family)))
 
 
 def check_in_float64(text: str, encoder: Encoder, **choice: Any) -> None:

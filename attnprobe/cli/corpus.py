@@ -136,6 +136,8 @@ def corpus(
     encoder = load_encoder(**loading)
     chosen = {
         "metrics": (names, None),
+        "layers": (layer, "all"),
+        "heads": (head, "all"),
         "long_range": (long_range, 10),
         "queries": (queries.value, "all"),
         "profile": (profile is not None, False),
@@ -143,8 +145,6 @@ def corpus(
     settings = Settings.choose(
         encoder,
         measure,
-        layers=layer,
-        heads=head,
         level=level,
         max_length=max_length,
         stride=stride,
