@@ -9,15 +9,16 @@ SENTENCE := The animal didn't cross the street because it was too tired.
 demo: .venv/demo
 	$(BIN)/attnprobe heads "$(SENTENCE)"
 
+# Files stay whole and in their order: the reordering of xdist would put the slowest, which have few tests, last.
+PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 test: .venv/dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not network" -n auto --maxprocesses=4 --dist=loadfile
-
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not network" $(PARALLEL)
 	$(MAKE) --no-print-directory processors
 
 # The numeric tests on other code paths of the same libraries, which round as other processors do.
-NUMERIC := $(BIN)/python -m pytest -q -m "numeric and not network" tests
+NUMERIC := $(BIN)/python -m pytest -q -m "numeric and not network" $$(grep -rl --include="test_*.py" "mark\.numeric" tests)
 processors: .venv/dev
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE $(NUMERIC) -n auto --maxprocesses=4
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE $(NUMERIC) $(PARALLEL)
 	OMP_NUM_THREADS=2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 DNNL_MAX_CPU_ISA=SSE41 $(NUMERIC)
 
 lint: .venv/dev

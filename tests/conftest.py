@@ -1,6 +1,12 @@
-"""What every test may rely on: no network, a neutral terminal, and the embedded model loaded once."""
+"""What every test may rely on: no network, a neutral terminal, and models that are made and loaded once."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "ATTNPROBE_MODEL"):
@@ -9,7 +15,8 @@ for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "ATTNPROBE_MODEL"):
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from attnprobe import Encoder, load_encoder  # noqa: E402
+if TYPE_CHECKING:  # what runs no test itself, as xdist's first process, need not load torch
+    from attnprobe import Encoder
 
 settings.register_profile("same", derandomize=True)  # the same examples in every run, so that a failure is the change's
 settings.load_profile("same")
@@ -17,7 +24,28 @@ settings.load_profile("same")
 
 @pytest.fixture(scope="session")
 def minilm() -> Encoder:
+    from attnprobe import load_encoder
+
     return load_encoder()
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a family's tiny model, made once for all processes of a test run: copy it before you change it."""
+    from tests.families import build_once
+
+    own = tmp_path_factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "families"
+    root.mkdir(exist_ok=True)
+    return cache(lambda family: build_once(family, root))
+
+
+@pytest.fixture(scope="session")
+def encoder_of(folder_of: Callable[[str], Path]) -> Callable[[str], Encoder]:
+    """A family's encoder, loaded once in a process: copy it before you change it."""
+    from attnprobe import load_encoder
+
+    return cache(lambda family: load_encoder(folder_of(family)))
 
 
 @pytest.fixture(autouse=True)

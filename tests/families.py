@@ -5,6 +5,7 @@ The weights are spread wide, because a fresh model's attention is nearly uniform
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -887,6 +888,16 @@ def build(family: str, folder: Path) -> Path:
     with no_progress_bars():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    return folder
+
+
+def build_once(family: str, root: Path) -> Path:
+    """Builds the family in the folder of its name unless a process has done so before; returns the folder."""
+    folder = root / family
+    with (root / f"{family}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            build(family, root / f"{family}.part").rename(folder)
     return folder
 
 

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attnprobe import Encoder, Record, corpus_stats, head_stats, heatmap, load_encoder, trace, view, weights
+from attnprobe import Encoder, Record, corpus_stats, head_stats, heatmap, trace, view, weights
 from attnprobe.errors import UsageError
 from attnprobe.measure.weights import keep_weights
 from attnprobe.values.selection import select
-from tests.families import build
 
 TEXT = "the cat sat on the mat"
 NOT_NUMBERS = [-1, 1.5, True, "5", [3], float("nan")]
@@ -20,8 +19,8 @@ NOT_INDICES = [1.5, True, [0, None], "0-x", "", [[0, 1]], np.array([0.5]), np.ar
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    return load_encoder(build("bert", tmp_path_factory.mktemp("models") / "bert"))
+def encoder(encoder_of: Callable[[str], Encoder]) -> Encoder:
+    return encoder_of("bert")
 
 
 def corpus(text: Any, encoder: Any, **options: Any) -> object:

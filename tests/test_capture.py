@@ -1,19 +1,18 @@
 """The weights that are kept are the model's own, whichever way they are captured."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModel
 
-from attnprobe import Encoder, TruncationWarning, load_encoder
+from attnprobe import Encoder, TruncationWarning
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure.weights import keep_weights
 from tests.eager import eager_layers
 from tests.exact import EXACT, doubled, float64
-from tests.families import build
 from tests.rows import noise
 
 pytestmark = pytest.mark.numeric
@@ -43,8 +42,8 @@ def test_weights_are_those_of_the_model(text: str, minilm: Encoder) -> None:
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "longformer", "xlnet", "modernbert"])
-def test_weights_of_other_families(family: str, tmp_path: Path) -> None:
-    check(load_encoder(build(family, tmp_path / family)), TEXT)
+def test_weights_of_other_families(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+    check(encoder_of(family), TEXT)
 
 
 def test_words_sum_over_keys_and_average_over_queries(minilm: Encoder) -> None:
@@ -78,10 +77,9 @@ def test_too_many_weights_are_refused_with_their_size(minilm: Encoder) -> None:
     assert keep_weights(TEXT, minilm, most=18_432).weights.size == 18_432
 
 
-def test_pooled_layers_have_no_weights_of_tokens(tmp_path: Path) -> None:
-    encoder = load_encoder(build("funnel", tmp_path / "funnel"))
+def test_pooled_layers_have_no_weights_of_tokens(encoder_of: Callable[[str], Encoder]) -> None:
     with pytest.raises(ModelError, match="pools of several tokens"):
-        keep_weights("several words that the model pools", encoder)
+        keep_weights("several words that the model pools", encoder_of("funnel"))
 
 
 def test_the_signature_names_what_the_weights_depend_on(minilm: Encoder) -> None:

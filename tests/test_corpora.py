@@ -1,8 +1,8 @@
 """Many texts at once give what ``head_stats`` gives for each; summaries and profiles are recomputed from the rows."""
 
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import AttnprobeError, InputError, TextError, UsageError
 from tests.exact import EXACT
-from tests.families import build
 from tests.rows import STORED, check_rows, noise
 from tests.tiny import CORPUS
 
@@ -56,18 +55,13 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return cache(lambda family: build(family, tmp_path_factory.mktemp("models") / family))
+def bert(encoder_of: Callable[[str], Encoder]) -> Encoder:
+    return encoder_of("bert")
 
 
 @pytest.fixture(scope="session")
-def bert(folders: Any) -> Encoder:
-    return load_encoder(folders("bert"))
-
-
-@pytest.fixture(scope="session")
-def exact_bert(folders: Any) -> Encoder:
-    return load_encoder(folders("bert"), dtype="float64")
+def exact_bert(folder_of: Callable[[str], Path]) -> Encoder:
+    return load_encoder(folder_of("bert"), dtype="float64")
 
 
 def one_by_one(encoder: Encoder, texts: list[str], pairs: list[str] | None = None, **options: Any) -> pd.DataFrame:
@@ -110,17 +104,19 @@ def test_rows_of_the_default_model(minilm: Encoder) -> None:
 
 @pytest.mark.parametrize("family", ["mpnet", "deberta", "convbert", "nystromformer", "longformer", "modernbert"])
 @pytest.mark.parametrize("options", [{}, {"level": "word", "queries": "content"}], ids=str)
-def test_rows_of_models_that_are_hooked_or_mind_padding(folders: Any, family: str, options: dict[str, Any]) -> None:
-    encoder = load_encoder(folders(family))
+def test_rows_of_models_that_are_hooked_or_mind_padding(
+    encoder_of: Callable[[str], Encoder], family: str, options: dict[str, Any]
+) -> None:
+    encoder = encoder_of(family)
     texts = [TEXTS[n] for n in (0, 2, 3, 6, 12)]
     check_rows(
         corpus_stats(texts, encoder, threads=2, **options).to_frame(), one_by_one(encoder, texts, **options), encoder
     )
 
 
-def test_which_models_these_are(folders: Any) -> None:
+def test_which_models_these_are(encoder_of: Callable[[str], Encoder]) -> None:
     """So that the test above goes on to mean what it says."""
-    loaded = {name: load_encoder(folders(name)) for name in ("mpnet", "convbert", "nystromformer", "modernbert")}
+    loaded = {name: encoder_of(name) for name in ("mpnet", "convbert", "nystromformer", "modernbert")}
     assert [bool(loaded[name].tap) for name in loaded] == [True, True, True, False]
     assert [loaded[name].padding_invariant for name in ("mpnet", "convbert", "nystromformer")] == [True, False, False]
 
@@ -155,8 +151,8 @@ def test_ids(bert: Encoder) -> None:
     assert corpus_stats(records, bert).to_frame()["id"].unique().tolist() == ["here", "there"]
 
 
-def test_model_by_folder(folders: Any, bert: Encoder) -> None:
-    for arguments in ({"encoder": str(folders("bert"))}, {"model": folders("bert")}):
+def test_model_by_folder(folder_of: Callable[[str], Path], bert: Encoder) -> None:
+    for arguments in ({"encoder": str(folder_of("bert"))}, {"model": folder_of("bert")}):
         rows = corpus_stats(["one"], **arguments).to_frame()
         pd.testing.assert_frame_equal(rows, corpus_stats(["one"], bert).to_frame(), check_exact=True)
 
@@ -235,9 +231,9 @@ def test_texts_are_read_as_they_are_needed(bert: Encoder, monkeypatch: pytest.Mo
         assert len(read) <= 2 * number + 4
 
 
-def test_worker_that_dies_is_explained(folders: Any) -> None:
-    settings = Settings.choose(load_encoder(folders("bert")))
-    results = in_processes([[Deadly("1", "text")]], Recipe({"model": str(folders("bert"))}, settings), 2)
+def test_worker_that_dies_is_explained(bert: Encoder) -> None:
+    recipe = Recipe({"model": str(bert.location.folder)}, Settings.choose(bert))
+    results = in_processes([[Deadly("1", "text")]], recipe, 1)
     with pytest.raises(AttnprobeError, match="worker process ended"):
         next(results)
 

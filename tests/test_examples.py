@@ -3,9 +3,10 @@
 import csv
 import os
 import re
+import runpy
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,26 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = ("pandas_pipeline.py", "shell_pipeline.sh", "sklearn_pipeline.py")
 ELSEWHERE = ("previous_token.py",)  # in test_readme.py
+Printed = Callable[[str], str]
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    """What a Python example prints, run in this process; it must have nothing to say on standard error."""
+
+    def run(name: str) -> str:
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        result = capsys.readouterr()
+        assert result.err == ""
+        return result.out
+
+    return run
 
 
 def run(name: str, *arguments: str, stdin: str = "") -> str:
-    """What an example prints; it must end well and have nothing to say on standard error."""
+    """What a shell example prints; it must end well and have nothing to say on standard error."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    command = [sys.executable if name.endswith(".py") else "bash", str(EXAMPLES / name), *arguments]
+    command = ["bash", str(EXAMPLES / name), *arguments]
     ended = subprocess.run(
         command, input=stdin, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
     )
@@ -35,8 +50,8 @@ def test_all_examples_are_tested() -> None:
     assert there == {*TESTED, *ELSEWHERE}
 
 
-def test_pandas_pipeline() -> None:
-    first, *table = run("pandas_pipeline.py").splitlines()
+def test_pandas_pipeline(printed: Printed) -> None:
+    first, *table = printed("pandas_pipeline.py").splitlines()
     assert first.startswith(f"{8 * 6 * 12} rows")  # 8 texts, 6 layers of 12 heads
     assert table[0].split() == ["kind", "question", "statement", "difference"]
     rows = [[float(number) for number in re.findall(r"-?\d\.\d+", line)] for line in table[2:]]
@@ -48,8 +63,8 @@ def test_pandas_pipeline() -> None:
     assert sizes[0] > 0.05
 
 
-def test_sklearn_pipeline() -> None:
-    score, predicted = run("sklearn_pipeline.py").splitlines()
+def test_sklearn_pipeline(printed: Printed) -> None:
+    score, predicted = printed("sklearn_pipeline.py").splitlines()
     accuracy = re.match(r"accuracy (\d\.\d\d) over 5 folds", score)
     assert accuracy
     assert float(accuracy[1]) >= 0.8

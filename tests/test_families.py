@@ -9,9 +9,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
-import os
 import shutil
-import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -33,16 +31,19 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from attnprobe import Encoder, head_stats, load_encoder
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
+from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.running import measure
 from attnprobe.metrics import load_metrics
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.families import BLOCKS
 from attnprobe.models.families import FAMILIES as TABLE
 from attnprobe.models.layouts import Reach
+from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Role, Tokens
+from tests.cli.commandline import exit_code
 from tests.eager import Layer, eager_layers
 from tests.exact import EXACT, doubled, float64
-from tests.families import FAMILIES, OTHER_HALVES, build, no_progress_bars
+from tests.families import FAMILIES, OTHER_HALVES, no_progress_bars
 from tests.rows import assert_close, noise
 
 LONG_RANGE = 10
@@ -208,17 +209,6 @@ class Plain:
 
 
 @pytest.fixture(scope="session")
-def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    root = tmp_path_factory.mktemp("families")
-    return cache(lambda family: build(family, root / family))
-
-
-@pytest.fixture(scope="session")
-def encoder_of(folder_of: Callable[[str], Path]) -> Callable[[str], Encoder]:
-    return cache(lambda family: load_encoder(folder_of(family)))
-
-
-@pytest.fixture(scope="session")
 def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
     return cache(lambda family: doubled(encoder_of(family)))
 
@@ -341,10 +331,10 @@ def test_numbers_do_not_depend_on_the_size_of_a_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The texts here are short enough for one block; smaller ones hold one row of one head, or a few."""
-    encoder, text = exact_of(family), next(iter(texts_of(family).values()))
+    encoder, plain, text = exact_of(family), plain_of(family), SPELLED["english"]
     monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", elements)
     with float64():
-        expected = plain_of(family).expected(encoder, text)
+        expected = plain.expected(encoder, text)
         assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, EXACT)
 
 
@@ -427,15 +417,16 @@ def test_checkpoint_of_low_precision(
     family: str, dtype: str, folder_of: Callable[[str], Path], encoder_of: Callable[[str], Encoder], tmp_path: Path
 ) -> None:
     """It is computed in float32 unless asked for otherwise, and then within the precision of its numbers."""
+    usual = encoder_of(family)
     folder = shutil.copytree(folder_of(family), tmp_path / family)
     weights = load_file(folder / "model.safetensors")
     rounded = {name: weight.to(getattr(torch, dtype)) for name, weight in weights.items()}
     save_file(rounded, folder / "model.safetensors", metadata={"format": "pt"})
     text = next(iter(texts_of(family).values()))
-    exact, low = load_encoder(folder), load_encoder(folder, dtype=dtype)
+    exact, low = (load_encoder(folder, tokenizer=usual.tokenizer, dtype=precision) for precision in (None, dtype))
     assert (exact.dtype, low.dtype) == (torch.float32, getattr(torch, dtype))
     frame = head_stats(text, exact, ["entropy", "self_share"])
-    assert not frame.equals(head_stats(text, encoder_of(family), ["entropy", "self_share"]))
+    assert not frame.equals(head_stats(text, usual, ["entropy", "self_share"]))
     difference = (head_stats(text, low, ["entropy", "self_share"]) - frame).abs().mean()
     assert (difference < (0.15 if dtype == "bfloat16" else 0.02)).all()
 
@@ -449,9 +440,9 @@ def test_global_attention_is_refused_where_there_is_none(encoder_of: Callable[[s
 def test_numbers_of_a_pair_are_those_of_eager_attention(
     family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
-    (text, pair), encoder = PAIRS[family], exact_of(family)
+    (text, pair), encoder, plain = PAIRS[family], exact_of(family), plain_of(family)
     with float64():
-        expected = plain_of(family).expected(encoder, text, pair)
+        expected = plain.expected(encoder, text, pair)
         frame = head_stats(text, encoder, pair=pair, long_range=LONG_RANGE)
     assert (expected["cross_share"] > 0).all()
     assert_same(frame, expected, EXACT)
@@ -463,22 +454,19 @@ def test_command_line_prints_the_numbers_of_eager_attention(
     folder_of: Callable[[str], Path],
     encoder_of: Callable[[str], Encoder],
     plain_of: Callable[[str], Plain],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = shutil.which("attnprobe", path=Path(sys.executable).parent)
-    assert command, "attnprobe is not installed beside this Python"
-    result = subprocess.run(
-        [command, "heads", TEXTS["english"], "-m", folder_of(family), "--long-range", str(LONG_RANGE)],
-        capture_output=True,
-        encoding="utf-8",
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    encoder = encoder_of(family)
+    """In this process; the installed command in one of its own is tested in test_readme.py."""
+    command = ["heads", TEXTS["english"], "-m", str(folder_of(family)), "--long-range", str(LONG_RANGE)]
+    monkeypatch.setattr(sys, "argv", ["attnprobe", *command])
+    assert exit_code() == 0
+    result = capsys.readouterr()
+    assert result.err == ""
+    encoder, plain = encoder_of(family), plain_of(family)
     with float64():
-        expected = plain_of(family).expected(encoder, TEXTS["english"])
-    assert_same(pd.read_csv(io.StringIO(result.stdout)), expected, noise_of(encoder, TEXTS["english"]))
+        expected = plain.expected(encoder, TEXTS["english"])
+    assert_same(pd.read_csv(io.StringIO(result.out)), expected, noise_of(encoder, TEXTS["english"]))
 
 
 @pytest.mark.parametrize("family", [name for name in REFUSED if name in HERE])
@@ -634,8 +622,8 @@ def assert_same(frame: pd.DataFrame, expected: dict[str, np.ndarray], tolerance:
 
 def sums_of(texts: Sequence[Tokens], encoder: Encoder) -> list[Sums]:
     """Every metric of the texts, run as one batch."""
-    layers = range(encoder.layers)
-    return measure(texts, encoder, load_metrics(), layers=layers, long_range=LONG_RANGE, queries="all", level="token")
+    measurement = HeadMeans.choose(encoder, Reading(), long_range=LONG_RANGE)
+    return list(measure(texts, encoder, measurement).texts)
 
 
 def assert_batch_equals_singles(family: str, encoder: Encoder) -> None:

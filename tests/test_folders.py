@@ -4,7 +4,7 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import pytest
 from attnprobe import head_stats, load_encoder
 from attnprobe.errors import AttnprobeError
 from attnprobe.models.describe import describe
-from tests.families import build
 
 NESTED: list[Any] = []
 for _ in range(40):
@@ -22,14 +21,9 @@ ODD = (None, [], {}, "x", -1, 0, 1, 3.5, 2**20, 2**70, True, NESTED, math.nan, m
 FILES = ("config.json", "tokenizer_config.json", "tokenizer.json")
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("modernbert", tmp_path_factory.mktemp("folders") / "whole")
-
-
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "copy"))
+def folder(folder_of: Callable[[str], Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder_of("modernbert"), tmp_path / "copy"))
 
 
 def outcome(folder: Path) -> str:
@@ -53,8 +47,8 @@ def places(content: Any, depth: int = 3) -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize("family", ["t5", "deberta-v2"])
-def test_vocabulary_that_transformers_makes_up(tmp_path: Path, family: str) -> None:
-    folder = build(family, tmp_path / family)
+def test_vocabulary_that_transformers_makes_up(folder_of: Callable[[str], Path], tmp_path: Path, family: str) -> None:
+    folder = shutil.copytree(folder_of(family), tmp_path / family)
     assert outcome(folder) == ""
     (folder / "tokenizer.json").unlink()
     assert outcome(folder) == f"{str(folder)!r} holds no tokenizer"

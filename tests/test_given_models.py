@@ -5,7 +5,6 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,15 @@ from attnprobe import Encoder, corpus_stats, head_stats, load_encoder, trace
 from attnprobe.errors import MissingExtraError, ModelError, TextError, UsageError
 from attnprobe.models.describe import describe
 from tests.exact import EXACT
-from tests.families import FAMILIES, build, no_progress_bars, spread_weights
+from tests.families import FAMILIES, no_progress_bars, spread_weights
 
 TEXT = "The old lighthouse keeper counted twelve boats."
 Change = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    return cache(lambda family: build(family, tmp_path_factory.mktemp("given") / family))
-
-
 @pytest.fixture
-def folder(folders: Callable[[str], Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(folders("bert"), tmp_path / "model"))
+def folder(folder_of: Callable[[str], Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder_of("bert"), tmp_path / "model"))
 
 
 def tokenizer_of(family: str) -> Any:
@@ -104,9 +98,9 @@ HEADED = {
 
 @pytest.mark.filterwarnings("ignore::attnprobe.CaseWarning")
 @pytest.mark.parametrize("name", HEADED)
-def test_object_is_measured_as_its_folder(folders: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+def test_object_is_measured_as_its_folder(folder_of: Callable[[str], Path], tmp_path: Path, name: str) -> None:
     family = HEADED[name]
-    model, tokenizer = task_model(name, folders(family)), tokenizer_of(family)
+    model, tokenizer = task_model(name, folder_of(family)), tokenizer_of(family)
     model.save_pretrained(tmp_path / "saved")
     tokenizer.save_pretrained(tmp_path / "saved")
     saved = load_encoder(tmp_path / "saved", dtype="float64")
@@ -117,8 +111,8 @@ def test_object_is_measured_as_its_folder(folders: Callable[[str], Path], tmp_pa
     assert ours.fingerprint == f"{name}@{ours.weights_sha256[:12]}"
 
 
-def test_object_is_left_as_it_was(folders: Callable[[str], Path]) -> None:
-    model = task_model("BertForSequenceClassification", folders("bert")).train()
+def test_object_is_left_as_it_was(folder_of: Callable[[str], Path]) -> None:
+    model = task_model("BertForSequenceClassification", folder_of("bert")).train()
     model.set_attn_implementation("sdpa")
     before = copy.deepcopy(model.state_dict())
     trained = [module.training for module in model.modules()]
@@ -136,8 +130,8 @@ def test_object_is_left_as_it_was(folders: Callable[[str], Path]) -> None:
     assert model.bert.embeddings.word_embeddings.weight.grad.abs().sum() > 0
 
 
-def test_numbers_and_name_follow_the_training(folders: Callable[[str], Path], tmp_path: Path) -> None:
-    model, tokenizer = task_model("BertForSequenceClassification", folders("bert")), tokenizer_of("bert")
+def test_numbers_and_name_follow_the_training(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    model, tokenizer = task_model("BertForSequenceClassification", folder_of("bert")), tokenizer_of("bert")
     encoder = load_encoder(model, tokenizer=tokenizer)
     before, name = stats(encoder), encoder.fingerprint
     assert encoder.fingerprint == name
@@ -167,9 +161,9 @@ def convert(model: Any) -> None:
 
 @pytest.mark.parametrize("edit", [resize, add_adapter, convert])
 def test_object_with_other_tensors_than_given_is_refused(
-    folders: Callable[[str], Path], edit: Callable[[Any], None]
+    folder_of: Callable[[str], Path], edit: Callable[[Any], None]
 ) -> None:
-    model = task_model("BertForSequenceClassification", folders("bert"))
+    model = task_model("BertForSequenceClassification", folder_of("bert"))
     encoder = load_encoder(model, tokenizer=tokenizer_of("bert"))
     edit(model)
     with pytest.raises(ModelError, match="its weights lie elsewhere"):
@@ -177,8 +171,8 @@ def test_object_with_other_tensors_than_given_is_refused(
     stats(load_encoder(model, tokenizer=tokenizer_of("bert")))
 
 
-def test_wrapped_objects(folders: Callable[[str], Path]) -> None:
-    model, tokenizer = task_model("BertForSequenceClassification", folders("bert")), tokenizer_of("bert")
+def test_wrapped_objects(folder_of: Callable[[str], Path]) -> None:
+    model, tokenizer = task_model("BertForSequenceClassification", folder_of("bert")), tokenizer_of("bert")
     expected = stats(load_encoder(model, tokenizer=tokenizer))
     compiled = nn.Module()
     compiled._orig_mod = model  # as torch.compile does, whose import takes seconds
@@ -186,16 +180,16 @@ def test_wrapped_objects(folders: Callable[[str], Path]) -> None:
         same(stats(load_encoder(wrapped, tokenizer=tokenizer)), expected)
 
 
-def test_tokenizer_by_name_beside_an_object(folders: Callable[[str], Path]) -> None:
-    model = task_model("BertModel", folders("bert"))
+def test_tokenizer_by_name_beside_an_object(folder_of: Callable[[str], Path]) -> None:
+    model = task_model("BertModel", folder_of("bert"))
     same(
-        stats(load_encoder(model, tokenizer=folders("bert"))),
-        stats(load_encoder(folders("bert"), dtype="float64")),
+        stats(load_encoder(model, tokenizer=folder_of("bert"))),
+        stats(load_encoder(folder_of("bert"), dtype="float64")),
     )
 
 
-def test_objects_that_cannot_be_meant(folders: Callable[[str], Path]) -> None:
-    model, tokenizer = task_model("BertModel", folders("bert")), tokenizer_of("bert")
+def test_objects_that_cannot_be_meant(folder_of: Callable[[str], Path]) -> None:
+    model, tokenizer = task_model("BertModel", folder_of("bert")), tokenizer_of("bert")
     for arguments, words in [
         ((model, {}), "the tokenizer of BertModel is not given"),
         ((model, {"tokenizer": 3}), "a tokenizer is a folder"),
@@ -342,10 +336,12 @@ LAYER = "encoder.layer.0.attention.self"
         lambda name: name.replace("layer.1.", "layer.1._orig_mod."),
     ],
 )
-def test_names_that_a_wrapper_made(folder: Path, folders: Callable[[str], Path], rename: Callable[[str], str]) -> None:
+def test_names_that_a_wrapper_made(
+    folder: Path, folder_of: Callable[[str], Path], rename: Callable[[str], str]
+) -> None:
     change(folder, lambda weights: {rename(name): tensor for name, tensor in weights.items()})
     encoder = load_encoder(folder, dtype="float64")
-    same(stats(encoder), stats(load_encoder(folders("bert"), dtype="float64")))
+    same(stats(encoder), stats(load_encoder(folder_of("bert"), dtype="float64")))
     assert "what a wrapper put before the names of weights" in decided(encoder)
 
 
@@ -394,9 +390,11 @@ def test_integers_in_a_pickle(folder: Path) -> None:
         ["encoder.layer.0.attention.bias", "encoder.layer.0.attention.masked_bias", "encoder.version"],
     ],
 )
-def test_heads_decoders_and_old_masks_are_left(folder: Path, folders: Callable[[str], Path], names: list[str]) -> None:
+def test_heads_decoders_and_old_masks_are_left(
+    folder: Path, folder_of: Callable[[str], Path], names: list[str]
+) -> None:
     change(folder, lambda weights: weights | {name: torch.ones(4, 4) for name in names})
-    same(stats(load_encoder(folder, dtype="float64")), stats(load_encoder(folders("bert"), dtype="float64")))
+    same(stats(load_encoder(folder, dtype="float64")), stats(load_encoder(folder_of("bert"), dtype="float64")))
 
 
 def test_fp8_is_measured_as_the_weights_it_stands_for(folder: Path, tmp_path: Path) -> None:
@@ -468,14 +466,14 @@ def test_parent_folder_of_a_trainer(folder: Path, tmp_path: Path) -> None:
     assert caught.value.hint == f"did you mean {str(tmp_path / 'runs' / 'checkpoint-1000')!r}?"
 
 
-def test_tokenizer_from_another_folder(folder: Path, folders: Callable[[str], Path]) -> None:
+def test_tokenizer_from_another_folder(folder: Path, folder_of: Callable[[str], Path]) -> None:
     for path in folder.glob("*token*"):
         path.unlink()
     with pytest.raises(ModelError, match="holds no tokenizer") as caught:
         load_encoder(folder)
     assert "--tokenizer" in caught.value.hint
-    encoder = load_encoder(folder, tokenizer=folders("bert"), dtype="float64")
-    expected = stats(load_encoder(folders("bert"), dtype="float64"))
+    encoder = load_encoder(folder, tokenizer=folder_of("bert"), dtype="float64")
+    expected = stats(load_encoder(folder_of("bert"), dtype="float64"))
     same(stats(encoder), expected)
     same(stats(load_encoder(folder, tokenizer=tokenizer_of("bert"), dtype="float64")), expected)
     assert f"|tokenizer:bert@{(encoder.tokenizer_fingerprint or '')[-12:]}|" in stats(encoder).attrs["signature"]
@@ -511,10 +509,10 @@ def test_what_lies_there_in_place_of_weights(
         load_encoder(folder)
 
 
-def test_model_type_from_the_architectures(folder: Path, folders: Callable[[str], Path]) -> None:
+def test_model_type_from_the_architectures(folder: Path, folder_of: Callable[[str], Path]) -> None:
     configure(folder, model_type=None)
     encoder = load_encoder(folder, dtype="float64")
-    same(stats(encoder), stats(load_encoder(folders("bert"), dtype="float64")))
+    same(stats(encoder), stats(load_encoder(folder_of("bert"), dtype="float64")))
     assert decided(encoder) == "config.json names no model_type; bert is taken from its architectures"
     configure(folder, architectures=["MyModel"])
     with pytest.raises(ModelError, match="names no model type") as caught:

@@ -1,5 +1,6 @@
 """The compiled loops against plain float64, and against the passes of torch they stand for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from attnprobe.errors import ModelError
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.metrics.reduce import Reducer
 from attnprobe.values.tokens import Role
-from tests.families import build
 from tests.rows import assert_close
 
 pytestmark = pytest.mark.numeric
@@ -161,8 +161,8 @@ def test_where_nothing_may_be_written_it_is_compiled_each_time(monkeypatch: pyte
     assert kernels.compiled(lambda number: number + 1)(1) == 2
 
 
-def test_only_float32_on_a_cpu_is_compiled(minilm: Encoder, tmp_path: Path) -> None:
+def test_only_float32_on_a_cpu_is_compiled(minilm: Encoder, folder_of: Callable[[str], Path]) -> None:
     assert not minilm.compiled
     assert minilm.replica().compiled
-    double = load_encoder(build("bert", tmp_path / "bert"), dtype="float64")
+    double = load_encoder(folder_of("bert"), dtype="float64")
     assert not double.replica().compiled

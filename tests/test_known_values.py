@@ -1,5 +1,7 @@
 """Numbers that published code gives for the embedded model, and the model's own weights in plain loops."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,6 +50,19 @@ def test_entropies_of_the_first_layer(frame: pd.DataFrame) -> None:
     np.testing.assert_allclose(frame.query("layer == 0")["entropy"], LAYER_0_ENTROPIES, atol=1e-5, rtol=0)
 
 
+@pytest.fixture(scope="module")
+def exact(minilm: Encoder) -> Encoder:
+    return doubled(minilm)
+
+
+@pytest.fixture(scope="module")
+def plain(minilm: Encoder) -> tuple[Any, Any]:
+    """The same model and tokenizer, loaded apart from attnprobe, in float64."""
+    folder = minilm.location.folder
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").double()
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
 @pytest.mark.parametrize("queries", ["all", "content"])
 @pytest.mark.parametrize(
     ("text", "pair"),
@@ -59,16 +74,17 @@ def test_entropies_of_the_first_layer(frame: pd.DataFrame) -> None:
         ("The trophy didn't fit in the suitcase.", "It was too large!"),
     ],
 )
-def test_every_head_equals_a_plain_loop(minilm: Encoder, text: str, pair: str | None, queries: str) -> None:
+def test_every_head_equals_a_plain_loop(
+    minilm: Encoder, exact: Encoder, plain: tuple[Any, Any], text: str, pair: str | None, queries: str
+) -> None:
     """Loops over ``output_attentions`` of the same model, loaded and run apart from attnprobe, both in float64."""
-    folder = minilm.location.folder
-    model = AutoModel.from_pretrained(folder, attn_implementation="eager").double()
-    inputs = AutoTokenizer.from_pretrained(folder)(text, pair, return_tensors="pt")
+    model, tokenizer = plain
+    inputs = tokenizer(text, pair, return_tensors="pt")
     tokens, chosen = minilm.tokenize(text, pair)[0], {"pair": pair, "queries": queries}
     with torch.inference_mode():
         attentions = model(**inputs, output_attentions=True).attentions
     with float64():
-        exact = head_stats(text, doubled(minilm), **chosen)
+        found = head_stats(text, exact, **chosen)
     usual = head_stats(text, minilm, **chosen)
     expected = {metric: [] for metric in METRICS}
     for weights in attentions:
@@ -78,5 +94,5 @@ def test_every_head_equals_a_plain_loop(minilm: Encoder, text: str, pair: str | 
                 values.append(reference.head_mean(metric, rows, tokens, reach=[n] * n, queries=queries))
     for metric, values in expected.items():
         theirs, distance = np.array(values, dtype=float), np.array(expected["distance"])
-        assert_close(metric, exact[metric].to_numpy(), theirs, EXACT, distance)
+        assert_close(metric, found[metric].to_numpy(), theirs, EXACT, distance)
         assert_close(metric, usual[metric].to_numpy(), theirs, noise(minilm, len(tokens)), distance)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ from attnprobe.measure.running import measure
 from attnprobe.measure.several import Several
 from attnprobe.measure.weights import KeptWeights
 from attnprobe.values.options import Reading
-from tests.families import build
 from tests.toy import LargestWeights
 
 TEXTS = [f"The {'very ' * (n % 4)}patient cat number {n} waited." for n in range(30)]
@@ -33,8 +33,8 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("bert", tmp_path_factory.mktemp("models") / "bert")
+def model(folder_of: Callable[[str], Path]) -> Path:
+    return folder_of("bert")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(source: Path, folder: Path, encoder: Encoder | Path, engine: Engine | None = None, **options: bool) -> None:
-    toy = LargestWeights((0, 1), 4)
+    toy = LargestWeights((0, 1, 2), 4)
     columns = Columns(text="text", id="id", labels=("class",))
     folder.mkdir(exist_ok=True)
     own = encoder if isinstance(encoder, Encoder) else str(encoder)
@@ -69,7 +69,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def whole(source: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What one process gives."""
     folder = tmp_path_factory.mktemp("whole")
-    assert (encoder.layers, encoder.heads) == (2, 4)
+    assert (encoder.layers, encoder.heads) == (3, 4)
     run(source, folder, encoder)
     return contents(folder)
 
@@ -190,7 +190,7 @@ def test_several_share_one_run_of_the_model(encoder: Encoder) -> None:
 
 def test_weights_of_a_corpus_are_those_of_each_text(source: Path, encoder: Encoder, tmp_path: Path) -> None:
     options = {"layers": 1, "heads": [0, 3], "level": "word"}
-    run_corpus(source, tmp_path / "out.csv", encoder, measure="weights", **options)
+    run_corpus(source, tmp_path / "out.csv", encoder, measure="weights", columns=Columns(id="id"), **options)
     rows = pd.read_csv(tmp_path / "out.csv", keep_default_na=False)
     assert list(rows.columns[:2]) == ["id", "n_tokens"]
     found = rows[rows["id"] == "n3"].drop(columns=["id", "n_tokens"]).reset_index(drop=True)

@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import attnprobe.corpus.engines
-from attnprobe import AttnprobeError, Record, load_encoder
+from attnprobe import AttnprobeError, Encoder, Record
 from attnprobe.corpus.engines import Engine, results
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
@@ -24,19 +24,19 @@ from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import InputError, UsageError
 from attnprobe.values.records import Skipped
-from tests.families import build
+from tests.cli.commandline import exit_code
 
 TEXTS = [f"Sentence {number}: {'the animal was tired, ' * (number % 7)}and slept." for number in range(60)]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("bert", tmp_path_factory.mktemp("models") / "tiny")
+def model(folder_of: Callable[[str], Path]) -> Path:
+    return folder_of("bert")
 
 
 @pytest.fixture(scope="module")
-def prober(model: Path) -> Prober:
-    encoder = load_encoder(model)
+def prober(encoder_of: Callable[[str], Encoder]) -> Prober:
+    encoder = encoder_of("bert")
     return Prober(encoder, Settings.choose(encoder, profile=True), threads=1)
 
 
@@ -104,11 +104,11 @@ def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
         assert np.array_equal(array, other.arrays()[name]), name
 
 
-@pytest.mark.parametrize("engine", ["ray", "local"])
-def test_same_as_one_process_in_order(engine: str, cluster: str, prober: Prober, recipe: Recipe) -> None:
+def test_same_as_one_process_in_order(cluster: str, prober: Prober, recipe: Recipe) -> None:
+    """Processes on this machine are tested in cli/test_corpus.py, with the files they give."""
     heard: list[tuple[int, int]] = []
     listening = Prober(prober.encoder, prober.settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
-    found = list(results(chunks(), listening, recipe, Engine(engine, 2)))
+    found = list(results(chunks(), listening, recipe, Engine("ray", 2)))
     assert_same(found, list(prober.results(chunks())))
     assert heard == [(result.n_texts, result.n_tokens) for result in found]
     assert sum(texts for texts, _ in heard) == len(TEXTS)
@@ -127,17 +127,16 @@ class Bomb:
         return eval, (f"{record} if __import__('os').path.exists({self.flag!r}) else {explode}",)
 
 
-def test_chunk_of_a_lost_actor_is_measured_again(cluster: str, prober: Prober, recipe: Recipe, tmp_path: Path) -> None:
-    its = chunks(40)
-    found = on_ray([its[0], [Bomb(str(tmp_path / "exploded"))], *its[1:]], recipe, workers=1)  # type: ignore[list-item]
-    assert_same(list(found), list(prober.results([its[0], [Record("1", "It went off.")], *its[1:]])))
+def test_chunk_of_a_lost_actor_is_measured_again_and_an_error_is_that_of_a_single_process(
+    cluster: str, model: Path, prober: Prober, tmp_path: Path
+) -> None:
+    strict = Settings.choose(prober.encoder, profile=True, on_error="fail")
+    usable = [[Bomb(str(tmp_path / "exploded"))], *chunks(40)[1:]]
+    its = [chunks(20)[0], *usable, [Record("1", "", None, "texts", 9)]]
+    found = on_ray(its, Recipe({"model": str(model)}, strict), workers=1)  # type: ignore[arg-type]
+    expected = prober.results([its[0], [Record("1", "It went off.")], *usable[1:]])
+    assert_same([next(found) for _ in range(3)], list(expected))
     assert (tmp_path / "exploded").exists()
-
-
-def test_error_in_a_chunk_is_the_one_of_a_single_process(cluster: str, model: Path, prober: Prober) -> None:
-    strict = Settings.choose(prober.encoder, on_error="fail")
-    found = on_ray([chunks()[0], [Record("1", "", None, "texts", 9)]], Recipe({"model": str(model)}, strict), workers=1)
-    assert next(found).n_texts == 8
     with pytest.raises(InputError) as caught:
         next(found)
     assert str(caught.value) == "texts:9: the text is empty"
@@ -207,15 +206,20 @@ def test_a_lost_worker_is_reported_in_a_line_and_the_cluster_stays(cluster: str,
     assert processors() == 2
 
 
-def test_command_on_a_ray_of_its_own(model: Path, tmp_path: Path) -> None:
+def test_command_on_a_ray_of_its_own(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """It gives what the command gives in this process."""
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    command = ["-m", "attnprobe", "corpus", "texts.txt", "-m", os.path.relpath(model, tmp_path), "-f", "csv"]
+    command = ["corpus", "texts.txt", "-m", os.path.relpath(model, tmp_path), "-f", "csv", "-q"]
     own = {"RAY_ADDRESS": "", "RAY_AUTH_MODE": "", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    files = [["-q", "--summary", f"{name}.csv", "--profile", f"{name}-profile.csv"] for name in ("one", "two")]
-    one = run([*command, *files[0]], tmp_path)
-    two = run([*command, *files[1], "--engine", "ray", "--workers", "2"], tmp_path, **own)
+    files = [["--summary", f"{name}.csv", "--profile", f"{name}-profile.csv"] for name in ("one", "two")]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["attnprobe", *command, *files[0]])
+    assert exit_code() == 0
+    two = run(["-m", "attnprobe", *command, *files[1], "--engine", "ray", "--workers", "2"], tmp_path, **own)
     assert (two.returncode, two.stderr) == (0, "")
-    assert two.stdout == one.stdout
+    assert two.stdout.encode() == capsysbinary.readouterr().out
     assert len(two.stdout.splitlines()) == 1 + len(TEXTS) * 3 * 4
     for name in ("", "-profile"):
         assert (tmp_path / f"two{name}.csv").read_bytes() == (tmp_path / f"one{name}.csv").read_bytes()

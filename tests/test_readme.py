@@ -4,6 +4,7 @@ import doctest
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from attnprobe import Encoder
+from tests.cli.commandline import exit_code
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,24 +25,41 @@ def shown(text: str) -> tuple[str, list[float]]:
     return " ".join(NUMBER.sub("#", text).split()), [float(number) for number in NUMBER.findall(text)]
 
 
-@pytest.mark.parametrize(("command", "expected"), CONSOLE, ids=[command for command, _ in CONSOLE])
-def test_console_blocks(command: str, expected: str) -> None:
-    bin_folder = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "80"}
-    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=True)
-    text, numbers = shown(run.stdout)
+def check(printed: str, expected: str) -> None:
+    text, numbers = shown(printed)
     expected_text, expected_numbers = shown(expected)
     assert text == expected_text
     assert numbers == pytest.approx(expected_numbers, abs=1e-3)
+
+
+def test_first_console_block_in_a_shell() -> None:
+    """With the installed command, in a process of its own."""
+    command, expected = CONSOLE[0]
+    bin_folder = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "80"}
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    check(run.stdout, expected)
+
+
+@pytest.mark.parametrize(("command", "expected"), CONSOLE, ids=[command for command, _ in CONSOLE])
+def test_console_blocks(
+    command: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    monkeypatch.setenv("COLUMNS", "80")
+    assert exit_code() == 0
+    check(capsys.readouterr().out, expected)
 
 
 def test_readme_has_console_blocks() -> None:
     assert len(CONSOLE) == 5
 
 
-def test_python_block() -> None:
+def test_python_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert (failed, tried) == (0, 19)
+    assert (failed, tried) == (0, 23)
 
 
 def test_readme_begins_with_the_two_commands() -> None:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +22,10 @@ from attnprobe.corpus import settings as corpus_settings
 from attnprobe.errors import AttnprobeError, ModelError, TextError
 from attnprobe.measure.weights import keep_weights
 from attnprobe.models import loading
-from tests.families import build
 
 TEXT, OTHER = "The old lighthouse keeper counted twelve boats.", "Nobody had told her that the ferry wouldn't come."
 NOISE = rounding(torch.float32, 1000)  # an unmeant run would move numbers by far more
 WAIT = 0.3  # seconds for what may not come while a model runs
-
-Folders = Callable[[str], Path]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
-    return cache(lambda family: build(family, tmp_path_factory.mktemp("models") / family))
-
-
-@pytest.fixture(scope="module")
-def encoders(folders: Folders) -> Callable[[str], Encoder]:
-    return cache(lambda family: load_encoder(folders(family)))
-
 
 # Several threads
 
@@ -69,8 +54,8 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("family", ["convbert", "deberta", "bert"])
-def test_two_threads_measure_with_one_encoder(encoders: Callable[[str], Encoder], family: str) -> None:
-    encoder = encoders(family)
+def test_two_threads_measure_with_one_encoder(encoder_of: Callable[[str], Encoder], family: str) -> None:
+    encoder = encoder_of(family)
     expected, others = head_stats(TEXT, encoder), head_stats(OTHER, encoder)
     with in_the_middle(encoder, lambda: head_stats(OTHER, encoder)) as gave:
         found = head_stats(TEXT, encoder)
@@ -78,16 +63,16 @@ def test_two_threads_measure_with_one_encoder(encoders: Callable[[str], Encoder]
     same(gave[0], others)
 
 
-def test_replica_made_while_a_text_is_measured_has_no_hooks(encoders: Callable[[str], Encoder]) -> None:
-    encoder = encoders("convbert")
+def test_replica_made_while_a_text_is_measured_has_no_hooks(encoder_of: Callable[[str], Encoder]) -> None:
+    encoder = encoder_of("convbert")
     with in_the_middle(encoder, encoder.replica) as gave:
         head_stats(TEXT, encoder)
     hooks = [[len(module._forward_hooks) for module in each.model.modules()] for each in (gave[0], encoder)]
     assert hooks[0] == hooks[1]
 
 
-def test_the_model_itself_runs_beside_a_measurement(encoders: Callable[[str], Encoder]) -> None:
-    encoder = encoders("convbert")
+def test_the_model_itself_runs_beside_a_measurement(encoder_of: Callable[[str], Encoder]) -> None:
+    encoder = encoder_of("convbert")
     inputs = encoder.tokenizer(OTHER, return_tensors="pt")
     expected, attentions = head_stats(TEXT, encoder), encoder.model(**inputs, output_attentions=True).attentions
     with in_the_middle(encoder, lambda: encoder.model(**inputs, output_attentions=True).attentions) as gave:
@@ -97,8 +82,8 @@ def test_the_model_itself_runs_beside_a_measurement(encoders: Callable[[str], En
         torch.testing.assert_close(layer, its, rtol=NOISE, atol=NOISE)
 
 
-def test_two_threads_trace_with_one_encoder(encoders: Callable[[str], Encoder]) -> None:
-    encoder = encoders("bert")
+def test_two_threads_trace_with_one_encoder(encoder_of: Callable[[str], Encoder]) -> None:
+    encoder = encoder_of("bert")
     expected = trace(TEXT, encoder, layer=2, head=1, query=3)
     with in_the_middle(encoder, lambda: trace(OTHER, encoder, layer=2, head=1, query=3)) as gave:
         found = trace(TEXT, encoder, layer=2, head=1, query=3)
@@ -108,10 +93,10 @@ def test_two_threads_trace_with_one_encoder(encoders: Callable[[str], Encoder]) 
 
 
 @pytest.mark.parametrize("family", ["convbert", "bert"])
-def test_numbers_are_in_the_models_own_precision(encoders: Callable[[str], Encoder], family: str) -> None:
-    expected = head_stats(TEXT, encoders(family))
+def test_numbers_are_in_the_models_own_precision(encoder_of: Callable[[str], Encoder], family: str) -> None:
+    expected = head_stats(TEXT, encoder_of(family))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        same(head_stats(TEXT, encoders(family)), expected)
+        same(head_stats(TEXT, encoder_of(family)), expected)
 
 
 # Models that were changed
@@ -166,9 +151,9 @@ MEASURE: list[Callable[[Encoder], object]] = [
     ],
 )
 def test_changed_models_are_refused(
-    encoders: Callable[[str], Encoder], family: str, change: Callable[[Any], None], message: str
+    encoder_of: Callable[[str], Encoder], family: str, change: Callable[[Any], None], message: str
 ) -> None:
-    encoder = replace(encoders(family), model=copy.deepcopy(encoders(family).model))
+    encoder = replace(encoder_of(family), model=copy.deepcopy(encoder_of(family).model))
     change(encoder.model)
     for measure in MEASURE:
         with pytest.raises(ModelError, match=message) as caught:
@@ -180,9 +165,9 @@ def test_changed_models_are_refused(
 
 
 @pytest.fixture
-def poisoned(encoders: Callable[[str], Encoder], request: pytest.FixtureRequest) -> Encoder:
+def poisoned(encoder_of: Callable[[str], Encoder], request: pytest.FixtureRequest) -> Encoder:
     """An encoder that gives NaN for texts with "gulls"."""
-    encoder = encoders(request.param)
+    encoder = encoder_of(request.param)
     encoder = replace(encoder, model=copy.deepcopy(encoder.model))
     tokens = encoder.tokenizer("gulls", add_special_tokens=False)["input_ids"]
     encoder.model.embeddings.word_embeddings.weight.data[tokens[0]] = torch.nan
@@ -217,8 +202,8 @@ def test_text_of_nan_is_explained(poisoned: Encoder, measure: Callable[[str, Enc
         measure("seven gulls", poisoned)
 
 
-def test_model_of_nan_skips_every_text_by_name(encoders: Callable[[str], Encoder]) -> None:
-    encoder = replace(encoders("bert"), model=copy.deepcopy(encoders("bert").model))
+def test_model_of_nan_skips_every_text_by_name(encoder_of: Callable[[str], Encoder]) -> None:
+    encoder = replace(encoder_of("bert"), model=copy.deepcopy(encoder_of("bert").model))
     encoder.model.embeddings.LayerNorm.weight.data.fill_(torch.nan)
     stats = corpus_stats(["one", "two three"], encoder, on_error="skip")
     assert stats.to_frame().empty
@@ -249,11 +234,11 @@ def _three_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_three_threads")
 def test_iterations_leave_the_number_of_threads(
-    encoders: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
+    encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two that take turns, of which one is given up; and one that fails."""
     monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 1)
-    encoder = encoders("bert")
+    encoder = encoder_of("bert")
     first, second = (iter(corpus_stats([TEXT, OTHER, TEXT], encoder, threads=2)) for _ in range(2))
     for step in (first, second, first, second, first):
         next(step)
@@ -269,7 +254,7 @@ def test_iterations_leave_the_number_of_threads(
 
 @pytest.mark.usefixtures("_three_threads")
 def test_batches_are_computed_by_one_thread_each(
-    encoders: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
+    encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: list[int] = []
     measure = prober.measure
@@ -279,16 +264,18 @@ def test_batches_are_computed_by_one_thread_each(
         return measure(*arguments, **options)
 
     monkeypatch.setattr(prober, "measure", count)
-    list(corpus_stats([TEXT, OTHER], encoders("bert"), threads=2, batch_tokens=1))
+    list(corpus_stats([TEXT, OTHER], encoder_of("bert"), threads=2, batch_tokens=1))
     assert counts == [1, 1]
 
 
-def test_two_threads_load_and_leave_no_silence(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_threads_load_and_leave_no_silence(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second begins while the first loads, and ends after it."""
     filters = list(warnings.filters)
     verbosity, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()
     begun, first_is_done = threading.Event(), threading.Event()
-    second = threading.Thread(target=lambda: load_encoder(folders("bert")))
+    second = threading.Thread(target=lambda: load_encoder(folder_of("bert")))
     load = loading.load_tokenizer
 
     def load_slowly(*arguments: Any) -> Any:
@@ -301,7 +288,7 @@ def test_two_threads_load_and_leave_no_silence(folders: Folders, monkeypatch: py
         return load(*arguments)
 
     monkeypatch.setattr(loading, "load_tokenizer", load_slowly)
-    load_encoder(folders("bert"))
+    load_encoder(folder_of("bert"))
     first_is_done.set()
     second.join()
     assert warnings.filters == filters

@@ -1,9 +1,10 @@
 """Texts are read as a model's folder and vocabulary mean them, and what the vocabulary cannot read is said."""
 
 import json
+import shutil
 import string
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from attnprobe import (
 )
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.describe import describe
-from tests.families import SMALL, build, no_progress_bars
+from tests.families import SMALL, no_progress_bars
 from tests.tiny import BERT_SPECIALS
 
 THAI = "ฉันรักแมว"
@@ -106,9 +107,11 @@ def test_limit_of_sentence_transformers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "told", "limit"), [("bert", 300, 160), ("roberta", None, 128), ("xlm-roberta", 140, 140), ("bert", 12, 12)]
 )
-def test_limit_is_that_of_the_positions_at_most(tmp_path: Path, kind: str, told: int | None, limit: int) -> None:
+def test_limit_is_that_of_the_positions_at_most(
+    folder_of: Callable[[str], Path], tmp_path: Path, kind: str, told: int | None, limit: int
+) -> None:
     """It takes the place of the tokenizer's model_max_length, which is 128 here."""
-    folder = build("bert", tmp_path / "bert")
+    folder = shutil.copytree(folder_of("bert"), tmp_path / "bert")
     (folder / f"sentence_{kind}_config.json").write_text(json.dumps({"max_seq_length": told}))
     assert load_encoder(folder).max_length == limit
 
@@ -124,8 +127,8 @@ def test_settings_of_sentence_transformers_that_cannot_be_read(tmp_path: Path, c
 
 
 @pytest.mark.parametrize("family", ["roberta", "bert", "tapas"])
-def test_lower_case_of_sentence_transformers(tmp_path: Path, family: str) -> None:
-    folder = build(family, tmp_path / family)
+def test_lower_case_of_sentence_transformers(folder_of: Callable[[str], Path], tmp_path: Path, family: str) -> None:
+    folder = shutil.copytree(folder_of(family), tmp_path / family)
     (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
     encoder = load_encoder(folder)
     assert pieces_of(encoder, "She wasn't TOLD") == pieces_of(encoder, "she wasn't told")

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import torch
 
     from attnprobe.models.encoder import Encoder
-    from attnprobe.models.parts import HeadParts, Vectors
+    from attnprobe.models.heads import HeadParts
+    from attnprobe.models.origins import Vectors
 
 
 COLUMNS = {

@@ -43,7 +43,7 @@ def corpus(
     from attnprobe.writers.rows import check_row_format
 
     check_measurement(measuring.measure)
-    options = {**vars(selection), **averaging.changed(), **vars(reading), **vars(running)}
+    options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
     options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}
     options |= {"profile": True} if saving.profile else {}
     destination = saving.destination()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from itertools import groupby
 from operator import add
 from typing import Any
 
@@ -21,15 +20,15 @@ def measure(texts: Sequence[Tokens], encoder: Encoder, measurement: Measurement)
         what was found of each text, in the order of ``texts``, and of all together.
     """
     order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-    groups = [[place] for place in order]
-    if not (measurement.alone or encoder.tap):
-        groups = [list(alike) for _, alike in groupby(order, key=lambda place: len(texts[place]))]
-    listeners = [measurement.begin([texts[place] for place in group], encoder) for group in groups]
+    by_length = [texts[place] for place in order]
+    alone = [slice(place, place + 1) for place in range(len(texts))]
+    groups = alone if measurement.alone else encoder.groups(by_length)
+    listeners = [measurement.begin(by_length[group], encoder) for group in groups]
 
     def observe(layer: int, group: int) -> Observer | None:
         return listeners[group].start_layer(layer) if layer in measurement.layers else None
 
-    encoder.observe(texts, observe, groups, [listener.starts for listener in listeners])
+    encoder.observe(by_length, observe, groups, [listener.starts for listener in listeners])
     found = [listener.finish() for listener in listeners]
     by_place = dict(zip(order, (one for group in found for one in group.texts), strict=True))
     return Found([by_place[place] for place in range(len(texts))], added(group.together for group in found))

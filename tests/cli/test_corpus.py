@@ -276,15 +276,24 @@ def test_summary_and_profile_as_files(corpus: Run, encoder: Encoder, lines: Path
     assert set(profile["head"]) == {1}
 
 
-def test_workers_give_the_same_bytes(corpus: Run, lines: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("small")
+def test_workers_give_the_same_bytes(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the same order, and all of them are heard of."""
+    from attnprobe.cli import output
+
+    counted: list[np.ndarray] = []
+    monkeypatch.setattr(output.Progress, "add", lambda progress, *counts: heard.append(counts))
     for workers in (1, 2):
+        heard: list[tuple[int, int]] = []
         folder = tmp_path / str(workers)
         folder.mkdir()
         tables = ["--summary", folder / "heads.csv", "--profile", folder / "curve.csv"]
         result = corpus(lines, "-o", folder / "out.csv", *tables, "--workers", workers)
         assert result.code == 3
         assert len(result.err.splitlines()) == 2
+        counted.append(np.sum(heard, axis=0))
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
+    assert counted[0].tolist() == counted[1].tolist()
 
 
 # Empty corpora
@@ -370,7 +379,7 @@ def test_failing_within_the_tokenizer(corpus: Run, tmp_path: Path) -> None:
 # Killed and taken up again
 
 SERVER = """
-import json, os, sys, time
+import gc, json, os, sys, time
 from attnprobe.corpus import engines, estimate, jobs, settings
 from attnprobe.cli import main
 from attnprobe.models import loading
@@ -380,6 +389,15 @@ settings.CHUNK_TEXTS = 4
 os.fsync = lambda descriptor: None  # only a loss of power takes what a process has written
 encoder = loading.load_encoder(sys.argv[1])
 loading.load_encoder = lambda **options: encoder
+
+with open(os.devnull, "w") as sys.stdout:  # a first run, which imports and compiles what all need
+    sys.argv = ["attnprobe", "corpus", f"{sys.argv[1]}/vocab.txt", "--limit", "1"]
+    try:
+        main()
+    except SystemExit as exit:
+        assert not exit.code
+sys.stdout = sys.__stdout__
+gc.freeze()  # a collection in a child would copy every page of this process
 CALLS = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate")
 
 def count(name, watched, kill_at):
@@ -913,10 +931,10 @@ def test_full_disk(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest
 
     calls, encode = iter(range(100)), attnprobe.corpus.jobs.encode_rows
 
-    def full(block: Any, format: str) -> bytes:
+    def full(*arguments: Any, **options: Any) -> bytes:
         if next(calls) >= 3:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return encode(block, format)
+        return encode(*arguments, **options)
 
     monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 4)
     out = tmp_path / "out.csv"
@@ -967,7 +985,7 @@ def test_input_changed_while_running(corpus: Run, tmp_path: Path, monkeypatch: p
 
 def test_closed_pipe_is_quiet(tiny: Path, tmp_path: Path) -> None:
     """``| head -1`` of more than a pipe holds."""
-    many = write(tmp_path / "many.txt", TEXTS * 60)
+    many = write(tmp_path / "many.txt", TEXTS[:5] * 40)
     started = subprocess.Popen(**process("corpus", many, "-m", tiny), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with started:
         assert started.stdout

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from attnprobe import head_stats, load_encoder
 from attnprobe.models.families import FAMILIES
 from tests.cli.commandline import QUERY, TEXT, TOKENIZER_FILES, Run, as_pickle, check_error, check_numbers
-from tests.families import build
 from tests.rows import noise
 
 Change = Callable[[Path], object]
@@ -337,12 +335,6 @@ def test_wrong_model_name(run: Run, name: str) -> None:
     check_error(run("info", name), 1, f"'{name}'")
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    root = tmp_path_factory.mktemp("built")
-    return cache(lambda family: build(family, root / family))
-
-
 @pytest.mark.parametrize(
     ("family", "reach"),
     [
@@ -356,16 +348,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         ),
     ],
 )
-def test_reach_of_layers_is_named(run: Run, built: Callable[[str], Path], family: str, reach: str) -> None:
-    facts = run("info", built(family)).frame.set_index("property")["value"]
+def test_reach_of_layers_is_named(run: Run, folder_of: Callable[[str], Path], family: str, reach: str) -> None:
+    facts = run("info", folder_of(family)).frame.set_index("property")["value"]
     assert facts["reach"] == reach
-    shown = " ".join(run("heads", "a cat sat on it", "-m", built(family), "-f", "table").text.split())
+    shown = " ".join(run("heads", "a cat sat on it", "-m", folder_of(family), "-f", "table").text.split())
     for part in reach.split("; "):
         assert (f"Reach of {part}." in shown) == ("all tokens" not in part)
 
 
-def test_a_deviation_from_the_checkpoint_is_named(run: Run, built: Callable[[str], Path]) -> None:
-    shown = " ".join(run("heads", TEXT, "-m", built("big_bird"), "-f", "table").text.split())
+def test_a_deviation_from_the_checkpoint_is_named(run: Run, folder_of: Callable[[str], Path]) -> None:
+    shown = " ".join(run("heads", TEXT, "-m", folder_of("big_bird"), "-f", "table").text.split())
     assert "Not as the checkpoint computes: full attention is measured; the model's own is block-sparse" in shown
 
 
@@ -381,13 +373,13 @@ def test_models_are_the_rows_of_the_table_of_families(run: Run) -> None:
     assert "fnet no FNet mixes tokens by Fourier transforms and has no attention" in re.sub(r"\x1b\[[\d;]*m", "", shown)
 
 
-def test_refused_type_is_named_before_its_weights_are_read(run: Run, built: Callable[[str], Path]) -> None:
-    check_error(run("heads", TEXT, "-m", built("fnet")), 1, "fnet", "Fourier transforms")
+def test_refused_type_is_named_before_its_weights_are_read(run: Run, folder_of: Callable[[str], Path]) -> None:
+    check_error(run("heads", TEXT, "-m", folder_of("fnet")), 1, "fnet", "Fourier transforms")
 
 
-def test_global_attention(run: Run, built: Callable[[str], Path]) -> None:
-    plain = run("heads", TEXT, "-m", built("longformer")).frame
-    cls = run("heads", TEXT, "-m", built("longformer"), "--global-attention", "cls").frame
+def test_global_attention(run: Run, folder_of: Callable[[str], Path]) -> None:
+    plain = run("heads", TEXT, "-m", folder_of("longformer")).frame
+    cls = run("heads", TEXT, "-m", folder_of("longformer"), "--global-attention", "cls").frame
     assert cls["cls_share"].mean() > plain["cls_share"].mean()
     check_error(
         run("heads", TEXT, "--global-attention", "cls"), 2, "all-MiniLM-L6-v2 has no global attention", "Longformer"
