@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.analyses.twins import twin
 from attnprobe.errors import CaseWarning
 from attnprobe.metrics import check_names
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
     import pandas
 
-    from attnprobe.analyses.kinds import Analysis
     from attnprobe.analyses.trace import Trace
     from attnprobe.analyses.weights import Weights
     from attnprobe.corpus.engines import Engine
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.stats import CorpusStats
     from attnprobe.measure.kinds import Measurement
-    from attnprobe.models.encoder import Encoder
     from attnprobe.render.figure import Figure
     from attnprobe.render.page import View
     from attnprobe.values.records import Columns, Given, Record, Skipped
@@ -65,7 +65,6 @@ def head_stats(
             :func:`attnprobe.measure.reading.windows_of`.
     """
     from attnprobe.measure.heads import head_table
-    from attnprobe.models.loading import loaded
 
     names = check_names(metrics)
     return head_table(text, loaded(encoder, model), names, **options).to_frame()
@@ -114,7 +113,6 @@ def corpus_stats(
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.stats import CorpusStats
     from attnprobe.corpus.texts import check_columns, to_records
-    from attnprobe.models.loading import loaded
 
     names = check_names(metrics)
     check_columns(texts, ids, pairs)
@@ -178,8 +176,6 @@ def run_corpus(
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.workers import Recipe
-    from attnprobe.models.encoder import Encoder
-    from attnprobe.models.loading import loaded
     from attnprobe.values.records import Columns
     from attnprobe.writers import format_of
     from attnprobe.writers.rows import check_row_format
@@ -211,9 +207,7 @@ def weights(
     """The attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
 
     Args:
-        text: the text itself, never a path.
-        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
-        model: the folder or Hub id to load where no encoder is given.
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
         options: pair, layers, heads, level, max_length, global_attention as in :func:`attnprobe.head_stats`; query,
             top, min_weight, direction, max_rows as :class:`attnprobe.analyses.weights.Filters` explains them.
 
@@ -227,11 +221,8 @@ def weights(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
+        as :func:`attnprobe.head_stats`.
     """
-    from attnprobe.models.loading import loaded
-
     found: Weights = load_analysis("weights")(text, loaded(encoder, model), **options)
     return found.to_table().to_frame()
 
@@ -263,11 +254,8 @@ def trace(
         ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
 
     Warns:
-        TruncationWarning, UnknownTokensWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
+        as :func:`attnprobe.head_stats`.
     """
-    from attnprobe.models.loading import loaded
-
     encoder = loaded(encoder, model)
     traced: Trace = load_analysis("trace")(text, encoder, layer=layer, head=head, query=query, **options)
     return traced
@@ -284,10 +272,8 @@ def heatmap(
     """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
 
     Args:
-        text: the text itself, never a path.
-        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
         stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
-        model: the folder or Hub id to load where no encoder is given.
         options: layers, heads, pair, level, max_length, long_range, global_attention, as
             :func:`attnprobe.measure.heads.head_table` explains them. One layer and one head give one map, one layer a
             grid of its heads, several a grid of layers by heads.
@@ -303,12 +289,10 @@ def heatmap(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
+        as :func:`attnprobe.head_stats`; and
         FontWarning: no installed font has some of its characters.
     """
     from attnprobe.analyses.pictures import take_picture
-    from attnprobe.models.loading import loaded
     from attnprobe.render.figure import check_matplotlib, draw
 
     check_matplotlib()
@@ -330,11 +314,9 @@ def view(
     """A page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
-        text: the text itself, never a path.
-        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
         pair, layers, heads: as in :func:`attnprobe.head_stats`.
         most: how many weights the page may hold, each a bit more than a byte; None: any number.
-        model: the folder or Hub id to load where no encoder is given.
         options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
 
     Raises:
@@ -342,11 +324,9 @@ def view(
         ModelError: a model that cannot be loaded or measured, or whose weights belong to no tokens.
 
     Warns:
-        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
+        as :func:`attnprobe.head_stats`.
     """
     from attnprobe.analyses.exploring import explore
-    from attnprobe.models.loading import loaded
     from attnprobe.render.page import make_view
 
     found = explore(text, loaded(encoder, model), pair=pair, layers=layers, heads=heads, most=most, **options)
@@ -358,31 +338,3 @@ def __getattr__(name: str) -> Callable[..., Any]:
     if name not in ANALYSES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return twin(name, load_analysis(name))
-
-
-def twin(name: str, analysis: Analysis) -> Callable[..., Any]:
-    """The function that gives what an analysis gives, a DataFrame in place of a Table."""
-
-    def run(
-        text: str,
-        encoder: Encoder | str | PathLike[str] | None = None,
-        *,
-        model: str | PathLike[str] = DEFAULT_MODEL,
-        **options: Any,
-    ) -> Any:
-        from attnprobe.models.loading import loaded
-
-        result = analysis(text, loaded(encoder, model), **options)
-        return result.to_frame() if isinstance(result, Table) else result
-
-    helps = [f"        {option.name}: {option.metadata.get('help', '')}" for option in analysis.fields()]
-    run.__name__ = run.__qualname__ = name
-    run.__doc__ = "\n".join(
-        [
-            f"{analysis.meaning}\n",
-            "    Args:",
-            "        text, encoder, model, pair: as in :func:`attnprobe.head_stats`.",
-            *helps,
-        ]
-    )
-    return run
