@@ -161,7 +161,7 @@ def rows_share(encoder: Encoder, texts: Sequence[str]) -> float:
     measured = time.perf_counter() - start
     start = time.perf_counter()
     for block in blocks:
-        encode_rows(block, "csv")
+        encode_rows([block], "csv")
     written = time.perf_counter() - start
     return written / (measured + written)
 
