@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ import pandas as pd
 import pytest
 
 import attnprobe
-from attnprobe import Encoder, load_encoder
+from attnprobe import Encoder
 from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.measure.weights import keep_weights
-from tests.families import build
 
 ROOT = Path(__file__).parent.parent
 TEXT = "the cat sat on the mat"
@@ -88,26 +88,20 @@ COMMANDS = {
     "over": ["toy", TEXT, "--over", "least"],
     "layer": ["toy", TEXT, "-l", "99"],
     "unquoted": ["toy", "the", "cat"],
+    "models": ["models", "-h"],
     "nowhere": ["toy", TEXT, "-m", "./nothere"],
 }
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("bert", tmp_path_factory.mktemp("models") / "bert")
-
-
-@pytest.fixture(scope="module")
-def encoder(model: Path) -> Encoder:
-    return load_encoder(model)
-
-
-def test_entry_point_adds_a_whole_command(model: Path, encoder: Encoder, tmp_path: Path) -> None:
+def test_entry_point_adds_a_whole_command(
+    folder_of: Callable[[str], Path], encoder_of: Callable[[str], Encoder], tmp_path: Path
+) -> None:
+    model, encoder = folder_of("bert"), encoder_of("bert")
     (tmp_path / "toy_plugin.py").write_text(TOY, encoding="utf-8")
     metadata = tmp_path / "toy_plugin-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-plugin\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[attnprobe.analyses]\ntoy = toy_plugin:TOY\n")
+    (metadata / "entry_points.txt").write_text("[attnprobe.analyses]\ntoy = toy_plugin:TOY\nmodels = toy_plugin:TOY\n")
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
@@ -141,13 +135,14 @@ def check_commands(done: dict[str, Any], encoder: Encoder) -> None:
     for flag in ("--digits N", "[default: 3; x>=1]", "--over <mean|largest>", "-l, --layer", "--pair", "-f, --format"):
         assert flag in help
     assert "--stride" not in help
+    assert "model types" in done["models"][1]  # what is there is not replaced
     assert_csv(done["csv"][1], encoder)
     largest = keep_weights(TEXT, encoder, level="word")
     assert [row["token"] for row in json.loads(done["largest"][1])] == list(largest.tokens.strings)
     received = [row["received"] for row in json.loads(done["largest"][1])]
     np.testing.assert_allclose(received, largest.weights.max((0, 1, 2)), rtol=0, atol=6e-4)
     assert done["table"][1].split()[:3] == ["position", "token", "received"]
-    wanted = {"list": 0, "help": 0, "csv": 0, "largest": 0, "table": 0, "file": 0}
+    wanted = {"list": 0, "help": 0, "csv": 0, "largest": 0, "table": 0, "file": 0, "models": 0}
     wanted |= {"exists": 1, "nowhere": 1, "empty": 2, "digits": 2, "over": 2, "layer": 2, "unquoted": 2}
     assert {name: code for name, (code, _, _) in done.items()} == wanted
     assert [name for name, (_, _, err) in done.items() if bool(err) != bool(wanted[name])] == []
@@ -173,7 +168,7 @@ def test_analysis_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_columns_are_those_that_are_told_of(name: str, encoder: Encoder) -> None:
+def test_columns_are_those_that_are_told_of(name: str, encoder_of: Callable[[str], Encoder]) -> None:
     required = {"layer": 0, "head": 0, "query": 1} if name == "trace" else {}
     analysis = load_analysis(name)
-    assert list(analysis(TEXT, encoder, **required).to_table().columns) == list(analysis.columns)
+    assert list(analysis(TEXT, encoder_of("bert"), **required).to_table().columns) == list(analysis.columns)

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from attnprobe import __version__
 from attnprobe.analyses import ANALYSES
 from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, view
-from attnprobe.cli.joining import joined
+from attnprobe.cli.joining import Command, joined
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -28,7 +28,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The command that is called, with the arguments that are left."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load_command(name) if name and name in ANALYSES else command, rest
+        return name, load_command(name) if name in ADDED else command, rest
 
 
 def load_command(name: str) -> Any:
@@ -53,15 +53,15 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(joined(heads.heads))
-app.command()(joined(corpus.corpus))
-for analysis, (_, meaning) in ANALYSES.items():
-    app.command(analysis, help=meaning)(_to_be_loaded)
-app.command()(joined(heatmap.heatmap))
-app.command()(joined(view.view))
-app.command()(joined(info.info))
-app.command()(joined(metrics.metrics))
-app.command()(joined(models.models))
+FIRST: tuple[Command, ...] = (heads.heads, corpus.corpus)
+LAST: tuple[Command, ...] = (heatmap.heatmap, view.view, info.info, metrics.metrics, models.models)
+ADDED = [name for name in ANALYSES if name not in {command.__name__ for command in (*FIRST, *LAST)}]
+for command in FIRST:
+    app.command()(joined(command))
+for name in ADDED:
+    app.command(name, help=ANALYSES[name][1])(_to_be_loaded)
+for command in LAST:
+    app.command()(joined(command))
 
 
 def _print_version(wanted: bool) -> None:

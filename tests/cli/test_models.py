@@ -387,11 +387,13 @@ def test_global_attention(run: Run, folder_of: Callable[[str], Path]) -> None:
     check_error(run("heads", TEXT, "--global-attention", "all"), 2, "--global-attention")
 
 
-def test_global_attention_of_a_corpus(run: Run, built: Callable[[str], Path], tmp_path: Path) -> None:
+def test_global_attention_of_a_corpus(run: Run, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text(TEXT)
-    many = run("corpus", tmp_path / "in.txt", "-m", built("longformer"), "--global-attention", "cls", "-f", "csv").frame
-    one = run("heads", TEXT, "-m", built("longformer"), "--global-attention", "cls").frame
-    encoder = load_encoder(built("longformer"))
+    many = run(
+        "corpus", tmp_path / "in.txt", "-m", folder_of("longformer"), "--global-attention", "cls", "-f", "csv"
+    ).frame
+    one = run("heads", TEXT, "-m", folder_of("longformer"), "--global-attention", "cls").frame
+    encoder = load_encoder(folder_of("longformer"))
     length = len(encoder.tokenize(TEXT)[0])
     check_numbers(many[list(one.columns)], one, rtol=0, atol=noise(encoder, length) * length)
     check_error(run("corpus", tmp_path / "in.txt", "--global-attention", "cls"), 2, "has no global attention")
