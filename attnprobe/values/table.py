@@ -107,6 +107,10 @@ class Table:
         place = self.columns.index(name)
         return self.rows.arrays[place] if isinstance(self.rows, ArrayRows) else [row[place] for row in self.rows]
 
+    def to_table(self) -> Table:
+        """The table itself, for who takes all that a table can be made of."""
+        return self
+
     def to_frame(self) -> pandas.DataFrame:
         """The table as a DataFrame; missing values become NaN, and the signature is in ``attrs["signature"]``."""
         import pandas

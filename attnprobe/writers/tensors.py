@@ -44,6 +44,3 @@ def _tensors(part: Excerpt) -> dict[str, np.ndarray]:
 
 def _signature(part: Excerpt) -> str:
     return part.attention.sign() if part.attention.sign else ""
-
-
-TENSOR_WRITERS = {"npz": write_npz, "safetensors": write_safetensors}
