@@ -197,9 +197,11 @@ def attention_of(
 ) -> Attention:
     """The weights of one window with what they stand for."""
     [weights] = kept.windows
+    tokens = pieces.by_word() if measurement.level == "word" else pieces
     return Attention(
         weights,
-        pieces.by_word() if measurement.level == "word" else pieces,
+        tokens,
+        tokens,
         pieces,
         measurement.layers,
         measurement.heads,

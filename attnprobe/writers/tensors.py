@@ -17,7 +17,7 @@ from attnprobe.values.attention import Excerpt
 
 def write_npz(part: Excerpt, stream: IO[bytes]) -> None:
     """Read it with ``numpy.load(path)``."""
-    text = {"tokens": np.array(part.attention.tokens.strings), "signature": np.array(_signature(part))}
+    text = {"tokens": np.array(part.attention.key_tokens.strings), "signature": np.array(_signature(part))}
     np.savez(stream, allow_pickle=False, **_tensors(part), **text)
 
 
@@ -25,7 +25,7 @@ def write_safetensors(part: Excerpt, stream: IO[bytes]) -> None:
     """Read it with ``safetensors.safe_open(path, "np")``, whose ``metadata()`` has the tokens and the signature."""
     from safetensors.numpy import save
 
-    tokens = json.dumps(list(part.attention.tokens.strings), ensure_ascii=False)
+    tokens = json.dumps(list(part.attention.key_tokens.strings), ensure_ascii=False)
     data = save(_tensors(part), {"tokens": tokens, "signature": _signature(part)})
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:start]), sort_keys=True).encode()  # the library's order is by chance
