@@ -25,9 +25,8 @@ from attnprobe.measure.running import measure
 from attnprobe.measure.several import Several
 from attnprobe.measure.weights import KeptWeights
 from attnprobe.values.options import Engine, Reading
-from tests.toy import LargestWeights
+from tests.toy import TEXTS, LargestWeights, contents, run, write_records
 
-TEXTS = [f"The {'very ' * (n % 4)}patient cat number {n} waited." for n in range(30)]
 ROOT = Path(__file__).parent.parent
 
 
@@ -43,25 +42,7 @@ def encoder(model: Path) -> Encoder:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Records that carry a class, and two that cannot be used."""
-    path = tmp_path_factory.mktemp("source") / "texts.jsonl"
-    records = [{"id": f"n{n}", "text": text, "class": "even" if n % 2 else "odd"} for n, text in enumerate(TEXTS)]
-    records[7]["text"], records[21]["text"] = "", ""
-    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    return path
-
-
-def run(source: Path, folder: Path, encoder: Encoder | Path, engine: Engine | None = None, **options: bool) -> None:
-    toy = LargestWeights((0, 1, 2), 4)
-    columns = Columns(text="text", id="id", labels=("class",))
-    folder.mkdir(exist_ok=True)
-    own = encoder if isinstance(encoder, Encoder) else str(encoder)
-    tables = {"measure": toy, "summary": folder / "own.csv", "columns": columns}
-    run_corpus(source, folder / "out.csv", own, engine=engine, **tables, **options)  # type: ignore[arg-type]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return write_records(tmp_path_factory.mktemp("source") / "texts.jsonl")
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +87,12 @@ def load_eager(encoder: Encoder) -> torch.nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("engine", [Engine(workers=2), Engine("ray", 2)], ids=["processes", "ray"])
-def test_elsewhere(
-    engine: Engine, source: Path, model: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_in_processes(
+    source: Path, model: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """On Ray: tests/test_ray.py."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    run(source, tmp_path, model, engine)
+    run(source, tmp_path, model, Engine(workers=2))
     assert contents(tmp_path) == whole
 
 

@@ -25,6 +25,7 @@ from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import InputError, UsageError
 from attnprobe.values.options import Engine
 from attnprobe.values.records import Skipped
+from tests import toy
 from tests.cli.commandline import exit_code
 
 TEXTS = [f"Sentence {number}: {'the animal was tired, ' * (number % 7)}and slept." for number in range(60)]
@@ -46,6 +47,7 @@ def recipe(model: Path, prober: Prober) -> Recipe:
     return Recipe({"model": str(model)}, prober.settings)
 
 
+ROOT = Path(__file__).parent.parent
 START_RAY = """
 import ray, sys
 ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -64,6 +66,7 @@ def cluster() -> Iterator[str]:
         environment.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to the home folder
         environment.setenv("RAY_AUTH_MODE", "token")
         environment.delenv("RAY_ADDRESS", raising=False)
+        environment.setenv("PYTHONPATH", str(ROOT))  # the actors find the toy there
         import ray  # looks at the environment when it is imported
 
         command = [sys.executable, "-c", START_RAY]
@@ -114,6 +117,13 @@ def test_same_as_one_process_in_order(cluster: str, prober: Prober, recipe: Reci
     assert heard == [(result.n_texts, result.n_tokens) for result in found]
     assert sum(texts for texts, _ in heard) == len(TEXTS)
     assert processors() == 2
+
+
+def test_measurement_of_another_package(cluster: str, model: Path, prober: Prober, tmp_path: Path) -> None:
+    source = toy.write_records(tmp_path / "texts.jsonl")
+    toy.run(source, tmp_path / "here", prober.encoder)
+    toy.run(source, tmp_path / "there", model, Engine("ray", 2))
+    assert toy.contents(tmp_path / "there") == toy.contents(tmp_path / "here")
 
 
 @dataclass
@@ -171,7 +181,6 @@ def test_no_cluster_at_the_address() -> None:
         attnprobe.corpus.on_ray._connect(ray, "127.0.0.1:9", 1, 0)
 
 
-ROOT = Path(__file__).parent.parent
 LOSE_A_WORKER = """
 import sys
 from attnprobe import AttnprobeError, load_encoder

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from attnprobe import Columns, run_corpus
 from attnprobe.attention.blocks import Block
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.options import Reading, take
+from attnprobe.values.options import Engine, Reading, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
@@ -131,3 +134,28 @@ class OwnShares:
             for head, (own, count) in enumerate(of_layer)
         ]
         return Table(["class", "layer", "head", "own", "n"], rows, {"title": title}, lambda: self.signature)
+
+
+TEXTS = [f"The {'very ' * (n % 4)}patient cat number {n} waited." for n in range(30)]
+
+
+def write_records(path: Path) -> Path:
+    """Records that carry a class, and two that cannot be used."""
+    records = [{"id": f"n{n}", "text": text, "class": "even" if n % 2 else "odd"} for n, text in enumerate(TEXTS)]
+    records[7]["text"], records[21]["text"] = "", ""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+def run(source: Path, folder: Path, encoder: Encoder | Path, engine: Engine | None = None, **options: bool) -> None:
+    """Measures the toy, with the records' classes, in a model of three layers and four heads."""
+    toy = LargestWeights((0, 1, 2), 4)
+    columns = Columns(text="text", id="id", labels=("class",))
+    folder.mkdir(exist_ok=True)
+    own = encoder if isinstance(encoder, Encoder) else str(encoder)
+    tables = {"measure": toy, "summary": folder / "own.csv", "columns": columns}
+    run_corpus(source, folder / "out.csv", own, engine=engine, **tables, **options)  # type: ignore[arg-type]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
