@@ -151,7 +151,7 @@ def trace(
     Args:
         text, encoder, model, pair, max_length: as in :func:`attnprobe.head_stats`.
         layer, head: counted from 0, negative ones from the end.
-        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_places`;
+        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_matches`;
             None: the only token of the text.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which weights are asked for: of which queries and keys, how many, how large."""
+"""Checks the options that choose weights: of which queries and keys, how many, how large."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from numbers import Real
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import check_choice, check_whole, shown
 
-MOST_ROWS = 10_000_000  # of weights, unless told otherwise
+MOST_ROWS = 10_000_000  # of weights, by default
 SEGMENTS = {None: None, "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
 
 
 def check_filters(*, pair: str | None, direction: str | None, top: int | None, min_weight: float | None) -> None:
-    """Refuses what cannot be meant.
+    """Checks the options that choose weights.
 
     Raises:
-        UsageError: some option has no such value.
+        UsageError: an option has an invalid value.
     """
     if direction is not None:
         check_choice("direction", direction, ("a-b", "b-a"))
