@@ -264,14 +264,14 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
 
 def test_lock_removed_between_opening_and_locking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock on a file that is no longer there would let in a second run."""
-    out, take, calls = tmp_path / "out.csv", locks.take, iter([True])
+    out, try_lock, calls = tmp_path / "out.csv", locks.try_lock, iter([True])
 
     def late(descriptor: int) -> bool:
         if next(calls, False):
             lock_path(out).unlink()
-        return take(descriptor)
+        return try_lock(descriptor)
 
-    monkeypatch.setattr(locks, "take", late)
+    monkeypatch.setattr(locks, "try_lock", late)
     with locked(out), pytest.raises(OutputError, match="being written"), locked(out):
         pass
 
