@@ -1,4 +1,4 @@
-"""The one pass of the model, in which weights are measured while they are computed."""
+"""Runs the model once, and measures weights while they are computed."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ def measure(texts: Sequence[Tokens], encoder: Encoder, measurement: Measurement)
     """Runs one batch of texts and measures their weights while the model computes them.
 
     Returns:
-        what was found of each text, in the order of ``texts``, and of all together.
+        the result of each text, in the order of ``texts``, and of all together.
     """
-    order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-    groups = [[place] for place in order]
+    order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
+    groups = [[index] for index in order]
     if not (measurement.alone or encoder.tap):
-        groups = [list(alike) for _, alike in groupby(order, key=lambda place: len(texts[place]))]
-    listeners = [measurement.begin([texts[place] for place in group], encoder) for group in groups]
+        groups = [list(alike) for _, alike in groupby(order, key=lambda index: len(texts[index]))]
+    listeners = [measurement.begin([texts[index] for index in group], encoder) for group in groups]
 
     def observe(layer: int, group: int) -> Observer | None:
         return listeners[group].start_layer(layer) if layer in measurement.layers else None
 
     encoder.observe(texts, observe, groups, [listener.starts for listener in listeners])
     found = [listener.finish() for listener in listeners]
-    by_place = dict(zip(order, (one for group in found for one in group.texts), strict=True))
-    return Found([by_place[place] for place in range(len(texts))], added(group.together for group in found))
+    by_index = dict(zip(order, (result for group in found for result in group.texts), strict=True))
+    return Found([by_index[index] for index in range(len(texts))], added(group.together for group in found))
 
 
 def added(partial: Any) -> Any:
-    """The sum of partial results; None stands for nothing."""
-    known = [one for one in partial if one is not None]
+    """Adds up partial results; None stands for nothing."""
+    known = [result for result in partial if result is not None]
     return reduce(add, known) if known else None
