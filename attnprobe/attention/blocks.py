@@ -1,7 +1,7 @@
-"""The same attention as ``textbook.py``, a block of texts, heads and query rows at a time, shown and dropped.
+"""Computes the attention of ``textbook.py`` in blocks of texts, heads and query rows, each shown and dropped.
 
 No query × key tensor is ever held, so memory hardly grows with length. The operations and their order are those of
-transformers' eager attention; what differs is the shape of its products, and so at most the rounding of their sums.
+transformers' eager attention; only the shapes of products differ, and so at most the rounding of sums.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ class Block:
     """The weights of some texts, heads and query rows in one layer. Texts measured together have the same length.
 
     Attributes:
-        rows: which queries.
-        keys: which keys; the others have weight 0 in every row here.
-        weights: (text, head, query, key) in float32 or float64; gone when the observer returns.
-        heads: which heads; None: all.
-        texts: which texts; the first, unless told otherwise.
-        allowed: (query, key) True where the query may see the key; None: it sees every key of the text.
-        reach_known: False where the weights came without the mask, so that ``allowed`` says nothing.
-        complete: False where a row may sum to less than 1, the rest falling on no token of the text.
-        pooled: queries or keys are not the text's tokens but several of them pooled into one.
-        checked: rows are a softmax of ours, so that they sum to 1 unless they hold a NaN.
-        entropy: (text, head, query) of each row in nats, where the softmax has told it; gone like the weights.
+        rows: the queries of the block.
+        keys: the keys of the block; others have weight 0 in all of these rows.
+        weights: (text, head, query, key) in float32 or float64; valid only while the observer is called.
+        heads: the heads of the block; None: all.
+        texts: the texts of the block; by default the first.
+        allowed: (query, key) True where the query may see the key; None: all queries see all keys of the text.
+        reach_known: False if the weights came without the mask, so that ``allowed`` is unknown.
+        complete: False if a row may sum to less than 1, the rest falling on no token of the text.
+        pooled: whether queries or keys are not the text's tokens but several of them pooled into one.
+        checked: whether the rows were computed by softmax here, so that they sum to 1 unless they hold a NaN.
+        entropy: (text, head, query) of each row in nats if the softmax computed it; valid as long as the weights.
     """
 
     rows: slice
@@ -54,17 +54,17 @@ Observer = Callable[[Block], None]
 
 
 def exact(dtype: torch.dtype) -> torch.dtype:
-    """What weights of a model that computes in ``dtype`` are kept in: at least float32."""
+    """Returns the dtype in which weights of a model of ``dtype`` are kept: at least float32."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def tiles(
     heads: int, queries: int, keys: int, starts: Sequence[int] | None = None, texts: int = 1
 ) -> Iterator[tuple[slice, slice, slice]]:
-    """(texts, heads, query rows) that together hold about BLOCK_ELEMENTS weights.
+    """Splits texts, heads and query rows into blocks that hold about BLOCK_ELEMENTS weights.
 
-    Several texts come whole. A text that is too large for one block comes by itself, all rows of some heads before the
-    next.
+    Several texts come whole. A text that is too large for one block comes alone, all rows of some heads before those of
+    the next.
 
     Args:
         keys: how many keys a row holds.
@@ -78,15 +78,15 @@ def tiles(
     rows = row_blocks(queries, together * keys, starts) if at_once == 1 else [slice(0, queries)]
     for text in range(0, texts, at_once):
         for head in range(0, heads, together):
-            for each in rows:
-                yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), each
+            for some_rows in rows:
+                yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), some_rows
 
 
 def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> list[slice]:
-    """Query rows in order, as many to a block as BLOCK_ELEMENTS holds, at least one.
+    """Splits query rows into blocks, in order, as many in each as BLOCK_ELEMENTS allows, at least one.
 
     Args:
-        row_elements: weights in one row, over all heads of a block.
+        row_elements: how many weights one row has, over all heads of a block.
         starts: the rows where a block may start (ascending, 0 first); None: any.
 
     >>> row_blocks(5, BLOCK_ELEMENTS // 2, starts=[0, 3, 4])
@@ -117,7 +117,7 @@ def attention_in_blocks(
     sinks: Float[Tensor, " head"] | None = None,
     compiled: bool = False,
 ) -> Float[Tensor, "text query head d_v"]:
-    """softmax(QKᵀ·scale + bias)V of texts of one length, exact; each block is shown to ``observe`` and dropped.
+    """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
 
     Args:
         key, value: fewer heads than ``query`` are shared by consecutive query heads (grouped-query attention,
@@ -128,7 +128,7 @@ def attention_in_blocks(
         softcap: c of c·tanh(score / c), which bounds the scaled scores (Gemma 2, Riviere et al. 2024).
         sinks: one more score for every row of a head, whose weight falls on no key: rows sum to less than 1
             (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
-        compiled: the softmax is that of :mod:`attnprobe.attention.kernels` instead of torch's, where there are no
+        compiled: whether to use the softmax of :mod:`attnprobe.attention.kernels` instead of torch's, if there are no
             sinks; only for float32 on a CPU.
     """
     texts, heads, queries, _ = query.shape
@@ -138,36 +138,38 @@ def attention_in_blocks(
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     output = query.new_empty(texts, queries, heads, value.shape[-1])
     memory = Memory(query)
-    for some, ours, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
+    for some_texts, some_heads, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
         mask = None if allowed is None else allowed[_at(rows, allowed.shape[0])]
         keys = slice(0, key.shape[2]) if mask is None else _reached(mask)
-        scores = _scores(query[some, ours, rows], key[some, ours, keys], scale, memory)
+        scores = _scores(query[some_texts, some_heads, rows], key[some_texts, some_heads, keys], scale, memory)
         if softcap is not None:
             scores.div_(softcap).tanh_().mul_(softcap)
         if bias is not None:
-            scores += bias[_at(some, bias.shape[0]), _at(ours, bias.shape[1]), _at(rows, bias.shape[2]), keys]
+            shape = bias.shape
+            scores += bias[_at(some_texts, shape[0]), _at(some_heads, shape[1]), _at(rows, shape[2]), keys]
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
         if compiled and sinks is None:
             weights, entropy = _softmax_with_entropy(scores, memory)
         else:
-            weights, entropy = _softmax(scores, None if sinks is None else sinks[ours], memory), None
-        output[some, rows, ours] = torch.matmul(weights.to(value.dtype), value[some, ours, keys]).transpose(1, 2)
+            weights, entropy = _softmax(scores, None if sinks is None else sinks[some_heads], memory), None
+        product = torch.matmul(weights.to(value.dtype), value[some_texts, some_heads, keys])
+        output[some_texts, rows, some_heads] = product.transpose(1, 2)
         if observe is not None:
-            whole = sinks is None
-            observe(Block(rows, keys, weights, ours, some, mask, complete=whole, checked=whole, entropy=entropy))
+            whole, shown = sinks is None, (rows, keys, weights, some_heads, some_texts, mask)
+            observe(Block(*shown, complete=whole, checked=whole, entropy=entropy))
     return output
 
 
 class Memory:
-    """Room for tensors that are needed one after another: taking it anew for every block costs page faults."""
+    """Reuses memory for tensors that are needed one after another; new memory for each block costs page faults."""
 
     def __init__(self, like: Tensor) -> None:
         self.like, self.rooms = like, dict[str, Tensor]()
 
     def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor with arbitrary content; what was taken under this name before is overwritten."""
+        """Returns a tensor of arbitrary content, which overwrites the one taken under this name before."""
         size = math.prod(shape)
         room = self.rooms.get(name)
         if room is None or len(room) < size or room.dtype != dtype:
@@ -178,7 +180,7 @@ class Memory:
 def _scores(
     query: Float[Tensor, "text head query d_k"], key: Float[Tensor, "text head key d_k"], scale: float, memory: Memory
 ) -> Float[Tensor, "text head query key"]:
-    """QKᵀ·scale; the factor is applied inside the product, which rounds as eager attention does."""
+    """Computes QKᵀ·scale; the factor is applied inside the product, which rounds as eager attention does."""
     texts, heads, queries, _ = query.shape
     batch = texts * heads
     scores = memory.take("scores", (batch, queries, key.shape[2]), query.dtype)
@@ -190,7 +192,7 @@ def _scores(
 def _softmax(
     scores: Float[Tensor, "text head query key"], sinks: Float[Tensor, " head"] | None, memory: Memory
 ) -> Float[Tensor, "text head query key"]:
-    """The rows' softmax, at least in float32; with sinks, without the share that falls on them."""
+    """Computes the rows' softmax, at least in float32; with sinks, without the share that falls on them."""
     dtype = exact(scores.dtype)
     if sinks is None:
         return torch.softmax(scores, -1, dtype=dtype, out=memory.take("weights", scores.shape, dtype))
@@ -201,7 +203,7 @@ def _softmax(
 def _softmax_with_entropy(
     scores: Float[Tensor, "text head query key"], memory: Memory
 ) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"]]:
-    """The rows' softmax, in the place of the scores, and their entropies."""
+    """Turns scores into their softmax in place, and computes the rows' entropies."""
     from attnprobe.attention import kernels
 
     entropy = memory.take("entropy", scores.shape[:3], scores.dtype)
@@ -209,17 +211,17 @@ def _softmax_with_entropy(
     return scores, entropy
 
 
-def _at(part: slice, size: int) -> slice:
-    """The part along an axis of this size; all of it where it is 1 and stands for every index."""
-    return part if size > 1 else slice(None)
+def _at(some: slice, size: int) -> slice:
+    """Slices an axis of this size; all of it if the size is 1, which stands for any index."""
+    return some if size > 1 else slice(None)
 
 
 def _widest(allowed: Bool[Tensor, "#query key"] | None, keys: int) -> int:
-    """How many keys a block of rows may have to hold: all, or those a row may see and its neighbours' besides."""
+    """Bounds the keys that a block of rows holds: all, or those that one row may see, and BLOCK_ROWS more."""
     return keys if allowed is None else min(keys, int(allowed.sum(-1).max()) + BLOCK_ROWS)
 
 
 def _reached(mask: Bool[Tensor, "query key"]) -> slice:
-    """The shortest run of keys that holds every key some query may see; all keys where none may see any."""
+    """Finds the shortest run of keys that holds all keys some query may see; all keys if no query sees any."""
     seen: Int[Tensor, " seen"] = mask.any(0).nonzero()[:, 0]
     return slice(int(seen[0]), int(seen[-1]) + 1) if len(seen) else slice(0, mask.shape[1])
