@@ -364,8 +364,8 @@ def test_file_of_somebody_else_in_the_folder_survives(
     job.start(resume=not overwrite, overwrite=overwrite)
     work(job)
     job.finish()
-    assert job.work.strangers() == ["part-000000.csv.bak", "thesis.txt"]
-    kept = {f"out.csv.parts/{name}": b"precious" for name in job.work.strangers()}
+    assert job.work.foreign_names() == ["part-000000.csv.bak", "thesis.txt"]
+    kept = {f"out.csv.parts/{name}": b"precious" for name in job.work.foreign_names()}
     assert contents(tmp_path / "run") == expected | kept
     assert make(tmp_path / "run", "csv").is_finished()
     assert contents(tmp_path / "run") == expected | kept

@@ -211,8 +211,8 @@ def _remarks(run: CorpusRun) -> Iterator[str]:
     from attnprobe.corpus.stats import doubts
 
     state = run.state
-    if strangers := run.strangers():
-        names = ", ".join(strangers)
+    if foreign := run.foreign_names():
+        names = ", ".join(foreign)
         yield f"{str(run.folder)!r} stays, for attnprobe did not make what it holds: {names}"
     if state.cut:
         yield f"{state.cut:,} texts were longer than the model reads and were cut{_listed(run, 'cut')}"
