@@ -23,8 +23,8 @@ from transformers import AutoModel, BertConfig, BertModel
 
 from attnprobe import Encoder, corpus_stats, load_encoder
 from attnprobe.corpus.chunks import by_length
-from attnprobe.corpus.settings import BATCH_TOKENS
 from attnprobe.models.batches import make_batch
+from attnprobe.values.options import Running
 from attnprobe.writers.rows import encode_rows
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -149,7 +149,7 @@ def peak_of(what: str, folder: str, count: int, length: int) -> None:
     encoder = load_encoder(folder) if folder != "-" else load_encoder()
     texts = lines(count) if not length else [long_text(encoder, length)] * count
     runs: dict[str, Any] = {"model": model_alone, "attnprobe": attnprobe}
-    runs[what](encoder, texts, BATCH_TOKENS)()
+    runs[what](encoder, texts, Running().batch_tokens)()
     status = Path("/proc/self/status").read_text()
     print(next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024)
 
@@ -161,7 +161,7 @@ def rows_share(encoder: Encoder, texts: Sequence[str]) -> float:
     measured = time.perf_counter() - start
     start = time.perf_counter()
     for block in blocks:
-        encode_rows(block, "csv")
+        encode_rows([block], "csv")
     written = time.perf_counter() - start
     return written / (measured + written)
 
@@ -186,13 +186,13 @@ def table(count: int, rounds: int) -> str:
     few = texts[: count // 2]
     add_ratio(
         "mixed lines: attnprobe / model",
-        model_alone(encoder, texts, BATCH_TOKENS),
-        attnprobe(encoder, texts, BATCH_TOKENS),
+        model_alone(encoder, texts, Running().batch_tokens),
+        attnprobe(encoder, texts, Running().batch_tokens),
         "≤ 1.25",
     )
     add_ratio(
         "mixed lines: common script / attnprobe",
-        attnprobe(encoder, few, BATCH_TOKENS),
+        attnprobe(encoder, few, Running().batch_tokens),
         common_script(encoder, few),
         "≥ 5",
         rounds=1,
@@ -207,8 +207,8 @@ def table(count: int, rounds: int) -> str:
             ]
             add_ratio(
                 f"{length:,} tokens: attnprobe / model",
-                model_alone(long, cut, BATCH_TOKENS),
-                attnprobe(long, cut, BATCH_TOKENS),
+                model_alone(long, cut, Running().batch_tokens),
+                attnprobe(long, cut, Running().batch_tokens),
                 target,
             )
         one, other = peak("model", folder, 1, 4096), peak("attnprobe", folder, 1, 4096)

@@ -23,14 +23,14 @@ run = lambda: model(input_ids=ids, attention_mask=torch.ones_like(ids))
 if way == "attnprobe":
     from attnprobe.metrics import load_metrics
     from attnprobe.metrics.reduce import Reducer
-    from attnprobe.models.interface import NAME, Listener, listening
+    from attnprobe.models.interface import NAME, Listener, each_alone, listening
     from attnprobe.values.tokens import Role, Tokens
     model.set_attn_implementation(NAME)
     roles = [Role.CLS, *[Role.CONTENT] * (length - 2), Role.SEP]
     tokens = Tokens(["a"] * length, ["a"] * length, roles, [int(role == Role.CONTENT) for role in roles])
     reducer = Reducer([tokens], load_metrics(), range(22), 12, long_range=10, queries="all", level="token")
     def run():
-        with listening(Listener([slice(0, length)], lambda layer, text: reducer.start_layer(layer))):
+        with listening(Listener(each_alone([slice(0, length)]), lambda layer, text: reducer.start_layer(layer))):
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
         return [sums.means() for sums in reducer.sums]
 with torch.inference_mode():

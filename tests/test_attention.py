@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -222,3 +223,17 @@ def test_recomputes_every_layer_of_the_real_model(minilm: Encoder, sentence: str
             close(captured[layer].weights, result.attentions[layer], EXACT)
             after = out.LayerNorm(output + X)
             close(after, module.attention(X)[0], EXACT)
+
+
+def test_texts_of_one_length_are_observed_together(minilm: Encoder) -> None:
+    """Groups are slices of the texts as they are given; blocks count their texts from the group's first."""
+    texts = [minilm.tokenize(text)[0] for text in ("a b c", "d e f", "a b", "g h i")]
+    groups = minilm.groups(texts)
+    assert groups == [slice(0, 2), slice(2, 3), slice(3, 4)]
+    seen: dict[int, list[slice]] = {}
+
+    def observe(layer: int, group: int) -> Callable[[Block], None] | None:
+        return (lambda block: seen.setdefault(group, []).append(block.texts)) if layer == 0 else None
+
+    minilm.observe(texts, observe, groups)
+    assert seen == {0: [slice(0, 2)], 1: [slice(0, 1)], 2: [slice(0, 1)]}

@@ -23,6 +23,7 @@ from attnprobe.errors import ModelError, UsageError
 from attnprobe.models import parts
 from attnprobe.models.families import FAMILIES as TABLE
 from attnprobe.models.families import REFUSED
+from attnprobe.models.origins import ROTATED
 from attnprobe.writers import get_writer
 from tests.eager import eager_layers
 from tests.exact import EXACT, doubled, float64
@@ -56,7 +57,7 @@ UNTRACED = ["deberta", "xlnet", "funnel", "lilt"]
 SPREAD = UNTRACED + [
     name
     for name, its in FAMILIES.items()
-    if TABLE[its.model_type].through != REFUSED and its.model_type not in parts.UNSEPARATED and name not in ALIKE
+    if TABLE[its.model_type].through != REFUSED and not TABLE[its.model_type].untraced and name not in ALIKE
 ]
 FOUND_IN_PART = ["neomme"]  # it gates the heads' outputs before W_O
 
@@ -215,16 +216,16 @@ def test_rotary_positions_are_a_step(family: str, theta: str | None, encoder_of:
             moved = rounding(encoder.dtype, 2, (1 + angle) * (abs(a) + abs(b)))
             assert float(after[pair]) == pytest.approx(a * math.cos(angle) - b * math.sin(angle), rel=0, abs=moved)
             assert float(after[pair + 4]) == pytest.approx(b * math.cos(angle) + a * math.sin(angle), rel=0, abs=moved)
-    assert its.made_by["q"][-1] == its.made_by["k"][-1] == parts.ROTATED
+    assert its.made_by["q"][-1] == its.made_by["k"][-1] == ROTATED
     assert its.made_by["v"] in [("x·W_V",), ("x·W_V + b_V",)]
 
 
 def test_a_norm_and_a_factor_are_steps(encoder_of: Callable[[str], Encoder]) -> None:
     its = trace(TEXT, encoder_of("qwen3"), layer=1, head=3, query=2)
-    assert its.made_by["q"] == ("x·W_Q", "after q_norm", parts.ROTATED)
+    assert its.made_by["q"] == ("x·W_Q", "after q_norm", ROTATED)
     assert its.made_by["v"] == ("x·W_V",)
     esm = trace("MKTAYIAKQRQISF", encoder_of("esm"), layer=1, head=3, query=2)
-    assert (esm.scale, esm.made_by["q"]) == (1.0, ("x·W_Q + b_Q", "times 0.3536", parts.ROTATED))
+    assert (esm.scale, esm.made_by["q"]) == (1.0, ("x·W_Q + b_Q", "times 0.3536", ROTATED))
 
 
 def test_values_from_another_input_are_said_to_be(encoder_of: Callable[[str], Encoder]) -> None:
@@ -232,7 +233,7 @@ def test_values_from_another_input_are_said_to_be(encoder_of: Callable[[str], En
     its = trace(TEXT, encoder_of("mobilebert"), layer=1, head=0, query=2)
     assert its.remarks == ("v is made from another input of its token than q is",)
     neomme = trace(TEXT, encoder_of("neomme"), layer=3, head=0, query=2)
-    assert neomme.made_by["q"][1:] == ("after q_norm", parts.ROTATED)
+    assert neomme.made_by["q"][1:] == ("after q_norm", ROTATED)
     assert neomme.made_by["v"] == ()
     assert [remark.split(" ")[0] for remark in neomme.remarks] == ["v", "the"]
 
@@ -260,16 +261,14 @@ def test_masks_soft_caps_and_sinks(encoder_of: Callable[[str], Encoder]) -> None
 
 
 @pytest.mark.parametrize("family", ["deberta-v2", "xlnet", "roformer", "squeezebert", "convbert", "nystromformer"])
-def test_scores_with_other_terms_never_pass(
-    family: str, encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where the list of such families does not name them. ConvBERT's heads are plain."""
-    monkeypatch.setattr(parts, "UNSEPARATED", {})
+def test_scores_with_other_terms_never_pass(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """Also where the table of families does not name them. ConvBERT's heads are plain."""
+    encoder = replace(encoder_of(family), family=None)
     if family == "convbert":
-        check_in_float64(TEXT, encoder_of(family), layer=0, head=0, query=1)
+        check_in_float64(TEXT, encoder, layer=0, head=0, query=1)
         return
     with pytest.raises(ModelError, match=f"{family}: no linear maps"):
-        trace(TEXT, encoder_of(family), layer=0, head=0, query=1)
+        trace(TEXT, encoder, layer=0, head=0, query=1)
 
 
 def test_numbers_that_do_not_add_up_are_not_shown(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

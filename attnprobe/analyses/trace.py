@@ -16,9 +16,11 @@ from attnprobe.attention.textbook import attention_scores, linear, mask_scores, 
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure.reading import sign, windows_of
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.heads import HeadParts
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.models.parts import HeadParts, Vectors, head_parts
+from attnprobe.models.origins import Vectors
+from attnprobe.models.parts import head_parts
 from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
 from attnprobe.values.arguments import shown
 from attnprobe.values.finding import one_query

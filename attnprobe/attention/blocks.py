@@ -26,7 +26,8 @@ class Block:
     Attributes:
         rows: the queries of the block.
         keys: the keys of the block; others have weight 0 in all of these rows.
-        weights: (text, head, query, key) in float32 or float64; valid only while the observer is called.
+        weights: (text, head, query, key) in float32 or float64; read-only, and valid only while the observer is called,
+            unless the run is for gradients.
         heads: the heads of the block; None: all.
         texts: the texts of the block; by default the first.
         allowed: (query, key) True where the query may see the key; None: all queries see all keys of the text.
@@ -78,8 +79,8 @@ def tiles(
     rows = row_blocks(queries, together * keys, starts) if at_once == 1 else [slice(0, queries)]
     for text in range(0, texts, at_once):
         for head in range(0, heads, together):
-            for some_rows in rows:
-                yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), some_rows
+            for block in rows:
+                yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), block
 
 
 def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> list[slice]:
@@ -116,6 +117,9 @@ def attention_in_blocks(
     softcap: float | None = None,
     sinks: Float[Tensor, " head"] | None = None,
     compiled: bool = False,
+    first_text: int = 0,
+    edit: Callable[[Block], Tensor | None] | None = None,
+    gradients: bool = False,
 ) -> Float[Tensor, "text query head d_v"]:
     """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
 
@@ -130,6 +134,10 @@ def attention_in_blocks(
             (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
         compiled: whether to use the softmax of :mod:`attnprobe.attention.kernels` instead of torch's, if there are no
             sinks; only for float32 on a CPU.
+        first_text: the number that the first of these texts has in the blocks.
+        edit: gives the weights that V is multiplied by in place of a block's, once that was shown; None: the block's.
+        gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
+            ``compiled``.
     """
     texts, heads, queries, _ = query.shape
     groups = heads // key.shape[1]
@@ -137,28 +145,29 @@ def attention_in_blocks(
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     output = query.new_empty(texts, queries, heads, value.shape[-1])
-    memory = Memory(query)
-    for some_texts, some_heads, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
+    memory = None if gradients else Memory(query)
+    for some, chosen, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
         mask = None if allowed is None else allowed[_at(rows, allowed.shape[0])]
         keys = slice(0, key.shape[2]) if mask is None else _reached(mask)
-        scores = _scores(query[some_texts, some_heads, rows], key[some_texts, some_heads, keys], scale, memory)
+        scores = _scores(query[some, chosen, rows], key[some, chosen, keys], scale, memory)
         if softcap is not None:
-            scores.div_(softcap).tanh_().mul_(softcap)
+            scores = _capped(scores, softcap, None if gradients else scores)
         if bias is not None:
-            shape = bias.shape
-            scores += bias[_at(some_texts, shape[0]), _at(some_heads, shape[1]), _at(rows, shape[2]), keys]
+            scores += bias[_at(some, bias.shape[0]), _at(chosen, bias.shape[1]), _at(rows, bias.shape[2]), keys]
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        if compiled and sinks is None:
+        if memory and compiled and sinks is None:
             weights, entropy = _softmax_with_entropy(scores, memory)
         else:
-            weights, entropy = _softmax(scores, None if sinks is None else sinks[some_heads], memory), None
-        product = torch.matmul(weights.to(value.dtype), value[some_texts, some_heads, keys])
-        output[some_texts, rows, some_heads] = product.transpose(1, 2)
+            weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory), None
+        whole, shown = sinks is None, slice(some.start + first_text, some.stop + first_text)
+        block = Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy)
         if observe is not None:
-            whole, shown = sinks is None, (rows, keys, weights, some_heads, some_texts, mask)
-            observe(Block(*shown, complete=whole, checked=whole, entropy=entropy))
+            observe(block)
+        edited = edit(block) if edit else None
+        weights = weights if edited is None else edited
+        output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
     return output
 
 
@@ -178,24 +187,36 @@ class Memory:
 
 
 def _scores(
-    query: Float[Tensor, "text head query d_k"], key: Float[Tensor, "text head key d_k"], scale: float, memory: Memory
+    query: Float[Tensor, "text head query d_k"],
+    key: Float[Tensor, "text head key d_k"],
+    scale: float,
+    memory: Memory | None,
 ) -> Float[Tensor, "text head query key"]:
     """Computes QKᵀ·scale; the factor is applied inside the product, which rounds as eager attention does."""
     texts, heads, queries, _ = query.shape
     batch = texts * heads
-    scores = memory.take("scores", (batch, queries, key.shape[2]), query.dtype)
+    room = memory.take("scores", (batch, queries, key.shape[2]), query.dtype) if memory else None
     keys = key.reshape(batch, *key.shape[2:]).transpose(1, 2)
-    torch.baddbmm(scores, query.reshape(batch, *query.shape[2:]), keys, beta=0, alpha=scale, out=scores)
+    added = query.new_empty(1, 1, 1) if room is None else room  # times 0
+    scores = torch.baddbmm(added, query.reshape(batch, *query.shape[2:]), keys, beta=0, alpha=scale, out=room)
     return scores.view(texts, heads, queries, -1)
 
 
+def _capped(
+    scores: Float[Tensor, "text head query key"], softcap: float, room: Tensor | None
+) -> Float[Tensor, "text head query key"]:
+    """c·tanh(score / c), computed in the room where there is one."""
+    return torch.mul(torch.tanh(torch.div(scores, softcap, out=room), out=room), softcap, out=room)
+
+
 def _softmax(
-    scores: Float[Tensor, "text head query key"], sinks: Float[Tensor, " head"] | None, memory: Memory
+    scores: Float[Tensor, "text head query key"], sinks: Float[Tensor, " head"] | None, memory: Memory | None
 ) -> Float[Tensor, "text head query key"]:
     """Computes the rows' softmax, at least in float32; with sinks, without the share that falls on them."""
     dtype = exact(scores.dtype)
     if sinks is None:
-        return torch.softmax(scores, -1, dtype=dtype, out=memory.take("weights", scores.shape, dtype))
+        room = memory.take("weights", scores.shape, dtype) if memory else None
+        return torch.softmax(scores, -1, dtype=dtype, out=room)
     extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
     return torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from itertools import groupby
 from operator import add
 from typing import Any
 
@@ -21,15 +20,15 @@ def measure(texts: Sequence[Tokens], encoder: Encoder, measurement: Measurement)
         the result of each text, in the order of ``texts``, and of all together.
     """
     order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
-    groups = [[index] for index in order]
-    if not (measurement.alone or encoder.tap):
-        groups = [list(alike) for _, alike in groupby(order, key=lambda index: len(texts[index]))]
-    listeners = [measurement.begin([texts[index] for index in group], encoder) for group in groups]
+    by_length = [texts[index] for index in order]
+    alone = [slice(index, index + 1) for index in range(len(texts))]
+    groups = alone if measurement.alone else encoder.groups(by_length)
+    listeners = [measurement.begin(by_length[group], encoder) for group in groups]
 
     def observe(layer: int, group: int) -> Observer | None:
         return listeners[group].start_layer(layer) if layer in measurement.layers else None
 
-    encoder.observe(texts, observe, groups, [listener.starts for listener in listeners])
+    encoder.observe(by_length, observe, groups, [listener.starts for listener in listeners])
     found = [listener.finish() for listener in listeners]
     by_index = dict(zip(order, (result for group in found for result in group.texts), strict=True))
     return Found([by_index[index] for index in range(len(texts))], added(group.together for group in found))

@@ -46,13 +46,13 @@ class Adapter(nn.Module):
         return self.encoder(**self.arguments(usual, self.config, self.dtype), output_attentions=output_attentions)
 
 
-def bare(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """A plain module without a configuration (FSMT)."""
+def fsmt(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """FSMT's encoder is a plain module, which takes nothing but these two."""
     return {name: usual[name] for name in ("input_ids", "attention_mask")}
 
 
-def blind(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """An empty picture beside the text; LXMERT's language layers come before those that look at it."""
+def lxmert(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """LXMERT is given an empty picture beside the text; its language layers come before those that look at it."""
     ids = usual["input_ids"]
     return usual | {
         "visual_feats": ids.new_zeros(len(ids), 1, config.visual_feat_dim, dtype=dtype),
@@ -60,20 +60,20 @@ def blind(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
     }
 
 
-def unplaced(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """All words at one place of the page (BROS)."""
+def bros(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """BROS is given the same box for every word."""
     return usual | {"bbox": usual["input_ids"].new_zeros(*usual["input_ids"].shape, 4)}
 
 
-def values(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """Token ids under the name of sound (SpeechT5)."""
+def speecht5(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """SpeechT5 takes token ids under the name of sound."""
     return {"input_values": usual["input_ids"], "attention_mask": usual["attention_mask"]}
 
 
-def masked_twice(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """The mask once more as a column of numbers (VITS)."""
+def vits(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
+    """VITS takes the mask once more, as a column of numbers."""
     mask = usual["attention_mask"]
     return {"input_ids": usual["input_ids"], "attention_mask": mask, "padding_mask": mask[..., None].to(dtype)}
 
 
-ADAPTERS = {"bare": bare, "blind": blind, "unplaced": unplaced, "values": values, "masked_twice": masked_twice}
+ADAPTERS = {adapter.__name__: adapter for adapter in (fsmt, lxmert, bros, speecht5, vits)}

@@ -49,12 +49,14 @@ def merge_adapter(location: Location, network: Any) -> None:
         base = getattr(network, "base_model_prefix", "")
         inside = bool(base) and any(name.startswith(f"{PREFIX}{base}.") for name in weights)
         model = Holder(base, network) if inside else network
-        ours = {key: tensor for key, tensor in weights.items() if _home(model, key) not in ("", base if inside else "")}
-        if not ours:
+        fitting = {
+            key: tensor for key, tensor in weights.items() if _home(model, key) not in ("", base if inside else "")
+        }
+        if not fitting:
             raise ModelError(
                 f"no weight of the adapter {location.name!r} belongs to its base model", "is the base the right one?"
             )
-        _merge(peft, config, model, ours, location.name)
+        _merge(peft, config, model, fitting, location.name)
 
 
 def _read(files: tuple[Path, ...]) -> dict[str, Tensor]:
@@ -77,8 +79,8 @@ def _check_ranks(config: Any, weights: Mapping[str, Tensor], name: str) -> None:
 def _merge(peft: Any, config: Any, model: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
     config.task_type = config.auto_mapping = None  # a task would want the head that is not loaded
     config.inference_mode = True
-    modules = [each for each, _ in model.named_modules()]
-    saved = [each for each in getattr(config, "modules_to_save", None) or () if _names_one_of(modules, each)]
+    modules = [path for path, _ in model.named_modules()]
+    saved = [kept for kept in getattr(config, "modules_to_save", None) or () if _names_one_of(modules, kept)]
     if hasattr(config, "modules_to_save"):
         config.modules_to_save = saved or None
     dtype = next(model.parameters()).dtype
@@ -101,4 +103,4 @@ def _home(model: nn.Module, key: str) -> str:
 
 
 def _names_one_of(modules: Sequence[str], name: str) -> bool:
-    return any(each == name or each.endswith(f".{name}") for each in modules)
+    return any(module == name or module.endswith(f".{name}") for module in modules)

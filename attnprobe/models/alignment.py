@@ -113,10 +113,10 @@ def fold(text: str, rewritten: Mapping[str, str] = REWRITTEN[0]) -> Folded:
         rewritten: what is written instead of some characters.
     """
     folded = [
-        (*its, at)
+        (*letter, at)
         for at, original in enumerate(text)
         for character in rewritten.get(original, original)
-        for its in _fold_character(character)
+        for letter in _fold_character(character)
     ]
     classes = [unicodedata.combining(character) if may_go else 0 for character, may_go, _ in folded]
     bases = accumulate(not combining for combining in classes)

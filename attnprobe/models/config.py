@@ -103,14 +103,14 @@ def _entries(content: Any) -> Iterator[tuple[int, str, Any]]:
         depth, key, value = waiting.pop()
         yield depth, key, value
         if isinstance(value, Mapping):
-            waiting += [(depth + 1, inner, each) for inner, each in value.items()]
+            waiting += [(depth + 1, inner, item) for inner, item in value.items()]
         elif isinstance(value, list):
-            waiting += [(depth + 1, key, each) for each in value]
+            waiting += [(depth + 1, key, item) for item in value]
 
 
 def texts(value: Any) -> list[str]:
     """A list of texts, without what is no text in it; empty if it is no list."""
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def count(value: Any) -> int | None:

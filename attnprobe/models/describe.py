@@ -73,8 +73,8 @@ def reach_by_layers(encoder: Encoder) -> dict[str, str]:
     kinds = [UNKNOWN if reach is None else str(reach) for reach in encoder.reach]
     if len(set(kinds)) == 1:
         return {"all layers": kinds[0]}
-    layers_of = {kind: [layer for layer, its in enumerate(kinds) if its == kind] for kind in dict.fromkeys(kinds)}
-    return {f"layer{'s' * (len(its) > 1)} {_ranges(its)}": kind for kind, its in layers_of.items()}
+    layers_of = {kind: [layer for layer, found in enumerate(kinds) if found == kind] for kind in dict.fromkeys(kinds)}
+    return {f"layer{'s' * (len(layers) > 1)} {_ranges(layers)}": kind for kind, layers in layers_of.items()}
 
 
 def _ranges(numbers: Sequence[int]) -> str:

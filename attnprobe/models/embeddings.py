@@ -37,7 +37,7 @@ def check_embedded(rows: Mapping[str, Rows], model: Any, tokenizer: Any) -> None
             f"the tokenizer gives token {beyond} ({piece}), and the model's embeddings hold {len(table.weight)}",
             RESIZE,
         )
-    types = next((each for name, each in _tables(model) if name.endswith("token_type_embeddings")), None)
+    types = next((table for name, table in _tables(model) if name.endswith("token_type_embeddings")), None)
     if types is not None and (beyond := _beyond(rows.get("token_type_ids"), types)) is not None:
         raise TextError(
             f"the tokenizer gives token type {beyond}, and the model's embeddings hold {len(types.weight)}",

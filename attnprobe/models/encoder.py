@@ -9,20 +9,26 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.errors import ModelError, TextError, UsageError
 from attnprobe.models.batches import make_batch
+from attnprobe.models.edits import Edit
+from attnprobe.models.explained import first_line
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
-from attnprobe.models.interface import NAME, Call, Listener, listening
+from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
+from attnprobe.models.outlets import Outlet, edited
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.records import Given
@@ -55,6 +61,8 @@ class Encoder:
         origin: someone else's model in memory, whose weights it shares; None: it was loaded from files.
         tokenizer_from: the name of the tokenizer, where that was given by itself.
         notes: what was decided about a folder that is no plain model.
+        outlets: by layer, where contexts are changed although weights are hooked, see
+            :func:`attnprobe.models.editable.editable`; empty: not known.
     """
 
     location: Location
@@ -75,6 +83,12 @@ class Encoder:
     origin: Any = None
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
+    outlets: tuple[Outlet, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The model type that config.json names; without one, the model's class."""
+        return str(self.location.config.get("model_type", type(self.model).__name__))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -188,62 +202,88 @@ class Encoder:
             raise UsageError("no classification token for global attention")
         return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
 
-    def groups(self, texts: Sequence[Tokens]) -> list[list[int]]:
-        """Which texts can be observed together: those of equal length, or where weights are hooked, each alone."""
-        if self.tap:
-            return [[index] for index in range(len(texts))]
-        by_length: dict[int, list[int]] = {}
-        for index, text in enumerate(texts):
-            by_length.setdefault(len(text), []).append(index)
-        return list(by_length.values())
+    def groups(self, texts: Sequence[Tokens]) -> list[slice]:
+        """Which texts can be observed together: neighbours of equal length, or where weights are hooked, each alone."""
+        sizes = [1] * len(texts) if self.tap else [len(list(alike)) for _, alike in groupby(texts, len)]
+        return [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
 
     def observe(
         self,
         texts: Sequence[Tokens],
         observe: LayerObserver,
-        groups: Sequence[Sequence[int]] | None = None,
+        groups: Sequence[slice] | None = None,
         starts: Sequence[Sequence[int] | None] | None = None,
-        witness: Callable[[Call], None] | None = None,
-    ) -> None:
+        on_call: Callable[[Call], None] | None = None,
+        edit: Edit | None = None,
+        gradients: bool = False,
+    ) -> list[Float[Tensor, "*token d_model"]]:
         """Runs the encoder on a batch of texts and shows every layer's weights as they are computed.
 
         A model makes one run at a time: another thread's waits. :meth:`replica` gives each thread a model of its own.
 
         Args:
+            texts: sorted by length, as far as they are to be observed together.
             observe: called with (layer, group) before each group's blocks of each layer; returns who gets the blocks,
                 in order of rows, or None.
-            groups: which texts are observed together, see :meth:`groups`; None: each alone.
+            groups: which texts are observed together, end to end, see :meth:`groups`; None: each alone.
             starts: per group, the rows where a block may start; None: any.
-            witness: hears of each attention before it is computed; never called where weights are hooked.
+            on_call: called with what each attention is computed from; never where weights are hooked.
+            edit: what is changed in the attention of this run.
+            gradients: whether to keep what gradients of the hidden states need, by whatever an edit brings in that
+                requires one. Weights shown to observers then belong to the graph, and are the model's to the last step.
+
+        Returns:
+            the model's last hidden states of each text; or its one vector, where the model gives no more (DPR).
 
         Raises:
-            ModelError: the model is not as it was loaded, or not every layer's weights came.
+            ModelError: the model is not as it was loaded, or not every layer's weights came; or its attention cannot
+                be edited.
             TextError: it fails on these texts.
         """
-        groups = groups or [[index] for index in range(len(texts))]
+        groups = groups or [slice(index, index + 1) for index in range(len(texts))]
+        numbered = [
+            Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
+            for number, some in enumerate(groups)
+        ]
+        if edit and self.tap:
+            self._check_edit(edit)
+        states: list[Tensor] = []
         with lock_of(self.model):
             self._check_unchanged()
-            for run in self._runs(texts, groups):
-                members = [index for number in run for index in groups[number]]
-                inputs, spans = make_batch([texts[index] for index in members], self.model, self.tokenizer)
-                listener = Listener(
-                    spans,
-                    partial(_by_place, observe, run),
-                    [[members.index(index) for index in groups[number]] for number in run],
-                    [starts[number] for number in run] if starts else None,
-                    compiled=self.compiled,
-                    witness=witness,
-                )
-                self._listen(listener, inputs)
+            for together in self._passes(numbered):
+                first, stop = together[0].texts.start, together[-1].texts.stop
+                inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
+                batch = [group.counted_from(first) for group in together]
+                compiled = self.compiled and not gradients
+                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients)
+                hidden = self._listen(listener, inputs)
+                states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
+        return states
 
-    def _listen(self, listener: Listener, inputs: dict[str, torch.Tensor]) -> None:
-        """One forward pass, in the model's own precision, whose layers must all be heard."""
+    def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
+        """The last hidden states of one forward pass, in the model's own precision, whose layers must all be heard."""
         hears = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
-        with torch.inference_mode(), own_precision, hears, _explained(self.model):
-            self.model(**inputs, **({"output_attentions": True} if self.tap else {}))
+        mode = torch.enable_grad if listener.gradients else torch.inference_mode
+        changes = edited(self.model, self.outlets, listener)
+        with torch.inference_mode(False), mode(), own_precision, hears, changes, _explained(self.model):
+            hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
+        return hidden
+
+    def _check_edit(self, edit: Edit) -> None:
+        """Refuses an edit that hooked modules cannot carry out.
+
+        Raises:
+            ModelError: it changes weights, or contexts of a model whose output maps are not known.
+        """
+        if edit.weights or len(self.outlets) != self.layers:
+            what = "weights" if edit.weights else "heads"
+            raise ModelError(
+                f"{what} of {self.kind} cannot be changed: its weights are hooked ({self.tap_reason})",
+                "attnprobe models lists the types that are measured through blocks, where they can",
+            )
 
     def _check_unchanged(self) -> None:
         """Refuses a model that was set to compute otherwise than when it was loaded.
@@ -263,12 +303,16 @@ class Encoder:
         if found != usual:
             raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
 
-    def _runs(self, texts: Sequence[Tokens], groups: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Which groups are run together: all, or those of equal length where padding would change the weights."""
-        lengths = [len(texts[group[0]]) for group in groups]
+    def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
+        """The groups of each forward pass: all in one, or one for each length where padding would change weights."""
         if self.padding_invariant:
-            return [list(range(len(groups)))]
-        return [[number for number, its in enumerate(lengths) if its == length] for length in sorted(set(lengths))]
+            return [list(groups)]
+        return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
+
+
+def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
+    """One text's hidden states without those of padding."""
+    return states[:length] if states.ndim > 1 else states
 
 
 @contextmanager
@@ -279,13 +323,7 @@ def _explained(model: Any) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise TextError(
-            f"{type(model).__name__} fails on this text: {reason}",
+            f"{type(model).__name__} fails on this text: {first_line(error)}",
             "is the text too short, or too long, for this model?",
         ) from error
-
-
-def _by_place(observe: LayerObserver, run: Sequence[int], layer: int, place: int) -> Observer | None:
-    """Asks who observes the group at this place of the run."""
-    return observe(layer, run[place])

@@ -205,9 +205,9 @@ class Typed(int):
 
 def _typed_segments(tokenizer: Any, pieces: Sequence[Sequence[str]], ids: Sequence[int]) -> list[int]:
     """The segment of each token: 0 for those that the tokenizer puts around and between the pieces of the texts."""
-    typed = [[Typed(id) for id in tokenizer.convert_tokens_to_ids(its)] for its in pieces]
-    for number, its in enumerate(typed, start=1):
-        for token in its:
+    typed = [[Typed(id) for id in tokenizer.convert_tokens_to_ids(strings)] for strings in pieces]
+    for number, tokens in enumerate(typed, start=1):
+        for token in tokens:
             token.segment = number
     try:
         built = tokenizer.build_inputs_with_special_tokens(*typed)
@@ -231,7 +231,7 @@ def _characters(
         texts[segment - 1][start:end].strip() if segment else ""
         for (start, end), segment in zip(offsets, segments, strict=True)
     ]
-    return ["" if _is_blank(piece, its) else its for piece, its in zip(strings, characters, strict=True)]
+    return ["" if _is_blank(piece, found) else found for piece, found in zip(strings, characters, strict=True)]
 
 
 def _is_blank(piece: str, characters: str) -> bool:

@@ -27,3 +27,8 @@ def explained(what: str, hint: str = "") -> Iterator[None]:
 def in_one_line(error: BaseException) -> str:
     """What an exception says, in one line of at most 200 characters; its type where it says nothing."""
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -34,6 +34,7 @@ class Family:
         adapter: what makes its arguments, a name in ``adapters.py``.
         options: set in its configuration when it is loaded.
         unless: the configurations that are refused all the same, and why.
+        untraced: what its attention has that ``parts.py`` does not separate; empty: nothing, or it is not known.
     """
 
     through: str
@@ -44,6 +45,7 @@ class Family:
     adapter: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     unless: tuple[Callable[[Mapping[str, Any]], bool], str] | None = None
+    untraced: str = ""
 
     def refusal(self, config: Mapping[str, Any]) -> str:
         """Why a model of this type and configuration cannot be measured; empty if it can."""
@@ -68,9 +70,9 @@ def _towers(through: str, remark: str, *, inside: bool = False, **classes: str) 
     return alone | {kind: Family(through, remark, name) for kind, name in classes.items()}
 
 
-def _decoders(through: str, remark: str, *kinds: str) -> dict[str, Family]:
+def _decoders(through: str, remark: str, *kinds: str, untraced: str = "") -> dict[str, Family]:
     """Language models that read from left to right, without the cache of keys and values that they generate with."""
-    return dict.fromkeys(kinds, Family(through, remark))
+    return dict.fromkeys(kinds, Family(through, remark, untraced=untraced))
 
 
 FULL = {"attention_type": "original_full"}
@@ -97,18 +99,23 @@ FAMILIES: dict[str, Family] = {
     "bert-generation": Family(BLOCKS),
     "rembert": Family(HOOKS),
     "roc_bert": Family(BLOCKS),
-    "roformer": Family(HOOKS),
+    "roformer": Family(HOOKS, untraced="rotations inside its attention"),
     "splinter": Family(BLOCKS),
     "convbert": Family(HOOKS, f"a share of its heads is convolution and not measured; {NO_PADDING}"),
-    "ibert": Family(HOOKS),
-    "squeezebert": Family(HOOKS, "it returns scores; the softmax is taken here", layout="scores"),
+    "ibert": Family(HOOKS, untraced="quantized linear maps"),
+    "squeezebert": Family(
+        HOOKS,
+        "it returns scores; the softmax is taken here",
+        layout="scores",
+        untraced="convolutions in place of linear maps",
+    ),
     "mpnet": Family(HOOKS),
     "xmod": Family(BLOCKS),
     "layoutlm": Family(BLOCKS, "without boxes"),
-    "lilt": Family(HOOKS, "without boxes"),
+    "lilt": Family(HOOKS, "without boxes", untraced="scores of the layout"),
     "visual_bert": Family(HOOKS, "without an image"),
     "markuplm": Family(BLOCKS, "without nodes"),
-    "bros": Family(HOOKS, "without boxes", adapter="unplaced"),
+    "bros": Family(HOOKS, "without boxes", adapter="bros"),
     "luke": Family(HOOKS, "without entities"),
     "tapas": Family(HOOKS, "the text as a question without a table"),
     "dpr": Family(BLOCKS),
@@ -119,16 +126,20 @@ FAMILIES: dict[str, Family] = {
             lambda config: config.get("num_landmarks", 64) != config.get("segment_means_seq_len", 64),
             "it approximates attention through landmarks, which gives no probabilities over tokens",
         ),
+        untraced="a convolution of its values",
     ),
     "esm": Family(BLOCKS),
     "esmc": Family(BLOCKS),
-    "deberta": Family(HOOKS),
-    "deberta-v2": Family(HOOKS),
-    "xlnet": Family(HOOKS),
+    "deberta": Family(HOOKS, untraced="disentangled position terms"),
+    "deberta-v2": Family(HOOKS, untraced="disentangled position terms"),
+    "xlnet": Family(HOOKS, untraced="relative position terms"),
     "xlm": Family(HOOKS),
     "flaubert": Family(HOOKS),
     "cpmant": Family(
-        HOOKS, f"what falls on the prompt that the model puts before a text is outside; {NO_PADDING}", layout="prompted"
+        HOOKS,
+        f"what falls on the prompt that the model puts before a text is outside; {NO_PADDING}",
+        layout="prompted",
+        untraced="a prompt before the text",
     ),
     # newer encoders, and decoders made encoders
     "nomic_bert": Family(BLOCKS),
@@ -152,15 +163,26 @@ FAMILIES: dict[str, Family] = {
     **_decoders(BLOCKS, f"{CAUSAL}; {LOCAL_IF_SET}", "mistral", "mixtral", "qwen2", "qwen3_moe", "phi3", "starcoder2"),
     **_decoders(BLOCKS, f"{CAUSAL}; {LOCAL}", "gemma2", "olmo3", "cohere2"),
     **_decoders(BLOCKS, f"{CAUSAL}; what falls on its learned sinks is outside; {LOCAL}", "gpt_oss"),
-    **_decoders(HOOKS, CAUSAL, "openai-gpt", "gptj", "codegen", "falcon", "bloom", "mpt", "xglm"),
+    **_decoders(HOOKS, CAUSAL, "gptj", "codegen", "falcon", untraced="rotations inside its attention"),
+    **_decoders(HOOKS, CAUSAL, "bloom", "mpt", untraced="position terms inside its attention"),
+    **_decoders(HOOKS, CAUSAL, "openai-gpt", untraced="q, k and v in one linear map"),
+    **_decoders(HOOKS, CAUSAL, "xglm"),
     "gpt_neo": Family(HOOKS, f"{CAUSAL}; {LOCAL}", layout="alternating"),
     # long texts
     "longformer": Family(HOOKS, LOCAL, layout="banded"),
     "big_bird": Family(HOOKS, SPARSE, options=FULL),
     "canine": Family(
-        HOOKS, f"characters; layers between the first and the last pool them; {NO_PADDING}", layout="characters"
+        HOOKS,
+        f"characters; layers between the first and the last pool them; {NO_PADDING}",
+        layout="characters",
+        untraced="characters in chunks and pools",
     ),
-    "funnel": Family(HOOKS, f"layers after the first block pool tokens; {NO_PADDING}", layout="pooled"),
+    "funnel": Family(
+        HOOKS,
+        f"layers after the first block pool tokens; {NO_PADDING}",
+        layout="pooled",
+        untraced="relative position terms and pooled tokens",
+    ),
     # encoders of encoder-decoders
     "t5": Family(BLOCKS, model_class="T5EncoderModel"),
     "mt5": Family(BLOCKS, model_class="MT5EncoderModel"),
@@ -170,6 +192,7 @@ FAMILIES: dict[str, Family] = {
         f"what falls on side tokens (transient-global) is outside; {LOCAL}",
         "LongT5EncoderModel",
         layout="neighbours",
+        untraced="position terms by block",
     ),
     "switch_transformers": Family(BLOCKS, model_class="SwitchTransformersEncoderModel"),
     "udop": _refused(NO_LAYOUT),
@@ -186,8 +209,13 @@ FAMILIES: dict[str, Family] = {
     "nllb-moe": Family(HOOKS, "its router reads the mask of the eager path"),
     "led": Family(HOOKS, LOCAL, layout="banded"),
     "bigbird_pegasus": Family(HOOKS, SPARSE, options=FULL),
-    "pegasus_x": Family(HOOKS, f"what falls on the model's global tokens is outside; {LOCAL}", layout="staggered"),
-    "fsmt": Family(HOOKS, part="encoder", adapter="bare"),
+    "pegasus_x": Family(
+        HOOKS,
+        f"what falls on the model's global tokens is outside; {LOCAL}",
+        layout="staggered",
+        untraced="global tokens",
+    ),
+    "fsmt": Family(HOOKS, part="encoder", adapter="fsmt"),
     "t5gemma": Family(BLOCKS, LOCAL),
     "t5gemma2": Family(BLOCKS, f"text alone; {LOCAL}"),
     "encoder-decoder": Family(BLOCKS, "as its own encoder", "EncoderDecoderModel"),
@@ -220,15 +248,18 @@ FAMILIES: dict[str, Family] = {
         f"the class token that the model puts behind a text is left out; {CAUSAL}",
         "VideoPrismTextModel",
         layout="appended",
+        untraced="a soft cap inside its attention",
     ),
     "sam3_lite_text_text_model": Family(BLOCKS, NO_PADDING),
     "bridgetower": Family(BLOCKS, part="text_model"),
-    "lxmert": Family(HOOKS, "its language layers, which see no image", adapter="blind"),
+    "lxmert": Family(HOOKS, "its language layers, which see no image", adapter="lxmert"),
     # text encoders of models that speak
     "seamless_m4t": Family(BLOCKS, part="text_encoder"),
     "seamless_m4t_v2": Family(BLOCKS, part="text_encoder"),
-    "vits": Family(HOOKS, part="text_encoder", adapter="masked_twice"),
-    "speecht5": Family(HOOKS, "", "SpeechT5ForTextToSpeech", "speecht5.encoder", adapter="values"),
+    "vits": Family(HOOKS, part="text_encoder", adapter="vits", untraced="relative position keys"),
+    "speecht5": Family(
+        HOOKS, "", "SpeechT5ForTextToSpeech", "speecht5.encoder", adapter="speecht5", untraced="relative position keys"
+    ),
     "dia": Family(BLOCKS),
     "clvp": _refused("its text encoder also reads the sound of a speaker"),
     "bark": _refused("reads codes of sound, not text"),

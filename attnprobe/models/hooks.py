@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from attnprobe.errors import ModelError
+from attnprobe.models.explained import first_line
 from attnprobe.models.interface import Listener, listening, present_listener
 from attnprobe.models.layouts import LAYOUTS, Layout, Path, Reach, Returned
 
@@ -64,9 +65,8 @@ def eager_attentions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[li
             output = model(**inputs, output_attentions=True)
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         usual = {parameter.dtype for parameter in model.parameters()} == {torch.float32}
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{type(model).__name__} does not run on a plain text: {reason[:200]}",
+            f"{type(model).__name__} does not run on a plain text: {first_line(error)[:200]}",
             "attnprobe measures encoders that read token ids and an attention mask" if usual else "try --dtype float32",
         ) from error
     attentions = next((list(getattr(output, field)) for field in FIELDS if getattr(output, field, None)), None)
@@ -95,7 +95,7 @@ def check_square(attentions: Sequence[Any], shape: Sequence[int]) -> None:
         raise ModelError(f"the layers have {heads} heads; layers of unequal numbers are not supported yet")
 
 
-def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout: str) -> Tap:
+def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout_name: str) -> Tap:
     """Runs an eager model on a short example and finds which module output carries each layer's weights.
 
     Raises:
@@ -124,9 +124,9 @@ def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout: str) -> Tap
         if not name or axes is None:
             raise ModelError(f"layer {layer}: the weights cannot be traced to a module's output")
         outputs.setdefault(name, {})[path] = axes
-    its = LAYOUTS[layout]
-    reach = tuple(its.reach(model.config, layer) for layer in range(len(weights))) if its.reach else ()
-    return Tap(outputs, its, reach)
+    layout = LAYOUTS[layout_name]
+    reach = tuple(layout.reach(model.config, layer) for layer in range(len(weights))) if layout.reach else ()
+    return Tap(outputs, layout, reach)
 
 
 @contextmanager
@@ -181,12 +181,12 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
 def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
     """One layer's weights to the listener, text by text in blocks of rows."""
     listener.calls += 1
-    for number, texts, span, starts in listener.members():
-        observe = listener.observe(returned.layer, number)
+    for group in listener.groups:
+        observe = listener.observe(returned.layer, group.number)
         if observe is None:
             continue
-        for place, text in enumerate(texts):
-            for block in layout.rows(returned, text, span.stop, starts):
+        for place, text in enumerate(range(group.texts.start, group.texts.stop)):
+            for block in layout.rows(returned, text, group.span.stop, group.starts):
                 observe(replace(block, texts=slice(place, place + 1)))
 
 
@@ -205,7 +205,7 @@ def _same_storage(tensor: Tensor, other: Tensor) -> bool:
 
 def _same_view(tensor: Tensor, other: Tensor) -> bool:
     """Whether the other is this tensor, or a slice of it."""
-    inside = all(mine >= theirs for mine, theirs in zip(tensor.shape, other.shape, strict=True))
+    inside = all(size >= part for size, part in zip(tensor.shape, other.shape, strict=True))
     return inside and tensor.stride() == other.stride()
 
 

@@ -36,7 +36,7 @@ def _inferred(location: Location) -> str:
     """The one model type that its architectures have; empty where a type is named, or none or several fit."""
     if location.config.get("model_type") is not None:
         return ""
-    kinds = set().union(*(_kinds_of_classes().get(each, ()) for each in texts(location.config.get("architectures"))))
+    kinds = set().union(*(_kinds_of_classes().get(name, ()) for name in texts(location.config.get("architectures"))))
     return kinds.pop() if len(kinds) == 1 else ""
 
 
@@ -47,8 +47,8 @@ def _kinds_of_classes() -> Mapping[str, set[str]]:
     for name, mapping in vars(modeling_auto).items():
         if name.endswith("_MAPPING_NAMES"):
             for kind, classes in mapping.items():
-                for each in [classes] if isinstance(classes, str) else classes:
-                    found[each].add(kind)
+                for class_name in [classes] if isinstance(classes, str) else classes:
+                    found[class_name].add(kind)
     return found
 
 

@@ -162,7 +162,9 @@ def _ready(
     if getattr(encoder.config, "use_cache", False):
         encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
     settings, positions = settings or {}, position_limit(encoder)
-    max_length = min((each for each in (text_limit(tokenizer, settings), positions) if each is not None), default=None)
+    limits = [limit for limit in (text_limit(tokenizer, settings), positions) if limit is not None]
+    max_length = min(limits, default=None)
+    capture = choose_capture(encoder, tokenizer, max_length, family)
     return Encoder(
         location=location,
         model=encoder,
@@ -174,7 +176,12 @@ def _ready(
         case=case,
         tokenizer_from=tokenizer_from,
         notes=(*location.notes, *beyond_embeddings(encoder, tokenizer)),
-        **choose_capture(encoder, tokenizer, max_length, family),
+        layers=capture.layers,
+        heads=capture.heads,
+        tap=capture.tap,
+        tap_reason=capture.tap_reason,
+        padding_invariant=capture.padding_invariant,
+        reach=capture.reach,
     )
 
 

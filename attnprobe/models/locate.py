@@ -184,8 +184,8 @@ def _unreachable(name: str) -> UnreachableError:
 
 def _open(name: str, folder: Path, allow_pickle: bool) -> Location:
     inner, note = sentence_modules(name, folder)
-    for each in {folder, inner}:
-        check_folder(name, each)
+    for holder in {folder, inner}:
+        check_folder(name, holder)
     check_model(name, inner)
     check_pointers(name, inner)
     if is_adapter(inner):

@@ -76,7 +76,7 @@ def network_of(model: Any, family: Family | None) -> Any:
         ModelError: it was made with another option than is measured.
     """
     wanted = getattr(transformers, family.model_class) if family and family.model_class else None
-    towers = [each for each in model.modules() if wanted and isinstance(each, wanted)]
+    towers = [module for module in model.modules() if wanted and isinstance(module, wanted)]
     network = towers[0] if towers else model.get_encoder() if wanted else model.base_model
     for option, value in (family.options if family else {}).items():
         if getattr(network.config, option, value) != value:
@@ -90,12 +90,12 @@ def network_of(model: Any, family: Family | None) -> Any:
 def borrowed(encoder: Any) -> Any:
     """Modules of our own around the encoder's weights, in evaluation mode, with eager attention and no gradients."""
     shared = {id(tensor): _alias(tensor) for tensor in (*encoder.parameters(), *encoder.buffers())}
-    ours = copy.deepcopy(encoder, shared).eval()
-    for module in ours.modules():
+    copied = copy.deepcopy(encoder, shared).eval()
+    for module in copied.modules():
         if isinstance(module, transformers.PreTrainedModel) and module._can_set_attn_implementation():
             module.set_attn_implementation("eager")
-    ours.config._attn_implementation = "eager"
-    return ours
+    copied.config._attn_implementation = "eager"
+    return copied
 
 
 def _alias(tensor: Tensor) -> Tensor:

@@ -1,253 +1,182 @@
-"""What one head's attention is made of: its q, k and v, where they come from, and what is added to its scores.
+"""What a layer's attention is made of: each head's q, k and v, where they come from, what is added, the output map.
 
 No family is known here by the names of its modules: the module whose output holds the head's q (or k, or v) made it.
 Through AttentionInterface q, k and v are the arguments of our own attention. Where weights are hooked, q and k are
 those of the linear maps whose softmax gives the weights, and v is what, summed by them, enters a linear map; where none
-do, the model is refused.
+do, the model is refused. One forward pass serves all heads of any number of layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations, product
 from typing import NoReturn
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
+from jaxtyping import Float
+from torch import Tensor
 
 from attnprobe.attention.rounding import rounding, rounding_of_weights, terms
-from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.witness import Step, Witness
+from attnprobe.models.origins import LINEAR, Vectors, close, in_float64, mapped, matrix, origin
+from attnprobe.models.recorder import Record, Recorder, Step
 from attnprobe.values.tokens import Tokens
 
-LINEAR = (nn.Linear, Conv1D)
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
-ROTATED = "rotated by its position"
-# Families with something in their scores that is not separated here; others are found out by recomputing.
-UNSEPARATED = {
-    "bloom": "position terms inside its attention",
-    "canine": "characters in chunks and pools",
-    "codegen": "rotations inside its attention",
-    "cpmant": "a prompt before the text",
-    "deberta": "disentangled position terms",
-    "deberta-v2": "disentangled position terms",
-    "falcon": "rotations inside its attention",
-    "funnel": "relative position terms and pooled tokens",
-    "gptj": "rotations inside its attention",
-    "ibert": "quantized linear maps",
-    "lilt": "scores of the layout",
-    "longt5": "position terms by block",
-    "mpt": "position terms inside its attention",
-    "nystromformer": "a convolution of its values",
-    "openai-gpt": "q, k and v in one linear map",
-    "pegasus_x": "global tokens",
-    "roformer": "rotations inside its attention",
-    "speecht5": "relative position keys",
-    "squeezebert": "convolutions in place of linear maps",
-    "videoprism_text_model": "a soft cap inside its attention",
-    "vits": "relative position keys",
-    "xlnet": "relative position terms",
-}
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """The q, k or v of one head, by token, in float64.
+def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[LayerParts], None]) -> None:
+    """Runs the encoder once on a text and shows what each layer computes its attention from, one layer at a time.
 
-    Attributes:
-        final: (token, d), as they enter the scores, or the weighted sum.
-        x: (token, d_in), what the linear map is given; None where the map was not found.
-        projected: (token, d), xW + b as the model computed it.
-        weight, bias: W (d_in, d) and b (d,), the head's columns of the map; b may be None.
-        changes: what is done to ``projected`` on the way to ``final``, in words and in order.
+    What is found is held to the model's own numbers: the weights to those captured, linear maps to what they made, and
+    the heads' outputs together to the output map's.
+
+    Args:
+        layers: counted from 0.
+        visit: is given the layers in ascending order, while the model computes the next one.
+
+    Raises:
+        ModelError: the scores have something that is not separated here, or the heads' outputs do not go through a
+            linear map, named with the model's type; or the numbers do not add up.
     """
 
-    final: Float[Tensor, "token d"]
-    x: Float[Tensor, "token d_in"] | None = None
-    projected: Float[Tensor, "token d"] | None = None
-    weight: Float[Tensor, "d_in d"] | None = None
-    bias: Float[Tensor, " d"] | None = None
-    changes: tuple[str, ...] = ()
+    def visit_whole(parts: LayerParts) -> None:
+        if parts.output is None:
+            _refuse(f"{encoder.kind}: the heads' outputs go through something else before W_O", "")
+        visit(parts)
+
+    _visit(encoder, tokens, layers, range(encoder.heads), visit_whole)
 
 
-@dataclass(frozen=True)
-class HeadParts:
-    """What one head computes its attention from, for one text.
-
-    Attributes:
-        scale: the factor of q·k.
-        weights: (query, key), as captured.
-        softcap: c of c·tanh(score / c); None: there is none.
-        terms: what is added to the scaled scores, by name, each (query, key).
-        allowed: True where a query may see a key; None: everywhere.
-        sink: one more score in every row; None: there is none.
-        output_weight: (d_v, d_out), the rows of W_O that read this head; None where they were not found.
-    """
-
-    q: Vectors
-    k: Vectors
-    v: Vectors
-    scale: float
-    weights: Float[Tensor, "query key"]
-    softcap: float | None = None
-    terms: Mapping[str, Float[Tensor, "query key"]] = field(default_factory=dict)
-    allowed: Bool[Tensor, "query key"] | None = None
-    sink: float | None = None
-    output_weight: Float[Tensor, "d_v d_out"] | None = None
+def layer_parts(encoder: Encoder, tokens: Tokens, layer: int) -> LayerParts:
+    """What one layer computes its attention from, see :func:`visit_layers`."""
+    found: list[LayerParts] = []
+    visit_layers(encoder, tokens, [layer], found.append)
+    return found[0]
 
 
 def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadParts:
-    """Runs the encoder on a text and keeps what one head of one layer computes its attention from.
+    """What one head of one layer computes its attention from, also where its output goes through something else.
 
     Raises:
-        ModelError: the scores have something that is not separated here, named with the model's type; or a linear map
-            does not give what the model computed.
+        ModelError: as :func:`visit_layers` does.
     """
-    kind = str(encoder.location.config.get("model_type", type(encoder.model).__name__))
-    if kind in UNSEPARATED:
-        _refuse(f"{kind} has {UNSEPARATED[kind]}, which trace does not separate yet")
-    witness = Witness(encoder, tokens, layer, head)
-    width = max((step.given.shape[-1] for step in witness.steps if isinstance(step.module, LINEAR)), default=0)
-    tolerance = rounding(encoder.dtype, terms(1, width, len(tokens)))
-    if witness.call:
-        parts = _of_call(witness.call, witness, tolerance)
-    else:
-        parts = _of_weights(witness, encoder, tolerance, kind)
-    for name, vectors in {"q": parts.q, "k": parts.k, "v": parts.v}.items():
-        _check_map(vectors, name, tolerance)
-    return parts
+    found: list[LayerParts] = []
+    _visit(encoder, tokens, [layer], [head], found.append)
+    return found[0].heads[0]
+
+
+def _visit(
+    encoder: Encoder, tokens: Tokens, layers: Sequence[int], heads: Sequence[int], visit: Callable[[LayerParts], None]
+) -> None:
+    if encoder.family and encoder.family.untraced:
+        _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
+    Recorder(encoder, layers, heads, lambda record: visit(_separated(record, encoder))).run(tokens)
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
     raise ModelError(message, hint)
 
 
-def _of_call(call: Call, witness: Witness, tolerance: float) -> HeadParts:
-    """From the arguments of our own attention."""
-    head, length = witness.head, witness.length
-    shared = head // (call.query.shape[1] // call.key.shape[1])  # grouped-query attention
-    final = [_exact(call.query[0, head]), _exact(call.key[0, shared]), _exact(call.value[0, shared])]
-    q, k, v = (_origin(vectors, witness.steps[: witness.n_before], tolerance) for vectors in final)
-    added = {} if call.bias is None else {"position_bias": _of_head(call.bias, head, length)}
-    allowed = None if call.allowed is None else call.allowed.cpu().expand(length, length)
-    return HeadParts(
-        q, k, v, call.scale, witness.weights, call.softcap, added, allowed,
-        None if call.sinks is None else float(call.sinks[head]),
-        _output_rows(witness, v.final, tolerance),
-    )  # fmt: skip
+def _separated(record: Record, encoder: Encoder) -> LayerParts:
+    """The parts of a recorded layer, held to the model's own numbers."""
+    width = max((step.given.shape[-1] for step in record.steps if isinstance(step.module, LINEAR)), default=0)
+    tolerance = rounding(encoder.dtype, terms(1, width, record.length))
+    if record.call:
+        heads = _of_call(record.call, record, tolerance)
+        output, rows = _output_map(record, [head.v for head in heads], tolerance)
+    else:
+        heads, output, rows = _of_weights(record, encoder, tolerance)
+    heads = [replace(head, output_weight=own) for head, own in zip(heads, rows, strict=True)] if output else heads
+    parts = LayerParts(record.layer, tuple(heads), output)
+    check_parts(parts, encoder, tolerance)
+    return parts
 
 
-def _origin(vectors: Float[Tensor, "token d"], steps: Sequence[Step], tolerance: float) -> Vectors:
-    """Which linear map made these vectors, and what was done to them since; by themselves where none did."""
-    d = vectors.shape[1]
-    for place, step in reversed(list(enumerate(steps))):
-        for given, made in step.by_token(len(vectors)):
-            for columns in (slice(start, start + d) for start in range(0, made.shape[1] - d + 1, d)):
-                changes = _changes(made[:, columns], vectors, tolerance)
-                if changes is None:
-                    continue
-                if isinstance(step.module, LINEAR):
-                    return replace(_mapped(step.module, given, made, columns), final=vectors, changes=changes)
-                if given.shape != made.shape:
-                    continue
-                before = _origin(given[:, columns], steps[:place], tolerance)  # a norm
-                if before.x is not None:
-                    return replace(before, final=vectors, changes=(*before.changes, f"after {step.name}", *changes))
-    return Vectors(vectors)
+def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
+    """The chosen heads from the arguments of our own attention."""
+    at_once = call.query.shape[1] // call.key.shape[1]  # query heads that share keys: grouped-query attention
+    shared = {head // at_once for head in record.heads}
+    queries, keys, values = (
+        {head: origin(in_float64(tensor[0, head]), record.before, tolerance) for head in sorted(heads)}
+        for tensor, heads in ((call.query, set(record.heads)), (call.key, shared), (call.value, shared))
+    )
+    allowed = None if call.allowed is None else call.allowed.cpu().expand(record.length, record.length)
+    return [
+        HeadParts(
+            queries[head],
+            keys[head // at_once],
+            values[head // at_once],
+            call.scale,
+            weights,
+            call.softcap,
+            {} if call.bias is None else {"position_bias": _of_head(call.bias, head, record.length)},
+            allowed,
+            None if call.sinks is None else float(call.sinks[head]),
+        )
+        for head, weights in zip(record.heads, record.weights, strict=True)
+    ]
 
 
-def _mapped(module: nn.Linear | Conv1D, given: Tensor, made: Tensor, columns: slice) -> Vectors:
-    bias = None if module.bias is None else _exact(module.bias[columns])
-    return Vectors(made[:, columns], given, made[:, columns], _exact(_matrix(module)[:, columns]), bias)
-
-
-def _matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
-    """The W of a linear map xW + b; GPT-2's maps hold it like that, others transposed."""
-    return module.weight if isinstance(module, Conv1D) else module.weight.T
-
-
-def _changes(
-    before: Float[Tensor, "token d"], after: Float[Tensor, "token d"], tolerance: float
-) -> tuple[str, ...] | None:
-    """What was done to all vectors alike: nothing, a factor, a rotation of pairs of numbers; None: something else."""
-    factor = float(after.norm() / before.norm()) if before.any() else 0.0
-    scaled = () if abs(factor - 1) < tolerance else (f"times {factor:.4g}",)
-    if _close(before * factor, after, tolerance):
-        return scaled
-    kept = zip(_kept_by_rotation(before * factor), _kept_by_rotation(after), strict=True)
-    return (*scaled, ROTATED) if any(_close(ours, theirs, tolerance) for ours, theirs in kept) else None
-
-
-def _kept_by_rotation(vectors: Float[Tensor, "token d"]) -> Iterator[Float[Tensor, "token kept"]]:
-    """What a rotary embedding (Su et al. 2021) leaves as it is, in each of its usual forms.
-
-    It turns pairs of numbers, a half against the other or neighbours, whose lengths stay; in some models only those of
-    the first half or quarter of the vector.
-    """
-    d = vectors.shape[1]
-    for turned in (size for size in (d, d // 2, d // 4) if size > 1 and size % 2 == 0):
-        first, rest = vectors[:, :turned].contiguous(), vectors[:, turned:]
-        yield torch.cat([first.view(-1, 2, turned // 2).norm(dim=1), rest], 1)
-        yield torch.cat([first.view(-1, turned // 2, 2).norm(dim=2), rest], 1)
-
-
-def _close(ours: Tensor, theirs: Tensor, tolerance: float) -> bool:
-    return bool((ours - theirs).abs().max() <= tolerance * theirs.abs().max())
-
-
-def _of_weights(witness: Witness, encoder: Encoder, tolerance: float, kind: str) -> HeadParts:
+def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[list[HeadParts], OutputMap, list[Tensor]]:
     """The linear maps that give the hooked weights, and the one whose weighted sum goes on.
+
+    They are found by the first head; that the others' weights follow from them too is checked afterwards.
 
     Raises:
         ModelError: none do, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = [each for step in witness.steps[: witness.n_before] for each in _of_heads(step, witness, encoder.heads)]
-    added, allowed = _added(witness, encoder)
-    found = []
+    maps = [found for step in record.before for found in _of_heads(step, record, encoder.heads)]
+    added = [_added(record, head, encoder) for head in record.heads]
+    pairs = []
     for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
-        if q.final.shape != k.final.shape:
+        if q[0].final.shape != k[0].final.shape:
             continue
-        scale = q.final.shape[1] ** -0.5 if is_scaled else 1.0
-        scores = attention_scores(q.final, k.final, scale) + sum(added.values())
-        weights = softmax(scores if allowed is None else mask_scores(scores, allowed))
-        if (weights - witness.weights).abs().max() <= rounding_of_weights(encoder.dtype, q.final, k.final, scale):
-            found.append((q, k, scale))
-    if len(found) > 1:
-        _refuse(f"{kind}: the weights of this text do not tell which linear maps they come from", "try a longer text")
-    for (q, k, scale), v in product(found, maps):
-        rows = _output_rows(witness, v.final, tolerance)
-        if rows is not None:
-            return HeadParts(q, k, v, scale, witness.weights, None, added, allowed, None, rows)
+        scale = q[0].final.shape[1] ** -0.5 if is_scaled else 1.0
+        first = HeadParts(q[0], k[0], k[0], scale, record.weights[0], None, *added[0])
+        if first.difference() <= rounding_of_weights(encoder.dtype, q[0].final, k[0].final, scale):
+            pairs.append((q, k, scale))
+    if len(pairs) > 1:
+        _refuse(
+            f"{encoder.kind}: the weights of this text do not tell which linear maps they come from",
+            "try a longer text",
+        )
+    for (q, k, scale), v in product(pairs, maps):
+        output, rows = _output_map(record, v, tolerance)
+        if output:
+            heads = [
+                HeadParts(own_q, own_k, own_v, scale, weights, None, *more)
+                for own_q, own_k, own_v, weights, more in zip(q, k, v, record.weights, added, strict=True)
+            ]
+            return heads, output, rows
     _refuse(
-        f"{kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
+        f"{encoder.kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
         KNOWN if encoder.dtype in (torch.float32, torch.float64) else "try --dtype float32",
     )
 
 
-def _of_heads(step: Step, witness: Witness, heads: int) -> Iterator[Vectors]:
-    """The head's columns of what a linear map made for all heads."""
+def _of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]:
+    """The chosen heads' columns of what a linear map made for all heads."""
     if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
         d = step.made.shape[-1] // heads
-        for given, made in step.by_token(witness.length):
-            yield _mapped(step.module, given, made, slice(witness.head * d, (witness.head + 1) * d))
+        for given, made in step.by_token:
+            yield [mapped(step.module, given, made, slice(head * d, (head + 1) * d)) for head in record.heads]
 
 
-def _added(witness: Witness, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
+def _added(record: Record, head: int, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
     """What the attention module was given for every query and key: terms of the scores, and the mask."""
-    length, added = witness.length, {}
-    every = slice(0, length)
-    allowed = (encoder.reach[witness.layer] or Reach()).mask(every, every, torch.device("cpu"))
+    length, added = record.length, {}
+    everything = slice(0, length)
+    allowed = (encoder.reach[record.layer] or Reach()).mask(everything, everything, torch.device("cpu"))
     shapes = {(1, heads, queries, length) for heads in (1, encoder.heads) for queries in (1, length)}
-    for name, value in witness.arguments.items():
+    for name, value in record.arguments.items():
         if isinstance(value, Tensor) and value.is_floating_point() and tuple(value.shape) in shapes:
-            term = _of_head(value, witness.head, length)
+            term = _of_head(value, head, length)
             seen = term > torch.finfo(value.dtype).min / 2
             allowed = allowed & seen
             if term[seen].any():
@@ -257,37 +186,24 @@ def _added(witness: Witness, encoder: Encoder) -> tuple[dict[str, Tensor], Tenso
 
 def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]:
     """One head's part of (1, head or 1, query or 1, key)."""
-    return _exact(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
+    return in_float64(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
-def _output_rows(witness: Witness, values: Tensor, tolerance: float) -> Float[Tensor, "d_v d_out"] | None:
-    """The rows of W_O that read the head's output: those of the linear map that is given weights·values."""
-    output, d = witness.weights @ values, values.shape[1]
-    columns = slice(witness.head * d, (witness.head + 1) * d)
-    for step in witness.steps:
-        if isinstance(step.module, LINEAR):
-            for given, _ in step.by_token(witness.length):
-                if given.shape[1] >= columns.stop and _close(output, given[:, columns], tolerance):
-                    return _exact(_matrix(step.module)[columns])
-    return None
-
-
-def _check_map(vectors: Vectors, name: str, tolerance: float) -> None:
-    """Holds xW + b to what the model computed, relative to the sum of what is added up.
-
-    Raises:
-        ModelError: they differ.
-    """
-    if vectors.x is None or vectors.weight is None or vectors.projected is None:
-        return
-    bias = vectors.bias
-    size = linear(vectors.x.abs(), vectors.weight.abs(), None if bias is None else bias.abs())
-    difference = (linear(vectors.x, vectors.weight, bias) - vectors.projected).abs()
-    if bool((difference > tolerance * size).any()):
-        raise ModelError(
-            f"{name} differs by {difference.max():.1e} from the layer's input times the weights of its map"
-        )
-
-
-def _exact(tensor: Tensor) -> Tensor:
-    return tensor.double().cpu()
+def _output_map(
+    record: Record, values: Sequence[Vectors], tolerance: float
+) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
+    """The linear map that is given each head's weights·values, and the rows that read it; None: there is none."""
+    d = values[0].final.shape[1]
+    columns = [slice(head * d, (head + 1) * d) for head in record.heads]
+    contexts = [weights @ vectors.final for weights, vectors in zip(record.weights, values, strict=True)]
+    for step in record.steps:
+        if not isinstance(step.module, LINEAR):
+            continue
+        for given, made in step.by_token:
+            reads = zip(contexts, columns, strict=True)
+            if given.shape[1] >= columns[-1].stop and all(close(z, given[:, own], tolerance) for z, own in reads):
+                weight, bias = matrix(step.module), step.module.bias
+                bias = None if bias is None else in_float64(bias)
+                output = OutputMap(given, in_float64(weight), bias, made, step.module)
+                return output, [in_float64(weight[own]) for own in columns]
+    return None, []

@@ -99,11 +99,11 @@ def _lacking(network: nn.Module, encoder: nn.Module, report: Report) -> list[str
         if "Sinusoidal" in type(m).__name__
         for weight in m.parameters(recurse=False)
     }
-    ours = {id(parameter) for parameter in encoder.parameters()} - sinusoids
+    measured = {id(parameter) for parameter in encoder.parameters()} - sinusoids
     return sorted(
         name
         for name, parameter in network.named_parameters(remove_duplicate=False)
-        if name in report.missing and id(parameter) in ours and "pooler" not in name
+        if name in report.missing and id(parameter) in measured and "pooler" not in name
     )
 
 
@@ -122,8 +122,8 @@ def _unused(network: Any, encoder: nn.Module, report: Report) -> list[str]:
 def _homes(key: str, base: str) -> Iterator[str]:
     """The modules that a weight may belong to, by its name and without the name of the base model before it."""
     for name in {key, key.removeprefix("base_model.model."), re.sub(WRAPPED, "", key)}:
-        for each in {name, name.removeprefix(f"{base}.")}:
-            way = each.split(".")[:-1]
+        for path in {name, name.removeprefix(f"{base}.")}:
+            way = path.split(".")[:-1]
             yield from (".".join(way[:length]) for length in range(1, len(way) + 1))
 
 

@@ -25,7 +25,7 @@ from attnprobe.models.batches import make_batch
 from attnprobe.models.config import count
 from attnprobe.models.encoding import encode
 from attnprobe.models.families import HOOKS, Family
-from attnprobe.models.interface import NAME, Listener, listening
+from attnprobe.models.interface import NAME, Listener, each_alone, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.tokenizing import cut
 from attnprobe.values.tokens import Role, Tokens
@@ -34,8 +34,28 @@ SAMPLE = "A short text , read twice to check that what is measured is what the m
 SHORT, LONG, LONGEST = 12, 24, 600
 
 
-def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: Family | None = None) -> dict[str, Any]:
-    """How to capture a freshly loaded eager model, as the fields of an Encoder.
+@dataclass(frozen=True)
+class Capture:
+    """How a model's weights are captured, and what its run at load has shown.
+
+    Attributes:
+        layers, heads: how many.
+        tap: where its weights are hooked; None: they are captured in blocks.
+        tap_reason: why not in blocks.
+        padding_invariant: whether a text's weights are the same in a padded batch.
+        reach: by layer, which keys a query may see; None: not known.
+    """
+
+    layers: int
+    heads: int
+    tap: hooks.Tap | None
+    tap_reason: str
+    padding_invariant: bool
+    reach: tuple[Reach | None, ...]
+
+
+def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: Family | None = None) -> Capture:
+    """Finds out how to capture a freshly loaded eager model.
 
     Raises:
         ModelError: the model returns no attention weights, or none that are probabilities over its tokens.
@@ -60,21 +80,21 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
         for layer, rows in enumerate(padded.weights[0]):
             check_probabilities(rows, model.dtype, layer)
         if family is None and _speaks_of_windows(model.config):
-            reach = [None if its is None or its.everything else its for its in reach]
+            reach = [None if layer is None or layer.everything else layer for layer in reach]
         tap = replace(hooks.find_tap(model, padded.inputs, "square"), reach=tuple(reach))
     else:
-        reach = [ours or theirs for ours, theirs in zip(declared, reach, strict=True)]
-    return {
-        "layers": len(padded.weights[0]),
-        "heads": padded.weights[0][0].shape[0],
-        "tap": tap,
-        "tap_reason": reason,
-        "padding_invariant": _difference(padded.weights[1], single.weights[0]) <= tolerance,
-        "reach": tuple(reach),
-    }
+        reach = [known or measured for known, measured in zip(declared, reach, strict=True)]
+    return Capture(
+        layers=len(padded.weights[0]),
+        heads=padded.weights[0][0].shape[0],
+        tap=tap,
+        tap_reason=reason,
+        padding_invariant=_difference(padded.weights[1], single.weights[0]) <= tolerance,
+        reach=tuple(reach),
+    )
 
 
-def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: Family) -> dict[str, Any]:
+def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: Family) -> Capture:
     """The same for a family whose weights are laid out in a way of its own; these come through hooks."""
     alone, _ = make_batch(texts[:1], model, tokenizer)
     tap = hooks.find_tap(model, alone, family.layout)
@@ -86,14 +106,14 @@ def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: 
         differences = [_difference(own, both) for ([own], _), both in zip(runs, padded, strict=True)]
         invariant = max(differences) <= _tolerance(model, padded[0], output)
     reach = tap.reach or tuple(_measured_reach(layer) for layer in weights)
-    return {
-        "layers": len(weights),
-        "heads": weights[0].shape[0],
-        "tap": replace(tap, reach=reach),
-        "tap_reason": f"{family.layout} layout",
-        "padding_invariant": invariant,
-        "reach": reach,
-    }
+    return Capture(
+        layers=len(weights),
+        heads=weights[0].shape[0],
+        tap=replace(tap, reach=reach),
+        tap_reason=f"{family.layout} layout",
+        padding_invariant=invariant,
+        reach=reach,
+    )
 
 
 def _sample_texts(model: Any, tokenizer: Any, max_length: int | None) -> list[Tokens]:
@@ -157,7 +177,7 @@ def _run_tapped(
         parts[text].append([])
         return parts[text][-1].append
 
-    with torch.inference_mode(), hooks.tapped(model, tap, Listener(spans, observe), inputs):
+    with torch.inference_mode(), hooks.tapped(model, tap, Listener(each_alone(spans), observe), inputs):
         output = model(**inputs, output_attentions=True)[0]
     return [[_joined(layer, index, model.dtype) for index, layer in enumerate(text)] for text in parts], output
 
@@ -185,7 +205,7 @@ def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> t
         return "the model does not accept another attention function", []
     for run in runs:
         seen = [[torch.zeros_like(layer, dtype=exact(layer.dtype)) for layer in text] for text in run.weights]
-        listener = Listener(run.spans, partial(_fill, seen, model.dtype), finds_reach=run is runs[-1])
+        listener = Listener(each_alone(run.spans), partial(_fill, seen, model.dtype), finds_reach=run is runs[-1])
         try:
             with torch.inference_mode(), listening(listener):
                 output = model(**run.inputs)[0]
@@ -193,7 +213,7 @@ def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> t
             return f"attention in blocks fails: {error}", []
         if listener.calls != len(run.weights[0]):
             return f"{listener.calls} attention calls for {len(run.weights[0])} layers", []
-        difference = max(_difference(ours, theirs) for ours, theirs in zip(seen, run.weights, strict=True))
+        difference = max(_difference(found, eager) for found, eager in zip(seen, run.weights, strict=True))
         if not difference <= tolerance:
             return f"weights computed in blocks differ from the model's own by {difference:.1e}", []
         difference = max(
@@ -224,15 +244,15 @@ def _tolerance(model: Any, layers: Sequence[Float[Tensor, "head query key"]], ou
     return rounding(model.dtype, terms(len(layers), output.shape[-1], tokens))
 
 
-def _relative_difference(ours: Tensor, theirs: Tensor) -> float:
-    return float((ours - theirs).abs().max() / theirs.abs().max())
+def _relative_difference(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
 
 
-def _difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
+def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     """The largest difference between two texts' weights over all layers; infinite where their shapes differ."""
-    if [layer.shape for layer in ours] != [layer.shape for layer in theirs]:
+    if [layer.shape for layer in found] != [layer.shape for layer in expected]:
         return float("inf")
-    return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
+    return max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
 
 
 def _measured_reach(weights: Float[Tensor, "head query key"]) -> Reach | None:

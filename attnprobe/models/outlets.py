@@ -1,0 +1,86 @@
+"""Where the heads' contexts of hooked models can be changed: in what each layer's output map is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attnprobe.errors import ModelError
+from attnprobe.models.hooks import CHANGED
+from attnprobe.models.interface import Listener, present_listener
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """The linear map that reads the heads of one layer.
+
+    Attributes:
+        module: its name in the model.
+        heads: how many contexts lie side by side at the beginning of each vector that it is given.
+        d_v: how wide each of them is.
+    """
+
+    module: str
+    heads: int
+    d_v: int
+
+
+@contextmanager
+def edited(model: nn.Module, outlets: Sequence[Outlet], listener: Listener) -> Iterator[None]:
+    """Changes contexts as the listener's edit says, in the forward passes inside the with-block.
+
+    Args:
+        outlets: by layer; none of a model whose attention is computed in blocks, where contexts are changed.
+
+    Raises:
+        ModelError: a map is gone, is called more often than before, or is given something else.
+    """
+    modules, handles = dict(model.named_modules()), []
+    try:
+        for name in {outlet.module for outlet in outlets if listener.edit and listener.edit.context}:
+            if name not in modules:
+                raise ModelError("some of the model's output maps are gone", CHANGED)
+            calls = iter([(layer, outlet) for layer, outlet in enumerate(outlets) if outlet.module == name])
+            handles.append(modules[name].register_forward_pre_hook(_changing(calls, listener)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _changing(calls: Iterator[tuple[int, Outlet]], listener: Listener) -> Callable[..., Any]:
+    """A hook that changes what a map is given, call by call."""
+
+    def hook(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        if present_listener() is not listener:
+            return None
+        layer, outlet = next(calls, (None, None))
+        if layer is None or outlet is None:
+            raise ModelError("an output map is called more often than there are layers", CHANGED)
+        return _changed(arguments[0], layer, outlet, listener), *arguments[1:]
+
+    return hook
+
+
+def _changed(
+    given: Float[Tensor, "batch token d_in"], layer: int, outlet: Outlet, listener: Listener
+) -> Float[Tensor, "batch token d_in"]:
+    """What a map is given with the contexts of all texts changed.
+
+    Raises:
+        ModelError: it is not given one vector for each token of each text.
+    """
+    texts = listener.groups[-1].texts.stop
+    if given.ndim != 3 or len(given) != texts or given.shape[1] < max(group.span.stop for group in listener.groups):
+        raise ModelError(f"the output map is given {tuple(given.shape)}, and not (text, token, d)")
+    changed, width = given.clone(), outlet.heads * outlet.d_v
+    for group in listener.groups:
+        at = (group.texts, group.span, slice(0, width))
+        context = given[at].reshape(*given[at].shape[:2], outlet.heads, outlet.d_v)
+        changed[at] = listener.changed(layer, group.texts, context).flatten(2)
+    return changed

@@ -1,0 +1,185 @@
+"""Records the modules that run around chosen layers' attention, its arguments and its weights, in one forward pass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attnprobe.attention.blocks import Block, Observer
+from attnprobe.attention.rows import check_probabilities
+from attnprobe.errors import ModelError
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.hooks import lock_of
+from attnprobe.models.interface import Call, present_listener
+from attnprobe.values.tokens import Tokens
+
+
+@dataclass(frozen=True)
+class Step:
+    """A module without submodules that ran.
+
+    Attributes:
+        name: what its parent calls it.
+        given, made: its first argument and its output.
+        length: how many tokens the text has.
+    """
+
+    name: str
+    module: nn.Module
+    given: Tensor
+    made: Tensor
+    length: int
+
+    @cached_property
+    def by_token(self) -> list[tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]]:
+        """Both with the tokens first and all else side by side, in float64; for each axis that may be the tokens'."""
+        return [
+            (_token_first(self.given, axis, self.length), _token_first(self.made, axis, self.length))
+            for axis in range(self.made.ndim - 1)
+            if self.given.shape[: axis + 1] == self.made.shape[: axis + 1] and self.made.shape[axis] >= self.length
+        ]
+
+
+def _token_first(tensor: Tensor, axis: int, length: int) -> Tensor:
+    return tensor.movedim(axis, 0)[:length].flatten(1).double().cpu()
+
+
+@dataclass
+class Record:
+    """What was recorded of one layer.
+
+    Attributes:
+        layer: its number.
+        heads: the heads whose weights are kept.
+        weights: (head, query, key) of these heads, in float64.
+        before: what ran between the attention before and this layer's weights.
+        after: what ran between these weights and the attention after.
+        call: the arguments of our own attention; None where weights are hooked.
+        arguments: by name, those of the module that returned the hooked weights.
+    """
+
+    layer: int
+    heads: Sequence[int]
+    weights: Float[Tensor, "head query key"]
+    before: Sequence[Step]
+    after: Sequence[Step] = ()
+    call: Call | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """How many tokens the text has."""
+        return self.weights.shape[-1]
+
+    @property
+    def steps(self) -> list[Step]:
+        """What ran from the attention before to the attention after."""
+        return [*self.before, *self.after]
+
+
+class Recorder:
+    """Records layers of an encoder; holds one at a time.
+
+    Args:
+        layers: which layers.
+        heads: which heads' weights.
+        finish: is given each layer's record once the next layer's weights are there.
+    """
+
+    def __init__(
+        self, encoder: Encoder, layers: Sequence[int], heads: Sequence[int], finish: Callable[[Record], None]
+    ) -> None:
+        self.encoder, self.layers, self.heads, self.finish = encoder, layers, heads, finish
+        self._seen = -1  # the last layer whose weights came
+        self._steps: list[Step] = []  # what ran since
+        self._record: Record | None = None  # of that layer
+        self._arguments: dict[str, Any] = {}
+
+    def run(self, tokens: Tokens) -> None:
+        """Runs the encoder on a text.
+
+        Raises:
+            ModelError: a layer's weights are not over the text's tokens.
+        """
+        self._length = len(tokens)
+        with lock_of(self.encoder.model), self._hooked():
+            self.encoder.observe([tokens], self._observe, on_call=self._keep_call)
+        self._close_layer()
+
+    def _close_layer(self) -> None:
+        if self._record:
+            self._record.after = self._steps
+            with torch.inference_mode(False), torch.no_grad():  # so that what is made of it can be used anywhere
+                self.finish(self._record)
+        self._record = None
+
+    def _observe(self, layer: int, group: int) -> Observer | None:
+        self._close_layer()
+        self._seen, before, self._steps = layer, self._steps, []
+        if layer not in self.layers:
+            return None
+        weights = torch.zeros(len(self.heads), self._length, self._length, dtype=torch.float64)
+        self._record = record = Record(layer, self.heads, weights, before, arguments=self._arguments)
+        return lambda block: self._keep(block, record)
+
+    def _keep_call(self, call: Call) -> None:
+        if self._record:
+            self._record.call = call
+
+    def _keep(self, block: Block, record: Record) -> None:
+        if block.pooled:
+            raise ModelError(
+                f"layer {record.layer} attends to pools of several tokens, so that no score belongs to a token",
+                "choose another layer with -l",
+            )
+        check_probabilities(block.weights, self.encoder.dtype, record.layer, complete=block.complete)
+        present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
+        for place, head in enumerate(self.heads):
+            if head in present:
+                weights = block.weights[0, head - present.start]
+                record.weights[place, block.rows, block.keys] = weights.double().cpu()
+
+    @contextmanager
+    def _hooked(self) -> Iterator[None]:
+        modules, tap = dict(self.encoder.model.named_modules()), self.encoder.tap
+        handles = [
+            module.register_forward_hook(self._module_hook(name.rpartition(".")[2]))
+            for name, module in modules.items()
+            if not any(module.children())
+        ]
+        for name in modules.keys() & (tap.outputs if tap else ()):
+            handles.append(modules[name].register_forward_pre_hook(self._keep_arguments, with_kwargs=True))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _module_hook(self, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, arguments: Any, made: Any) -> None:
+            if not self._is_meant() or not (self._record or self._seen + 1 in self.layers):
+                return
+            given = arguments[0] if arguments else None
+            if not isinstance(given, Tensor) or not isinstance(made, Tensor):
+                return
+            if given.is_floating_point() and given.data_ptr() != made.data_ptr():  # equal for dropout
+                self._steps.append(Step(name, module, given.clone(), made.clone(), self._length))  # Longformer writes
+
+        return hook
+
+    def _is_meant(self) -> bool:
+        """Whether a module runs for this recorder, and not for someone else who uses the model."""
+        listener = present_listener()
+        return listener is not None and listener.on_call == self._keep_call
+
+    def _keep_arguments(self, module: nn.Module, arguments: Any, options: Any) -> None:
+        if self._is_meant():
+            self._arguments = inspect.signature(module.forward).bind_partial(*arguments, **options).arguments
