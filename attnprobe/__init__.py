@@ -6,97 +6,75 @@ The library's public names are loaded on first use, so that ``import attnprobe``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from attnprobe.version import __version__
+from attnprobe.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from attnprobe.analyses.trace import Trace, trace
-    from attnprobe.analyses.weights import weights
-    from attnprobe.api import corpus_stats, head_stats, run_corpus
-    from attnprobe.errors import (
-        AttnprobeError,
-        CaseWarning,
-        FontWarning,
-        TruncationWarning,
-        UnknownTokensWarning,
-        WordsWarning,
-    )
-    from attnprobe.metrics import METRICS
-    from attnprobe.models.encoder import Encoder
-    from attnprobe.models.loading import load_encoder
-    from attnprobe.readers.readers import read_records
-    from attnprobe.readers.sources import find_sources
-    from attnprobe.render.figure import heatmap
-    from attnprobe.render.page import View, view
-    from attnprobe.values.records import Columns, Record, Skipped
-    from attnprobe.values.rows import RowBlock
-    from attnprobe.values.summary import Summary
-    from attnprobe.values.tokens import Tokens
-
-__all__ = [
-    "METRICS",
-    "AttnprobeError",
-    "CaseWarning",
-    "Columns",
-    "Encoder",
-    "FontWarning",
-    "Record",
-    "RowBlock",
-    "Skipped",
-    "Summary",
-    "Tokens",
-    "Trace",
-    "TruncationWarning",
-    "UnknownTokensWarning",
-    "View",
-    "WordsWarning",
-    "__version__",
-    "corpus_stats",
-    "find_sources",
-    "head_stats",
-    "heatmap",
-    "load_encoder",
-    "read_records",
-    "run_corpus",
-    "trace",
-    "view",
-    "weights",
-]
+if TYPE_CHECKING:  # the names of _HOMES, for type checkers
+    from attnprobe.analyses.trace import Trace as Trace
+    from attnprobe.api import corpus_stats as corpus_stats
+    from attnprobe.api import head_stats as head_stats
+    from attnprobe.api import heatmap as heatmap
+    from attnprobe.api import run_corpus as run_corpus
+    from attnprobe.api import trace as trace
+    from attnprobe.api import view as view
+    from attnprobe.api import weights as weights
+    from attnprobe.errors import AttnprobeError as AttnprobeError
+    from attnprobe.errors import CaseWarning as CaseWarning
+    from attnprobe.errors import FontWarning as FontWarning
+    from attnprobe.errors import TruncationWarning as TruncationWarning
+    from attnprobe.errors import UnknownTokensWarning as UnknownTokensWarning
+    from attnprobe.errors import WordsWarning as WordsWarning
+    from attnprobe.metrics import METRICS as METRICS
+    from attnprobe.models.encoder import Encoder as Encoder
+    from attnprobe.models.loading import load_encoder as load_encoder
+    from attnprobe.readers.readers import read_records as read_records
+    from attnprobe.readers.sources import find_sources as find_sources
+    from attnprobe.render.page import View as View
+    from attnprobe.values.records import Columns as Columns
+    from attnprobe.values.records import Record as Record
+    from attnprobe.values.records import Skipped as Skipped
+    from attnprobe.values.rows import RowBlock as RowBlock
+    from attnprobe.values.summary import Summary as Summary
+    from attnprobe.values.tokens import Tokens as Tokens
 
 _HOMES = {
     "AttnprobeError": "attnprobe.errors",
     "CaseWarning": "attnprobe.errors",
+    "Columns": "attnprobe.values.records",
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
-    "Tokens": "attnprobe.values.tokens",
-    "Trace": "attnprobe.analyses.trace",
-    "trace": "attnprobe.analyses.trace",
-    "TruncationWarning": "attnprobe.errors",
-    "UnknownTokensWarning": "attnprobe.errors",
-    "WordsWarning": "attnprobe.errors",
-    "Columns": "attnprobe.values.records",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
     "Skipped": "attnprobe.values.records",
     "Summary": "attnprobe.values.summary",
+    "Tokens": "attnprobe.values.tokens",
+    "Trace": "attnprobe.analyses.trace",
+    "TruncationWarning": "attnprobe.errors",
+    "UnknownTokensWarning": "attnprobe.errors",
+    "View": "attnprobe.render.page",
+    "WordsWarning": "attnprobe.errors",
     "corpus_stats": "attnprobe.api",
     "find_sources": "attnprobe.readers.sources",
-    "read_records": "attnprobe.readers.readers",
     "head_stats": "attnprobe.api",
-    "run_corpus": "attnprobe.api",
-    "heatmap": "attnprobe.render.figure",
-    "weights": "attnprobe.analyses.weights",
+    "heatmap": "attnprobe.api",
     "load_encoder": "attnprobe.models.loading",
-    "View": "attnprobe.render.page",
-    "view": "attnprobe.render.page",
+    "read_records": "attnprobe.readers.readers",
+    "run_corpus": "attnprobe.api",
+    "trace": "attnprobe.api",
+    "view": "attnprobe.api",
+    "weights": "attnprobe.api",
 }
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    """A public name, or the function of an analysis."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if not name.startswith("_") and name in import_module("attnprobe.analyses").ANALYSES:
+        return getattr(import_module("attnprobe.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *_HOMES, *import_module("attnprobe.analyses").ANALYSES})

@@ -1,4 +1,4 @@
-"""The library's functions, one for each command."""
+"""The library's functions, one for each command that measures; each imports what it runs when it is called."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnprobe.corpus.engines import Engine
-from attnprobe.corpus.inputs import Inputs
-from attnprobe.corpus.prober import Prober, Result
-from attnprobe.corpus.results import Results
-from attnprobe.corpus.run import CorpusRun
-from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.stats import CorpusStats
-from attnprobe.corpus.texts import check_columns, to_records
-from attnprobe.corpus.workers import Recipe
-from attnprobe.errors import (
-    CaseWarning,
-)
-from attnprobe.measure.heads import head_table
-from attnprobe.measure.kinds import Measurement
+from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.analyses.twins import twin
+from attnprobe.errors import CaseWarning
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.records import Columns, Given, Record, Skipped
-from attnprobe.writers import format_of
-from attnprobe.writers.rows import check_row_format
 
 if TYPE_CHECKING:
     import pandas
+
+    from attnprobe.analyses.trace import Trace
+    from attnprobe.analyses.weights import Weights
+    from attnprobe.corpus.engines import Engine
+    from attnprobe.corpus.prober import Result
+    from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.measure.kinds import Measurement
+    from attnprobe.render.figure import Figure
+    from attnprobe.render.page import View
+    from attnprobe.values.records import Columns, Given, Record, Skipped
+    from attnprobe.values.selection import Indices
+
+MOST_OF_A_PAGE = 10**8  # weights: a page of 120 to 160 MB
 
 
 def head_stats(
@@ -64,6 +64,8 @@ def head_stats(
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
     """
+    from attnprobe.measure.heads import head_table
+
     names = check_names(metrics)
     return head_table(text, loaded(encoder, model), names, **options).to_frame()
 
@@ -107,6 +109,11 @@ def corpus_stats(
     Warns:
         UnknownTokensWarning, WordsWarning, CaseWarning: texts are not read as they stand; the first two at the end.
     """
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import check_columns, to_records
+
     names = check_names(metrics)
     check_columns(texts, ids, pairs)
     encoder = loaded(encoder, model)
@@ -163,6 +170,16 @@ def run_corpus(
         InputError, OutputError: a file that cannot be read, written or replaced.
         ModelError: a model that cannot be loaded or measured.
     """
+    from attnprobe.corpus.inputs import Inputs
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.results import Results
+    from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.corpus.workers import Recipe
+    from attnprobe.values.records import Columns
+    from attnprobe.writers import format_of
+    from attnprobe.writers.rows import check_row_format
+
     names = [inputs] if isinstance(inputs, str | PathLike) else inputs
     found = Inputs.find([str(name) for name in names], **(reading or {}), columns=columns or Columns())
     rows, *tables = (None if path is None else Path(path) for path in (output, summary, profile))
@@ -178,3 +195,146 @@ def run_corpus(
     run = CorpusRun(found, outputs, prober, recipe, engine, spreadsheet_safe=spreadsheet_safe)
     run.go(resume=resume, overwrite=overwrite, on_result=on_result)
     return run
+
+
+def weights(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> pandas.DataFrame:
+    """The attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
+
+    Args:
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
+        options: pair, layers, heads, level, max_length, global_attention as in :func:`attnprobe.head_stats`; query,
+            top, min_weight, direction, max_rows as :class:`attnprobe.analyses.weights.Filters` explains them.
+
+    Returns:
+        columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``weight``
+        in float32, in the order of layers, heads and queries. Over all keys of a query, weights sum to 1.
+        ``attrs["signature"]`` says what they depend on.
+
+    Raises:
+        UsageError: an invalid option, an empty text, no such query, or too many rows.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        as :func:`attnprobe.head_stats`.
+    """
+    found: Weights = load_analysis("weights")(text, loaded(encoder, model), **options)
+    return found.to_table().to_frame()
+
+
+def trace(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    layer: int | str,
+    head: int | str,
+    query: int | str | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> Trace:
+    """How one head computes one row of attention; the twin of ``attnprobe trace``.
+
+    The weights are recomputed from the model's own q and k in float64 and held to those that the model used; q, k and v
+    are held to the layer's input times the weights of its linear maps.
+
+    Args:
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
+        layer, head: counted from 0, negative ones from the end.
+        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_places`;
+            None: the only token of the text.
+        options: pair, max_length, as in :func:`attnprobe.head_stats`.
+
+    Raises:
+        UsageError: no such layer, head or token, or an empty text.
+        ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
+
+    Warns:
+        as :func:`attnprobe.head_stats`.
+    """
+    encoder = loaded(encoder, model)
+    traced: Trace = load_analysis("trace")(text, encoder, layer=layer, head=head, query=query, **options)
+    return traced
+
+
+def heatmap(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    stat: str | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> Figure:
+    """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
+
+    Args:
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
+        stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
+        options: layers, heads, pair, level, max_length, long_range, global_attention, as
+            :func:`attnprobe.measure.heads.head_table` explains them. One layer and one head give one map, one layer a
+            grid of its heads, several a grid of layers by heads.
+
+    Returns:
+        a Figure that pyplot knows nothing of, with the signature as its label; queries go down, keys across, and all
+        maps share one scale from 0 to the largest weight. :func:`attnprobe.render.figure.save_figure` writes equal
+        bytes for equal figures.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        UsageError: an unknown metric, a layer or head out of range, an empty text, too many weights.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        as :func:`attnprobe.head_stats`; and
+        FontWarning: no installed font has some of its characters.
+    """
+    from attnprobe.analyses.pictures import take_picture
+    from attnprobe.render.figure import check_matplotlib, draw
+
+    check_matplotlib()
+    check_names(None if stat is None else [stat])
+    return draw(take_picture(text, loaded(encoder, model), stat, **options))
+
+
+def view(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    pair: str | None = None,
+    layers: Indices = None,
+    heads: Indices = None,
+    most: int | None = MOST_OF_A_PAGE,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> View:
+    """A page that shows what the heads look at in a text; the twin of ``attnprobe view``.
+
+    Args:
+        text, encoder, model: as in :func:`attnprobe.head_stats`.
+        pair, layers, heads: as in :func:`attnprobe.head_stats`.
+        most: how many weights the page may hold, each a bit more than a byte; None: any number.
+        options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
+
+    Raises:
+        UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
+        ModelError: a model that cannot be loaded or measured, or whose weights belong to no tokens.
+
+    Warns:
+        as :func:`attnprobe.head_stats`.
+    """
+    from attnprobe.analyses.exploring import explore
+    from attnprobe.render.page import make_view
+
+    found = explore(text, loaded(encoder, model), pair=pair, layers=layers, heads=heads, most=most, **options)
+    return make_view(text if pair is None else f"{text} / {pair}", found)
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """The twin of an analysis that has no function of its own here."""
+    if name not in ANALYSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return twin(name, load_analysis(name))

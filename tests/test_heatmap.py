@@ -17,13 +17,13 @@ from syrupy.assertion import SnapshotAssertion
 
 import attnprobe
 from attnprobe import Encoder, head_stats
+from attnprobe.analyses.pictures import Picture, StatMap, take_picture
 from attnprobe.errors import FontWarning, MissingExtraError, UsageError
 from attnprobe.measure.weights import keep_weights
 from attnprobe.render import figure as module
 from attnprobe.render.colours import DENSITY, viridis
 from attnprobe.render.figure import FONT, draw, fonts_for, save_figure
 from attnprobe.render.heatmap import HeatmapView, largest_of_patches
-from attnprobe.render.pictures import Picture, StatMap, take_picture
 from attnprobe.values.attention import Attention
 from tests.synthetic import LATIN, synthetic
 

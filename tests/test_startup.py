@@ -1,10 +1,14 @@
 """What needs no model must not import torch: help, version, completion, the list of metrics, and early errors."""
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import attnprobe
 
 HEAVY = ("torch", "transformers", "pandas")
 MARK = "imported:"
@@ -85,6 +89,28 @@ def test_early_error_is_light(arguments: list[str], word: str) -> None:
 def test_library_import_is_light() -> None:
     _, heavy = check("import attnprobe; attnprobe.METRICS; attnprobe.Tokens; dir(attnprobe)")
     assert heavy == []
+
+
+def test_analysis_is_loaded_for_its_own_command_only() -> None:
+    code = f"{MAIN.replace('main()', '')}\ntry: main()\nfinally: assert 'attnprobe.analyses.trace' not in sys.modules"
+    for arguments in (["--help"], ["weights", "--help"]):
+        process, _ = check(code, *arguments)
+        assert (process.returncode, "trace  " in process.stdout) == (0, arguments == ["--help"])
+
+
+def test_type_checkers_know_the_public_names() -> None:
+    source = Path(attnprobe.__file__).read_text(encoding="utf-8")
+    [block] = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+    imported = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    assert imported == attnprobe._HOMES
+    assert sorted(attnprobe.__all__) == sorted(["__version__", *imported])
+    assert all(getattr(attnprobe, name) for name in attnprobe.__all__)
 
 
 def test_check_can_fail() -> None:

@@ -16,7 +16,6 @@ import torch
 from transformers import AutoModel, T5EncoderModel
 
 from attnprobe import Encoder, Trace, TruncationWarning, load_encoder, trace
-from attnprobe.analyses import trace as tracing
 from attnprobe.attention.rounding import rounding
 from attnprobe.attention.textbook import multi_head_attention
 from attnprobe.errors import ModelError, UsageError
@@ -272,14 +271,14 @@ def test_scores_with_other_terms_never_pass(family: str, encoder_of: Callable[[s
 
 
 def test_numbers_that_do_not_add_up_are_not_shown(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = tracing.head_parts
+    found = parts.head_parts
 
     def moved(*arguments: Any) -> Any:
         its = found(*arguments)
         return replace(its, weights=its.weights + 1e-4)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tracing, "head_parts", moved)
+        patch.setattr(parts, "head_parts", moved)
         with pytest.raises(ModelError, match=r"differ from those the model used by 1\.\de-04"):
             trace(TEXT, minilm, layer=0, head=0, query=1)
     query = minilm.model.encoder.layer[2].attention.self.query

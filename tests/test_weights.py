@@ -16,7 +16,7 @@ from transformers import AutoModel
 
 import attnprobe
 from attnprobe import Encoder, TruncationWarning
-from attnprobe.analyses.weights import COLUMNS, take_excerpt, weights_table
+from attnprobe.analyses.weights import COLUMNS, WEIGHTS, Filters, weights_table
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import UsageError
 from attnprobe.measure.weights import keep_weights
@@ -75,7 +75,7 @@ READERS = {
 @pytest.mark.parametrize("format", READERS)
 def test_every_format_holds_the_same_numbers(frame: pd.DataFrame, minilm: Encoder, format: str) -> None:
     stream = io.BytesIO()
-    get_writer(format)(weights_table(take_excerpt(TEXT, minilm)), stream)
+    get_writer(format)(WEIGHTS(TEXT, minilm).to_table(), stream)
     found = READERS[format](stream.getvalue())
     pd.testing.assert_frame_equal(found.astype(frame.dtypes), frame, check_exact=True)
     sums = found["weight"].astype(float).groupby([found["layer"], found["head"], found["query"]]).sum()
@@ -85,7 +85,7 @@ def test_every_format_holds_the_same_numbers(frame: pd.DataFrame, minilm: Encode
 def test_rows_are_written_in_the_digits_of_float32() -> None:
     attention = synthetic(words=["a", "b", "c"])
     stream = io.BytesIO()
-    get_writer("csv")(weights_table(whole(attention)), stream)
+    get_writer("csv")(weights_table(whole(attention), Filters()), stream)
     written = [line.rsplit(",", 1)[1] for line in stream.getvalue().decode().splitlines()[1:]]
     assert written == [str(weight) for weight in attention.weights.ravel()]
     assert max(map(len, written)) <= 10
@@ -95,14 +95,14 @@ def test_parquet_has_types_of_its_own(minilm: Encoder) -> None:
     import pyarrow.parquet
 
     stream = io.BytesIO()
-    get_writer("parquet")(weights_table(take_excerpt(TEXT, minilm, layers=0, heads=0)), stream)
+    get_writer("parquet")(WEIGHTS(TEXT, minilm, layers=0, heads=0).to_table(), stream)
     schema = pyarrow.parquet.read_schema(stream)
     assert [str(field.type) for field in schema] == ["int32", "int32", "int32", "string", "int32", "string", "float"]
     assert b"model:all-MiniLM-L6-v2@" in schema.metadata[b"attnprobe.signature"]
 
 
 def test_tensors(minilm: Encoder) -> None:
-    part = take_excerpt(**PAIR, encoder=minilm, layers="1,3", heads=[2], direction="b-a")
+    part = WEIGHTS(**PAIR, encoder=minilm, layers="1,3", heads=[2], direction="b-a")
     npz, safetensors = io.BytesIO(), io.BytesIO()
     write_npz(part, npz)
     write_safetensors(part, safetensors)
@@ -123,7 +123,7 @@ def test_tensors(minilm: Encoder) -> None:
 
 def test_rows_of_tensors_sum_to_one(minilm: Encoder) -> None:
     stream = io.BytesIO()
-    write_npz(take_excerpt(TEXT, minilm), stream)
+    write_npz(WEIGHTS(TEXT, minilm), stream)
     stream.seek(0)
     np.testing.assert_allclose(np.load(stream)["weights"].sum(-1), 1, rtol=0, atol=ROW)
 
@@ -190,8 +190,8 @@ def test_top_of_equal_weights_are_the_first_keys() -> None:
     attention = synthetic(words=list("abcd"))
     part = whole(attention)
     part.weights[:] = 0.25
-    assert list(weights_table(part, top=2).column("key")) == [0, 1] * 4
-    assert len(weights_table(part, top=9).rows) == 16
+    assert list(weights_table(part, Filters(top=2)).column("key")) == [0, 1] * 4
+    assert len(weights_table(part, Filters(top=9)).rows) == 16
 
 
 def test_min_weight(frame: pd.DataFrame, minilm: Encoder) -> None:

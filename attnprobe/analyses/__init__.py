@@ -1,1 +1,48 @@
-"""Attention weights or head statistics in, tables and traces out."""
+"""What is made of one text's attention: the table of analyses.
+
+To add one: an Analysis of ``kinds.py`` in a module of this folder, and one row in BUILT_IN. The command with its flags,
+``attnprobe.NAME``, the page of the docs and the output in every format follow from it. Another package adds its own
+through the entry point group ``attnprobe.analyses`` (``name = "package.module:object"``). Listing names imports no
+module of an analysis; such a module imports torch within its functions only, so that help is quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attnprobe.analyses.kinds import Analysis
+
+BUILT_IN: dict[str, tuple[str, str]] = {
+    "weights": (
+        "attnprobe.analyses.weights:WEIGHTS",
+        "The attention weights themselves: one row per layer, head, query and key; or tensors (.npz, .safetensors).",
+    ),
+    "trace": (
+        "attnprobe.analyses.trace:TRACE",
+        "How one head computes one row of attention, step by step, on the model's own numbers.",
+    ),
+}
+
+
+def _with_plugins() -> dict[str, tuple[str, str]]:
+    found = {
+        entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
+        for entry in entry_points(group="attnprobe.analyses")
+    }
+    return BUILT_IN | {name: row for name, row in sorted(found.items()) if name not in BUILT_IN}
+
+
+ANALYSES: Mapping[str, tuple[str, str]] = _with_plugins()
+
+
+def load_analysis(name: str) -> Analysis:
+    """The analysis of that name, with the meaning that its row gives unless it has one of its own."""
+    target, meaning = ANALYSES[name]
+    module, _, attribute = target.partition(":")
+    analysis: Analysis = getattr(import_module(module), attribute)
+    return replace(analysis, meaning=analysis.meaning or meaning)

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 
-from attnprobe.attention.blocks import exact
-from attnprobe.attention.rounding import rounding_of_weights
-from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
+from attnprobe.analyses.kinds import Analysis
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.measure.reading import sign, windows_of
-from attnprobe.models.encoder import Encoder
-from attnprobe.models.heads import HeadParts
-from attnprobe.models.loading import loaded
-from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.models.origins import Vectors
-from attnprobe.models.parts import head_parts
-from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
 from attnprobe.values.arguments import shown
 from attnprobe.values.finding import one_query
-from attnprobe.values.options import Reading
-from attnprobe.values.selection import select
+from attnprobe.values.options import Options, Reading, Without, indices, option, whole
+from attnprobe.values.selection import Indices, select
 from attnprobe.values.table import Cell, Table
 from attnprobe.values.tokens import Tokens
 
 if TYPE_CHECKING:
     import pandas
+    import torch
+
+    from attnprobe.models.encoder import Encoder
+    from attnprobe.models.heads import HeadParts
+    from attnprobe.models.origins import Vectors
+
+
+COLUMNS = {
+    "position": "of the key, counted from 0",
+    "token": "the key as the vocabulary writes it",
+    "text": "its characters in the text",
+    "dot": "q·k",
+    "scaled": "dot · scale, which is 1/√d_k unless the model has another; after it, a column for each term that the "
+    "model adds: position_bias, softcap",
+    "score": "scaled and terms; missing where the query may not see the key",
+    "weight": "the softmax of the scores",
+    "value_norm": "‖weight · v‖, in the head's own space",
+    "output_norm": "‖weight · v·W_O‖ with the head's rows of W_O; missing where W_O was not found",
+}
 
 
 @dataclass(frozen=True)
@@ -134,41 +141,46 @@ def _cell(number: float) -> float | None:
     return number if np.isfinite(number) else None
 
 
-def trace(
-    text: str,
-    encoder: Encoder | str | PathLike[str] | None = None,
-    *,
-    layer: int | str,
-    head: int | str,
-    query: int | str | None = None,
-    model: str | PathLike[str] = DEFAULT_MODEL,
-    pair: str | None = None,
-    max_length: int | None = None,
-) -> Trace:
-    """How one head computes one row of attention; the twin of ``attnprobe trace``.
+@dataclass(frozen=True)
+class Row(Options):
+    """Which row of which head.
 
-    The weights are recomputed from the model's own q and k in float64 and held to those that the model used; q, k and v
-    are held to the layer's input times the weights of its linear maps.
-
-    Args:
-        text, encoder, model, pair, max_length: as in :func:`attnprobe.head_stats`.
+    Attributes:
         layer, head: counted from 0, negative ones from the end.
         query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_matches`;
             None: the only token of the text.
+    """
+
+    layer: Indices = indices(flags=("-l", "--layer"), metavar="LAYER", help="The layer, counted from 0.")
+    head: Indices = indices(metavar="HEAD", help="The head, likewise.")
+    query: str | None = option(
+        None,
+        metavar="TOKEN|INDEX",
+        help="Whose attention: a token or word, or a position from 0.  [default: the text's only token]",
+    )
+
+
+@dataclass(frozen=True)
+class Keys(Options):
+    """Which keys a terminal shows."""
+
+    top: int = whole(10, least=1, help="How many keys a terminal shows.")
+
+
+def trace_row(text: str, encoder: Encoder, pair: str | None, row: Row, reading: Reading) -> Trace:
+    """How one head computes one row of attention.
 
     Raises:
         UsageError: no such layer, head or token, or an empty text.
         ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
-
-    Warns:
-        TruncationWarning, UnknownTokensWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
     """
-    encoder = loaded(encoder, model)
-    layer, head = _one(layer, encoder.layers, "layer"), _one(head, encoder.heads, "head")
-    reading = Reading(max_length=max_length)
+    from attnprobe.attention.blocks import exact
+    from attnprobe.measure.reading import sign, windows_of
+    from attnprobe.models.parts import head_parts
+
+    layer, head = _one(row.layer, encoder.layers, "layer"), _one(row.head, encoder.heads, "head")
     [tokens] = windows_of(encoder, text, pair, reading)
-    position, choice = one_query(tokens, query)
+    position, choice = one_query(tokens, row.query)
     parts = head_parts(encoder, tokens, layer, head)
 
     return Trace(
@@ -184,7 +196,7 @@ def trace(
     )
 
 
-def _one(choice: int | str, count: int, what: str) -> int:
+def _one(choice: Indices, count: int, what: str) -> int:
     chosen = select(choice, count, what)
     if len(chosen) != 1:
         message = f"a trace is of one {what}; {shown(choice)} means {len(chosen)}"
@@ -222,6 +234,11 @@ def _row(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]:
     Raises:
         ModelError: its weights are not those the model used.
     """
+    import torch
+
+    from attnprobe.attention.rounding import rounding_of_weights
+    from attnprobe.attention.textbook import attention_scores, linear, mask_scores, softmax
+
     asks, values = slice(query, query + 1), parts.v.final
     dot = attention_scores(parts.q.final[asks], parts.k.final, 1.0)
     scaled = dot * parts.scale
@@ -249,6 +266,10 @@ def _row(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def _remarks(parts: HeadParts, tokens: Tokens, tokenizer: Any) -> Iterator[str]:
+    import torch
+
+    from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
+
     for name, vectors in zip("qkv", (parts.q, parts.k, parts.v), strict=True):
         if vectors.x is None:
             yield f"{name} is shown from where attention is given it: no linear map of the layer makes it by itself"
@@ -259,3 +280,12 @@ def _remarks(parts: HeadParts, tokens: Tokens, tokenizer: Any) -> Iterator[str]:
     unknown, content = count_unknown(tokenizer, [tokens])
     if 0 < unknown <= MOST_UNKNOWN * content:  # of more there is a warning
         yield f"the model's vocabulary lacks {unknown} of the text's {content} tokens"
+
+
+TRACE = Analysis(
+    trace_row,
+    COLUMNS,
+    options=(Row, Annotated[Reading, Without("stride", "level", "global_attention")]),
+    shown=(Keys,),
+    view="attnprobe.render.trace:trace_view",
+)

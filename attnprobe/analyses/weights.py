@@ -2,122 +2,121 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from attnprobe.analyses.kinds import Analysis
 from attnprobe.errors import UsageError
-from attnprobe.measure.weights import MOST_WEIGHTS, keep_weights
-from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import loaded
-from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.arguments import check_whole
-from attnprobe.values.attention import Excerpt
-from attnprobe.values.filters import MOST_ROWS, SEGMENTS, check_filters
+from attnprobe.values.attention import MOST_WEIGHTS, Excerpt
 from attnprobe.values.finding import find_tokens
-from attnprobe.values.selection import Indices, select
+from attnprobe.values.options import Options, Reading, Selection, Without, choice, option, share, whole
+from attnprobe.values.selection import select
 from attnprobe.values.table import ArrayRows, Table
 from attnprobe.values.tokens import Tokens
 
 if TYPE_CHECKING:
-    import pandas
+    from attnprobe.models.encoder import Encoder
 
-COLUMNS = ("layer", "head", "query", "query_token", "key", "key_token", "weight")
+COLUMNS = {
+    "layer": "counted from 0",
+    "head": "counted from 0",
+    "query": "the position of the token that attends, counted from 0",
+    "query_token": "that token",
+    "key": "the position of the token that is attended to",
+    "key_token": "that token",
+    "weight": "what the query gives to the key, in float32; over all keys of a query, weights sum to 1",
+}
 ROW_BYTES = 40  # of CSV, about
+SEGMENTS = {None: None, "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
 
 
-def weights(
-    text: str,
-    encoder: Encoder | str | PathLike[str] | None = None,
-    *,
-    top: int | None = None,
-    min_weight: float | None = None,
-    max_rows: int = MOST_ROWS,
-    model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
-) -> pandas.DataFrame:
-    """The attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
+@dataclass(frozen=True)
+class Filters(Options):
+    """Which weights are asked for: of which queries and keys, how large, and how many at the most.
 
-    Args:
-        text: the text itself, never a path.
-        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
+    Attributes:
+        query: only this query, as :func:`attnprobe.values.finding.find_tokens` finds it.
         top: only the keys with the largest weights, so many of each query in each head, largest first.
         min_weight: only weights of at least this.
-        max_rows: more rows than this are refused, where possible before the model runs.
-        model: the folder or Hub id to load where no encoder is given.
-        options: layers, heads, query, pair, direction, level, max_length, global_attention, as :func:`take_excerpt`
-            explains them.
-
-    Returns:
-        columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``weight``
-        in float32, in the order of layers, heads and queries. Over all keys of a query, weights sum to 1.
-        ``attrs["signature"]`` says what they depend on.
-
-    Raises:
-        UsageError: an option that cannot be meant, an empty text, no such query, or too many rows.
-        ModelError: a model that cannot be loaded or measured.
-
-    Warns:
-        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
-    """
-    excerpt = take_excerpt(text, loaded(encoder, model), top=top, min_weight=min_weight, max_rows=max_rows, **options)
-    return weights_table(excerpt, top=top, min_weight=min_weight, max_rows=max_rows).to_frame()
-
-
-def take_excerpt(
-    text: str,
-    encoder: Encoder,
-    *,
-    layers: Indices = None,
-    heads: Indices = None,
-    query: str | int | None = None,
-    pair: str | None = None,
-    direction: str | None = None,
-    top: int | None = None,
-    min_weight: float | None = None,
-    max_rows: int | None = None,
-    **options: Any,
-) -> Excerpt:
-    """The weights of a text, or of some of its queries and keys.
-
-    Args:
-        query: only this query, as :func:`attnprobe.values.finding.find_tokens` finds it.
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
-        layers, heads, pair: as in :func:`attnprobe.measure.heads.head_table`.
-        options: those of :class:`attnprobe.values.options.Reading` but ``stride``.
-        top, min_weight, max_rows: refuses before the model runs what :func:`weights_table` would; None: no limit.
+        max_rows: more rows than this are refused, where possible before the model runs.
     """
-    check_filters(pair=pair, direction=direction, top=top, min_weight=min_weight)
-    if max_rows is not None:
-        check_whole("max_rows", max_rows)
-    count = len(select(layers, encoder.layers, "layer")) * len(select(heads, encoder.heads, "head"))
+
+    query: str | None = option(
+        None,
+        metavar="TOKEN|N",
+        help="Only this query: its position, counted from 0, or a token; all that are alike.",
+    )
+    top: int | None = whole(None, least=1, help="Only the N largest weights of each query.")
+    min_weight: float | None = share(None, metavar="W", help="Only weights of at least W.")
+    direction: str | None = choice(
+        None,
+        "a-b",
+        "b-a",
+        help="Of a pair: only from queries in the first text to keys in the second, or the other way.",
+    )
+    max_rows: int = whole(10_000_000, least=1, help="Refuse to write more rows than this.")
+
+
+@dataclass(frozen=True)
+class Weights(Excerpt):
+    """The weights that were asked for.
+
+    Attributes:
+        filters: which of them become rows.
+    """
+
+    filters: Filters
+
+    def to_table(self) -> Table:
+        """A row per weight.
+
+        Raises:
+            UsageError: there are more rows than ``max_rows``.
+        """
+        return weights_table(self, self.filters)
+
+
+def take_weights(
+    text: str, encoder: Encoder, pair: str | None, selection: Selection, filters: Filters, reading: Reading
+) -> Weights:
+    """The weights of a text, or of some of its queries and keys.
+
+    Raises:
+        UsageError: an option that does not suit the text, no such query, or too many rows.
+        ModelError: the model's weights belong to no tokens.
+    """
+    from attnprobe.measure.weights import keep_weights
+
+    _check_direction(filters.direction, pair)
+    n_layers = len(select(selection.layers, encoder.layers, "layer"))
+    n_heads = len(select(selection.heads, encoder.heads, "head"))
 
     def check(tokens: Tokens) -> None:
-        queries, keys = places(tokens, query, direction)
-        if max_rows is not None and min_weight is None:
-            check_row_count(count * len(queries) * min(top or len(keys), len(keys)), max_rows)
+        queries, keys = places(tokens, filters.query, filters.direction)
+        if filters.min_weight is None:
+            n_keys = min(filters.top or len(keys), len(keys))
+            check_row_count(n_layers * n_heads * len(queries) * n_keys, filters.max_rows)
 
     attention = keep_weights(
         text,
         encoder,
         pair=pair,
-        layers=layers,
-        heads=heads,
-        most=max(MOST_WEIGHTS, max_rows or 0),
+        most=max(MOST_WEIGHTS, filters.max_rows),
         check=check,
-        **options,
+        **vars(selection),
+        **reading.without("stride"),
     )
-    queries, keys = places(attention.tokens, query, direction)
-    return Excerpt(attention.weights[:, :, queries][..., keys], queries, keys, attention)
+    queries, keys = places(attention.tokens, filters.query, filters.direction)
+    return Weights(attention.weights[:, :, queries][..., keys], queries, keys, attention, filters)
 
 
-def weights_table(
-    excerpt: Excerpt, *, top: int | None = None, min_weight: float | None = None, max_rows: int = MOST_ROWS
-) -> Table:
-    """A row per weight; the arguments are those of :func:`weights`.
+def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
+    """A row per weight that is large enough.
 
     Raises:
         UsageError: there are more rows than ``max_rows``.
@@ -126,14 +125,14 @@ def weights_table(
     tokens = np.array(attention.tokens.strings, dtype=object)
     axes = (attention.layers, attention.heads, excerpt.queries, excerpt.keys)
     layer, head, query, key = np.ix_(*(np.array(axis, dtype=np.int32) for axis in axes))
-    if top is not None:
-        order = np.argsort(-values, axis=-1, kind="stable")[..., :top]
+    if filters.top is not None:
+        order = np.argsort(-values, axis=-1, kind="stable")[..., : filters.top]
         values, key = np.take_along_axis(values, order, -1), key.ravel()[order]
-    kept = values >= (min_weight or 0)
-    check_row_count(int(kept.sum()), max_rows)
+    kept = values >= (filters.min_weight or 0)
+    check_row_count(int(kept.sum()), filters.max_rows)
     columns = (layer, head, query, tokens[query], key, tokens[key], values)
     arrays = [np.broadcast_to(column, kept.shape)[kept] for column in columns]
-    return Table(COLUMNS, ArrayRows(arrays), attention.notes, attention.sign)
+    return Table(list(COLUMNS), ArrayRows(arrays), attention.notes, attention.sign)
 
 
 def places(tokens: Tokens, query: str | int | None, direction: str | None) -> tuple[list[int], list[int]]:
@@ -146,11 +145,11 @@ def places(tokens: Tokens, query: str | int | None, direction: str | None) -> tu
     segments = SEGMENTS[direction]
     if segments is None:
         return queries, list(range(len(tokens)))
-    theirs = [[at for at in range(len(tokens)) if tokens.segments[at] == segment] for segment in segments]
-    chosen = [at for at in queries if at in theirs[0]]
+    of_queries, of_keys = ([at for at in range(len(tokens)) if tokens.segments[at] == one] for one in segments)
+    chosen = [at for at in queries if at in of_queries]
     if not chosen:
         raise UsageError(f"the query {query!r} is not in the {'first' if direction == 'a-b' else 'second'} text")
-    return chosen, theirs[1]
+    return chosen, of_keys
 
 
 def check_row_count(count: int, most: int) -> None:
@@ -164,3 +163,40 @@ def check_row_count(count: int, most: int) -> None:
             f"{count:,} rows, about {count * ROW_BYTES / 1e9:.1f} GB of CSV; the limit is {most:,}",
             "choose with -l, --head, --query or --top, write .npz or .safetensors, or raise --max-rows",
         )
+
+
+def _check_direction(direction: str | None, pair: str | None) -> None:
+    if direction and pair is None:
+        raise UsageError("a direction needs two texts", "give the second with --pair")
+
+
+def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
+    """Fits the options to an output: a terminal shows few keys of each query, and tensors hold every weight.
+
+    Raises:
+        UsageError: an option does not suit the output, or there is no pair.
+    """
+    _check_direction(options["direction"], options["pair"])
+    unfiltered = (options["top"], options["min_weight"]) == (None, None)
+    if format == "table" and unfiltered:
+        return {**options, "top": KEYS_SHOWN}
+    if format not in TENSORS:
+        return options
+    if not unfiltered:
+        raise UsageError("--top and --min-weight choose rows; tensors hold every weight", "use -f csv or parquet")
+    return {**options, "max_rows": max(options["max_rows"], MOST_WEIGHTS)}
+
+
+KEYS_SHOWN = 3  # of each query in a terminal, unless told otherwise
+TENSORS = {
+    "npz": "attnprobe.writers.tensors:write_npz",
+    "safetensors": "attnprobe.writers.tensors:write_safetensors",
+}
+WEIGHTS = Analysis(
+    take_weights,
+    COLUMNS,
+    options=(Selection, Filters, Annotated[Reading, Without("stride")]),
+    fit=fit,
+    view="attnprobe.render.weights:weights_view",
+    formats=TENSORS,
+)

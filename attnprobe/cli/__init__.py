@@ -7,34 +7,61 @@ import os
 import re
 import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from attnprobe import __version__
-from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, trace, view, weights
+from attnprobe.analyses import ANALYSES
+from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, view
+from attnprobe.cli.joining import Command, joined
 from attnprobe.cli.output import fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
 DASHED = re.compile(r"--?([^\w-]|\d|.*\s|--)")  # what begins with a dash, and is no option
 
+
+class Commands(TyperGroup):
+    """The commands, of which those of analyses are loaded when they are called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that is called, with the arguments that are left."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name in ADDED else command, rest
+
+
+def load_command(name: str) -> Any:
+    """The command of an analysis."""
+    from attnprobe.cli.analysis import command_of
+
+    alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    alone.command(name)(command_of(name))
+    return typer.main.get_command(alone)
+
+
+def _to_be_loaded() -> None:
+    """Stands for the command of an analysis in lists."""
+
+
 app = typer.Typer(
     name="attnprobe",
+    cls=Commands,
     help="What do this encoder's heads look at?",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("heads")(heads.heads)
-app.command("corpus")(corpus.corpus)
-app.command("weights")(weights.weights)
-app.command("heatmap")(heatmap.heatmap)
-app.command("trace")(trace.trace)
-app.command("view")(view.view)
-app.command("info")(info.info)
-app.command("metrics")(metrics.metrics)
-app.command("models")(models.models)
+FIRST: tuple[Command, ...] = (heads.heads, corpus.corpus)
+LAST: tuple[Command, ...] = (heatmap.heatmap, view.view, info.info, metrics.metrics, models.models)
+ADDED = [name for name in ANALYSES if name not in {command.__name__ for command in (*FIRST, *LAST)}]
+for command in FIRST:
+    app.command()(joined(command))
+for name in ADDED:
+    app.command(name, help=ANALYSES[name][1])(_to_be_loaded)
+for command in LAST:
+    app.command()(joined(command))
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,10 +82,11 @@ def _root(
         raise typer.Exit(2)
 
 
-def _hint(message: str, option: str) -> str:
+def _hint(error: Any, message: str) -> str:
     """What to do about a text that was taken for several arguments, or for an option."""
     command, *arguments = sys.argv[1:] or [""]
-    if command not in ("heads", "weights", "heatmap", "trace", "view"):
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", "")
+    if not (context and any(parameter.name == "text" for parameter in context.command.params)):
         return ""
     if "unexpected extra argument" in message:
         return "options stand before --, the text behind it" if "--" in arguments else "quote a text of several words"
@@ -84,7 +112,7 @@ def main() -> None:
         if debug:
             raise
         message = error.format_message().replace("Value error, ", "")
-        code = fail(message, _hint(message, getattr(error, "option_name", "")), error.exit_code)
+        code = fail(message, _hint(error, message), error.exit_code)
     except SystemExit as error:  # how typer ends where nobody reads standard output any more
         if not isinstance(error.__context__, BrokenPipeError):
             raise

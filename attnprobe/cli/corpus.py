@@ -6,114 +6,56 @@ import shlex
 import sys
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from attnprobe.cli import options as flag
+from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results, Spreading
+from attnprobe.cli.options import Loading, Metrics, Talking
 from attnprobe.cli.output import Output, Progress, note
 from attnprobe.errors import Interrupted, UnknownTokensWarning
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
-from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.values.selection import parse_indices
+from attnprobe.values.options import Averaging, Reading, Running, Selection
 
 if TYPE_CHECKING:
+    from attnprobe.corpus.inputs import Inputs
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.models.encoder import Encoder
 
 
 def corpus(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE...",
-            help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, Parquet, Arrow; .gz, .zst of each; 'globs'; "
-            "a datasets folder; hub:NAME; - is standard input.",
-            show_default=False,
-        ),
-    ],
-    column: flag.Column = None,
-    id_column: flag.IdColumn = None,
-    pair_column: flag.PairColumn = None,
-    input_format: flag.InputFormat = None,
-    delimiter: flag.Delimiter = None,
-    quoting: flag.QuotingOption = None,
-    header: flag.Header = None,
-    encoding: flag.Encoding = "utf-8",
-    limit: flag.Limit = None,
-    sample: flag.Sample = None,
-    seed: flag.Seed = 0,
-    on_error: flag.OnErrorOption = flag.OnError.skip,
-    max_unknown: flag.MaxUnknown = None,
-    model: flag.Model = DEFAULT_MODEL,
-    tokenizer: flag.Tokenizer = None,
-    revision: flag.Revision = None,
-    device: flag.Device = "auto",
-    dtype: flag.DtypeOption = flag.Dtype.float32,
-    measure: flag.Measure = "heads",
-    metric: flag.Metric = None,
-    layer: flag.Layer = "all",
-    head: flag.Head = "all",
-    long_range: flag.LongRange = 10,
-    queries: flag.QueriesOption = flag.Queries.all,
-    level: flag.LevelOption = flag.Level.token,
-    max_length: flag.MaxLength = None,
-    stride: flag.Stride = None,
-    batch_tokens: flag.BatchTokens = 2048,
-    workers: flag.Workers = 1,
-    engine: flag.EngineOption = flag.Engine.local,
-    num_gpus: flag.NumGpus = 0.0,
-    output: flag.Output = None,
-    format: flag.FormatOption = None,
-    summary: flag.Summary = None,
-    profile: flag.Profile = None,
-    spreadsheet_safe: flag.SpreadsheetSafe = False,
-    resume: flag.Resume = False,
-    overwrite: flag.Overwrite = False,
-    dry_run: flag.DryRun = False,
-    allow_pickle: flag.AllowPickle = False,
-    trust_remote_code: flag.TrustRemoteCode = False,
-    no_progress: flag.NoProgress = False,
-    quiet: flag.Quiet = False,
-    debug: flag.Debug = False,
+    records: Records,
+    loading: Loading,
+    measuring: Measuring,
+    metrics: Metrics,
+    selection: Selection,
+    averaging: Averaging,
+    reading: Reading,
+    running: Running,
+    spreading: Spreading,
+    saving: Results,
+    progressing: Progressing,
+    talking: Talking,
 ) -> None:
     """What each head attends to in many texts: one row per text, layer and head, and a summary over all texts."""
-    from attnprobe.corpus.inputs import Inputs
-    from attnprobe.corpus.results import Results
-    from attnprobe.values.records import Columns
+    from attnprobe.corpus.results import Results as Outputs
     from attnprobe.writers.rows import check_row_format
 
-    check_measurement(measure)
-    names = check_names(metric) if metric else None
-    parse_indices(layer), parse_indices(head)
-    destination = Output.choose(
-        output, format, overwrite=True, spreadsheet_safe=spreadsheet_safe
-    )  # Results checks what exists
+    check_measurement(measuring.measure)
+    options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
+    options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}
+    options |= {"profile": True} if saving.profile else {}
+    destination = saving.destination()
     if destination.path or destination.format != "table":
         check_row_format(destination.format, streamed=destination.path is None)
-    for path in (summary, profile):
-        if path is not None:
-            Output.choose(path, None, overwrite=True)
-    sources = Inputs.find(
-        inputs,
-        input_format,
-        delimiter=delimiter,
-        quoting=quoting,
-        header=header,
-        tell=_silent if quiet else cache(note),
-        columns=Columns(column, id_column, pair_column),
-        encoding=encoding,
-        limit=limit,
-        sample=sample,
-        seed=seed,
-    )
-    outputs = Results(destination.path, destination.format, summary, profile)
-    outputs.check_apart(sources.files)
-    if not (overwrite or (resume and outputs.is_begun())):
+    inputs = _inputs(records, talking.quiet)
+    outputs = Outputs(destination.path, destination.format, saving.summary, saving.profile)
+    outputs.check_apart(inputs.files)
+    if not (saving.overwrite or (saving.resume and outputs.is_begun())):
         outputs.check_free()
-    items = sources.records()  # fails before torch loads, as does a wrong name of a model
-    locate(model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code)
+    items = inputs.records()  # fails before torch loads, as does a wrong name of a model
+    loading.check()
 
     from attnprobe.corpus.engines import Engine
     from attnprobe.corpus.estimate import estimate
@@ -121,54 +63,27 @@ def corpus(
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.workers import Recipe
-    from attnprobe.models.loading import load_encoder
     from attnprobe.render.table import heads_table, text_table
 
-    loading: dict[str, Any] = {
-        "model": model,
-        "tokenizer": tokenizer,
-        "revision": revision,
-        "device": device,
-        "dtype": dtype.value,
-        "allow_pickle": allow_pickle,
-        "trust_remote_code": trust_remote_code,
-    }
-    encoder = load_encoder(**loading)
-    chosen = {
-        "metrics": (names, None),
-        "layers": (layer, "all"),
-        "heads": (head, "all"),
-        "long_range": (long_range, 10),
-        "queries": (queries.value, "all"),
-        "profile": (profile is not None, False),
-    }
-    settings = Settings.choose(
-        encoder,
-        measure,
-        level=level,
-        max_length=max_length,
-        stride=stride,
-        batch_tokens=batch_tokens,
-        on_error=on_error,
-        max_unknown=max_unknown,
-        **{name: value for name, (value, default) in chosen.items() if value != default},
-    )
-    if encoder.case and not quiet:
+    encoder = loading.encoder()
+    settings = Settings.choose(encoder, measuring.measure, **options)
+    if encoder.case and not talking.quiet:
         note(encoder.case)
     prober = Prober(encoder, settings)
-    if dry_run:
+    if saving.dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
         return
     stream = None if destination.path else destination.row_stream
-    recipe, places = Recipe(loading, settings), Engine(engine.value, workers, num_gpus)
-    run = CorpusRun(sources, outputs, prober, recipe, places, stream, spreadsheet_safe)
-    with Progress(shown=not quiet and not no_progress, count=sources.count) as progress:
+    recipe = Recipe(dict(vars(loading)), settings)
+    places = Engine(spreading.engine, spreading.workers, spreading.num_gpus)
+    run = CorpusRun(inputs, outputs, prober, recipe, places, stream, saving.spreadsheet_safe)
+    with Progress(shown=not talking.quiet and not progressing.no_progress, count=inputs.count) as progress:
         prober.on_batch = progress.add
         try:
             run.go(
                 items,
-                resume=resume,
-                overwrite=overwrite,
+                resume=saving.resume,
+                overwrite=saving.overwrite,
                 on_result=lambda result: progress.note_skipped(len(result.skipped)),
             )
         except KeyboardInterrupt:
@@ -178,7 +93,27 @@ def corpus(
         return
     if destination.format == "table":
         destination.write(run.summary.overview(_title(encoder, run)), heads_table)
-    _tell(run, quiet)
+    _tell(run, talking.quiet)
+
+
+def _inputs(records: Records, quiet: bool) -> Inputs:
+    """What is read; notes on standard error what is not as a file's suffix says."""
+    from attnprobe.corpus.inputs import Inputs
+    from attnprobe.values.records import Columns
+
+    return Inputs.find(
+        records.inputs,
+        records.input_format,
+        delimiter=records.delimiter,
+        quoting=records.quoting,
+        header=records.header,
+        tell=_silent if quiet else cache(note),
+        columns=Columns(records.column, records.id_column, records.pair_column),
+        encoding=records.encoding,
+        limit=records.limit,
+        sample=records.sample,
+        seed=records.seed,
+    )
 
 
 def _silent(message: str) -> None:

@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Annotated
 
-import typer
+from attnprobe.cli.options import Loading, Saving, Talking
+from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.values.options import Options, Without, option
 
-from attnprobe.cli import options as flag
-from attnprobe.cli.output import Output
-from attnprobe.models.locate import DEFAULT_MODEL, locate
+
+@dataclass(frozen=True)
+class Model(Options):
+    """Which model."""
+
+    model: str = option(
+        DEFAULT_MODEL, argument=True, metavar="MODEL", envvar="ATTNPROBE_MODEL", help="A folder or a Hub id."
+    )
 
 
 def info(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", envvar="ATTNPROBE_MODEL", help="A folder or a Hub id.")
-    ] = DEFAULT_MODEL,
-    tokenizer: flag.Tokenizer = None,
-    revision: flag.Revision = None,
-    device: flag.Device = "auto",
-    dtype: flag.DtypeOption = flag.Dtype.float32,
-    output: flag.Output = None,
-    format: flag.FormatOption = None,
-    overwrite: flag.Overwrite = False,
-    allow_pickle: flag.AllowPickle = False,
-    trust_remote_code: flag.TrustRemoteCode = False,
-    debug: flag.Debug = False,
+    model: Model,
+    loading: Annotated[Loading, Without("model")],
+    saving: Annotated[Saving, Without("spreadsheet_safe")],
+    talking: Annotated[Talking, Without("quiet")],
 ) -> None:
     """What an encoder is made of, and how its attention is captured."""
-    destination = Output.choose(output, format, overwrite)
-    locate(
-        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
-    )  # fails before torch loads
+    destination = saving.destination()
+    loading = replace(loading, model=model.model)
+    loading.check()
 
     from attnprobe.models.describe import describe
-    from attnprobe.models.loading import load_encoder
     from attnprobe.render.table import text_table
 
-    encoder = load_encoder(
-        model,
-        tokenizer=tokenizer,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-    )
-    destination.write(describe(encoder), text_table)
+    destination.write(describe(loading.encoder()), text_table)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from attnprobe.cli import options as flag
-from attnprobe.cli.output import Output
+from typing import Annotated
+
+from attnprobe.cli.options import Saving, Talking
 from attnprobe.metrics import METRICS, load_metrics
+from attnprobe.values.options import Without
 from attnprobe.values.table import Table
 
 
 def metrics(
-    output: flag.Output = None,
-    format: flag.FormatOption = None,
-    overwrite: flag.Overwrite = False,
-    debug: flag.Debug = False,
+    saving: Annotated[Saving, Without("spreadsheet_safe")], talking: Annotated[Talking, Without("quiet")]
 ) -> None:
     """The metrics of heads: name, meaning, formula for one query, unit and source."""
-    destination = Output.choose(output, format, overwrite)
+    destination = saving.destination()
     rows = [
         (name, METRICS[name][1], metric.formula, metric.unit, metric.source) for name, metric in load_metrics().items()
     ]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from attnprobe.cli import options as flag
-from attnprobe.cli.output import Output
+from typing import Annotated
+
+from attnprobe.cli.options import Saving, Talking
 from attnprobe.models.families import family_table
+from attnprobe.values.options import Without
 
 
 def models(
-    output: flag.Output = None,
-    format: flag.FormatOption = None,
-    overwrite: flag.Overwrite = False,
-    debug: flag.Debug = False,
+    saving: Annotated[Saving, Without("spreadsheet_safe")], talking: Annotated[Talking, Without("quiet")]
 ) -> None:
     """The model types that are known: whether and how their attention is measured, and what to know of it."""
-    destination = Output.choose(output, format, overwrite)
+    destination = saving.destination()
     from attnprobe.render.table import text_table
 
     destination.write(family_table(), text_table)

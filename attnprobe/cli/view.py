@@ -2,71 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from attnprobe.cli import options as flag
-from attnprobe.cli.output import Output, read_text, warnings_as_notes
+from attnprobe.cli.options import Loading, Talking, Text
+from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.values.selection import parse_indices
+from attnprobe.values.options import Options, Reading, Selection, Without, option
+
+
+@dataclass(frozen=True)
+class Page(Options):
+    """Where the page goes."""
+
+    output: Path | None = option(
+        None,
+        flags=("-o", "--output"),
+        metavar="FILE",
+        help="Where the page goes. - is standard output, which is also where it goes in a pipe.",
+    )
+    open: bool = option(False, help="Open the page in the browser.")
+    overwrite: bool = option(False, help="Replace an existing file.")
 
 
 def view(
-    text: flag.Text = None,
-    pair: flag.Pair = None,
-    model: flag.Model = DEFAULT_MODEL,
-    tokenizer: flag.Tokenizer = None,
-    revision: flag.Revision = None,
-    device: flag.Device = "auto",
-    dtype: flag.DtypeOption = flag.Dtype.float32,
-    layer: flag.Layer = "all",
-    head: flag.Head = "all",
-    max_length: flag.MaxLength = None,
-    global_attention: flag.GlobalAttentionOption = flag.GlobalAttention.none,
-    output: flag.Page = None,
-    open: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    overwrite: flag.Overwrite = False,
-    allow_pickle: flag.AllowPickle = False,
-    trust_remote_code: flag.TrustRemoteCode = False,
-    quiet: flag.Quiet = False,
-    debug: flag.Debug = False,
+    text: Text,
+    loading: Loading,
+    selection: Selection,
+    reading: Annotated[Reading, Without("stride", "level")],
+    page: Page,
+    talking: Talking,
 ) -> None:
     """One HTML page to explore the attention of a text; it needs no network."""
-    text = read_text(text, quiet)
-    parse_indices(layer), parse_indices(head)
-    destination = Output.choose(output, "html", overwrite)
-    if open and destination.path is None:
+    words = text.read(quiet=talking.quiet)
+    destination = Output.choose(page.output, "html", page.overwrite)
+    if page.open and destination.path is None:
         raise UsageError("--open needs a file to open", "-o FILE.html writes one")
-    locate(
-        model, revision, tokenizer=tokenizer, allow_pickle=allow_pickle, trust_remote_code=trust_remote_code
-    )  # fails before torch loads
+    loading.check()
 
-    from attnprobe.models.loading import load_encoder
-    from attnprobe.render import page
+    from attnprobe import api
 
-    encoder = load_encoder(
-        model,
-        tokenizer=tokenizer,
-        revision=revision,
-        device=device,
-        dtype=dtype,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-    )
-    with warnings_as_notes(quiet):
-        made = page.view(
-            text,
-            encoder,
-            pair=pair,
-            layers=layer,
-            heads=head,
-            max_length=max_length,
-            global_attention=global_attention,
-        )
+    encoder = loading.encoder()
+    with warnings_as_notes(talking.quiet):
+        made = api.view(words, encoder, pair=text.pair, **vars(selection), **reading.without("stride", "level"))
     destination.save(lambda stream: stream.write(made.html.encode()))
-    if open and destination.path:
+    if page.open and destination.path:
         import webbrowser
 
         webbrowser.open(destination.path.resolve().as_uri())

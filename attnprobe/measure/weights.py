@@ -18,13 +18,11 @@ from attnprobe.measure.reading import notes_on, sign, windows_of
 from attnprobe.measure.running import measure
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
-from attnprobe.values.attention import Attention
+from attnprobe.values.attention import MOST_WEIGHTS, Attention
 from attnprobe.values.options import Reading, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
-
-MOST_WEIGHTS = 2**28  # 1 GiB in float32
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from attnprobe.values.options import Averaging
 from attnprobe.values.text import is_punctuation
 from attnprobe.values.tokens import Role, Tokens
 
@@ -25,7 +26,7 @@ class Setting:
 
     tokens: Tokens
     reach: int | None
-    long_range: int = 10
+    long_range: int = Averaging.long_range
     complete: bool = True
 
     def positions(self, role: Role) -> list[int]:
@@ -144,7 +145,7 @@ def head_mean(
     tokens: Tokens,
     *,
     reach: Sequence[int] | None = None,
-    long_range: int = 10,
+    long_range: int = Averaging.long_range,
     queries: str = "all",
     complete: bool = True,
 ) -> float:

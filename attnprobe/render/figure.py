@@ -8,18 +8,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from os import PathLike
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnprobe.analyses.pictures import Picture, StatMap, title
 from attnprobe.errors import FontWarning, MissingExtraError
-from attnprobe.metrics import check_names
-from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import loaded
-from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.render.pictures import Picture, StatMap, take_picture, title
 from attnprobe.render.table import number
 from attnprobe.values.attention import Attention
 from attnprobe.values.text import visible
@@ -27,7 +22,7 @@ from attnprobe.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
 COLOURS = "viridis"
 # Sans serifs with Chinese, Japanese and Korean characters, the freely licensed ones first.
@@ -53,45 +48,6 @@ SMALLEST, WIDTH = 1.5, 7.0  # inches: of a lone map, and of all side by side
 STYLING = Lock()  # matplotlib's settings are the whole process's
 FONT_SIZE = 8.0  # points
 SMALLEST_FONT = 3.0
-
-
-def heatmap(
-    text: str,
-    encoder: Encoder | str | PathLike[str] | None = None,
-    *,
-    stat: str | None = None,
-    model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
-) -> Figure:
-    """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
-
-    Args:
-        text: the text itself, never a path.
-        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
-        stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
-        model: the folder or Hub id to load where no encoder is given.
-        options: layers, heads, pair, level, max_length, long_range, global_attention, as
-            :func:`attnprobe.measure.heads.head_table` explains them. One layer and one head give one map, one layer a
-            grid of its heads, several a grid of layers by heads.
-
-    Returns:
-        a Figure that pyplot knows nothing of, with the signature as its label; queries go down, keys across, and all
-        maps share one scale from 0 to the largest weight. ``save_figure`` of this module writes equal bytes for equal
-        figures.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        UsageError: an unknown metric, a layer or head out of range, an empty text, too many weights.
-        ModelError: a model that cannot be loaded or measured.
-
-    Warns:
-        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
-        FontWarning: no installed font has some of its characters.
-    """
-    check_matplotlib()
-    check_names(None if stat is None else [stat])
-    return draw(take_picture(text, loaded(encoder, model), stat, **options))
 
 
 def check_matplotlib() -> None:
@@ -206,7 +162,7 @@ def _draw_stat(stat: StatMap) -> Figure:
 
 def _figure(width: float, height: float) -> Figure:
     """A figure for maps of so many inches, with room for labels and legend."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
     return Figure(figsize=(width + 2, height + 1.2), layout="constrained")
 

@@ -13,8 +13,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 
+from attnprobe.analyses.pictures import Picture, StatMap, title
 from attnprobe.render.colours import Ink, shade
-from attnprobe.render.pictures import Picture, StatMap, title
 from attnprobe.render.table import number
 from attnprobe.values.attention import Attention
 

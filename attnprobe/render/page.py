@@ -17,20 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from attnprobe.measure.heads import HeadMeans
-from attnprobe.measure.reading import sign, windows_of
-from attnprobe.measure.running import measure
-from attnprobe.measure.several import Several
-from attnprobe.measure.weights import KeptWeights, attention_of, check_size
+from attnprobe.analyses.exploring import Explored
 from attnprobe.metrics import METRICS
-from attnprobe.models.encoder import Encoder
-from attnprobe.models.loading import loaded
-from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.render.table import remarks
-from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Reading
-from attnprobe.values.selection import Indices
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
@@ -50,7 +40,6 @@ SCRIPTS = (
     "export",
     "main",
 )
-MOST_WEIGHTS = 10**8  # a page of 120 to 160 MB
 
 
 @dataclass(frozen=True)
@@ -84,49 +73,9 @@ class View:
         )
 
 
-def view(
-    text: str,
-    encoder: Encoder | str | PathLike[str] | None = None,
-    *,
-    pair: str | None = None,
-    layers: Indices = None,
-    heads: Indices = None,
-    most: int | None = MOST_WEIGHTS,
-    model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
-) -> View:
-    """A page that shows what the heads look at in a text; the twin of ``attnprobe view``.
-
-    Args:
-        text: the text itself, never a path.
-        encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
-        pair, layers, heads: as in :func:`attnprobe.head_stats`.
-        most: how many weights the page may hold, each a bit more than a byte; None: any number.
-        model: the folder or Hub id to load where no encoder is given.
-        options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
-
-    Raises:
-        UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
-        ModelError: a model that cannot be loaded or measured, or whose weights belong to no tokens.
-
-    Warns:
-        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
-    """
-    encoder = loaded(encoder, model)
-    reading = Reading.of(options, without=["stride", "level"])
-    if most is not None:
-        check_whole("most", most)
-    weights = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
-    means = HeadMeans.choose(encoder, reading, layers=layers, heads=heads)
-    [pieces] = windows_of(encoder, text, pair, reading)
-    check_size(weights.shape(pieces), most)
-    [found] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
-    kept, sums = found
-    attention = attention_of(weights, kept, encoder, pieces, reading)
-    signature = sign(encoder, reading, **means.signed())
-    shown = text if pair is None else f"{text} / {pair}"
-    return View(make_page(shown, attention, sums.means(), signature), signature)
+def make_view(title: str, found: Explored) -> View:
+    """The page of what was found of a text."""
+    return View(make_page(title, found.attention, found.means, found.signature), found.signature)
 
 
 def pack(weights: np.ndarray) -> str:

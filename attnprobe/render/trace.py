@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
@@ -26,7 +26,7 @@ FIRST, LAST = ("weight", "score", "dot"), ("value_norm", "scaled", "output_norm"
 LONGEST_TOKEN, LONGEST_BAR, SHORTEST_BAR = 20, 40, 6
 
 
-def trace_view(trace: Trace, width: int, top: int = 10) -> RenderableType:
+def trace_view(trace: Trace, width: int, top: int, **others: Any) -> RenderableType:
     """The steps, then the ``top`` keys with the highest weights."""
     steps = RichTable.grid(padding=(0, 2, 0, 0))
     steps.add_column(no_wrap=True)

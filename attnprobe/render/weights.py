@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.bar import Bar
@@ -17,7 +18,9 @@ from attnprobe.render.colours import Ink
 from attnprobe.render.table import number, tokens_line
 from attnprobe.values.table import Cell, Table
 
-KEYS_SHOWN = 3  # of each query, unless told otherwise
+if TYPE_CHECKING:
+    from attnprobe.analyses.weights import Weights
+
 MOST_SHOWN = 300  # rows
 NUMBERS = 40  # characters for all columns but tokens and bar
 LONGEST_BAR = 40
@@ -73,3 +76,11 @@ class WeightsView:
                 "-o FILE or -f csv have all."
             )
         yield "Layers, heads and positions count from 0."
+
+
+def weights_view(
+    weights: Weights, width: int, *, top: int | None, min_weight: float | None, **others: Any
+) -> WeightsView:
+    """The rows that were asked for, or so few of each query that they can be looked at."""
+    few = weights.filters.top if (top, min_weight) == (None, None) else None
+    return WeightsView(weights.to_table(), width, few)

@@ -10,6 +10,8 @@ import numpy as np
 
 from attnprobe.values.tokens import Tokens
 
+MOST_WEIGHTS = 2**28  # that are kept unless told otherwise: 1 GiB in float32
+
 
 @dataclass(frozen=True)
 class Attention:

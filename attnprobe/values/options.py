@@ -1,31 +1,48 @@
 """The options of measuring, each stated once: default, allowed values, and whether numbers depend on it.
 
-To add an option: one field here. Functions, flags, checks and the signature take it from its group.
+To add an option: one field here. Functions, flags, checks and the signature take it from its group. What a field may
+say besides its default:
+
+    help, metavar, flags    what a person reads of it, what stands for its value, how it is spelled (--name-of-field)
+    choices, least, share   what it may be: words, a whole number of at least this, a number from 0 to 1
+    indices                 that it names layers or heads
+    signed, silent          False: no number depends on it; the value with which it says nothing
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
-from typing import Any, Self, TypeVar
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
 
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest
+from attnprobe.values.selection import Indices, parse_indices
 
 
-def choice(default: str, *others: str, **about: Any) -> Any:
-    """Declares an option that is one of these words."""
-    return field(default=default, metadata={"choices": (default, *others), **about})
+def option(default: Any = MISSING, **about: Any) -> Any:
+    """Declares an option of any value; an option without a default must be given."""
+    return field(default=default, metadata=about)
 
 
-def whole(default: int | None, *, least: int = 0, **about: Any) -> Any:
+def choice(default: str | None, *others: str, **about: Any) -> Any:
+    """Declares an option that is one of these words, or None if that is its default."""
+    return option(default, choices=(default, *others) if default else others, **about)
+
+
+def whole(default: int | None, *, least: int = 0, metavar: str = "N", **about: Any) -> Any:
     """Declares an option that is a whole number of at least ``least``, or None if that is its default."""
-    return field(default=default, metadata={"least": least, **about})
+    return option(default, least=least, metavar=metavar, **about)
 
 
-def share(default: float | None, **about: Any) -> Any:
+def share(default: float | None, *, metavar: str = "SHARE", **about: Any) -> Any:
     """Declares an option that is a number from 0 to 1, or None if that is its default."""
-    return field(default=default, metadata={"share": True, **about})
+    return option(default, share=True, metavar=metavar, **about)
+
+
+def indices(default: Any = MISSING, **about: Any) -> Any:
+    """Declares an option that names layers or heads, see :func:`attnprobe.values.selection.select`."""
+    return option(default, indices=True, **about)
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,16 @@ class Options:
         group: Self = take(given, cls, without=without)[0]
         return group
 
+    def without(self, *names: str) -> dict[str, Any]:
+        """The options by name, but for these."""
+        return {name: value for name, value in vars(self).items() if name not in names}
+
+    def changed(self) -> dict[str, Any]:
+        """The options by name that have not their default."""
+        return {
+            option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
+        }
+
     def signed(self) -> dict[str, object]:
         """The options that numbers depend on, for the signature; None for a value that changes nothing."""
         values = {option.name: (option, getattr(self, option.name)) for option in fields(self)}
@@ -79,10 +106,39 @@ class Reading(Options):
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
 
-    max_length: int | None = whole(None, least=1)
-    stride: int | None = whole(None)
-    level: str = choice("token", "word")
-    global_attention: str = choice("none", "cls", "first", silent="none")
+    max_length: int | None = whole(
+        None,
+        least=1,
+        help="The most tokens to read at once; a longer text is cut.  [default: what the model reads]",
+    )
+    stride: int | None = whole(
+        None, help="Read a longer text in windows that overlap by N tokens instead of cutting it."
+    )
+    level: str = choice("token", "word", help="What a position is: a token, or a word of the text.")
+    global_attention: str = choice(
+        "none",
+        "cls",
+        "first",
+        silent="none",
+        help="Longformer and LED: what sees and is seen by all, the classification token or the first text.",
+    )
+
+
+@dataclass(frozen=True)
+class Selection(Options):
+    """Which layers and heads.
+
+    Attributes:
+        layers, heads: by number, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``; ``"all"``, None: all.
+    """
+
+    layers: Indices = indices(
+        "all",
+        flags=("-l", "--layer"),
+        metavar="LAYERS",
+        help="Layers, counted from 0: 3, 0-5, 0,2,-1 or all.",
+    )
+    heads: Indices = indices("all", flags=("--head",), metavar="HEADS", help="Heads, counted from 0, likewise.")
 
 
 @dataclass(frozen=True)
@@ -94,8 +150,8 @@ class Averaging(Options):
         long_range: the distance in tokens from which long_range_share counts.
     """
 
-    queries: str = choice("all", "content")
-    long_range: int = whole(10)
+    queries: str = choice("all", "content", help="Average over all queries, or those of the text only.")
+    long_range: int = whole(10, help="Tokens from which long_range_share counts.")
 
 
 @dataclass(frozen=True)
@@ -108,9 +164,37 @@ class Running(Options):
         max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
     """
 
-    batch_tokens: int = whole(2048, least=1, signed=False)
-    on_error: str = choice("skip", "fail", signed=False)
-    max_unknown: float | None = share(None, signed=False)
+    batch_tokens: int = whole(2048, least=1, signed=False, help="Tokens to run at once.")
+    on_error: str = choice(
+        "skip", "fail", signed=False, help="Records that cannot be used: list them and go on, or stop."
+    )
+    max_unknown: float | None = share(
+        None,
+        signed=False,
+        help="Records with a larger share of tokens unknown to the model cannot be used.  [default: any]",
+    )
+
+
+class Without:
+    """Marks a group of which some options do not apply: ``Annotated[Reading, Without("stride")]``."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+
+def group_of(annotation: Any) -> tuple[type[Options], list[Field[Any]]]:
+    """The group that an annotation names, and those of its options that apply."""
+    marks: list[str] = []
+    if get_origin(annotation) is Annotated:
+        annotation, *others = get_args(annotation)
+        marks = [name for mark in others if isinstance(mark, Without) for name in mark.names]
+    return annotation, [one for one in fields(annotation) if one.name not in marks]
+
+
+def spelled(option: Field[Any]) -> tuple[str, ...]:
+    """How an option is written on a command line."""
+    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{option.name.replace('_', '-')}",))
+    return flags
 
 
 Group = TypeVar("Group", bound=Options)
@@ -144,6 +228,8 @@ def _checked(option: Field[Any], value: Any) -> Any:
     about = option.metadata
     if value is None and option.default is None:
         return None
+    if "indices" in about and isinstance(value, str):
+        parse_indices(value)
     if "choices" in about:
         check_choice(option.name, value, about["choices"])
         return str(value)

@@ -107,6 +107,10 @@ class Table:
         index = self.columns.index(name)
         return self.rows.arrays[index] if isinstance(self.rows, ArrayRows) else [row[index] for row in self.rows]
 
+    def to_table(self) -> Table:
+        """The table itself, for who takes all that a table can be made of."""
+        return self
+
     def to_frame(self) -> pandas.DataFrame:
         """Returns the table as a DataFrame, missing values as NaN, and the signature in ``attrs["signature"]``."""
         import pandas

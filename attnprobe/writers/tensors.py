@@ -44,6 +44,3 @@ def _tensors(excerpt: Excerpt) -> dict[str, np.ndarray]:
 
 def _signature(excerpt: Excerpt) -> str:
     return excerpt.attention.sign() if excerpt.attention.sign else ""
-
-
-TENSOR_WRITERS = {"npz": write_npz, "safetensors": write_safetensors}

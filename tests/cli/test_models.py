@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from attnprobe import head_stats, load_encoder
 from attnprobe.models.families import FAMILIES
 from tests.cli.commandline import QUERY, TEXT, TOKENIZER_FILES, Run, as_pickle, check_error, check_numbers
+from tests.rows import noise
 
 Change = Callable[[Path], object]
 
@@ -384,6 +385,18 @@ def test_global_attention(run: Run, folder_of: Callable[[str], Path]) -> None:
         run("heads", TEXT, "--global-attention", "cls"), 2, "all-MiniLM-L6-v2 has no global attention", "Longformer"
     )
     check_error(run("heads", TEXT, "--global-attention", "all"), 2, "--global-attention")
+
+
+def test_global_attention_of_a_corpus(run: Run, folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text(TEXT)
+    many = run(
+        "corpus", tmp_path / "in.txt", "-m", folder_of("longformer"), "--global-attention", "cls", "-f", "csv"
+    ).frame
+    one = run("heads", TEXT, "-m", folder_of("longformer"), "--global-attention", "cls").frame
+    encoder = load_encoder(folder_of("longformer"))
+    length = len(encoder.tokenize(TEXT)[0])
+    check_numbers(many[list(one.columns)], one, rtol=0, atol=noise(encoder, length) * length)
+    check_error(run("corpus", tmp_path / "in.txt", "--global-attention", "cls"), 2, "has no global attention")
 
 
 @pytest.mark.parametrize("command", [("heads", TEXT, "-m"), ("weights", TEXT, "-m"), ("info",)])

@@ -10,7 +10,7 @@ import torch
 
 import attnprobe
 from attnprobe import Encoder, TruncationWarning, head_stats, load_encoder
-from attnprobe.measure import reading as library
+from attnprobe.measure import heads as library
 from attnprobe.values.table import Table
 from tests.cli.commandline import LONG_TEXT, READERS, TEXT, Run, check_error, check_numbers, signature
 from tests.rows import noise

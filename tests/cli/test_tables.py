@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 
 from attnprobe import Encoder, head_stats
-from attnprobe.measure import reading as library
+from attnprobe.measure import heads as library
 from attnprobe.values.table import Table
 from attnprobe.values.text import visible
 from tests.cli.commandline import TEXT, Run, check_numbers, read_table

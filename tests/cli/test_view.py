@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 import attnprobe
-from attnprobe import Encoder
-from attnprobe.render import page
+from attnprobe import Encoder, api
 from tests.cli.commandline import LONG_TEXT, TEXT, Run, check_error
 
 
@@ -75,5 +74,5 @@ def test_errors(run: Run, arguments: list[str], code: int, words: list[str]) -> 
 
 
 def test_a_page_that_is_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(page.view.__kwdefaults__, "most", 1000)
+    monkeypatch.setitem(api.view.__kwdefaults__, "most", 1000)
     check_error(run("view", TEXT), 2, "6 layers × 12 heads × 9 × 9 tokens", "5,832 weights", "choose layers and heads")

@@ -14,7 +14,7 @@ from syrupy.assertion import SnapshotAssertion
 
 import attnprobe
 from attnprobe import Encoder, TruncationWarning
-from attnprobe.analyses.weights import weights_table
+from attnprobe.analyses.weights import Filters, weights_table
 from attnprobe.models import loading
 from attnprobe.render.weights import WeightsView
 from attnprobe.values.attention import Excerpt
@@ -88,7 +88,7 @@ def test_terminal_fits_its_width(run: Run, columns: int, text: str) -> None:
 def test_terminal(width: int, snapshot: SnapshotAssertion) -> None:
     attention = synthetic(1, 2)
     places = range(len(attention))
-    table = weights_table(Excerpt(attention.weights, places, places, attention), top=3)
+    table = weights_table(Excerpt(attention.weights, places, places, attention), Filters(top=3))
     console = Console(width=width, color_system=None, markup=False, emoji=False, highlight=False, legacy_windows=False)
     with console.capture() as captured:
         console.print(WeightsView(table, width, top=3))

@@ -1,0 +1,56 @@
+"""All that a page shows of a text, from one pass of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attnprobe.measure.heads import HeadMeans
+from attnprobe.measure.reading import sign, windows_of
+from attnprobe.measure.running import measure
+from attnprobe.measure.several import Several
+from attnprobe.measure.weights import KeptWeights, attention_of, check_size
+from attnprobe.models.encoder import Encoder
+from attnprobe.values.arguments import check_whole
+from attnprobe.values.attention import Attention
+from attnprobe.values.options import Reading
+from attnprobe.values.selection import Indices
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The weights of some heads, with their means.
+
+    Attributes:
+        means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
+        signature: what the means depend on.
+    """
+
+    attention: Attention
+    means: np.ndarray
+    signature: str
+
+
+def explore(
+    text: str,
+    encoder: Encoder,
+    *,
+    pair: str | None,
+    layers: Indices,
+    heads: Indices,
+    most: int | None,
+    **options: Any,
+) -> Explored:
+    """Measures weights and means of a text; the arguments are those of :func:`attnprobe.view`."""
+    reading = Reading.of(options, without=["stride", "level"])
+    if most is not None:
+        check_whole("most", most)
+    weights = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
+    means = HeadMeans.choose(encoder, reading, layers=layers, heads=heads)
+    [pieces] = windows_of(encoder, text, pair, reading)
+    check_size(weights.shape(pieces), most)
+    [(kept, sums)] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
+    attention = attention_of(weights, kept, encoder, pieces, reading)
+    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()))

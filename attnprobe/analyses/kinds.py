@@ -1,0 +1,69 @@
+"""What an analysis is: a function of one text, and what a command, the library and the docs must know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attnprobe.values.options import group_of, take
+from attnprobe.values.table import Table
+
+if TYPE_CHECKING:
+    from attnprobe.models.encoder import Encoder
+
+
+class Result(Protocol):
+    """What an analysis gives: a Table, or what a table can be made of.
+
+    It may have ``remarks``, sentences that its command prints on standard error.
+    """
+
+    def to_table(self) -> Table:
+        """What a file holds."""
+
+
+def _as_given(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
+    return options
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An analysis of one text, or of a pair.
+
+    Attributes:
+        run: called with text, encoder, the second text or None, and a group of each kind in ``options``, in order.
+        columns: of its table: name -> meaning.
+        options: groups, see :func:`attnprobe.values.options.group_of`; a flag each, and an argument of the function.
+        shown: likewise, of what a terminal shows; no other result depends on them.
+        fit: given the options by name and the format of the output, ``table`` for a terminal: gives those to run with,
+            and raises UsageError if they do not suit each other. It is called before torch is imported.
+        view: ``module:function`` that makes what a terminal shows of the result: it is called with the result, a width
+            and all options by name. Empty: the table as it is.
+        formats: those it writes besides the formats of tables: name -> ``module:function`` of the result and a stream.
+        meaning: one sentence; empty: that of its row.
+    """
+
+    run: Callable[..., Result]
+    columns: Mapping[str, str]
+    options: Sequence[Any] = ()
+    shown: Sequence[Any] = ()
+    fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
+    view: str = ""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    meaning: str = ""
+
+    def __call__(self, text: str, encoder: Encoder, *, pair: str | None = None, **options: Any) -> Any:
+        """The result for a text.
+
+        Raises:
+            UsageError: an option is unknown, or has no such value.
+        """
+        groups = [group_of(annotation) for annotation in self.options]
+        own = [option.name for option in self.fields()]
+        others = [name for group, _ in groups for name in group.names() if name not in own]
+        return self.run(text, encoder, pair, *take(options, *(group for group, _ in groups), without=others))
+
+    def fields(self) -> list[Field[Any]]:
+        """The options that it runs with."""
+        return [option for annotation in self.options for option in group_of(annotation)[1]]

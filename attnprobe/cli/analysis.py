@@ -1,0 +1,58 @@
+"""The command of an analysis: all of it follows from the row in ANALYSES."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from attnprobe.analyses import load_analysis
+from attnprobe.analyses.kinds import Analysis
+from attnprobe.cli.joining import Command, join
+from attnprobe.cli.options import Loading, Saving, Talking, Text, saving_as
+from attnprobe.cli.output import note, warnings_as_notes
+from attnprobe.values.options import Options
+from attnprobe.writers import WRITERS
+
+
+def command_of(name: str) -> Command:
+    """The command of that analysis, for typer."""
+    analysis = load_analysis(name)
+
+    def command(text: Text, loading: Loading, saving: Saving, talking: Talking, **groups: Options) -> None:
+        options = {one: value for group in groups.values() for one, value in vars(group).items()}
+        _run(analysis, text, loading, options, saving, talking)
+
+    own = {f"group_{number}": group for number, group in enumerate([*analysis.options, *analysis.shown])}
+    saving = saving_as(*WRITERS, *analysis.formats)
+    command.__name__, command.__doc__ = name, analysis.meaning
+    return join({"text": Text, "loading": Loading, **own, "saving": saving, "talking": Talking}, command)
+
+
+def _run(
+    analysis: Analysis, text: Text, loading: Loading, options: dict[str, Any], saving: Saving, talking: Talking
+) -> None:
+    words = text.read(quiet=talking.quiet)
+    destination = saving.destination()
+    asked = {option.name: options[option.name] for option in analysis.fields()} | {"pair": text.pair}
+    fitted = analysis.fit(asked, destination.format)
+    loading.check()
+
+    from attnprobe.render.table import text_table
+
+    encoder = loading.encoder()
+    with warnings_as_notes(talking.quiet):
+        result = analysis(words, encoder, **fitted)
+    for remark in () if talking.quiet else getattr(result, "remarks", ()):
+        note(remark)
+    if destination.format in analysis.formats:
+        destination.save(partial(_load(analysis.formats[destination.format]), result))
+    elif destination.format == "table" and analysis.view:
+        destination.show(lambda width: _load(analysis.view)(result, width, **options))
+    else:
+        destination.write(result.to_table(), text_table)
+
+
+def _load(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)

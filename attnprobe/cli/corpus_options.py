@@ -1,0 +1,108 @@
+"""The groups of flags of commands that read many texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from attnprobe.cli.options import Saving
+from attnprobe.cli.output import Output
+from attnprobe.measure import BUILT_IN as MEASUREMENTS
+from attnprobe.values.options import Options, choice, option, whole
+
+
+@dataclass(frozen=True)
+class Records(Options):
+    """What is read: files, how they are written, and which of their records."""
+
+    inputs: list[str] = option(
+        argument=True,
+        metavar="FILE...",
+        help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, Parquet, Arrow; .gz, .zst of each; 'globs'; "
+        "a datasets folder; hub:NAME; - is standard input.",
+    )
+    column: str | None = option(
+        None,
+        metavar="NAME",
+        help="The column with the text, or the key, also answer.text.  [default: the only one, else text, ...]",
+    )
+    id_column: str | None = option(None, metavar="NAME", help="The column of ids.  [default: line number]")
+    pair_column: str | None = option(None, metavar="NAME", help="The column with the second text of pairs.")
+    input_format: str | None = option(
+        None,
+        metavar="NAME",
+        help="txt, jsonl, json, csv, tsv, fasta, parquet or arrow.  [default: by suffix]",
+    )
+    delimiter: str | None = option(
+        None,
+        metavar="TEXT",
+        help="What separates cells in CSV and TSV, such as ';' or tab.  [default: the file tells]",
+    )
+    quoting: str | None = choice(
+        None,
+        "minimal",
+        "none",
+        help="In CSV and TSV, quotes may enclose cells, or are text.  [default: the file tells]",
+    )
+    header: bool | None = option(
+        None,
+        flags=("--header/--no-header",),
+        help="In CSV and TSV, the first row names the columns, or columns are 1, 2, 3 ...  [default: --header]",
+    )
+    encoding: str = option("utf-8", metavar="NAME", help="Of text files.")
+    limit: int | None = whole(None, least=1, help="Only the first N records.")
+    sample: int | None = whole(None, least=1, help="Only N records at random.")
+    seed: int = option(0, metavar="N", help="Of --sample.")
+
+
+@dataclass(frozen=True)
+class Measuring(Options):
+    """What is measured."""
+
+    measure: str = option(
+        "heads",
+        metavar="NAME",
+        help=f"What to measure: {', '.join(MEASUREMENTS)}, or what another package adds.",
+        autocompletion=lambda: list(MEASUREMENTS),
+    )
+
+
+@dataclass(frozen=True)
+class Spreading(Options):
+    """Where it is computed."""
+
+    workers: int = whole(1, least=1, max=1024, help="Processes, each with a model and its share of the cores.")
+    engine: str = choice("local", "ray", help="ray: the workers are actors of a Ray cluster.")
+    num_gpus: float = option(0.0, metavar="N", min=0, help="GPUs per Ray worker, e.g. 0.5.")
+
+
+@dataclass(frozen=True)
+class Results(Saving):
+    """Which files are written, and what of them may exist."""
+
+    summary: Path | None = option(
+        None, metavar="FILE", help="Means, deviations and intervals over all texts, per head and metric."
+    )
+    profile: Path | None = option(
+        None, metavar="FILE", help="How much attention falls on each offset key − query, per head."
+    )
+    resume: bool = option(False, help="Go on with a run that was interrupted.")
+    dry_run: bool = option(
+        False,
+        flags=("-n", "--dry-run"),
+        help="Say how much work it would be, from a sample, and stop.",
+    )
+
+    def destination(self) -> Output:
+        """Where the rows go, of a format that suits; what exists is for the run to find."""
+        for path in (self.summary, self.profile):
+            if path is not None:
+                Output.choose(path, None, overwrite=True)
+        return Output.choose(self.output, self.format, overwrite=True, spreadsheet_safe=self.spreadsheet_safe)
+
+
+@dataclass(frozen=True)
+class Progressing(Options):
+    """Whether progress is shown."""
+
+    no_progress: bool = option(False, help="No progress on standard error.")

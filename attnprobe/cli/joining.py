@@ -1,0 +1,72 @@
+"""One decorator: a command is written with groups of options, and typer sees a flag for each option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field
+from inspect import Parameter, Signature
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from attnprobe.values.options import group_of, spelled
+
+Command = Callable[..., None]
+AS_TYPER_HAS_IT = ("help", "metavar", "envvar", "autocompletion", "min", "max")
+
+
+def joined(command: Command) -> Command:
+    """The command with a flag for each option of its groups; each parameter is annotated as a group."""
+    hints = get_type_hints(command, include_extras=True)
+    return join({name: hint for name, hint in hints.items() if name != "return"}, command)
+
+
+def join(parameters: Mapping[str, Any], command: Command) -> Command:
+    """A command for typer that hands another command its groups.
+
+    Args:
+        parameters: the groups by name, see :func:`attnprobe.values.options.group_of`.
+
+    Raises:
+        UsageError: when it is called, an option has no such value.
+    """
+    groups = {name: group_of(annotation) for name, annotation in parameters.items()}
+    flags = [flag(option, get_type_hints(group)[option.name]) for group, own in groups.values() for option in own]
+
+    def run(**given: Any) -> None:
+        made = {name: group(**{one.name: given[one.name] for one in own}) for name, (group, own) in groups.items()}
+        command(**made)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = Signature(flags)  # type: ignore[attr-defined]
+    run.__annotations__ = {flag.name: flag.annotation for flag in flags}
+    return run
+
+
+def flag(option: Field[Any], kind: Any) -> Parameter:
+    """The parameter that typer makes an option's flag of.
+
+    Args:
+        kind: the type of the option's value.
+    """
+    about = option.metadata
+    default = Parameter.empty if option.default is MISSING else option.default
+    if "choices" in about:
+        kind = Literal[about["choices"]] if default is not None else Literal[about["choices"]] | None
+    elif "indices" in about:
+        kind = str
+    said = {name: about[name] for name in AS_TYPER_HAS_IT if name in about} | dict(_limits(about))
+    said["show_default"] = default is not None
+    if about.get("argument"):
+        shown: Any = typer.Argument(**said)
+    else:
+        shown = typer.Option(*spelled(option), **said)
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, shown])
+
+
+def _limits(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """The least and the largest value of a number, where there are such."""
+    if "share" in about:
+        yield from {"min": 0, "max": 1}.items()
+    if "least" in about:
+        yield "min", about["least"]
