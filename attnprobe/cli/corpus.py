@@ -97,7 +97,7 @@ def corpus(
 
 
 def _inputs(records: Records, quiet: bool) -> Inputs:
-    """What is read; notes on standard error what is not as a file's suffix says."""
+    """Finds the inputs; notes on standard error which files are read otherwise than their suffix says."""
     from attnprobe.corpus.inputs import Inputs
     from attnprobe.values.records import Columns
 
@@ -117,7 +117,7 @@ def _inputs(records: Records, quiet: bool) -> Inputs:
 
 
 def _silent(message: str) -> None:
-    """Says nothing."""
+    """Discards a message."""
 
 
 def _title(encoder: Encoder, run: CorpusRun) -> str:
@@ -133,7 +133,7 @@ def _how_to_go_on(run: CorpusRun) -> str:
 
 
 def _tell(run: CorpusRun, quiet: bool) -> None:
-    """Says what was left out, and what to doubt; ends the command with 3 if records were skipped."""
+    """Reports records left out and doubtful texts; ends the command with 3 if records were skipped."""
     if not quiet:
         for remark in _remarks(run):
             note(remark)

@@ -264,11 +264,11 @@ class Encoder:
 
     def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
         """Runs one forward pass, in which all layers must come, and returns the last hidden states."""
-        hears = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
+        observed = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
         changes = edited(self.model, self.outlets, listener)
-        with torch.inference_mode(False), mode(), own_precision, hears, changes, _explained(self.model):
+        with torch.inference_mode(False), mode(), own_precision, observed, changes, _explained(self.model):
             hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)

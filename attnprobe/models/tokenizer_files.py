@@ -63,7 +63,7 @@ def text_limit(tokenizer: Any, settings: Mapping[str, Any]) -> int | None:
     Raises:
         ModelError: the setting is no number of tokens.
     """
-    told = settings.get("max_seq_length")
-    if told is not None:
-        return limit(told, "max_seq_length of sentence_bert_config.json")
+    stated = settings.get("max_seq_length")
+    if stated is not None:
+        return limit(stated, "max_seq_length of sentence_bert_config.json")
     return limit(tokenizer.model_max_length, "the tokenizer's model_max_length")

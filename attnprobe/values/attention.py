@@ -10,7 +10,7 @@ import numpy as np
 
 from attnprobe.values.tokens import Tokens
 
-MOST_WEIGHTS = 2**28  # that are kept unless told otherwise: 1 GiB in float32
+MOST_WEIGHTS = 2**28  # kept by default: 1 GiB in float32
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """The options of measuring, each stated once: default, allowed values, and whether numbers depend on it.
 
 To add an option: one field here. Functions, flags, checks and the signature take it from its group. What a field may
-say besides its default:
+state besides its default:
 
-    help, metavar, flags    what a person reads of it, what stands for its value, how it is spelled (--name-of-field)
-    choices, least, share   what it may be: words, a whole number of at least this, a number from 0 to 1
-    indices                 that it names layers or heads
-    signed, silent          False: no number depends on it; the value with which it says nothing
+    help, metavar, flags    the help text, the word for the value, the spellings (--name-of-field)
+    choices, least, share   the allowed values: words, a whole number of at least this, a number from 0 to 1
+    indices                 whether the option names layers or heads
+    signed, silent          False: no number depends on it; the value that changes no number
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class Options:
         return group
 
     def without(self, *names: str) -> dict[str, Any]:
-        """The options by name, but for these."""
+        """Returns the options by name, without these."""
         return {name: value for name, value in vars(self).items() if name not in names}
 
     def changed(self) -> dict[str, Any]:
-        """The options by name that have not their default."""
+        """Returns the options by name that differ from their default."""
         return {
             option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
         }
@@ -126,7 +126,7 @@ class Reading(Options):
 
 @dataclass(frozen=True)
 class Selection(Options):
-    """Which layers and heads.
+    """Chooses layers and heads.
 
     Attributes:
         layers, heads: by number, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``; ``"all"``, None: all.
