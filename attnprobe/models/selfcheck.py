@@ -79,7 +79,7 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
             model.set_attn_implementation("eager")
         for layer, rows in enumerate(padded.weights[0]):
             check_probabilities(rows, model.dtype, layer)
-        if family is None and _speaks_of_windows(model.config):
+        if family is None and _may_be_local(model.config):
             reach = [None if layer is None or layer.everything else layer for layer in reach]
         tap = replace(hooks.find_tap(model, padded.inputs, "square"), reach=tuple(reach))
     else:
@@ -137,7 +137,7 @@ def _widest_window(config: Any) -> int:
         return max(count(getattr(layer, "sliding_window", None)) or 0 for layer in config.per_layer_config)
 
 
-def _speaks_of_windows(config: Any) -> bool:
+def _may_be_local(config: Any) -> bool:
     """Tests whether a model of unknown type may have local layers wider than the sample text."""
     return any(value and ("window" in name or "local" in name) for name, value in vars(config).items())
 
