@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import ANALYSES, load_analysis
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
 
     from attnprobe.analyses.trace import Trace
     from attnprobe.analyses.weights import Weights
-    from attnprobe.corpus.engines import Engine
     from attnprobe.corpus.prober import Result
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.stats import CorpusStats
     from attnprobe.measure.kinds import Measurement
     from attnprobe.render.figure import Figure
     from attnprobe.render.page import View
+    from attnprobe.values.options import Engine
     from attnprobe.values.records import Columns, Given, Record, Skipped
     from attnprobe.values.selection import Indices
 
@@ -170,29 +169,14 @@ def run_corpus(
         InputError, OutputError: a file cannot be read, written or replaced.
         ModelError: a model that cannot be loaded or measured.
     """
-    from attnprobe.corpus.inputs import Inputs
-    from attnprobe.corpus.prober import Prober
-    from attnprobe.corpus.results import Results
     from attnprobe.corpus.run import CorpusRun
-    from attnprobe.corpus.settings import Settings
-    from attnprobe.corpus.workers import Recipe
-    from attnprobe.values.records import Columns
-    from attnprobe.writers import format_of
-    from attnprobe.writers.rows import check_row_format
 
     names = [inputs] if isinstance(inputs, str | PathLike) else inputs
-    found = Inputs.find([str(name) for name in names], **(reading or {}), columns=columns or Columns())
-    rows, *tables = (None if path is None else Path(path) for path in (output, summary, profile))
-    outputs = Results(rows, "csv" if rows is None else format_of(rows), summary=tables[0], profile=tables[1])
-    check_row_format(outputs.format, streamed=False)
-    outputs.check_apart(found.files)
-    given = {"metrics": None if metrics is None else check_names(metrics), "profile": profile is not None}
-    options |= {name: value for name, value in given.items() if value}
-    made = loaded(encoder, model)
-    prober = Prober(made, Settings.choose(made, measure, **options))
-    name = str(model if encoder is None else encoder)
-    recipe = None if isinstance(encoder, Encoder) else Recipe({"model": name}, prober.settings)
-    run = CorpusRun(found, outputs, prober, recipe, engine, spreadsheet_safe=spreadsheet_safe)
+    paths = {"output": output, "summary": summary, "profile": profile}
+    options |= {} if metrics is None else {"metrics": check_names(metrics)}
+    how: dict[str, Any] = {"columns": columns, "reading": reading, "engine": engine}
+    how |= {"spreadsheet_safe": spreadsheet_safe, **options}
+    run = CorpusRun.of([str(name) for name in names], paths, encoder, model, measure, **how)
     run.go(resume=resume, overwrite=overwrite, on_result=on_result)
     return run
 

@@ -26,7 +26,8 @@ def synthetic(layers: int = 1, heads: int = 1, words: Sequence[str] = WORDS) -> 
     )
     return Attention(
         weights=(weights / weights.sum(-1, keepdims=True)).astype(np.float32),
-        tokens=tokens,
+        query_tokens=tokens,
+        key_tokens=tokens,
         pieces=tokens,
         layers=tuple(range(layers)),
         heads=tuple(range(heads)),

@@ -41,7 +41,7 @@ def received(text, encoder, pair, selection, rounding, reading):
     found = keep_weights(text, encoder, pair=pair, **vars(selection), **reading.without("stride"))
     numbers = found.weights.mean((0, 1, 2)) if rounding.over == "mean" else found.weights.max((0, 1, 2))
     cells = [round(float(number), rounding.digits) for number in numbers]
-    rows = list(zip(range(len(cells)), found.tokens.strings, cells, strict=True))
+    rows = list(zip(range(len(cells)), found.key_tokens.strings, cells, strict=True))
     return Table(["position", "token", "received"], rows, found.notes, found.sign)
 
 
@@ -155,7 +155,7 @@ def assert_csv(text: str, encoder: Encoder) -> None:
     found = keep_weights(TEXT, encoder, layers=0)
     rows = pd.read_csv(io.StringIO(text), keep_default_na=False)
     assert list(rows.columns) == ["position", "token", "received"]
-    assert list(rows["token"]) == list(found.tokens.strings)
+    assert list(rows["token"]) == list(found.key_tokens.strings)
     np.testing.assert_allclose(rows["received"], found.weights.mean((0, 1, 2)), rtol=0, atol=6e-3)
 
 

@@ -54,7 +54,7 @@ def test_words_sum_over_keys_and_average_over_queries(minilm: Encoder) -> None:
     mean = member / member.sum(1, keepdims=True)
     tolerance = rounding(minilm.dtype, len(pieces))
     np.testing.assert_allclose(words.weights, mean @ pieces.weights.astype(float) @ member.T, rtol=0, atol=tolerance)
-    assert list(words.tokens.strings) == ["[CLS]", "tokenization", "of", "unbelievable", "words", "[SEP]"]
+    assert list(words.key_tokens.strings) == ["[CLS]", "tokenization", "of", "unbelievable", "words", "[SEP]"]
     assert len(words.pieces) == len(pieces) > len(words)
 
 
@@ -66,7 +66,7 @@ def test_chosen_layers_and_heads_in_the_order_asked(minilm: Encoder) -> None:
 
 
 def test_a_pair_and_a_cut_text(minilm: Encoder) -> None:
-    assert sorted(set(keep_weights("A cat.", minilm, pair="A dog.").tokens.segments)) == [0, 1, 2]
+    assert sorted(set(keep_weights("A cat.", minilm, pair="A dog.").key_tokens.segments)) == [0, 1, 2]
     with pytest.warns(TruncationWarning, match="only the first 8 were read"):
         assert len(keep_weights(TEXT, minilm, max_length=8)) == 8
 

@@ -236,8 +236,8 @@ def test_colours_are_the_weights() -> None:
     attention = synthetic()
     lines = lines_of(attention, 80, "truecolor", force_terminal=True)
     rows = [[segment.style.bgcolor for segment in line if segment.style and segment.style.bgcolor] for line in lines]
-    rows = [row for row in rows if len(row) == len(attention)]
-    assert len(rows) == len(attention)
+    rows = [row for row in rows if len(row) == len(attention.key_tokens)]
+    assert len(rows) == len(attention.key_tokens)
     for row, expected in zip(rows, attention.weights[0, 0] / attention.weights.max(), strict=True):
         assert [triplet(colour) for colour in row] == colours(expected)
 
@@ -288,7 +288,7 @@ def test_half_blocks_are_two_rows_of_the_map() -> None:
     assert len(rows) == 6
     for at, styles in enumerate(rows):
         assert [triplet(style.color) for style in styles] == colours(scaled[:, 2 * at])
-        if 2 * at + 1 < len(attention):
+        if 2 * at + 1 < len(attention.key_tokens):
             assert [triplet(style.bgcolor) for style in styles] == colours(scaled[:, 2 * at + 1])
 
 

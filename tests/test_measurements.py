@@ -18,14 +18,13 @@ import torch
 
 from attnprobe import Columns, Encoder, load_encoder, run_corpus, weights
 from attnprobe.corpus import settings as corpus_settings
-from attnprobe.corpus.engines import Engine
 from attnprobe.corpus.jobs import Job
 from attnprobe.corpus.prober import Result
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.running import measure
 from attnprobe.measure.several import Several
 from attnprobe.measure.weights import KeptWeights
-from attnprobe.values.options import Reading
+from attnprobe.values.options import Engine, Reading
 from tests.toy import LargestWeights
 
 TEXTS = [f"The {'very ' * (n % 4)}patient cat number {n} waited." for n in range(30)]

@@ -47,8 +47,8 @@ def test_data(minilm: Encoder) -> None:
     made = view(TEXT, minilm, pair="It slept.", layers=[4, 0], heads="2,3")
     data, found = data_of(made.html), keep_weights(TEXT, minilm, pair="It slept.", layers=[4, 0], heads="2,3")
     assert (data["layers"], data["heads"], data["pair"]) == (list(found.layers), [2, 3], True)
-    assert data["pieces"]["labels"] == found.tokens.strings
-    assert data["pieces"]["segments"] == list(found.tokens.segments)
+    assert data["pieces"]["labels"] == found.key_tokens.strings
+    assert data["pieces"]["segments"] == list(found.key_tokens.segments)
     assert data["words"]["of"] == list(found.pieces.words or ())
     assert data["words"]["labels"] == list(found.pieces.by_word().strings)
     assert data["signature"] == made.signature

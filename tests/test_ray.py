@@ -17,12 +17,13 @@ import pytest
 
 import attnprobe.corpus.engines
 from attnprobe import AttnprobeError, Encoder, Record
-from attnprobe.corpus.engines import Engine, results
+from attnprobe.corpus.engines import results
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import InputError, UsageError
+from attnprobe.values.options import Engine
 from attnprobe.values.records import Skipped
 from tests.cli.commandline import exit_code
 

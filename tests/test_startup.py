@@ -21,7 +21,7 @@ finally:
     print("\\n{MARK}", *[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 """
 MAIN = "from attnprobe.cli import main; main()"
-COMPLETE = {"_ATTNPROBE_COMPLETE": "complete_bash", "COMP_WORDS": "attnprobe heads --me", "COMP_CWORD": "2"}
+COMPLETE = {"_ATTNPROBE_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
 
 
 def check(code: str, *arguments: str, **environment: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
@@ -58,11 +58,12 @@ def test_command_without_a_model_is_light(arguments: list[str], word: str) -> No
     assert word in process.stdout
 
 
-def test_completion_is_light() -> None:
-    process, heavy = check(MAIN, **COMPLETE)
+@pytest.mark.parametrize(("words", "flag"), [("heads --me", "--metric"), ("weights --di", "--direction")])
+def test_completion_is_light(words: str, flag: str) -> None:
+    process, heavy = check(MAIN, **COMPLETE, COMP_WORDS=f"attnprobe {words}")
     assert heavy == []
     assert process.returncode == 0
-    assert process.stdout.split() == ["--metric"]
+    assert process.stdout.split() == [flag]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def as_array(frame: pd.DataFrame) -> np.ndarray:
 
 
 def whole(attention: Any) -> Excerpt:
-    places = range(len(attention))
+    places = range(len(attention.key_tokens))
     return Excerpt(attention.weights, places, places, attention)
 
 
@@ -53,11 +53,11 @@ def test_rows_are_the_weights_of_the_model(frame: pd.DataFrame, minilm: Encoder)
     inputs = {name: torch.tensor([its]) for name, its in attention.pieces.inputs.items()}
     expected = np.stack([layer.weights for layer in eager_layers(model, inputs)])
     assert list(frame.columns) == list(COLUMNS)
-    np.testing.assert_allclose(as_array(frame), expected, rtol=0, atol=noise(minilm, len(attention)))
+    np.testing.assert_allclose(as_array(frame), expected, rtol=0, atol=noise(minilm, len(attention.key_tokens)))
     np.testing.assert_array_equal(as_array(frame), attention.weights)
     numbers = frame[["layer", "head", "query", "key"]].to_numpy()
     np.testing.assert_array_equal(numbers, list(np.ndindex(attention.weights.shape)))
-    strings = np.array(attention.tokens.strings)
+    strings = np.array(attention.key_tokens.strings)
     assert (frame["query_token"].to_numpy() == strings[frame["query"]]).all()
     assert (frame["key_token"].to_numpy() == strings[frame["key"]]).all()
     assert "|level:token|" in frame.attrs["signature"]
@@ -137,7 +137,7 @@ def test_tensors_are_the_same_bytes_each_time(tmp_path: Any) -> None:
         assert len({stream.getvalue() for stream in streams}) == 1
     (tmp_path / "weights.safetensors").write_bytes(streams[0].getvalue())
     with safe_open(tmp_path / "weights.safetensors", "np") as file:
-        assert json.loads(file.metadata()["tokens"]) == list(part.attention.tokens.strings)
+        assert json.loads(file.metadata()["tokens"]) == list(part.attention.key_tokens.strings)
         assert file.metadata()["signature"] == "attnprobe:test|model:made-up"
         np.testing.assert_array_equal(file.get_tensor("weights"), part.weights)
 

@@ -78,4 +78,5 @@ def title(picture: Picture) -> str:
         for axis, numbers in (("layer", picture.layers), ("head", picture.heads))
         if len(numbers) == 1
     ]
-    return ", ".join([model, *names, f"{len(picture)} {'tokens' if picture.tokens is picture.pieces else 'words'}"])
+    unit = "tokens" if picture.key_tokens is picture.pieces else "words"
+    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}"])

@@ -97,7 +97,7 @@ def take_weights(
     n_heads = len(select(selection.heads, encoder.heads, "head"))
 
     def check(tokens: Tokens) -> None:
-        queries, keys = find_axes(tokens, filters.query, filters.direction)
+        queries, keys = find_axes(tokens, tokens, filters.query, filters.direction)
         if filters.min_weight is None:
             n_keys = min(filters.top or len(keys), len(keys))
             check_row_count(n_layers * n_heads * len(queries) * n_keys, filters.max_rows)
@@ -111,7 +111,7 @@ def take_weights(
         **vars(selection),
         **reading.without("stride"),
     )
-    queries, keys = find_axes(attention.tokens, filters.query, filters.direction)
+    queries, keys = find_axes(attention.query_tokens, attention.key_tokens, filters.query, filters.direction)
     return Weights(attention.weights[:, :, queries][..., keys], queries, keys, attention, filters)
 
 
@@ -122,7 +122,9 @@ def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
         UsageError: there are more rows than ``max_rows``.
     """
     attention, values = excerpt.attention, excerpt.weights
-    tokens = np.array(attention.tokens.strings, dtype=object)
+    query_tokens, key_tokens = (
+        np.array(tokens.strings, dtype=object) for tokens in (attention.query_tokens, attention.key_tokens)
+    )
     axes = (attention.layers, attention.heads, excerpt.queries, excerpt.keys)
     layer, head, query, key = np.ix_(*(np.array(axis, dtype=np.int32) for axis in axes))
     if filters.top is not None:
@@ -130,22 +132,27 @@ def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
         values, key = np.take_along_axis(values, order, -1), key.ravel()[order]
     kept = values >= (filters.min_weight or 0)
     check_row_count(int(kept.sum()), filters.max_rows)
-    columns = (layer, head, query, tokens[query], key, tokens[key], values)
+    columns = (layer, head, query, query_tokens[query], key, key_tokens[key], values)
     arrays = [np.broadcast_to(column, kept.shape)[kept] for column in columns]
     return Table(list(COLUMNS), ArrayRows(arrays), attention.notes, attention.sign)
 
 
-def find_axes(tokens: Tokens, query: str | int | None, direction: str | None) -> tuple[list[int], list[int]]:
+def find_axes(
+    query_tokens: Tokens, key_tokens: Tokens, query: str | int | None, direction: str | None
+) -> tuple[list[int], list[int]]:
     """Finds the positions of the chosen queries and keys.
 
     Raises:
         UsageError: the query is not found.
     """
-    queries = list(range(len(tokens))) if query is None else find_tokens(tokens, str(query))
+    queries = list(range(len(query_tokens))) if query is None else find_tokens(query_tokens, str(query))
     segments = SEGMENTS[direction]
     if segments is None:
-        return queries, list(range(len(tokens)))
-    of_queries, of_keys = ([at for at in range(len(tokens)) if tokens.segments[at] == segment] for segment in segments)
+        return queries, list(range(len(key_tokens)))
+    of_queries, of_keys = (
+        [at for at, segment in enumerate(tokens.segments) if segment == wanted]
+        for tokens, wanted in zip((query_tokens, key_tokens), segments, strict=True)
+    )
     chosen = [at for at in queries if at in of_queries]
     if not chosen:
         raise UsageError(f"the query {query!r} is not in the {'first' if direction == 'a-b' else 'second'} text")

@@ -140,10 +140,7 @@ def attention_in_blocks(
             ``compiled``.
     """
     texts, heads, queries, _ = query.shape
-    groups = heads // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
+    query, key, value = (_for_heads(tensor, heads) for tensor in (query, key, value))
     output = query.new_empty(texts, queries, heads, value.shape[-1])
     memory = None if gradients else Memory(query)
     for some, chosen, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
@@ -157,10 +154,7 @@ def attention_in_blocks(
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        if memory and compiled and sinks is None:
-            weights, entropy = _softmax_with_entropy(scores, memory)
-        else:
-            weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory), None
+        weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory, compiled)
         whole, shown = sinks is None, slice(some.start + first_text, some.stop + first_text)
         block = Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy)
         if observe is not None:
@@ -169,6 +163,12 @@ def attention_in_blocks(
         weights = weights if edited is None else edited
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
     return output
+
+
+def _for_heads(tensor: Float[Tensor, "text group token d"], heads: int) -> Float[Tensor, "text head token d"]:
+    """Repeats vectors that consecutive heads share, so that each head has one; contiguous."""
+    shared = heads // tensor.shape[1]
+    return (tensor.repeat_interleave(shared, 1) if shared > 1 else tensor).contiguous()
 
 
 class Memory:
@@ -210,15 +210,23 @@ def _capped(
 
 
 def _softmax(
-    scores: Float[Tensor, "text head query key"], sinks: Float[Tensor, " head"] | None, memory: Memory | None
-) -> Float[Tensor, "text head query key"]:
-    """Computes the rows' softmax, at least in float32; with sinks, without the share that falls on them."""
+    scores: Float[Tensor, "text head query key"],
+    sinks: Float[Tensor, " head"] | None,
+    memory: Memory | None,
+    compiled: bool,
+) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"] | None]:
+    """Computes the rows' softmax, at least in float32, and their entropies if these cost nothing.
+
+    With sinks, the share that falls on them is left out.
+    """
+    if memory and compiled and sinks is None:
+        return _softmax_with_entropy(scores, memory)
     dtype = exact(scores.dtype)
     if sinks is None:
         room = memory.take("weights", scores.shape, dtype) if memory else None
-        return torch.softmax(scores, -1, dtype=dtype, out=room)
+        return torch.softmax(scores, -1, dtype=dtype, out=room), None
     extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
-    return torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1]
+    return torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1], None
 
 
 def _softmax_with_entropy(

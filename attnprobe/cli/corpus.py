@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results, Spreading
+from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results
 from attnprobe.cli.options import Loading, Metrics, Talking
 from attnprobe.cli.output import Output, Progress, note
 from attnprobe.errors import Interrupted, UnknownTokensWarning
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
 
 if TYPE_CHECKING:
     from attnprobe.corpus.inputs import Inputs
+    from attnprobe.corpus.results import Results as Outputs
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.models.encoder import Encoder
 
@@ -33,31 +34,22 @@ def corpus(
     averaging: Averaging,
     reading: Reading,
     running: Running,
-    spreading: Spreading,
+    engine: Engine,
     saving: Results,
     progressing: Progressing,
     talking: Talking,
 ) -> None:
     """What each head attends to in many texts: one row per text, layer and head, and a summary over all texts."""
-    from attnprobe.corpus.results import Results as Outputs
-    from attnprobe.writers.rows import check_row_format
-
     check_measurement(measuring.measure)
     options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
     options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}
     options |= {"profile": True} if saving.profile else {}
     destination = saving.destination()
-    if destination.path or destination.format != "table":
-        check_row_format(destination.format, streamed=destination.path is None)
     inputs = _inputs(records, talking.quiet)
-    outputs = Outputs(destination.path, destination.format, saving.summary, saving.profile)
-    outputs.check_apart(inputs.files)
-    if not (saving.overwrite or (saving.resume and outputs.is_begun())):
-        outputs.check_free()
+    outputs = _outputs(destination, saving, inputs)
     items = inputs.records()  # fails before torch loads, as does a wrong name of a model
     loading.check()
 
-    from attnprobe.corpus.engines import Engine
     from attnprobe.corpus.estimate import estimate
     from attnprobe.corpus.prober import Prober
     from attnprobe.corpus.run import CorpusRun
@@ -75,17 +67,12 @@ def corpus(
         return
     stream = None if destination.path else destination.row_stream
     recipe = Recipe(dict(vars(loading)), settings)
-    places = Engine(spreading.engine, spreading.workers, spreading.num_gpus)
-    run = CorpusRun(inputs, outputs, prober, recipe, places, stream, saving.spreadsheet_safe)
+    run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
     with Progress(shown=not talking.quiet and not progressing.no_progress, count=inputs.count) as progress:
         prober.on_batch = progress.add
+        how = {"resume": saving.resume, "overwrite": saving.overwrite}
         try:
-            run.go(
-                items,
-                resume=saving.resume,
-                overwrite=saving.overwrite,
-                on_result=lambda result: progress.note_skipped(len(result.skipped)),
-            )
+            run.go(items, **how, on_result=lambda result: progress.note_skipped(len(result.skipped)))
         except KeyboardInterrupt:
             raise Interrupted(_how_to_go_on(run)) from None
     if run.was_complete:
@@ -114,6 +101,20 @@ def _inputs(records: Records, quiet: bool) -> Inputs:
         sample=records.sample,
         seed=records.seed,
     )
+
+
+def _outputs(destination: Output, saving: Results, inputs: Inputs) -> Outputs:
+    """The files that are written, checked before torch loads."""
+    from attnprobe.corpus.results import Results as Outputs
+    from attnprobe.writers.rows import check_row_format
+
+    if destination.path or destination.format != "table":
+        check_row_format(destination.format, streamed=destination.path is None)
+    outputs = Outputs(destination.path, destination.format, saving.summary, saving.profile)
+    outputs.check_apart(inputs.files)
+    if not (saving.overwrite or (saving.resume and outputs.is_begun())):
+        outputs.check_free()
+    return outputs
 
 
 def _silent(message: str) -> None:

@@ -68,15 +68,6 @@ class Measuring(Options):
 
 
 @dataclass(frozen=True)
-class Spreading(Options):
-    """The processes that compute."""
-
-    workers: int = whole(1, least=1, max=1024, help="Processes, each with a model and its share of the cores.")
-    engine: str = choice("local", "ray", help="ray: the workers are actors of a Ray cluster.")
-    num_gpus: float = option(0.0, metavar="N", min=0, help="GPUs per Ray worker, e.g. 0.5.")
-
-
-@dataclass(frozen=True)
 class Results(Saving):
     """The files to write, and whether they may exist."""
 

@@ -42,7 +42,7 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__signature__ = Signature(flags)  # type: ignore[attr-defined]
-    run.__annotations__ = {flag.name: flag.annotation for flag in flags}
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in flags}
     return run
 
 

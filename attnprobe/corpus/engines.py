@@ -12,43 +12,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.threads import cores
 from attnprobe.corpus.workers import Chunk, Recipe, Worker, in_order
 from attnprobe.errors import AttnprobeError, UsageError
-from attnprobe.values.arguments import check_choice, check_whole
-
-ENGINES = ("local", "ray")
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The processes that measure chunks.
-
-    Attributes:
-        name: "local", this machine, or "ray", a Ray cluster.
-        workers: how many processes.
-        num_gpus: how many GPUs, or what share of one, each process gets on Ray.
-
-    Raises:
-        UsageError: the name is unknown, or there are no workers.
-    """
-
-    name: str = "local"
-    workers: int = 1
-    num_gpus: float = 0
-
-    def __post_init__(self) -> None:
-        check_choice("engine", self.name, ENGINES)
-        check_whole("workers", self.workers, 1)
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this process measures everything."""
-        return self.name == "local" and self.workers == 1
+from attnprobe.values.options import Engine
 
 
 def results(chunks: Iterable[Chunk], prober: Prober, recipe: Recipe | None, engine: Engine) -> Iterator[Result]:
@@ -65,7 +36,7 @@ def results(chunks: Iterable[Chunk], prober: Prober, recipe: Recipe | None, engi
         return prober.results(chunks)
     if recipe is None:
         raise UsageError("other processes cannot share a model in memory", "give the model's name or folder")
-    if engine.name == "ray":
+    if engine.engine == "ray":
         return _reported(on_ray(chunks, recipe, engine.workers, engine.num_gpus), prober)
     return _reported(in_processes(chunks, recipe, engine.workers), prober)
 

@@ -40,6 +40,15 @@ class Results:
     replaceable: dict[str, list[Mark]] = field(default_factory=dict)
     record: Callable[[], None] = lambda: None
 
+    @classmethod
+    def of(cls, output: Path | None, summary: Path | None, profile: Path | None) -> Results:
+        """The files of a run whose rows have the format of their file's suffix.
+
+        Raises:
+            UsageError: the suffix tells no format.
+        """
+        return cls(output, "csv" if output is None else format_of(output), summary, profile)
+
     @property
     def named(self) -> list[Path]:
         """The files that the user named."""

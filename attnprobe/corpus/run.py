@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
 from attnprobe.corpus.chunks import Item
-from attnprobe.corpus.engines import Engine, results
+from attnprobe.corpus.engines import results
 from attnprobe.corpus.inputs import Inputs
 from attnprobe.corpus.jobs import Job, Stream
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.results import Results
+from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.state import State
 from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import OutputError
-from attnprobe.measure.kinds import Summary
-from attnprobe.values.records import Skipped
+from attnprobe.measure.kinds import Measurement, Summary
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import loaded
+from attnprobe.values.options import Engine
+from attnprobe.values.records import Columns, Skipped
+from attnprobe.writers.rows import check_row_format
 
 
 class CorpusRun:
@@ -60,6 +66,39 @@ class CorpusRun:
             self.sink = Job(outputs, columns, manifest, empty, spreadsheet_safe)
         else:
             self.sink = Stream(stream, outputs.format, columns, empty, outputs, spreadsheet_safe)
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        paths: Mapping[str, str | PathLike[str] | None],
+        encoder: Encoder | str | PathLike[str] | None,
+        model: str | PathLike[str],
+        measure: str | Measurement,
+        *,
+        columns: Columns | None,
+        reading: Mapping[str, Any] | None,
+        engine: Engine | None,
+        spreadsheet_safe: bool,
+        **options: Any,
+    ) -> CorpusRun:
+        """The run of :func:`attnprobe.run_corpus`, whose arguments these are.
+
+        Args:
+            names: of the inputs.
+            paths: ``output``, ``summary`` and ``profile``.
+        """
+        inputs = Inputs.find(names, **(reading or {}), columns=columns or Columns())
+        outputs = Results.of(**{name: None if path is None else Path(path) for name, path in paths.items()})
+        check_row_format(outputs.format, streamed=False)
+        outputs.check_apart(inputs.files)
+        if outputs.profile is not None:
+            options["profile"] = True
+        made = loaded(encoder, model)
+        prober = Prober(made, Settings.choose(made, measure, **options))
+        name = str(model if encoder is None else encoder)
+        recipe = None if isinstance(encoder, Encoder) else Recipe({"model": name}, prober.settings)
+        return cls(inputs, outputs, prober, recipe, engine, spreadsheet_safe=spreadsheet_safe)
 
     @property
     def state(self) -> State:

@@ -197,9 +197,11 @@ def attention_of(
 ) -> Attention:
     """Joins the weights of one window with its tokens and notes."""
     [weights] = kept.windows
+    tokens = pieces.by_word() if measurement.level == "word" else pieces
     return Attention(
         weights,
-        pieces.by_word() if measurement.level == "word" else pieces,
+        tokens,
+        tokens,
         pieces,
         measurement.layers,
         measurement.heads,

@@ -93,6 +93,14 @@ def load_encoder(
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
     )
+    return _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code)
+
+
+def _from_files(
+    location: Location, tokenizer: Any, device: str, dtype: torch.dtype, trust_remote_code: bool
+) -> Encoder:
+    """The encoder whose files lie there; the arguments are those of :func:`load_encoder`."""
+    named = isinstance(tokenizer, str | PathLike)
     location = with_model_type(location)
     family = find_family(location)
     quantization = quantization_of(location)
@@ -108,7 +116,7 @@ def load_encoder(
             read, case = settle_case(load(), location.tokenizer_folder, settings, load)
         else:
             read, case = checked_tokenizer(tokenizer), ""
-        options |= {"dtype": DTYPES[dtype or "float32"], "use_safetensors": location.safetensors}
+        options |= {"dtype": dtype, "use_safetensors": location.safetensors}
         if quantization:
             options["quantization_config"] = transformers.FineGrainedFP8Config(dequantize=True)
             location = location.noted(f"{quantization} weights, turned back into plain ones")
@@ -116,7 +124,7 @@ def load_encoder(
             options["config"] = config
         network, location = _load_network(location, family, options)
         if quantization:  # of which some come as float32 whatever is asked
-            network = network.to(options["dtype"])
+            network = network.to(dtype)
         if location.adapter:
             merge_adapter(location, network)
     with explained(f"{location.name!r} cannot be measured"):

@@ -113,7 +113,8 @@ def _draw_attention(attention: Attention) -> Figure:
         for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
             axes.set_ylabel(f"layer {layer}")
     else:
-        _name_tokens(attention.tokens.strings, side, left=shown[::columns], bottom=shown[-columns:])
+        _name_queries(attention.query_tokens.strings, side, shown[::columns])
+        _name_keys(attention.key_tokens.strings, side, shown[-columns:])
     if len(shown) == 1:
         axes.set(xlabel="key", ylabel="query")
     else:
@@ -123,20 +124,31 @@ def _draw_attention(attention: Attention) -> Figure:
     return figure
 
 
-def _name_tokens(tokens: Sequence[str], side: float, *, left: Sequence[Axes], bottom: Sequence[Axes]) -> None:
-    """Writes tokens at the edges of maps that are so many inches wide: as many as can be read."""
-    fits = 0.85 * 72 * side / len(tokens)
-    step = max(1, math.ceil(SMALLEST_FONT / fits))
-    size = min(FONT_SIZE, fits * step)
-    places = range(0, len(tokens), step)
-    labels = [visible(tokens[at]) for at in places]
-    upright = [len(it) == 1 or all(unicodedata.east_asian_width(letter) in "WF" for letter in it) for it in labels]
+def _name_queries(tokens: Sequence[str], side: float, left: Sequence[Axes]) -> None:
+    """Writes tokens at the left of maps that are so many inches high."""
+    positions, labels, size = _legible(tokens, side)
     for axes in left:
-        axes.set_yticks(places, labels, fontsize=size)
+        axes.set_yticks(positions, labels, fontsize=size)
+
+
+def _name_keys(tokens: Sequence[str], side: float, bottom: Sequence[Axes]) -> None:
+    """Writes tokens below maps that are so many inches wide; ideographs upright, one below the other."""
+    positions, labels, size = _legible(tokens, side)
+    upright = [len(it) == 1 or all(unicodedata.east_asian_width(letter) in "WF" for letter in it) for it in labels]
     for axes in bottom:
-        axes.set_xticks(places, ["\n".join(it) if stands else it for it, stands in zip(labels, upright, strict=True)])
+        axes.set_xticks(
+            positions, ["\n".join(it) if stands else it for it, stands in zip(labels, upright, strict=True)]
+        )
         for text, stands in zip(axes.get_xticklabels(), upright, strict=True):
             text.set(fontsize=size, rotation=0 if stands else 90)
+
+
+def _legible(tokens: Sequence[str], side: float) -> tuple[Sequence[int], list[str], float]:
+    """Chooses the tokens that can be read along so many inches; returns positions, labels and font size."""
+    fits = 0.85 * 72 * side / len(tokens)
+    step = max(1, math.ceil(SMALLEST_FONT / fits))
+    positions = range(0, len(tokens), step)
+    return positions, [visible(tokens[at]) for at in positions], min(FONT_SIZE, fits * step)
 
 
 def _draw_stat(stat: StatMap) -> Figure:
@@ -180,7 +192,9 @@ def _plain_style() -> Iterator[None]:
 def _house_style(picture: Picture) -> Iterator[None]:
     import matplotlib
 
-    shown = title(picture) + ("" if isinstance(picture, StatMap) else "".join(picture.tokens.strings))
+    shown = title(picture) + (
+        "" if isinstance(picture, StatMap) else "".join([*picture.query_tokens.strings, *picture.key_tokens.strings])
+    )
     settings: Any = {
         "font.family": fonts_for(visible(shown)),
         "font.size": FONT_SIZE,

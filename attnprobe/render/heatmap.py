@@ -51,13 +51,15 @@ class HeatmapView:
 
 def _matrix(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
     """Draws queries down and keys across; keys that do not fit are left out and named."""
-    weights, count = attention.weights[0, 0], len(attention)
-    labels = [ink.label(token) for token in attention.tokens.strings]
+    weights, count = attention.weights[0, 0], len(attention.key_tokens)
+    labels, columns = (
+        [ink.label(token) for token in tokens.strings] for tokens in (attention.query_tokens, attention.key_tokens)
+    )
     room = max(SHORTEST_LABEL, width - 1 - CELL * count)
     label_width = min(max(map(cell_len, labels)), room, width - 1 - CELL)
     shown = min(count, (width - 1 - label_width) // CELL)
     high = float(weights.max()) or 1.0
-    yield from _column_heads(labels[:shown], label_width + 1, ink)
+    yield from _column_heads(columns[:shown], label_width + 1, ink)
     for label, row in zip(labels, weights, strict=True):
         spots = (ink.spot(weight / high, CELL) for weight in row[:shown])
         yield Text.assemble(ink.label(label, label_width), " ", *spots)
@@ -94,7 +96,7 @@ def _letters(label: str) -> list[str]:
 def _thumbnails(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
     """Draws a small picture of each head, layer by layer."""
     indent = len(f"layer {max(attention.layers)} ")
-    count, heads = len(attention), len(attention.heads)
+    count, heads = len(attention.key_tokens), len(attention.heads)
     fitting = max(1, (width - indent) // (min(count, SMALLEST_THUMBNAIL) + 1))
     per_line = math.ceil(heads / math.ceil(heads / fitting))
     size = max(1, min(count, (width - indent) // per_line - 1))

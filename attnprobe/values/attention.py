@@ -20,7 +20,8 @@ class Attention:
     Attributes:
         weights: (layer, head, query, key) in float32, or float64 where the model computes in it; rows sum to 1
             unless some attention falls on no token of the text.
-        tokens: the tokens that the queries and keys stand for; words at level "word".
+        query_tokens, key_tokens: the tokens of queries and of keys; words at level "word". In self-attention both are
+            the same.
         pieces: the tokens that the encoder reads, also at level "word".
         layers, heads: the numbers of the first two axes, counted from 0.
         notes: how the weights were computed, as in :class:`attnprobe.values.table.Table`.
@@ -28,15 +29,13 @@ class Attention:
     """
 
     weights: np.ndarray
-    tokens: Tokens
+    query_tokens: Tokens
+    key_tokens: Tokens
     pieces: Tokens
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     notes: Mapping[str, Any] = field(default_factory=dict)
     sign: Callable[[], str] | None = None
-
-    def __len__(self) -> int:
-        return len(self.tokens)
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,28 @@ class Running(Options):
     )
 
 
+@dataclass(frozen=True)
+class Engine(Options):
+    """The processes that measure many texts; no number depends on them.
+
+    Attributes:
+        engine: "local", this machine, or "ray", a Ray cluster.
+        workers: how many processes.
+        num_gpus: how many GPUs, or what share of one, each process gets on Ray.
+    """
+
+    engine: str = choice("local", "ray", signed=False, help="ray: the workers are actors of a Ray cluster.")
+    workers: int = whole(
+        1, least=1, max=1024, signed=False, help="Processes, each with a model and its share of the cores."
+    )
+    num_gpus: float = option(0.0, signed=False, metavar="N", min=0, help="GPUs per Ray worker, e.g. 0.5.")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process measures everything."""
+        return self.engine == "local" and self.workers == 1
+
+
 class Without:
     """Marks a group of which some options do not apply: ``Annotated[Reading, Without("stride")]``."""
 

@@ -17,7 +17,7 @@ from attnprobe.values.attention import Excerpt
 
 def write_npz(excerpt: Excerpt, stream: IO[bytes]) -> None:
     """Writes weights for ``numpy.load(path)``."""
-    text = {"tokens": np.array(excerpt.attention.tokens.strings), "signature": np.array(_signature(excerpt))}
+    text = {"tokens": np.array(excerpt.attention.key_tokens.strings), "signature": np.array(_signature(excerpt))}
     np.savez(stream, allow_pickle=False, **_tensors(excerpt), **text)
 
 
@@ -25,7 +25,7 @@ def write_safetensors(excerpt: Excerpt, stream: IO[bytes]) -> None:
     """Writes weights for ``safetensors.safe_open(path, "np")``, whose ``metadata()`` has tokens and signature."""
     from safetensors.numpy import save
 
-    tokens = json.dumps(list(excerpt.attention.tokens.strings), ensure_ascii=False)
+    tokens = json.dumps(list(excerpt.attention.key_tokens.strings), ensure_ascii=False)
     data = save(_tensors(excerpt), {"tokens": tokens, "signature": _signature(excerpt)})
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:start]), sort_keys=True).encode()  # the library's order is by chance

@@ -115,7 +115,7 @@ def test_threshold(page: Page, weights: np.ndarray) -> None:
 def expected(minilm: Encoder, special: str, words: bool) -> np.ndarray:
     """(layer, head, query, key) by numpy, from weights captured at this level. Rows with less than 1 % left are 0."""
     found = keep_weights(TEXT, minilm, level="word" if words else "token")
-    kept = [at for at, role in enumerate(found.tokens.roles) if special == "show" or role == Role.CONTENT]
+    kept = [at for at, role in enumerate(found.key_tokens.roles) if special == "show" or role == Role.CONTENT]
     weights = found.weights.astype(float)[:, :, kept][..., kept]
     if special != "renormalise":
         return weights
@@ -145,12 +145,12 @@ def test_special_tokens_and_words(page: Page, minilm: Encoder, words: bool) -> N
 def test_directions_of_a_pair(open_page: Open, minilm: Encoder) -> None:
     page = open_page(view(PAIR[0], minilm, pair=PAIR[1]))
     found = keep_weights(PAIR[0], minilm, pair=PAIR[1])
-    segments = np.array(found.tokens.segments)
+    segments = np.array(found.key_tokens.segments)
     for value, queries, keys in (("ab", 1, 2), ("ba", 2, 1)):
         choose(page, "pair", value)
         part = found.weights[0, 0][segments == queries][:, segments == keys]
         np.testing.assert_allclose(shown(page)[0], part, atol=1e-5)
-        of_keys = np.array(found.tokens.strings)[segments == keys]
+        of_keys = np.array(found.key_tokens.strings)[segments == keys]
         assert labels(page, "keys") == list(of_keys)
     choose(page, "special", "renormalise")
     among = found.weights[0, 0][segments == 2][:, segments > 0]

@@ -23,7 +23,7 @@ HOSTILE = (
 def test_hostile_tokens_are_shown_and_do_nothing(open_page: Open, minilm: Encoder) -> None:
     found = keep_weights(HOSTILE, minilm)
     page = open_page(view(HOSTILE, minilm))
-    assert labels(page, "keys") == [visible(string) for string in found.tokens.strings]
+    assert labels(page, "keys") == [visible(string) for string in found.key_tokens.strings]
     page.locator("input[name=words][value=words]").check(force=True)
     shown(page)
     assert labels(page, "keys") == [visible(string) for string in found.pieces.by_word().strings]

@@ -87,7 +87,7 @@ def test_terminal_fits_its_width(run: Run, columns: int, text: str) -> None:
 @pytest.mark.parametrize("width", [80, 200])
 def test_terminal(width: int, snapshot: SnapshotAssertion) -> None:
     attention = synthetic(1, 2)
-    places = range(len(attention))
+    places = range(len(attention.key_tokens))
     table = weights_table(Excerpt(attention.weights, places, places, attention), Filters(top=3))
     console = Console(width=width, color_system=None, markup=False, emoji=False, highlight=False, legacy_windows=False)
     with console.capture() as captured:
