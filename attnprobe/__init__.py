@@ -68,7 +68,7 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, or the function of an analysis."""
+    """Loads a public name, or makes the function of an analysis."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if not name.startswith("_") and name in import_module("attnprobe.analyses").ANALYSES:

@@ -41,7 +41,7 @@ def head_stats(
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
 ) -> pandas.DataFrame:
-    """What each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
+    """Measures what each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
 
     Args:
         text: the text itself, never a path.
@@ -80,7 +80,7 @@ def corpus_stats(
     threads: int | None = None,
     **options: Any,
 ) -> CorpusStats:
-    """What each head attends to in each of many texts; the twin of ``attnprobe corpus``.
+    """Measures what each head attends to in each of many texts; the twin of ``attnprobe corpus``.
 
     Nothing is read before the result is iterated, and no more than two chunks of texts are held at a time.
 
@@ -89,20 +89,20 @@ def corpus_stats(
             from :func:`attnprobe.read_records`.
         encoder, metrics, model: as in :func:`attnprobe.head_stats`.
         ids: of the texts; None: their numbers, from 1.
-        pairs: the second text of each.
+        pairs: the second texts of pairs.
         threads: how many batches are computed at a time on a CPU; None: one per core. No number depends on it.
         options: layers, heads, long_range, queries, level, max_length, stride as in ``head_stats``; batch_tokens;
-            profile; max_unknown, the largest share of tokens that the vocabulary may lack; on_error, "fail" unless told
-            otherwise, or "skip".
+            profile; max_unknown, the largest share of tokens that the vocabulary may lack; on_error, "fail" (the
+            default) or "skip".
 
     Returns:
         an iterable of :class:`RowBlock`, with ``.summary``, ``.skipped`` and ``.to_frame()``. Summaries add up.
 
     Raises:
-        UsageError: an unknown metric or option, no list of texts; also while iterating, ids or pairs that are not as
-            many as the texts.
-        InputError: while iterating, a text that cannot be used (empty, not Unicode, one the model gives NaN for),
-            unless these are skipped.
+        UsageError: a metric or option is unknown, or texts are no list; while iterating, the number of ids or pairs
+            differs from that of the texts.
+        InputError: while iterating, a text cannot be used (empty, not Unicode, the model gives NaN), unless such texts
+            are skipped.
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
@@ -141,32 +141,32 @@ def run_corpus(
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
 ) -> CorpusRun:
-    """Files in, files out: the whole of ``attnprobe corpus``, resumable, in several processes or on Ray.
+    """Measures files into files, as ``attnprobe corpus`` does: resumable, in several processes or on Ray.
 
     Args:
         inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
         output: the file of rows, in the format of its suffix; None: only the summary is kept.
-        encoder: as in :func:`attnprobe.head_stats`; an encoder that is loaded already is for this process alone.
+        encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
         metrics: as in :func:`attnprobe.head_stats`.
         measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
         summary, profile: the files of the tables over all texts.
-        columns: which columns hold what.
+        columns: the columns of text, id, pair and labels.
         reading: how the inputs are read: ``format``, ``delimiter``, ``quoting``, ``header``, ``encoding``, ``limit``,
             ``sample``, ``seed``.
-        engine: where it is computed; None: in this process.
-        resume: goes on with what a run left that was killed; a complete one is left as it is.
-        overwrite: starts anew, and replaces the files that exist.
-        spreadsheet_safe: whether no cell of text is to be taken for a formula.
-        on_result: called with each chunk's result, once it is kept.
+        engine: the processes that measure; None: this process.
+        resume: whether to go on with a run that was killed; a complete one is left as it is.
+        overwrite: whether to start anew, and replace the files that exist.
+        spreadsheet_safe: whether to keep spreadsheets from taking a text for a formula.
+        on_result: called with each chunk's result, once it is stored.
         model: the folder or Hub id to load where no encoder is given.
-        options: those of :func:`corpus_stats`; ``on_error`` is "skip" unless told otherwise.
+        options: those of :func:`corpus_stats`; ``on_error`` is "skip" by default.
 
     Returns:
         the run, with ``state`` (texts, tokens, skipped, cut) and ``summary``.
 
     Raises:
-        UsageError: an unknown option, or one without such a value.
-        InputError, OutputError: a file that cannot be read, written or replaced.
+        UsageError: an option is unknown, or has an invalid value.
+        InputError, OutputError: a file cannot be read, written or replaced.
         ModelError: a model that cannot be loaded or measured.
     """
     from attnprobe.corpus.run import CorpusRun
@@ -188,7 +188,7 @@ def weights(
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
 ) -> pandas.DataFrame:
-    """The attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
+    """Returns the attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
 
     Args:
         text, encoder, model: as in :func:`attnprobe.head_stats`.
@@ -201,7 +201,7 @@ def weights(
         ``attrs["signature"]`` says what they depend on.
 
     Raises:
-        UsageError: an invalid option, an empty text, no such query, or too many rows.
+        UsageError: an option is invalid, the text is empty, the query is not found, or there are too many rows.
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
@@ -221,21 +221,21 @@ def trace(
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
 ) -> Trace:
-    """How one head computes one row of attention; the twin of ``attnprobe trace``.
+    """Traces how one head computes one row of attention; the twin of ``attnprobe trace``.
 
-    The weights are recomputed from the model's own q and k in float64 and held to those that the model used; q, k and v
-    are held to the layer's input times the weights of its linear maps.
+    The weights are recomputed from the model's q and k in float64 and compared with those that the model used; q, k and
+    v are compared with the layer's input times the weights of the linear maps.
 
     Args:
         text, encoder, model: as in :func:`attnprobe.head_stats`.
         layer, head: counted from 0, negative ones from the end.
-        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_places`;
+        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_matches`;
             None: the only token of the text.
         options: pair, max_length, as in :func:`attnprobe.head_stats`.
 
     Raises:
-        UsageError: no such layer, head or token, or an empty text.
-        ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
+        UsageError: the layer, head or token does not exist, or the text is empty.
+        ModelError: the scores have a term that is not separated here, or the numbers do not add up.
 
     Warns:
         as :func:`attnprobe.head_stats`.
@@ -263,18 +263,18 @@ def heatmap(
             grid of its heads, several a grid of layers by heads.
 
     Returns:
-        a Figure that pyplot knows nothing of, with the signature as its label; queries go down, keys across, and all
+        a Figure outside of pyplot, with the signature as its label; queries go down, keys across, and all
         maps share one scale from 0 to the largest weight. :func:`attnprobe.render.figure.save_figure` writes equal
         bytes for equal figures.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        UsageError: an unknown metric, a layer or head out of range, an empty text, too many weights.
+        UsageError: the metric is unknown, a layer or head out of range, the text empty, or there are too many weights.
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
         as :func:`attnprobe.head_stats`; and
-        FontWarning: no installed font has some of its characters.
+        FontWarning: some characters are in no installed font.
     """
     from attnprobe.analyses.pictures import take_picture
     from attnprobe.render.figure import check_matplotlib, draw
@@ -295,17 +295,17 @@ def view(
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
 ) -> View:
-    """A page that shows what the heads look at in a text; the twin of ``attnprobe view``.
+    """Makes a page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
         text, encoder, model: as in :func:`attnprobe.head_stats`.
         pair, layers, heads: as in :func:`attnprobe.head_stats`.
-        most: how many weights the page may hold, each a bit more than a byte; None: any number.
+        most: how many weights the page may hold, at a bit more than a byte each; None: any number.
         options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
 
     Raises:
-        UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
-        ModelError: a model that cannot be loaded or measured, or whose weights belong to no tokens.
+        UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
+        ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
         as :func:`attnprobe.head_stats`.
@@ -318,7 +318,7 @@ def view(
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    """The twin of an analysis that has no function of its own here."""
+    """Makes the twin of an analysis without a function here."""
     if name not in ANALYSES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return twin(name, load_analysis(name))

@@ -1,8 +1,8 @@
-"""What can go wrong, in words for the person at the shell; imports nothing."""
+"""The errors and warnings that a person at the shell sees; imports nothing."""
 
 
 class AttnprobeError(Exception):
-    """Something that can be explained: what happened, which value, what to do.
+    """An error whose message says what happened and which value caused it.
 
     Attributes:
         hint: what to do about it; may be empty.
@@ -17,7 +17,7 @@ class AttnprobeError(Exception):
 
 
 class UsageError(AttnprobeError):
-    """An argument that cannot be meant: unknown metric, layer out of range, empty text."""
+    """An invalid argument: unknown metric, layer out of range, empty text."""
 
     exit_code = 2
 
@@ -27,7 +27,7 @@ class ModelError(AttnprobeError):
 
 
 class TextError(ModelError):
-    """A text that the model cannot run on, or gives no probabilities for, though others may be fine."""
+    """A text that the model cannot run on, or gives no probabilities for, while other texts may work."""
 
 
 class InputError(AttnprobeError):
@@ -35,7 +35,7 @@ class InputError(AttnprobeError):
 
 
 class UnreachableError(ModelError):
-    """The Hub cannot be asked."""
+    """The Hub cannot be reached."""
 
 
 class OutputError(AttnprobeError):
@@ -68,12 +68,12 @@ class UnknownTokensWarning(UserWarning):
 
 
 class WordsWarning(UserWarning):
-    """The words of a text were asked for, and are not known: its script has no spaces between them."""
+    """The words of a text were asked for but are unknown: its script has no spaces between them."""
 
 
 class CaseWarning(UserWarning):
-    """A tokenizer and its vocabulary are not of one mind about capitals; the message says what became of them."""
+    """A tokenizer and its vocabulary treat capitals differently; the message says how they were read."""
 
 
 class FontWarning(UserWarning):
-    """No installed font has some characters of a figure; the message names them."""
+    """Some characters of a figure are in no installed font; the message names them."""

@@ -21,7 +21,7 @@ from attnprobe import Columns, Encoder, Record, corpus_stats, find_sources, head
 from attnprobe.corpus.engines import in_processes
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.tokenized import read_chunk
+from attnprobe.corpus.tokenized import tokenize_chunk
 from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import InputError, UsageError, WordsWarning
 from attnprobe.models import encoding, tokenizing
@@ -342,7 +342,7 @@ def test_labels_reach_what_is_measured(bert: Encoder, tmp_path: Path) -> None:
     """Each window of a text has them all, also between words."""
     columns = Columns("tokens", labels=("tag", "n"))
     records = list(read_records(find_sources([str(lines(tmp_path / "a.jsonl"))]), columns))
-    chunk = read_chunk(records, bert, Settings.choose(bert, max_length=32, stride=4, level="word"))
+    chunk = tokenize_chunk(records, bert, Settings.choose(bert, max_length=32, stride=4, level="word"))
     assert not chunk.skipped
     for read, (name, words) in zip(chunk.texts, WORDS.items(), strict=True):
         windows = read.windows

@@ -4,7 +4,7 @@ import pytest
 
 from attnprobe import Encoder, Tokens
 from attnprobe.errors import UsageError
-from attnprobe.values.finding import find_places, find_tokens, one_query, token_label
+from attnprobe.values.finding import find_matches, find_tokens, one_query, token_label
 
 SENTENCE = "The unbelievable cat saw The Cat's 37 toys 👍🏽; it itself [SEP] saw."
 
@@ -41,12 +41,12 @@ def test_sentence_is_the_one_meant(sentence: Tokens) -> None:
     ],
 )
 def test_places(query: str, places: list[list[int]], sentence: Tokens) -> None:
-    assert find_places(sentence, query) == places
+    assert find_matches(sentence, query) == places
     assert find_tokens(sentence, query) == [at for place in places for at in place]
 
 
 def test_added_and_typed_separators_are_both_found(sentence: Tokens) -> None:
-    assert find_places(sentence, "[SEP]") == [[15], [18]]
+    assert find_matches(sentence, "[SEP]") == [[15], [18]]
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_added_and_typed_separators_are_both_found(sentence: Tokens) -> None:
 )
 def test_no_such_token(query: str, near: str, sentence: Tokens) -> None:
     with pytest.raises(UsageError, match="no token or word") as caught:
-        find_places(sentence, query)
+        find_matches(sentence, query)
     assert near in caught.value.hint
     assert "a position, 0 to 18" in caught.value.hint
 
 
 def test_chinese_words_that_the_vocabulary_cuts(minilm: Encoder) -> None:
     tokens = minilm.tokenize("它们都很新鲜,它们都")[0]
-    assert find_places(tokens, "它们") == [[1, 2], [8, 9]]
-    assert find_places(tokens, "都很") == [[3, 4]]
+    assert find_matches(tokens, "它们") == [[1, 2], [8, 9]]
+    assert find_matches(tokens, "都很") == [[3, 4]]
     position, said = one_query(tokens, "它们")
     assert position == 1
     assert said == (

@@ -264,14 +264,14 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
 
 def test_lock_removed_between_opening_and_locking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock on a file that is no longer there would let in a second run."""
-    out, take, calls = tmp_path / "out.csv", locks.take, iter([True])
+    out, try_lock, calls = tmp_path / "out.csv", locks.try_lock, iter([True])
 
     def late(descriptor: int) -> bool:
         if next(calls, False):
             lock_path(out).unlink()
-        return take(descriptor)
+        return try_lock(descriptor)
 
-    monkeypatch.setattr(locks, "take", late)
+    monkeypatch.setattr(locks, "try_lock", late)
     with locked(out), pytest.raises(OutputError, match="being written"), locked(out):
         pass
 
@@ -364,8 +364,8 @@ def test_file_of_somebody_else_in_the_folder_survives(
     job.start(resume=not overwrite, overwrite=overwrite)
     work(job)
     job.finish()
-    assert job.work.strangers() == ["part-000000.csv.bak", "thesis.txt"]
-    kept = {f"out.csv.parts/{name}": b"precious" for name in job.work.strangers()}
+    assert job.work.foreign_names() == ["part-000000.csv.bak", "thesis.txt"]
+    kept = {f"out.csv.parts/{name}": b"precious" for name in job.work.foreign_names()}
     assert contents(tmp_path / "run") == expected | kept
     assert make(tmp_path / "run", "csv").is_finished()
     assert contents(tmp_path / "run") == expected | kept

@@ -1,4 +1,4 @@
-"""What is made of one text's attention: the table of analyses.
+"""The table of analyses of one text's attention.
 
 To add one: an Analysis of ``kinds.py`` in a module of this folder, and one row in BUILT_IN. The command with its flags,
 ``attnprobe.NAME``, the page of the docs and the output in every format follow from it. Another package adds its own
@@ -41,7 +41,7 @@ ANALYSES: Mapping[str, tuple[str, str]] = _with_plugins()
 
 
 def load_analysis(name: str) -> Analysis:
-    """The analysis of that name, with the meaning that its row gives unless it has one of its own."""
+    """Loads the analysis of that name, with the meaning of the row unless it states another."""
     target, meaning = ANALYSES[name]
     module, _, attribute = target.partition(":")
     analysis: Analysis = getattr(import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""All that a page shows of a text, from one pass of the model."""
+"""Measures all that a page shows of a text in one pass of the model."""
 
 from __future__ import annotations
 

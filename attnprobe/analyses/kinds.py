@@ -1,4 +1,4 @@
-"""What an analysis is: a function of one text, and what a command, the library and the docs must know of it."""
+"""Declares an analysis: a function of one text, with all that the command, the library and the docs need."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Result(Protocol):
-    """What an analysis gives: a Table, or what a table can be made of.
+    """The result of an analysis: a Table, or a value that makes one.
 
-    It may have ``remarks``, sentences that its command prints on standard error.
+    It may have ``remarks``, sentences that the command prints on standard error.
     """
 
     def to_table(self) -> Table:
-        """What a file holds."""
+        """Makes the table that a file holds."""
 
 
 def _as_given(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
@@ -33,15 +33,15 @@ class Analysis:
 
     Attributes:
         run: called with text, encoder, the second text or None, and a group of each kind in ``options``, in order.
-        columns: of its table: name -> meaning.
-        options: groups, see :func:`attnprobe.values.options.group_of`; a flag each, and an argument of the function.
-        shown: likewise, of what a terminal shows; no other result depends on them.
-        fit: given the options by name and the format of the output, ``table`` for a terminal: gives those to run with,
-            and raises UsageError if they do not suit each other. It is called before torch is imported.
-        view: ``module:function`` that makes what a terminal shows of the result: it is called with the result, a width
-            and all options by name. Empty: the table as it is.
-        formats: those it writes besides the formats of tables: name -> ``module:function`` of the result and a stream.
-        meaning: one sentence; empty: that of its row.
+        columns: the columns of the table: name -> meaning.
+        options: groups, see :func:`attnprobe.values.options.group_of`; each option is a flag and an argument.
+        shown: groups of options that only a terminal's output depends on.
+        fit: called with the options by name and the format of the output, ``table`` for a terminal; returns the options
+            to run with, and raises UsageError if they do not suit each other. It is called before torch is imported.
+        view: ``module:function`` that renders the result for a terminal: it is called with the result, a width and all
+            options by name. Empty: the table as it is.
+        formats: the formats besides those of tables: name -> ``module:function`` of the result and a stream.
+        meaning: one sentence; empty: that of the row.
     """
 
     run: Callable[..., Result]
@@ -54,16 +54,16 @@ class Analysis:
     meaning: str = ""
 
     def __call__(self, text: str, encoder: Encoder, *, pair: str | None = None, **options: Any) -> Any:
-        """The result for a text.
+        """Runs the analysis on a text.
 
         Raises:
-            UsageError: an option is unknown, or has no such value.
+            UsageError: an option is unknown, or has an invalid value.
         """
         groups = [group_of(annotation) for annotation in self.options]
-        own = [option.name for option in self.fields()]
-        others = [name for group, _ in groups for name in group.names() if name not in own]
+        known = [option.name for option in self.fields()]
+        others = [name for group, _ in groups for name in group.names() if name not in known]
         return self.run(text, encoder, pair, *take(options, *(group for group, _ in groups), without=others))
 
     def fields(self) -> list[Field[Any]]:
-        """The options that it runs with."""
+        """Lists the options that the analysis runs with."""
         return [option for annotation in self.options for option in group_of(annotation)[1]]

@@ -1,4 +1,4 @@
-"""What heat maps show: weights, or a statistic by layer and head."""
+"""Computes what heat maps show: weights, or a statistic by layer and head."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class StatMap:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The ends of the scale: 0, and the highest and lowest value where it is below."""
+        """The ends of the scale: the highest value and 0, or the lowest value if it is below 0."""
         known = self.values[~np.isnan(self.values)]
         return min(0.0, *known) if known.size else 0.0, max(0.0, *known) if known.size else 0.0
 
@@ -52,7 +52,7 @@ Picture = Attention | StatMap
 
 
 def take_picture(text: str, encoder: Encoder, stat: str | None = None, **options: Any) -> Picture:
-    """What there is to draw of a text: weights, or a metric if ``stat`` names one.
+    """Computes what is drawn of a text: weights, or a metric if ``stat`` names one.
 
     Args:
         options: layers, heads, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but ``stride``.
@@ -69,7 +69,7 @@ def take_picture(text: str, encoder: Encoder, stat: str | None = None, **options
 
 
 def title(picture: Picture) -> str:
-    """What is drawn, and of which model."""
+    """Names what is drawn, and the model."""
     model = picture.notes["model"]
     if isinstance(picture, StatMap):
         return f"{model}: {picture.label}"

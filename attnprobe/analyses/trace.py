@@ -47,31 +47,32 @@ class Trace:
     What the model computed (x, q, k, v) is in its own precision, what follows from it is recomputed in float64.
 
     Attributes:
-        model: its short name.
-        tokens: the text as the encoder reads it; the keys.
+        model: the short name.
+        tokens: the tokens that the encoder reads, which are the keys.
         layer, head, query: counted from 0; the query is a position.
-        x: (d_model,) the query's vector as the linear map W_Q is given it, after any norm; None where that map was not
-            found.
-        q_projected: (d_k,) x·W_Q + b_Q, the head's columns; None likewise.
-        q: (d_k,) as it meets the keys.
-        k_projected, k: (key, d_k) the same of every key.
+        x: (d_model,) the query's vector as the linear map W_Q reads it, after any norm; None if the map was not found.
+        q_projected: (d_k,) x·W_Q + b_Q, the head's columns; None if the map was not found.
+        q: (d_k,) as it is multiplied with the keys.
+        k_projected, k: (key, d_k) the same of all keys.
         v: (key, d_v) the values, as they are summed up.
-        made_by: for q, k and v, what makes them of a token's vector, in order; empty where it was not found.
+        made_by: the steps from a token's vector to q, k and v, in order; empty if they were not found.
         dot: (key,) q·k.
-        scale: its factor, 1/√d_k unless the model has another.
+        scale: the factor of ``dot``, 1/√d_k unless the model has another.
         scaled: (key,) dot · scale.
-        terms: what is added to that, by name, each (key,): ``position_bias``; ``softcap``, c·tanh(scaled / c) − scaled.
+        terms: the terms added to ``scaled``, by name, each (key,): ``position_bias``; ``softcap``,
+            c·tanh(scaled / c) − scaled.
         score: (key,) scaled and terms; −∞ where the query may not see the key.
-        sink: one more score in the softmax, whose weight falls on no key; None: there is none.
+        sink: one more score in the softmax, whose weight falls on no key; None if there is none.
         weight: (key,) softmax of the scores.
         value_norm: (key,) ‖weight · v‖, in the head's own space.
         output_norm: (key,) ‖weight · v·W_O‖ with the head's rows of W_O, the ‖αf(x)‖ of Kobayashi et al. 2020; None
-            where W_O was not found.
+            if W_O was not found.
         output: (d_v,) z = Σ weight · v, which takes the columns head·d_v to (head + 1)·d_v of the heads side by side.
-        projected: (d_model,) z·W_O, what this head adds to the layer's attention output, without b_O; None likewise.
+        projected: (d_model,) z·W_O, what this head adds to the layer's attention output, without b_O; None if W_O was
+            not found.
         difference: the largest one between ``weight`` and the weights that the model used.
-        remarks: what else to know.
-        sign: gives the signature.
+        remarks: sentences on what the numbers do not show.
+        sign: returns the signature.
     """
 
     model: str
@@ -103,29 +104,29 @@ class Trace:
 
     @property
     def columns(self) -> tuple[int, int]:
-        """The head's place in the concatenation: from, and up to but not including."""
+        """The head's columns in the concatenation: the first, and the first after them."""
         return self.head * len(self.output), (self.head + 1) * len(self.output)
 
     def to_table(self) -> Table:
-        """A row per key: position, token, text (its characters), then the numbers from ``dot`` to ``output_norm``."""
+        """Makes a row per key: position, token, text (its characters), then numbers from ``dot`` to ``output_norm``."""
         before, after = ("dot", "scaled"), ("score", "weight", "value_norm", "output_norm")
         numbers: dict[str, np.ndarray | None] = {name: getattr(self, name) for name in before}
         numbers |= {**self.terms, **{name: getattr(self, name) for name in after}}
         missing: list[Cell] = [None] * len(self.tokens)
-        cells = [missing if its is None else [_cell(each) for each in its.tolist()] for its in numbers.values()]
+        cells = [missing if column is None else [_cell(x) for x in column.tolist()] for column in numbers.values()]
         rows = list(zip(range(len(self.tokens)), self.tokens.strings, self.tokens.texts, *cells, strict=True))
         return Table(["position", "token", "text", *numbers], rows, sign=self.sign, document=self.to_dict)
 
     def to_frame(self) -> pandas.DataFrame:
-        """:meth:`to_table` as a DataFrame; a masked score is NaN."""
+        """Returns :meth:`to_table` as a DataFrame; a masked score is NaN."""
         return self.to_table().to_frame()
 
     def to_dict(self) -> dict[str, Any]:
-        """Every number by name, arrays as arrays: what ``-f json`` holds. ``keys`` has an object per key."""
+        """Returns all numbers by name, as ``-f json`` holds them; ``keys`` has an object per key."""
         rows, vectors = self.to_table(), {"k_projected": self.k_projected, "k": self.k, "v": self.v}
         keys = [
             dict(zip(rows.columns, row, strict=True))
-            | {name: None if its is None else its[at] for name, its in vectors.items()}
+            | {name: None if by_key is None else by_key[at] for name, by_key in vectors.items()}
             for at, row in enumerate(rows.rows)
         ]
         asked = {name: keys[self.query][name] for name in ("position", "token", "text")}
@@ -143,11 +144,11 @@ def _cell(number: float) -> float | None:
 
 @dataclass(frozen=True)
 class Row(Options):
-    """Which row of which head.
+    """Chooses the row and the head to trace.
 
     Attributes:
         layer, head: counted from 0, negative ones from the end.
-        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_places`;
+        query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_matches`;
             None: the only token of the text.
     """
 
@@ -162,17 +163,17 @@ class Row(Options):
 
 @dataclass(frozen=True)
 class Keys(Options):
-    """Which keys a terminal shows."""
+    """Chooses the keys that a terminal shows."""
 
     top: int = whole(10, least=1, help="How many keys a terminal shows.")
 
 
 def trace_row(text: str, encoder: Encoder, pair: str | None, row: Row, reading: Reading) -> Trace:
-    """How one head computes one row of attention.
+    """Traces how one head computes one row of attention.
 
     Raises:
-        UsageError: no such layer, head or token, or an empty text.
-        ModelError: the model adds something to its scores that is not separated here, or the numbers do not add up.
+        UsageError: the layer, head or token does not exist, or the text is empty.
+        ModelError: the scores have a term that is not separated here, or the numbers do not add up.
     """
     from attnprobe.attention.blocks import exact
     from attnprobe.measure.reading import sign, windows_of
@@ -205,7 +206,7 @@ def _one(choice: Indices, count: int, what: str) -> int:
 
 
 def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]:
-    """What the model computed, as fields of a Trace."""
+    """Collects the numbers that the model computed, as fields of a Trace."""
     q, k, v = parts.q, parts.k, parts.v
     vectors = {
         "x": None if q.x is None else q.x[query],
@@ -216,9 +217,9 @@ def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]
         "v": v.final,
     }
     fields: dict[str, Any] = {
-        name: None if its is None else its.to(dtype).contiguous().numpy() for name, its in vectors.items()
+        name: None if vector is None else vector.to(dtype).contiguous().numpy() for name, vector in vectors.items()
     }
-    return fields | {"made_by": {name: _made_by(name, its) for name, its in (("q", q), ("k", k), ("v", v))}}
+    return fields | {"made_by": {name: _made_by(name, made) for name, made in (("q", q), ("k", k), ("v", v))}}
 
 
 def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
@@ -229,10 +230,10 @@ def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
 
 
 def _row(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]:
-    """One row of attention from q, k and v on, as fields of a Trace.
+    """Computes one row of attention from q, k and v, as fields of a Trace.
 
     Raises:
-        ModelError: its weights are not those the model used.
+        ModelError: the weights are not those that the model used.
     """
     import torch
 

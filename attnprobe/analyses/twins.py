@@ -1,4 +1,4 @@
-"""The functions of the library that follow from analyses."""
+"""Makes the library's functions from analyses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnprobe.values.table import Table
 
 
 def twin(name: str, analysis: Analysis) -> Callable[..., Any]:
-    """The function that gives what an analysis gives, a DataFrame in place of a Table."""
+    """Makes the function that returns the result of an analysis, as a DataFrame in place of a Table."""
 
     def run(
         text: str,

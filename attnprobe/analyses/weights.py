@@ -1,4 +1,4 @@
-"""The weights of one text as rows, all of them or what is asked for."""
+"""Makes rows of the weights of one text, of all or some."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SEGMENTS = {None: None, "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys,
 
 @dataclass(frozen=True)
 class Filters(Options):
-    """Which weights are asked for: of which queries and keys, how large, and how many at the most.
+    """Chooses weights: by queries and keys, by size, and how many at most.
 
     Attributes:
         query: only this query, as :func:`attnprobe.values.finding.find_tokens` finds it.
@@ -43,7 +43,7 @@ class Filters(Options):
         min_weight: only weights of at least this.
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
-        max_rows: more rows than this are refused, where possible before the model runs.
+        max_rows: more rows than this are refused, if possible before the model runs.
     """
 
     query: str | None = option(
@@ -67,13 +67,13 @@ class Weights(Excerpt):
     """The weights that were asked for.
 
     Attributes:
-        filters: which of them become rows.
+        filters: choose the weights that become rows.
     """
 
     filters: Filters
 
     def to_table(self) -> Table:
-        """A row per weight.
+        """Makes a row per weight.
 
         Raises:
             UsageError: there are more rows than ``max_rows``.
@@ -84,10 +84,10 @@ class Weights(Excerpt):
 def take_weights(
     text: str, encoder: Encoder, pair: str | None, selection: Selection, filters: Filters, reading: Reading
 ) -> Weights:
-    """The weights of a text, or of some of its queries and keys.
+    """Measures the weights of a text, or of some of its queries and keys.
 
     Raises:
-        UsageError: an option that does not suit the text, no such query, or too many rows.
+        UsageError: an option does not suit the text, the query is not found, or there are too many rows.
         ModelError: the model's weights belong to no tokens.
     """
     from attnprobe.measure.weights import keep_weights
@@ -97,7 +97,7 @@ def take_weights(
     n_heads = len(select(selection.heads, encoder.heads, "head"))
 
     def check(tokens: Tokens) -> None:
-        queries, keys = places(tokens, tokens, filters.query, filters.direction)
+        queries, keys = find_axes(tokens, tokens, filters.query, filters.direction)
         if filters.min_weight is None:
             n_keys = min(filters.top or len(keys), len(keys))
             check_row_count(n_layers * n_heads * len(queries) * n_keys, filters.max_rows)
@@ -111,12 +111,12 @@ def take_weights(
         **vars(selection),
         **reading.without("stride"),
     )
-    queries, keys = places(attention.query_tokens, attention.key_tokens, filters.query, filters.direction)
+    queries, keys = find_axes(attention.query_tokens, attention.key_tokens, filters.query, filters.direction)
     return Weights(attention.weights[:, :, queries][..., keys], queries, keys, attention, filters)
 
 
 def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
-    """A row per weight that is large enough.
+    """Makes a row per weight that is large enough.
 
     Raises:
         UsageError: there are more rows than ``max_rows``.
@@ -137,21 +137,21 @@ def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
     return Table(list(COLUMNS), ArrayRows(arrays), attention.notes, attention.sign)
 
 
-def places(
+def find_axes(
     query_tokens: Tokens, key_tokens: Tokens, query: str | int | None, direction: str | None
 ) -> tuple[list[int], list[int]]:
-    """The positions of the queries and keys that are meant.
+    """Finds the positions of the chosen queries and keys.
 
     Raises:
-        UsageError: there is no such query.
+        UsageError: the query is not found.
     """
     queries = list(range(len(query_tokens))) if query is None else find_tokens(query_tokens, str(query))
     segments = SEGMENTS[direction]
     if segments is None:
         return queries, list(range(len(key_tokens)))
     of_queries, of_keys = (
-        [at for at, segment in enumerate(tokens.segments) if segment == one]
-        for tokens, one in zip((query_tokens, key_tokens), segments, strict=True)
+        [at for at, segment in enumerate(tokens.segments) if segment == wanted]
+        for tokens, wanted in zip((query_tokens, key_tokens), segments, strict=True)
     )
     chosen = [at for at in queries if at in of_queries]
     if not chosen:
@@ -160,10 +160,10 @@ def places(
 
 
 def check_row_count(count: int, most: int) -> None:
-    """Refuses more rows than are wanted.
+    """Checks how many rows there would be.
 
     Raises:
-        UsageError: there would be more.
+        UsageError: there would be more than ``most``.
     """
     if count > most:
         raise UsageError(
@@ -181,7 +181,7 @@ def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
     """Fits the options to an output: a terminal shows few keys of each query, and tensors hold every weight.
 
     Raises:
-        UsageError: an option does not suit the output, or there is no pair.
+        UsageError: an option does not suit the output, or a direction is given without a pair.
     """
     _check_direction(options["direction"], options["pair"])
     unfiltered = (options["top"], options["min_weight"]) == (None, None)
@@ -194,7 +194,7 @@ def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
     return {**options, "max_rows": max(options["max_rows"], MOST_WEIGHTS)}
 
 
-KEYS_SHOWN = 3  # of each query in a terminal, unless told otherwise
+KEYS_SHOWN = 3  # of each query in a terminal, by default
 TENSORS = {
     "npz": "attnprobe.writers.tensors:write_npz",
     "safetensors": "attnprobe.writers.tensors:write_safetensors",

@@ -1,7 +1,7 @@
-"""The same attention as ``textbook.py``, a block of texts, heads and query rows at a time, shown and dropped.
+"""Computes the attention of ``textbook.py`` in blocks of texts, heads and query rows, each shown and dropped.
 
 No query × key tensor is ever held, so memory hardly grows with length. The operations and their order are those of
-transformers' eager attention; what differs is the shape of its products, and so at most the rounding of their sums.
+transformers' eager attention; only the shapes of products differ, and so at most the rounding of sums.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ class Block:
     """The weights of some texts, heads and query rows in one layer. Texts measured together have the same length.
 
     Attributes:
-        rows: which queries.
-        keys: which keys; the others have weight 0 in every row here.
-        weights: (text, head, query, key) in float32 or float64; an observer may not change them, and they are gone
-            when it returns, unless the run is for gradients.
-        heads: which heads; None: all.
-        texts: which texts; the first, unless told otherwise.
-        allowed: (query, key) True where the query may see the key; None: it sees every key of the text.
-        reach_known: False where the weights came without the mask, so that ``allowed`` says nothing.
-        complete: False where a row may sum to less than 1, the rest falling on no token of the text.
-        pooled: queries or keys are not the text's tokens but several of them pooled into one.
-        checked: rows are a softmax of ours, so that they sum to 1 unless they hold a NaN.
-        entropy: (text, head, query) of each row in nats, where the softmax has told it; gone like the weights.
+        rows: the queries of the block.
+        keys: the keys of the block; others have weight 0 in all of these rows.
+        weights: (text, head, query, key) in float32 or float64; read-only, and valid only while the observer is called,
+            unless the run is for gradients.
+        heads: the heads of the block; None: all.
+        texts: the texts of the block; by default the first.
+        allowed: (query, key) True where the query may see the key; None: all queries see all keys of the text.
+        reach_known: False if the weights came without the mask, so that ``allowed`` is unknown.
+        complete: False if a row may sum to less than 1, the rest falling on no token of the text.
+        pooled: whether queries or keys are not the text's tokens but several of them pooled into one.
+        checked: whether the rows were computed by softmax here, so that they sum to 1 unless they hold a NaN.
+        entropy: (text, head, query) of each row in nats if the softmax computed it; valid as long as the weights.
     """
 
     rows: slice
@@ -55,17 +55,17 @@ Observer = Callable[[Block], None]
 
 
 def exact(dtype: torch.dtype) -> torch.dtype:
-    """What weights of a model that computes in ``dtype`` are kept in: at least float32."""
+    """Returns the dtype in which weights of a model of ``dtype`` are kept: at least float32."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def tiles(
     heads: int, queries: int, keys: int, starts: Sequence[int] | None = None, texts: int = 1
 ) -> Iterator[tuple[slice, slice, slice]]:
-    """(texts, heads, query rows) that together hold about BLOCK_ELEMENTS weights.
+    """Splits texts, heads and query rows into blocks that hold about BLOCK_ELEMENTS weights.
 
-    Several texts come whole. A text that is too large for one block comes by itself, all rows of some heads before the
-    next.
+    Several texts come whole. A text that is too large for one block comes alone, all rows of some heads before those of
+    the next.
 
     Args:
         keys: how many keys a row holds.
@@ -84,10 +84,10 @@ def tiles(
 
 
 def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> list[slice]:
-    """Query rows in order, as many to a block as BLOCK_ELEMENTS holds, at least one.
+    """Splits query rows into blocks, in order, as many in each as BLOCK_ELEMENTS allows, at least one.
 
     Args:
-        row_elements: weights in one row, over all heads of a block.
+        row_elements: how many weights one row has, over all heads of a block.
         starts: the rows where a block may start (ascending, 0 first); None: any.
 
     >>> row_blocks(5, BLOCK_ELEMENTS // 2, starts=[0, 3, 4])
@@ -121,7 +121,7 @@ def attention_in_blocks(
     edit: Callable[[Block], Tensor | None] | None = None,
     gradients: bool = False,
 ) -> Float[Tensor, "text query head d_v"]:
-    """softmax(QKᵀ·scale + bias)V of texts of one length, exact; each block is shown to ``observe`` and dropped.
+    """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
 
     Args:
         key, value: fewer heads than ``query`` are shared by consecutive query heads (grouped-query attention,
@@ -132,7 +132,7 @@ def attention_in_blocks(
         softcap: c of c·tanh(score / c), which bounds the scaled scores (Gemma 2, Riviere et al. 2024).
         sinks: one more score for every row of a head, whose weight falls on no key: rows sum to less than 1
             (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
-        compiled: the softmax is that of :mod:`attnprobe.attention.kernels` instead of torch's, where there are no
+        compiled: whether to use the softmax of :mod:`attnprobe.attention.kernels` instead of torch's, if there are no
             sinks; only for float32 on a CPU.
         first_text: the number that the first of these texts has in the blocks.
         edit: gives the weights that V is multiplied by in place of a block's, once that was shown; None: the block's.
@@ -166,19 +166,19 @@ def attention_in_blocks(
 
 
 def _for_heads(tensor: Float[Tensor, "text group token d"], heads: int) -> Float[Tensor, "text head token d"]:
-    """A vector for each head, where consecutive heads share one; contiguous."""
+    """Repeats vectors that consecutive heads share, so that each head has one; contiguous."""
     shared = heads // tensor.shape[1]
     return (tensor.repeat_interleave(shared, 1) if shared > 1 else tensor).contiguous()
 
 
 class Memory:
-    """Room for tensors that are needed one after another: taking it anew for every block costs page faults."""
+    """Reuses memory for tensors that are needed one after another; new memory for each block costs page faults."""
 
     def __init__(self, like: Tensor) -> None:
         self.like, self.rooms = like, dict[str, Tensor]()
 
     def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """A tensor with arbitrary content; what was taken under this name before is overwritten."""
+        """Returns a tensor of arbitrary content, which overwrites the one taken under this name before."""
         size = math.prod(shape)
         room = self.rooms.get(name)
         if room is None or len(room) < size or room.dtype != dtype:
@@ -192,7 +192,7 @@ def _scores(
     scale: float,
     memory: Memory | None,
 ) -> Float[Tensor, "text head query key"]:
-    """QKᵀ·scale; the factor is applied inside the product, which rounds as eager attention does."""
+    """Computes QKᵀ·scale; the factor is applied inside the product, which rounds as eager attention does."""
     texts, heads, queries, _ = query.shape
     batch = texts * heads
     room = memory.take("scores", (batch, queries, key.shape[2]), query.dtype) if memory else None
@@ -215,9 +215,9 @@ def _softmax(
     memory: Memory | None,
     compiled: bool,
 ) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"] | None]:
-    """The rows' softmax, at least in float32, and their entropies where these cost nothing.
+    """Computes the rows' softmax, at least in float32, and their entropies if these cost nothing.
 
-    With sinks it is without the share that falls on them.
+    With sinks, the share that falls on them is left out.
     """
     if memory and compiled and sinks is None:
         return _softmax_with_entropy(scores, memory)
@@ -232,7 +232,7 @@ def _softmax(
 def _softmax_with_entropy(
     scores: Float[Tensor, "text head query key"], memory: Memory
 ) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"]]:
-    """The rows' softmax, in the place of the scores, and their entropies."""
+    """Turns scores into their softmax in place, and computes the rows' entropies."""
     from attnprobe.attention import kernels
 
     entropy = memory.take("entropy", scores.shape[:3], scores.dtype)
@@ -240,17 +240,17 @@ def _softmax_with_entropy(
     return scores, entropy
 
 
-def _at(part: slice, size: int) -> slice:
-    """The part along an axis of this size; all of it where it is 1 and stands for every index."""
-    return part if size > 1 else slice(None)
+def _at(some: slice, size: int) -> slice:
+    """Slices an axis of this size; all of it if the size is 1, which stands for any index."""
+    return some if size > 1 else slice(None)
 
 
 def _widest(allowed: Bool[Tensor, "#query key"] | None, keys: int) -> int:
-    """How many keys a block of rows may have to hold: all, or those a row may see and its neighbours' besides."""
+    """Bounds the keys that a block of rows holds: all, or those that one row may see, and BLOCK_ROWS more."""
     return keys if allowed is None else min(keys, int(allowed.sum(-1).max()) + BLOCK_ROWS)
 
 
 def _reached(mask: Bool[Tensor, "query key"]) -> slice:
-    """The shortest run of keys that holds every key some query may see; all keys where none may see any."""
+    """Finds the shortest run of keys that holds all keys some query may see; all keys if no query sees any."""
     seen: Int[Tensor, " seen"] = mask.any(0).nonzero()[:, 0]
     return slice(int(seen[0]), int(seen[-1]) + 1) if len(seen) else slice(0, mask.shape[1])

@@ -1,4 +1,4 @@
-"""Sums of weights over queries: by key, and by offset, which are the sums of the diagonals."""
+"""Sums weights over queries: by key, and by offset, which are the sums of the diagonals."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FEW_ROWS = 16
 def sum_diagonals(
     weights: Float[Tensor, "text head query key"], dtype: torch.dtype, memory: Memory
 ) -> Float[Tensor, "text head any"]:
-    """The sums over a[q,k] with k − q = i − (queries − 1), for each i.
+    """Sums a[q,k] over k − q = i − (queries − 1), for each i.
 
-    Few rows at a time: their sums are shifted against each other by as many offsets, and added up in ``dtype``.
+    Few rows are summed at a time; their sums are shifted by as many offsets, and added up in ``dtype``.
 
     >>> weights = torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]])
     >>> sum_diagonals(weights, torch.float64, Memory(weights))
@@ -29,29 +29,29 @@ def sum_diagonals(
     rest = queries % FEW_ROWS
     sums = weights.new_zeros(len(rows), queries + keys - 1, dtype=dtype)
     if queries > rest:
-        parts = _sum_few_diagonals(rows[:, : queries - rest].reshape(-1, FEW_ROWS, keys), memory)
-        parts = parts.view(len(rows), -1, FEW_ROWS + keys - 1)
-        sums[:, rest:] += _diagonals(parts, memory, FEW_ROWS).sum(1, dtype=dtype)
+        few = _sum_few_diagonals(rows[:, : queries - rest].reshape(-1, FEW_ROWS, keys), memory)
+        few = few.view(len(rows), -1, FEW_ROWS + keys - 1)
+        sums[:, rest:] += _diagonals(few, memory, FEW_ROWS).sum(1, dtype=dtype)
     if rest:
         sums[:, : rest + keys - 1] += _sum_few_diagonals(rows[:, queries - rest :].contiguous(), memory)
     return sums.view(texts, heads, -1)
 
 
-def _sum_few_diagonals(rows: Float[Tensor, "part query key"], memory: Memory) -> Float[Tensor, "part offset"]:
-    """The sums of the diagonals of fewer rows than keys, almost without a copy.
+def _sum_few_diagonals(rows: Float[Tensor, "group query key"], memory: Memory) -> Float[Tensor, "group offset"]:
+    """Sums the diagonals of fewer rows than keys, almost without a copy.
 
-    In memory, a step of one row and one key more walks a diagonal. It is whole where it starts in the first row and
-    ends in the last; only the corners below and above these must be copied to where they can be walked.
+    In memory, a step of one row and one key more walks a diagonal. A diagonal is whole if it starts in the first row
+    and ends in the last; only the corners below and above the whole ones must be copied to be walked.
     """
-    parts, queries, keys = rows.shape
-    whole = rows.as_strided((parts, queries, keys - queries + 1), (queries * keys, keys + 1, 1), rows.storage_offset())
+    groups, queries, keys = rows.shape
+    whole = rows.as_strided((groups, queries, keys - queries + 1), (queries * keys, keys + 1, 1), rows.storage_offset())
     below = _diagonals(rows[..., :queries], memory).sum(1)[:, : queries - 1]
     above = _diagonals(rows[..., -queries:], memory).sum(1)[:, queries:]
     return torch.cat([below, whole.sum(1), above], -1)
 
 
 def sum_rows(rows: Float[Tensor, "head query any"], dtype: torch.dtype) -> Float[Tensor, "head any"]:
-    """The sum over queries, taken in ``dtype`` but for groups of rows: faster, and their roundings even out."""
+    """Sums over queries in ``dtype``, except within groups of rows: faster, and their roundings even out."""
     size = max(8, rows.shape[1] // 8)
     rest = rows.shape[1] % size
     groups = torch.unflatten(rows[:, : rows.shape[1] - rest], 1, (-1 if rows.shape[1] > rest else 0, size))
@@ -62,7 +62,7 @@ def sum_rows(rows: Float[Tensor, "head query any"], dtype: torch.dtype) -> Float
 def _diagonals(
     rows: Float[Tensor, "head query key"], memory: Memory, step: int = 1
 ) -> Float[Tensor, "head query offset"]:
-    """A copy in which column i holds row[q,k] with k − step·q = i − step·(queries − 1), and zeros elsewhere.
+    """Copies rows so that column i holds row[q,k] with k − step·q = i − step·(queries − 1), and zeros elsewhere.
 
     Each row is laid out behind as many zeros as the last one must be shifted by, so that a stride one step longer than
     a row walks the diagonals.

@@ -1,9 +1,9 @@
 """Loops over rows of attention that numba compiles: one pass where torch needs several, each through memory.
 
-The softmax also tells each row's entropy, which is there for the asking: with t = s − max s, p = eᵗ and Z = Σ p, the
+The softmax also computes each row's entropy, which costs nothing extra: with t = s − max s, p = eᵗ and Z = Σ p, the
 weights are p / Z and their entropy is ln Z − Σ p·t / Z. Corpora are measured with these loops; single texts, GPUs and
-float64 with torch's passes, to which ``tests/test_kernels.py`` holds them. What numba compiles is marked
-``no_type_check``, which keeps it from being wrapped in the type checks of the tests.
+float64 with torch, to which ``tests/test_kernels.py`` compares them. Compiled functions are marked ``no_type_check``,
+since the tests' type checks cannot wrap them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ INSTRUCTIONS = {"reassoc", "contract", "arcp", "nsz"}  # sums in any order; NaN 
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function in machine code, kept on disk where there is a place to keep it."""
+    """Compiles a function to machine code, which is cached on disk if a folder is writable."""
     options = {"fastmath": INSTRUCTIONS, "nogil": True, "error_model": "numpy"}
     try:
         loop: Callable[..., Any] = njit(cache=True, **options)(function)
@@ -42,21 +42,21 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 @intrinsic
 @no_type_check
 def _bits(_context: Any, _number: Any) -> Any:
-    """The bits of a float32 as an int32."""
+    """Returns the bits of a float32 as an int32."""
     return types.int32(types.float32), lambda _, builder, __, given: builder.bitcast(given[0], ir.IntType(32))
 
 
 @intrinsic
 @no_type_check
 def _float(_context: Any, _bits: Any) -> Any:
-    """The float32 with these bits."""
+    """Returns the float32 with these bits."""
     return types.float32(types.int32), lambda _, builder, __, given: builder.bitcast(given[0], ir.FloatType())
 
 
 @njit(inline="always", fastmath={"contract"})
 @no_type_check
 def _exp(t: Any) -> Any:
-    """e to a t between −87 and 0: 2ⁿ·eʳ with the whole number n nearest to t / ln 2."""
+    """Computes eᵗ for t between −87 and 0 as 2ⁿ·eʳ, with the whole number n nearest to t / ln 2."""
     n = i32(_bits(t * LOG2_E + ROUNDS) - ROUNDS_BITS)
     r = t - f32(n) * LN_2
     tail = ((((C5 * r + C4) * r + C3) * r + C2) * r + C1) * r + C0
@@ -66,7 +66,7 @@ def _exp(t: Any) -> Any:
 @njit(inline="always")
 @no_type_check
 def _largest(row: Any) -> Any:
-    """The row's maximum, found among whole numbers in the same order, which compilers turn into vector code."""
+    """Finds the row's maximum among whole numbers of the same order, which compilers turn into vector code."""
     top = i32(-(2**31))
     for k in range(row.shape[0]):
         bits = _bits(row[k])
@@ -118,11 +118,11 @@ def add_sums(
     """Adds a block of weights to the sums over queries, and finds the largest and first weight of each row.
 
     Args:
-        weights: (text, head, query, key) in float32; the first of each are the ``first_`` ones of what follows.
-        query_class: (text, query) to which sums by key a query is added; −1: none, nor to the sums by offset.
+        weights: (text, head, query, key) in float32; they begin at the ``first_`` indices of the arrays below.
+        query_class: (text, query) the class whose sums by key a query is added to; −1: to no sums.
         separator: (text, key) 0 for separators, 1 for other keys.
         by_key: (text, head, class, key) in float64.
-        by_offset: (text, head, offset) in float64, offset key − query from 1 − length on; or of no offsets.
+        by_offset: (text, head, offset) in float64, with offset key − query from 1 − length on; or without offsets.
         largest: (text, head, query) in float32: the largest weight among the keys that are no separators.
         first: (text, head, query) in float32: the weight on the text's first token.
     """
@@ -138,10 +138,10 @@ def add_sums(
                     top = max(top, i32(_bits(row[k] * kept[k])))  # weights are positive: their bits are in their order
                 largest[at] = _float(top)
                 first[at] = row[0] if first_key == 0 else f32(0)
-                place = query_class[first_text + text, first_query + q]
-                if place < 0:
+                number = query_class[first_text + text, first_query + q]
+                if number < 0:
                     continue
-                sums = by_key[first_text + text, first_head + head, place, first_key : first_key + keys]
+                sums = by_key[first_text + text, first_head + head, number, first_key : first_key + keys]
                 if by_offset.shape[2]:
                     lowest = by_offset.shape[2] // 2 + first_key - (first_query + q)
                     offsets = by_offset[first_text + text, first_head + head, lowest : lowest + keys]

@@ -1,4 +1,4 @@
-"""How far two right computations of one number may lie apart: the one rule by which floats are compared."""
+"""The one rule by which floats are compared: how far two correct computations of a number may differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STORED = 4  # numbers that a layer stores, one made of the other: projected vect
 
 
 def rounding(dtype: torch.dtype, length: int, magnitude: float = 1.0) -> float:
-    """The largest difference that rounding explains between two computations of one number.
+    """Bounds the difference that rounding explains between two computations of one number.
 
     Processors add up in different orders, and each order rounds in its own way. A sum of n terms moves by at most
     n·u·Σ|terms| (Higham 2002, equation 4.4, to first order), and by no more than λ·√n·u·Σ|terms| with a probability of
@@ -34,11 +34,11 @@ def rounding(dtype: torch.dtype, length: int, magnitude: float = 1.0) -> float:
 
 
 def terms(layers: int, width: int, tokens: int) -> int:
-    """How many terms an encoder adds up on the way to a number of its last layer, one layer after another.
+    """Counts the terms that an encoder adds up for a number of the last layer.
 
     Args:
-        width: of its hidden states, which each linear map sums over.
-        tokens: of the text, which each attention sums over.
+        width: the size of hidden states, which each linear map sums over.
+        tokens: how many tokens each attention sums over.
     """
     return layers * (width + tokens)
 
@@ -49,7 +49,7 @@ def rounding_of_weights(
     key: Float[Tensor, "key d_k"],
     scale: float,
 ) -> float:
-    """The same for softmax(QKᵀ·scale) of given Q and K: weights move by at most half of what their scores do.
+    """Bounds the same for softmax(QKᵀ·scale) of given Q and K: weights move by at most half as much as scores.
 
     The derivative of a weight a by the scores is a·(δ_k − Σ a_j·δ_j), and 2·a·(1 − a) is at most ½.
     """

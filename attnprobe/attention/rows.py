@@ -1,4 +1,4 @@
-"""Rows of weights: whether they are probabilities, their entropy and largest weight, and rows between words."""
+"""Works on rows of weights: checks probabilities, finds entropies and largest weights, merges words."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def check_probabilities(
     """Checks that rows sum to 1 over the keys of the text, or to less if they are not complete.
 
     Args:
-        dtype: the model's, which sets how exactly they do.
+        dtype: the model's, which sets how exactly rows must sum to 1.
 
     Raises:
-        TextError: some row does not, or holds a NaN.
+        TextError: a row does not sum to 1, or holds a NaN.
     """
     check_distance(float(distance_from_one(weights, complete)), rounding(dtype, weights.shape[-1]), layer)
 
 
 def distance_from_one(weights: Float[Tensor, "*any query key"], complete: bool) -> Float[Tensor, ""]:
-    """How far the sum of the worst row is from 1, or above 1 if rows are not complete; NaN if a row holds one."""
+    """Finds how far the sum of the worst row is from 1, or above 1 if rows are not complete; NaN if a row holds one."""
     error = weights.sum(-1) - 1
     return (error.abs_() if complete else error).max()
 
@@ -40,7 +40,7 @@ def check_distance(distance: float, tolerance: float, layer: int) -> None:
     """Checks that sums of rows are no further from 1 than rounding explains.
 
     Raises:
-        TextError: they are, or the distance is NaN.
+        TextError: the distance is larger than the tolerance, or NaN.
     """
     if not distance <= tolerance:
         found = "they hold NaN" if math.isnan(distance) else f"off by {distance:.2g}"
@@ -51,7 +51,7 @@ def check_distance(distance: float, tolerance: float, layer: int) -> None:
 
 
 def entropies(weights: Float[Tensor, "text head query key"], memory: Memory) -> Float[Tensor, "text head query"]:
-    """−Σₖ a ln a of each row in nats, with 0·ln 0 = 0."""
+    """Computes −Σₖ a ln a of each row in nats, with 0·ln 0 = 0."""
     logarithms = memory.take("logarithms", weights.shape, weights.dtype)
     torch.log(weights, out=logarithms)
     return logarithms.mul_(weights).nansum(-1).neg_()  # 0 · ln 0 is NaN and left out
@@ -60,10 +60,10 @@ def entropies(weights: Float[Tensor, "text head query key"], memory: Memory) -> 
 def largest(
     weights: Float[Tensor, "text head query key"], separators: Sequence[int] | Bool[Tensor, "text 1 1 key"]
 ) -> Float[Tensor, "text head query"]:
-    """maxₖ a of each row over the keys that are no separators; 0 where all are.
+    """Finds maxₖ a of each row over the keys that are no separators; 0 if all are.
 
     Args:
-        separators: which keys they are, ascending; where texts differ, a mask.
+        separators: the keys that are separators, ascending; or a mask if texts differ.
     """
     if not isinstance(separators, Sequence):
         return weights.masked_fill(separators, 0).amax(-1)
@@ -73,7 +73,7 @@ def largest(
 
 
 def word_starts(words: Int[Tensor, " token"]) -> list[int]:
-    """The first piece of each word, where a block of rows may start whose pieces are to be merged.
+    """Finds the first piece of each word, where a block of rows may start if pieces are merged.
 
     >>> word_starts(torch.tensor([0, 1, 1, 2]))
     [0, 1, 3]
@@ -83,7 +83,7 @@ def word_starts(words: Int[Tensor, " token"]) -> list[int]:
 
 
 def merge_pieces(block: Block, words: Int[Tensor, " token"]) -> Block:
-    """The block between words: weights summed over the key's pieces, averaged over the query's.
+    """Merges a block between words: weights are summed over the key's pieces and averaged over the query's.
 
     Args:
         words: the word of each token, counted from 0 in order of position.

@@ -1,4 +1,4 @@
-"""Arguments -> one library call -> output. Imports typer at most; what is heavy is imported inside the commands."""
+"""Arguments -> one library call -> output. Imports typer at most; the commands import heavy modules themselves."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ DASHED = re.compile(r"--?([^\w-]|\d|.*\s|--)")  # what begins with a dash, and i
 
 
 class Commands(TyperGroup):
-    """The commands, of which those of analyses are loaded when they are called."""
+    """The group of commands; those of analyses are loaded when they are called."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """The command that is called, with the arguments that are left."""
+        """Finds the command that is called, and the arguments that are left."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name in ADDED else command, rest
 
 
 def load_command(name: str) -> Any:
-    """The command of an analysis."""
+    """Loads the command of an analysis."""
     from attnprobe.cli.analysis import command_of
 
     alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
@@ -83,7 +83,7 @@ def _root(
 
 
 def _hint(error: Any, message: str) -> str:
-    """What to do about a text that was taken for several arguments, or for an option."""
+    """Hints what to do about a text that was read as several arguments, or as an option."""
     command, *arguments = sys.argv[1:] or [""]
     context, option = getattr(error, "ctx", None), getattr(error, "option_name", "")
     if not (context and any(parameter.name == "text" for parameter in context.command.params)):
@@ -97,7 +97,7 @@ def _hint(error: Any, message: str) -> str:
 
 
 def main() -> None:
-    """The command line: runs it and maps what goes wrong to a short message and an exit code."""
+    """Runs the command line, and maps errors to a short message and an exit code."""
     debug = "--debug" in sys.argv
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if isinstance(sys.stdout, io.TextIOWrapper):

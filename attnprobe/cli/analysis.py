@@ -16,17 +16,17 @@ from attnprobe.writers import WRITERS
 
 
 def command_of(name: str) -> Command:
-    """The command of that analysis, for typer."""
+    """Makes the command of an analysis, for typer."""
     analysis = load_analysis(name)
 
     def command(text: Text, loading: Loading, saving: Saving, talking: Talking, **groups: Options) -> None:
-        options = {one: value for group in groups.values() for one, value in vars(group).items()}
+        options = {option: value for group in groups.values() for option, value in vars(group).items()}
         _run(analysis, text, loading, options, saving, talking)
 
-    own = {f"group_{number}": group for number, group in enumerate([*analysis.options, *analysis.shown])}
+    more = {f"group_{number}": group for number, group in enumerate([*analysis.options, *analysis.shown])}
     saving = saving_as(*WRITERS, *analysis.formats)
     command.__name__, command.__doc__ = name, analysis.meaning
-    return join({"text": Text, "loading": Loading, **own, "saving": saving, "talking": Talking}, command)
+    return join({"text": Text, "loading": Loading, **more, "saving": saving, "talking": Talking}, command)
 
 
 def _run(

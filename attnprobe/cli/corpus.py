@@ -84,7 +84,7 @@ def corpus(
 
 
 def _inputs(records: Records, quiet: bool) -> Inputs:
-    """What is read; notes on standard error what is not as a file's suffix says."""
+    """Finds the inputs; notes on standard error which files are read otherwise than their suffix says."""
     from attnprobe.corpus.inputs import Inputs
     from attnprobe.values.records import Columns
 
@@ -118,7 +118,7 @@ def _outputs(destination: Output, saving: Results, inputs: Inputs) -> Outputs:
 
 
 def _silent(message: str) -> None:
-    """Says nothing."""
+    """Discards a message."""
 
 
 def _title(encoder: Encoder, run: CorpusRun) -> str:
@@ -134,7 +134,7 @@ def _how_to_go_on(run: CorpusRun) -> str:
 
 
 def _tell(run: CorpusRun, quiet: bool) -> None:
-    """Says what was left out, and what to doubt; ends the command with 3 if records were skipped."""
+    """Reports records left out and doubtful texts; ends the command with 3 if records were skipped."""
     if not quiet:
         for remark in _remarks(run):
             note(remark)
@@ -147,8 +147,8 @@ def _remarks(run: CorpusRun) -> Iterator[str]:
     from attnprobe.corpus.stats import doubts
 
     state = run.state
-    if strangers := run.strangers():
-        names = ", ".join(strangers)
+    if foreign := run.foreign_names():
+        names = ", ".join(foreign)
         yield f"{str(run.folder)!r} stays, for attnprobe did not make what it holds: {names}"
     if state.cut:
         yield f"{state.cut:,} texts were longer than the model reads and were cut{_listed(run, 'cut')}"

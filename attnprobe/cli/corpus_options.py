@@ -13,7 +13,7 @@ from attnprobe.values.options import Options, choice, option, whole
 
 @dataclass(frozen=True)
 class Records(Options):
-    """What is read: files, how they are written, and which of their records."""
+    """The records to read: files, how they are written, and which of their records."""
 
     inputs: list[str] = option(
         argument=True,
@@ -57,7 +57,7 @@ class Records(Options):
 
 @dataclass(frozen=True)
 class Measuring(Options):
-    """What is measured."""
+    """The measurement to take."""
 
     measure: str = option(
         "heads",
@@ -69,7 +69,7 @@ class Measuring(Options):
 
 @dataclass(frozen=True)
 class Results(Saving):
-    """Which files are written, and what of them may exist."""
+    """The files to write, and whether they may exist."""
 
     summary: Path | None = option(
         None, metavar="FILE", help="Means, deviations and intervals over all texts, per head and metric."
@@ -85,7 +85,7 @@ class Results(Saving):
     )
 
     def destination(self) -> Output:
-        """Where the rows go, of a format that suits; what exists is for the run to find."""
+        """Settles the destination of rows, and checks the format; the run itself checks for existing files."""
         for path in (self.summary, self.profile):
             if path is not None:
                 Output.choose(path, None, overwrite=True)
@@ -94,6 +94,6 @@ class Results(Saving):
 
 @dataclass(frozen=True)
 class Progressing(Options):
-    """Whether progress is shown."""
+    """The display of progress."""
 
     no_progress: bool = option(False, help="No progress on standard error.")

@@ -13,7 +13,7 @@ from attnprobe.values.options import Averaging, Options, Reading, Selection, Wit
 
 @dataclass(frozen=True)
 class Ranking(Options):
-    """Which rows, in which order."""
+    """The rows to show, and their order."""
 
     sort: str | None = option(None, metavar="METRIC", help="Highest first by this metric.")
     top: int | None = whole(None, least=1, help="Only the first N heads.")

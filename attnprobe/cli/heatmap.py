@@ -15,7 +15,7 @@ from attnprobe.writers import FIGURES
 
 @dataclass(frozen=True)
 class Drawing(Saving):
-    """Where the picture goes, and as what."""
+    """The destination and format of the picture."""
 
     format: str | None = choice(
         None,
@@ -28,7 +28,7 @@ class Drawing(Saving):
 
 @dataclass(frozen=True)
 class Drawn(Options):
-    """What is drawn."""
+    """The numbers to draw."""
 
     stat: str | None = option(None, metavar="METRIC", help="Map a metric over layers and heads instead.")
 

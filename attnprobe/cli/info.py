@@ -12,7 +12,7 @@ from attnprobe.values.options import Options, Without, option
 
 @dataclass(frozen=True)
 class Model(Options):
-    """Which model."""
+    """The model to describe."""
 
     model: str = option(
         DEFAULT_MODEL, argument=True, metavar="MODEL", envvar="ATTNPROBE_MODEL", help="A folder or a Hub id."

@@ -1,4 +1,4 @@
-"""One decorator: a command is written with groups of options, and typer sees a flag for each option."""
+"""Turns groups of options in a command's signature into flags for typer."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ AS_TYPER_HAS_IT = ("help", "metavar", "envvar", "autocompletion", "min", "max")
 
 
 def joined(command: Command) -> Command:
-    """The command with a flag for each option of its groups; each parameter is annotated as a group."""
+    """Decorates a command whose parameters are groups of options with a flag for each option."""
     hints = get_type_hints(command, include_extras=True)
     return join({name: hint for name, hint in hints.items() if name != "return"}, command)
 
 
 def join(parameters: Mapping[str, Any], command: Command) -> Command:
-    """A command for typer that hands another command its groups.
+    """Makes a command for typer that calls another command with groups of options.
 
     Args:
         parameters: the groups by name, see :func:`attnprobe.values.options.group_of`.
 
     Raises:
-        UsageError: when it is called, an option has no such value.
+        UsageError: when the command is called, an option has an invalid value.
     """
     groups = {name: group_of(annotation) for name, annotation in parameters.items()}
-    flags = [flag(option, get_type_hints(group)[option.name]) for group, own in groups.values() for option in own]
+    flags = [flag(option, get_type_hints(group)[option.name]) for group, chosen in groups.values() for option in chosen]
 
     def run(**given: Any) -> None:
-        made = {name: group(**{one.name: given[one.name] for one in own}) for name, (group, own) in groups.items()}
+        made = {
+            name: group(**{option.name: given[option.name] for option in chosen})
+            for name, (group, chosen) in groups.items()
+        }
         command(**made)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -44,7 +47,7 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
 
 
 def flag(option: Field[Any], kind: Any) -> Parameter:
-    """The parameter that typer makes an option's flag of.
+    """Makes the parameter from which typer makes an option's flag.
 
     Args:
         kind: the type of the option's value.
@@ -65,7 +68,7 @@ def flag(option: Field[Any], kind: Any) -> Parameter:
 
 
 def _limits(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """The least and the largest value of a number, where there are such."""
+    """Finds the least and the largest value of a number, if there are such."""
     if "share" in about:
         yield from {"min": 0, "max": 1}.items()
     if "least" in about:

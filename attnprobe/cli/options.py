@@ -20,7 +20,7 @@ BY_SUFFIX = "[default: by suffix; else table on a terminal, csv in a pipe]"
 
 @dataclass(frozen=True)
 class Metrics(Options):
-    """Which metrics."""
+    """The metrics to compute."""
 
     metrics: list[str] | None = option(
         None,
@@ -33,7 +33,7 @@ class Metrics(Options):
 
 @dataclass(frozen=True)
 class Text(Options):
-    """What is measured: one text, or two."""
+    """The text to measure, or the two texts of a pair."""
 
     text: str | None = option(
         None, argument=True, metavar="TEXT", help="The text itself, never a path. Left out: standard input."
@@ -41,13 +41,13 @@ class Text(Options):
     pair: str | None = option(None, metavar="TEXT", help="The second text of a pair.")
 
     def read(self, *, quiet: bool) -> str:
-        """The text, or standard input; see :func:`attnprobe.cli.output.read_text`."""
+        """Reads the text, or standard input; see :func:`attnprobe.cli.output.read_text`."""
         return read_text(self.text, quiet)
 
 
 @dataclass(frozen=True)
 class Loading(Options):
-    """Which model, and how it is loaded; see :func:`attnprobe.load_encoder`."""
+    """The model, and how it is loaded; see :func:`attnprobe.load_encoder`."""
 
     model: str = option(
         DEFAULT_MODEL,
@@ -77,7 +77,7 @@ class Loading(Options):
         """Finds the model's files, before torch is imported.
 
         Raises:
-            ModelError: there is no such model, or none that may be loaded.
+            ModelError: the model is not found, or may not be loaded.
         """
         locate(
             self.model,
@@ -91,7 +91,7 @@ class Loading(Options):
         """Loads the model.
 
         Raises:
-            ModelError: it cannot be loaded or measured.
+            ModelError: the model cannot be loaded or measured.
         """
         from attnprobe.models import loading
 
@@ -100,7 +100,7 @@ class Loading(Options):
 
 @dataclass(frozen=True)
 class Saving(Options):
-    """Where the result goes, and as what."""
+    """The destination and format of the result."""
 
     output: Path | None = option(
         None,
@@ -115,20 +115,20 @@ class Saving(Options):
     overwrite: bool = option(False, help="Replace an existing file.")
 
     def destination(self) -> Output:
-        """Settles where the result goes before any work is done, see :meth:`attnprobe.cli.output.Output.choose`."""
+        """Settles the destination of the result before any work is done, see :class:`attnprobe.cli.output.Output`."""
         _, *formats = self.choices("format")
         return Output.choose(self.output, self.format, self.overwrite, formats, self.spreadsheet_safe)
 
 
 def saving_as(*formats: str) -> type[Saving]:
-    """The group for a command that writes these formats, besides a table for people."""
+    """Makes the group for a command that writes these formats, besides a table for people."""
     field = choice(None, "table", *formats, flags=("-f", "--format"), help=BY_SUFFIX)
     return make_dataclass("Saving", [("format", str | None, field)], bases=(Saving,), frozen=True)
 
 
 @dataclass(frozen=True)
 class Talking(Options):
-    """What is said on standard error."""
+    """The messages on standard error."""
 
     quiet: bool = option(False, flags=("-q", "--quiet"), help="Say nothing but errors on standard error.")
     debug: bool = option(False, help="Show the traceback of an error.")

@@ -1,4 +1,4 @@
-"""Where results and messages go. The only place that knows terminals."""
+"""Writes results and messages; no other module knows terminals."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Render = Callable[["Table", int], "RenderableType"]
 
 @dataclass(frozen=True)
 class Output:
-    """A checked destination: where a table goes, and as what.
+    """A checked destination and format of a result.
 
     Attributes:
         path: the file; None for standard output.
         format: "table", or a writer's name.
-        spreadsheet_safe: whether no cell of text is to be taken for a formula.
+        spreadsheet_safe: whether to keep spreadsheets from taking a text for a formula.
     """
 
     path: Path | None
@@ -60,10 +60,10 @@ class Output:
         """Settles destination and format before any work is done.
 
         Args:
-            formats: what the command writes, besides a table for people.
+            formats: the formats that the command writes, besides a table for people.
 
         Raises:
-            UsageError: the format is unknown or does not suit the destination, or is not for spreadsheets.
+            UsageError: the format is unknown, or does not suit the destination or spreadsheets.
             OutputError: the file cannot be written, or exists.
         """
         output = cls._choose(path, format, overwrite, formats)
@@ -90,15 +90,15 @@ class Output:
 
     @property
     def row_stream(self) -> IO[bytes] | None:
-        """Where rows go as they come; None where only a table of means is shown."""
+        """Returns the stream that rows go to as they come; None if only a table of means is shown."""
         return None if self.format == "table" else self._stdout()
 
     def _stdout(self) -> IO[bytes]:
-        """Standard output, where a terminal is never sent what it would obey."""
+        """Returns standard output; a terminal never gets characters that it would obey."""
         return io.BufferedWriter(ShownBytes(self.format)) if sys.stdout.isatty() else sys.stdout.buffer
 
     def write(self, table: Table, render: Render) -> None:
-        """Sends the table to its destination; ``render`` makes what a terminal shows, for a width."""
+        """Writes the table to the destination; ``render`` draws it for a terminal of some width."""
         table = table.with_text(inert) if self.spreadsheet_safe else table
         if self.format == "table":
             self.show(partial(render, table))
@@ -110,7 +110,7 @@ class Output:
             write_file(table, self.path, self.format, overwrite=self.overwrite)
 
     def show(self, render: Callable[[int], RenderableType]) -> None:
-        """Prints what ``render`` makes for a width to standard output."""
+        """Prints what ``render`` draws for the width of standard output."""
         from rich.console import Console
 
         with _whole_or_explained():
@@ -134,22 +134,25 @@ class Output:
 
 
 class ShownBytes(io.RawIOBase):
-    """A terminal that is sent UTF-8 text as :func:`visible` shows it, or in JSON with hidden characters as escapes."""
+    """A stream to a terminal that shows UTF-8 text by :func:`visible`, or hidden characters in JSON as escapes."""
 
     def __init__(self, format: str) -> None:
         self.decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self.show: Callable[[str], str] = _escaped if format in ("json", "jsonl") else visible
 
     def writable(self) -> bool:
+        """Returns True, as a stream for writing must."""
         return True
 
     def write(self, data: Any) -> int:
+        """Shows bytes of UTF-8 text; returns how many."""
         text = self.decoder.decode(bytes(data))
         shown = (character if character in "\n\t" else self.show(character) for character in text)
         sys.stdout.buffer.write("".join(shown).encode())
         return len(data)
 
     def flush(self) -> None:
+        """Flushes standard output."""
         sys.stdout.buffer.flush()
 
 
@@ -159,7 +162,7 @@ def _escaped(character: str) -> str:
 
 @contextmanager
 def _whole_or_explained() -> Iterator[None]:
-    """Explains a full disk behind standard output; a closed pipe is left to end the command quietly."""
+    """Turns the error of a full disk behind standard output into an OutputError; a closed pipe ends the command."""
     try:
         yield
     except BrokenPipeError:
@@ -177,7 +180,7 @@ def silence_stdout() -> None:
 
 @contextmanager
 def warnings_as_notes(quiet: bool, remedy: str = "") -> Iterator[None]:
-    """Shows the library's own warnings as plain notes on standard error, and no one else's.
+    """Shows the library's warnings as plain notes on standard error, and hides all others.
 
     Args:
         remedy: what to do about a text that was cut.
@@ -185,18 +188,18 @@ def warnings_as_notes(quiet: bool, remedy: str = "") -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    told = {str(warning.message): warning.category for warning in caught}
-    for message, category in told.items():
+    shown = {str(warning.message): warning.category for warning in caught}
+    for message, category in shown.items():
         if not quiet and category.__module__.startswith("attnprobe"):
             cut = issubclass(category, TruncationWarning)
             note(f"{message}{f' ({remedy})' if remedy and cut else ''}")
 
 
 class Progress:
-    """How far a long run is, on standard error: a bar on a terminal, else a line every half minute.
+    """Shows how far a long run is on standard error: a bar on a terminal, else a line every half minute.
 
     Args:
-        count: says how many texts there will be, None if unknown; asked in a thread of its own.
+        count: returns how many texts there will be, None if unknown; called in a separate thread.
     """
 
     def __init__(self, *, shown: bool, count: Callable[[], int | None] | None = None) -> None:
@@ -235,7 +238,7 @@ class Progress:
                 self.bar.update(self.bar.task_ids[0], total=total)
 
     def add(self, texts: int, tokens: int) -> None:
-        """So many more are measured; from any thread."""
+        """Adds to the counts of measured texts; thread-safe."""
         with self.lock:
             self.texts, self.tokens = self.texts + texts, self.tokens + tokens
             if self.bar:
@@ -245,7 +248,7 @@ class Progress:
                 note(f"{self.texts:,} texts, {self._rates()}")
 
     def note_skipped(self, count: int) -> None:
-        """So many more could not be used."""
+        """Adds to the count of skipped records."""
         self.skipped += count
 
     def _rates(self) -> str:
@@ -255,12 +258,12 @@ class Progress:
 
 
 def note(message: str) -> None:
-    """One line on standard error."""
+    """Prints one line on standard error."""
     print(f"attnprobe: {_one_line(message)}", file=sys.stderr)
 
 
 def fail(message: str, hint: str = "", exit_code: int = 1) -> int:
-    """What went wrong and what to do, on standard error; returns the exit code. A value of 5,000 digits is cut."""
+    """Prints an error and what to do on standard error, long values cut, and returns the exit code."""
     note(message if exit_code != 2 or len(message) <= MESSAGE else f"{message[:MESSAGE]}…")
     if hint:
         print(f"  {_one_line(hint)}", file=sys.stderr)
@@ -268,10 +271,10 @@ def fail(message: str, hint: str = "", exit_code: int = 1) -> int:
 
 
 def read_text(text: str | None, quiet: bool) -> str:
-    """TEXT, or all of standard input where it is piped, without the line ends at its end; notes a TEXT that is a file.
+    """Reads TEXT, or all of a piped standard input without final line ends; notes a TEXT that is a file.
 
     Raises:
-        UsageError: neither is there or it is empty, or standard input is not UTF-8.
+        UsageError: there is no text or it is empty, or standard input is not UTF-8.
     """
     if text is None:
         text = _piped_text()

@@ -14,7 +14,7 @@ from attnprobe.values.options import Options, Reading, Selection, Without, optio
 
 @dataclass(frozen=True)
 class Page(Options):
-    """Where the page goes."""
+    """The destination of the page."""
 
     output: Path | None = option(
         None,

@@ -1,1 +1,1 @@
-"""Bytes -> records: one reader per format, nothing of it held in memory."""
+"""Runs over many texts: chunks, batches, processes, and files that survive a kill."""

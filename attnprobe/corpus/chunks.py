@@ -1,4 +1,4 @@
-"""Which texts are run together."""
+"""Groups texts that are run together: chunks of records, and batches of equal length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class UntilError(Generic[T]):
-    """Items up to an error; what came before it is used before :meth:`reraise` raises it."""
+    """Iterates up to an error, so that the items before it are used before :meth:`reraise` raises it."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self.items = iter(items)
@@ -32,15 +32,19 @@ class UntilError(Generic[T]):
             yield item
 
     def reraise(self) -> None:
-        """Raises the error, if there was one."""
+        """Raises the error, if one came."""
         if self.error is not None:
             raise self.error
 
 
 def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[list[Item]]:
-    """Runs of consecutive items that hold at most so many, and about so many characters: what is sorted by length.
+    """Cuts items into chunks, within which texts are sorted by length.
 
-    Where a chunk ends depends on the items before it only, so that the same input always gives the same chunks.
+    The end of a chunk depends only on the items before it, so that the same input always gives the same chunks.
+
+    Args:
+        records: how many items a chunk holds at most.
+        characters: how many characters a chunk holds, up to one text more.
     """
     chunk: list[Item] = []
     size = 0
@@ -57,19 +61,19 @@ def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[lis
 
 
 def by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Batches of texts of equal length (by place), each of at most ``budget`` tokens or one text, longest first.
+    """Groups the indices of texts of equal length into batches of at most ``budget`` tokens or one text, longest first.
 
     Texts of one length need no padding, so that nothing is computed in vain and no text's numbers depend on another.
-    The batches of one length are as equal as can be.
+    The batches of one length are as equal in size as possible.
 
     >>> by_length([3, 7, 3, 3], 6)
     [[1], [0, 2], [3]]
     """
-    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     batches = []
     for length, alike in groupby(order, key=lengths.__getitem__):
-        places = list(alike)
-        number = -(-len(places) // max(1, budget // max(1, length)))
-        size = -(-len(places) // number)
-        batches += [places[start : start + size] for start in range(0, len(places), size)]
+        indices = list(alike)
+        number = -(-len(indices) // max(1, budget // max(1, length)))
+        size = -(-len(indices) // number)
+        batches += [indices[start : start + size] for start in range(0, len(indices), size)]
     return batches

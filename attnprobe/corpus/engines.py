@@ -1,6 +1,6 @@
-"""Where chunks are measured: in this process, in several on this machine, or on a Ray cluster.
+"""Measures chunks in this process, in several on this machine, or on a Ray cluster.
 
-Whichever it is, results come in the order of the chunks and are the same, byte for byte.
+Results come in the order of the chunks and are the same everywhere, byte for byte.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from attnprobe.values.options import Engine
 
 
 def results(chunks: Iterable[Chunk], prober: Prober, recipe: Recipe | None, engine: Engine) -> Iterator[Result]:
-    """The chunks' results from the engine; the prober's ``on_batch`` is called for each.
+    """Yields the chunks' results from the engine; the prober's ``on_batch`` is called for each.
 
     Args:
-        recipe: how other processes load the model; None: they cannot.
+        recipe: how other processes load the model; None if they cannot.
 
     Raises:
-        AttnprobeError: as the engines do; or another process measures otherwise than this one would.
+        AttnprobeError: an engine failed, or another process measures otherwise than this one would.
         UsageError: other processes cannot load the model.
     """
     if engine.is_here:
@@ -44,7 +44,7 @@ def results(chunks: Iterable[Chunk], prober: Prober, recipe: Recipe | None, engi
 def _reported(found: Iterable[Result], prober: Prober) -> Iterator[Result]:
     """Checks the results from elsewhere and reports them to the prober's ``on_batch``."""
     for result in found:
-        here, there = prober.nothing.signature, result.summary.signature
+        here, there = prober.empty.signature, result.summary.signature
         if there != here:
             hint = "install the same versions everywhere, and give every worker the same model"
             raise AttnprobeError(f"a worker measures otherwise; here: {here}; there: {there}", hint)
@@ -54,10 +54,10 @@ def _reported(found: Iterable[Result], prober: Prober) -> Iterator[Result]:
 
 
 def in_processes(chunks: Iterable[Chunk], recipe: Recipe, workers: int) -> Iterator[Result]:
-    """Several processes on this machine, each with a model of its own and its share of the cores.
+    """Measures chunks in several processes on this machine, each with a model of its own and a share of the cores.
 
     Raises:
-        AttnprobeError: a worker was killed, as by the system when memory runs out; or what a chunk itself raises.
+        AttnprobeError: a worker was killed, as by the system when memory runs out; or measuring a chunk failed.
     """
     share = replace(recipe, threads=max(1, cores() // workers))
     spawn = multiprocessing.get_context("spawn")
@@ -67,7 +67,7 @@ def in_processes(chunks: Iterable[Chunk], recipe: Recipe, workers: int) -> Itera
     except BrokenProcessPool as error:
         raise AttnprobeError("a worker process ended unexpectedly", "is there memory for so many --workers?") from error
     finally:
-        for process in list((pool._processes or {}).values()):  # nobody waits for what they may still be measuring
+        for process in list((pool._processes or {}).values()):  # nobody waits for their last results
             process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -77,13 +77,13 @@ _worker: Worker | None = None
 
 def _become_worker(recipe: Recipe) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process says what to do
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(recipe)
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the main one is killed, which would otherwise wait for work for ever."""
+    """Ends this process when the main one is killed, instead of waiting for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

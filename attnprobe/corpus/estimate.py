@@ -1,4 +1,4 @@
-"""How much work a corpus would be: counted where that is cheap, else estimated from a sample."""
+"""Estimates the work of a corpus: counts records, and measures a sample of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE = 96
 
 
 def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
-    """Texts, tokens, batches, columns, size and time, as a table of what and how much.
+    """Makes a table of texts, tokens, batches, columns, size and time.
 
     All records are read and counted; a random sample of them is measured.
     """
@@ -47,14 +47,14 @@ def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
 
 @dataclass
 class Count:
-    """What has been read so far."""
+    """Counts what has been read so far."""
 
     texts: int = 0
     skipped: int = 0
     characters: int = 0
 
     def counted(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, each counted as it is read."""
+        """Passes items on, and counts each as it is read."""
         for item in items:
             if isinstance(item, Record):
                 self.texts += 1

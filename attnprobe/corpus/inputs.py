@@ -1,4 +1,4 @@
-"""What a run reads: sources, their columns, and how many of their records."""
+"""The input of a run: sources, their columns, and how many of their records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from attnprobe.values.records import Columns
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is read, and what of it; see :func:`attnprobe.read_records`."""
+    """The sources of a run, and which of their records are read; see :func:`attnprobe.read_records`."""
 
     sources: Sequence[Source]
     columns: Columns = Columns()  # noqa: RUF009 (immutable)
@@ -37,23 +37,23 @@ class Inputs:
         quoting: str | None = None,
         header: bool | None = None,
         tell: Callable[[str], None] = warn,
-        **what: Any,
+        **attributes: Any,
     ) -> Inputs:
-        """The inputs of these names, as :func:`attnprobe.find_sources` finds them.
+        """Finds the inputs of these names, as :func:`attnprobe.find_sources` does.
 
         Args:
-            what: the other attributes.
+            attributes: all but ``sources``.
         """
         dialect: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "header": header}
-        return cls(find_sources(names, format, **dialect, tell=tell), **what)
+        return cls(find_sources(names, format, **dialect, tell=tell), **attributes)
 
     @property
     def files(self) -> list[Path]:
-        """The files and folders among them."""
+        """The files and folders among the sources."""
         return [source.path for source in self.sources if source.path]
 
     def records(self) -> Iterator[Item]:
-        """The records; each source is opened at once, so that a wrong column is found before anything is measured."""
+        """Reads the records; each source is opened at once, so that a wrong column is found before measuring."""
         return read_records(
             self.sources,
             self.columns,
@@ -64,17 +64,17 @@ class Inputs:
         )
 
     def count(self) -> int | None:
-        """About how many records there will be; None if finding out takes reading them."""
+        """Counts the records that will come, about; None if that takes reading them."""
         counts = [count_records(source, self.encoding) for source in self.sources]
         total = sum(count for count in counts if count is not None)
         return None if None in counts else min(total, self.limit or total, self.sample or total)
 
     def fingerprints(self) -> list[str]:
-        """What tells whether it is the same input as before."""
+        """Returns the fingerprints of the sources, which change with their content."""
         return [f"{source.name} {fingerprint(source)}" for source in self.sources]
 
     def described(self) -> dict[str, Any]:
-        """What of them is read, as values of JSON."""
+        """Returns all attributes but the sources, as values of JSON."""
         columns = {name: value for name, value in asdict(self.columns).items() if name != "labels" or value}
         return {
             "columns": columns,
@@ -86,10 +86,10 @@ class Inputs:
         }
 
     def watched(self, chunks: Iterable[list[Item]]) -> Iterator[list[Item]]:
-        """The chunks, as long as no file changes while it is being read.
+        """Passes chunks on, and checks that no file changes while it is being read.
 
         Raises:
-            InputError: one does.
+            InputError: a file changed.
         """
         before = [stamps(source) for source in self.sources]
 

@@ -1,4 +1,4 @@
-"""A corpus run that survives being killed: it goes on with what its work folder holds, to the same bytes."""
+"""A corpus run that survives being killed: it goes on from its work folder, to the same bytes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Job:
     Attributes:
         results: the files that appear when all is done.
         columns: of the rows, with their types.
-        manifest: what must be equal for the run to go on: ``signature``, ``input`` and whatever else changes a byte.
-        summary: of what counts so far.
-        state: how far it has come.
+        manifest: what must be equal for the run to go on: ``signature``, ``input`` and all else that changes a byte.
+        summary: of the chunks that count so far.
+        state: how far the run has come.
     """
 
     results: Results
@@ -51,23 +51,23 @@ class Job:
 
     @cached_property
     def work(self) -> WorkFolder:
-        """What has been done so far."""
+        """The folder of the work done so far."""
         return WorkFolder(parts_folder(self.output), self.results.format)
 
     @property
     def folder(self) -> Path:
-        """Where the parts lie."""
+        """The path of the work folder."""
         return self.work.path
 
     def encode(self, rows: Sequence[RowBlock]) -> bytes:
-        """The rows as they are stored."""
+        """Encodes the rows as they are stored."""
         return encode_rows(rows, self.results.format, inert_text=self.spreadsheet_safe)
 
     def is_finished(self) -> bool:
-        """Whether the output is there, whole, and of a run like this.
+        """Tests whether the output exists, whole, and is of a run like this.
 
         Raises:
-            OutputError: it is of another run.
+            OutputError: the output is of another run.
         """
         if self.work.has_run() or not self.output.is_file():
             return False
@@ -76,16 +76,16 @@ class Job:
         return True
 
     def start(self, *, resume: bool, overwrite: bool) -> None:
-        """Makes the folder, or takes up what an earlier run left in it.
+        """Makes the folder, or resumes the earlier run in it.
 
         Raises:
-            OutputError: an unfinished run is there and neither to be resumed nor overwritten, or was another run; a
-                file exists that may not be replaced; the folder is somebody else's, or damaged.
+            OutputError: an unfinished run is in the folder, and is of other settings or may be neither resumed nor
+                overwritten; a file exists that may not be replaced; or the folder is foreign or damaged.
         """
         going_on = resume and self.work.has_run()
         if going_on:
             before = self.work.manifest()
-            self.results.take_marks(before.pop("replaceable", {}))
+            self.results.allow_marked(before.pop("replaceable", {}))
             self._compare(before)
         elif self.work.has_run() and not overwrite:
             hint = "--resume goes on with it, --overwrite starts anew"
@@ -105,7 +105,7 @@ class Job:
             now, then = self.manifest.get(name), before.get(name)
             if now != then:
                 if isinstance(now, dict) and isinstance(then, dict):
-                    now, then = _apart(now, then), _apart(then, now)
+                    now, then = _changed(now, then), _changed(then, now)
                 raise OutputError(
                     f"cannot resume, the {name} is another; now: {now}; then: {then}",
                     "repeat the command of then, or start anew with --overwrite",
@@ -119,10 +119,10 @@ class Job:
         self.work.store_manifest(self._described())
 
     def rest(self, chunks: Iterable[list[Item]]) -> Iterator[list[Item]]:
-        """The chunks that do not count yet.
+        """Yields the chunks that do not count yet.
 
         Raises:
-            InputError: those that count already are not those of the earlier run.
+            InputError: the first chunks are not those of the earlier run.
         """
         digest, number = "", 0
         for number, chunk in enumerate(chunks, start=1):
@@ -138,10 +138,10 @@ class Job:
             raise InputError(f"cannot resume: the input is shorter than the {self.state.items} records read before")
 
     def add(self, result: Result) -> None:
-        """Writes a chunk's rows, and then that they count.
+        """Writes a chunk's rows, and then the state, so that they count.
 
         Raises:
-            OutputError: the disk is full, the folder is gone; what counted before still does.
+            OutputError: the disk is full, or the folder is gone; the earlier chunks still count.
         """
         encode = partial(self.encode, result.rows) if any(map(len, result.rows)) else None
         notes = {"skipped": result.skipped, "cut": result.cut}
@@ -154,10 +154,10 @@ class Job:
         self.work.store(self.state, self.summary)
 
     def finish(self) -> None:
-        """Puts the parts together, writes what else was asked for, and removes the folder.
+        """Joins the parts, writes the other files, and removes the folder.
 
         Raises:
-            OutputError: something cannot be written, or is somebody else's; the parts are all still there.
+            OutputError: a file cannot be written, or another program made it meanwhile; all parts are kept.
         """
         write_tables(self.summary, self.results)
         for name in NOTES:
@@ -176,7 +176,7 @@ class Job:
 
 @dataclass
 class Stream:
-    """Rows that go straight to a stream; None: nowhere, only the summary is kept."""
+    """A run whose rows go straight to a stream; None: only the summary is kept."""
 
     stream: IO[bytes] | None
     format: str
@@ -190,14 +190,14 @@ class Stream:
         """Checks that the files may be written; there is nothing to resume.
 
         Raises:
-            OutputError: one exists, and is not to be overwritten.
+            OutputError: a file exists that may not be replaced.
         """
         if overwrite:
             self.results.allow_existing()
         self.results.check_free()
 
     def rest(self, chunks: Iterable[list[Item]]) -> Iterable[list[Item]]:
-        """All chunks."""
+        """Returns all chunks, after writing the header."""
         if self.stream:
             self.stream.write(header(self.columns, self.format))
         return chunks
@@ -211,7 +211,7 @@ class Stream:
             self.stream.flush()
 
     def finish(self) -> None:
-        """Writes what else was asked for."""
+        """Writes the tables over all texts."""
         write_tables(self.summary, self.results)
 
 
@@ -228,10 +228,10 @@ def write_tables(summary: Summary, results: Results) -> None:
 
 
 def stored_manifest(output: Path, format: str) -> dict[str, Any]:
-    """What a finished file says of the run that made it.
+    """Reads the manifest of the run that made a finished file.
 
     Raises:
-        OutputError: nothing, so it was not made by such a run.
+        OutputError: the file has no manifest.
     """
     try:
         text = parquet_manifest(output) if format == "parquet" else meta_path(output).read_bytes()
@@ -241,11 +241,11 @@ def stored_manifest(output: Path, format: str) -> dict[str, Any]:
         raise OutputError(reason, "--overwrite replaces it") from error
 
 
-def _apart(these: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """What these hold and the others do not."""
-    return {name: value for name, value in these.items() if name not in others or others[name] != value}
+def _changed(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Finds the values that are missing or different among the others."""
+    return {name: value for name, value in values.items() if name not in others or others[name] != value}
 
 
 def note_line(note: Any) -> bytes:
-    """A skipped record or a cut text as a line of JSON."""
+    """Encodes a skipped record or a cut text as a line of JSON."""
     return json.dumps(asdict(note), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"

@@ -1,8 +1,8 @@
-"""Chunks measured by actors of a Ray cluster.
+"""Measures chunks by actors of a Ray cluster.
 
-These are plain actors, not a Ray Dataset: chunks are a stream, their results must come back in its order and few may
-be under way, which is a short queue here. ``map_batches`` would read ahead as it sees fit, cut batches of its own, and
-turn records and summaries into Arrow and back.
+These are plain actors, not a Ray Dataset: chunks are a stream, results must keep its order, and few chunks may be under
+way, which a short queue does here. ``map_batches`` would read ahead without limit, cut other batches, and turn records
+and summaries into Arrow and back.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from attnprobe.corpus.threads import cores
 from attnprobe.corpus.workers import Chunk, Recipe, Worker, in_order
 from attnprobe.errors import AttnprobeError, MissingExtraError, UsageError
 
-RESTARTS = 3  # how often a Ray actor is started again whose process or machine was lost; its chunks are measured again
-START_SECONDS = 600  # by when every Ray actor must run; a cluster may have to start machines for them
+RESTARTS = 3  # how often a lost Ray actor is started again; its chunks are measured again
+START_SECONDS = 600  # until all Ray actors must run; a cluster may have to start machines for them
 
 
 def on_ray(chunks: Iterable[Chunk], recipe: Recipe, workers: int, num_gpus: float = 0) -> Iterator[Result]:
-    """Actors of a Ray cluster, each with a model of its own and its share of the processors.
+    """Measures chunks by actors of a Ray cluster, each with a model of its own and a share of the processors.
 
-    The cluster is the one that this process is connected to, or that RAY_ADDRESS names, and it stays; else one is
-    started on this machine, and ended. An actor that is lost is started again, and its chunks are measured again.
+    The cluster that this process is connected to, or that RAY_ADDRESS names, is used and left running; else one is
+    started on this machine, and ended. A lost actor is started again, and its chunks are measured again.
 
     Args:
         workers: how many actors.
-        num_gpus: how much of a GPU each one gets.
+        num_gpus: how many GPUs, or what share of one, each actor gets.
 
     Raises:
         MissingExtraError: ray is not installed.
-        AttnprobeError: there is no such cluster, or no room in it; an actor failed, or was lost too often; or what a
-            chunk itself raises.
+        AttnprobeError: the cluster is unreachable or too small, an actor failed or was lost too often, or measuring a
+            chunk failed.
     """
     try:
         import ray
@@ -60,7 +60,7 @@ def on_ray(chunks: Iterable[Chunk], recipe: Recipe, workers: int, num_gpus: floa
 
 @contextmanager
 def _connected(ray: Any, workers: int, num_gpus: float) -> Iterator[None]:
-    """Connects to a cluster or starts one, and undoes it at the end; nothing where the process is connected already."""
+    """Connects to a cluster or starts one, and undoes it at the end; does nothing if the process is connected."""
     if ray.is_initialized():
         yield
         return
@@ -76,7 +76,7 @@ def _connect(ray: Any, address: str, workers: int, num_gpus: float) -> None:
     """Connects to the cluster at the address; "local" starts one.
 
     Raises:
-        AttnprobeError: that fails, or this machine has too few GPUs.
+        AttnprobeError: the connection fails, or this machine has too few GPUs.
     """
     local = {"num_cpus": max(cores(), workers), "include_dashboard": False} if address == "local" else {}
     try:
@@ -106,7 +106,7 @@ def _check_reachable(address: str) -> None:
 
 @contextmanager
 def _silent(ray: Any) -> Iterator[None]:
-    """Keeps Ray from reporting lost actors on standard output, among the rows; what matters of it is raised."""
+    """Keeps Ray from printing to standard output, among the rows, that actors were lost; such errors are raised."""
     worker = ray._private.worker
     before = getattr(worker, "print_to_stdstream", None)
     worker.print_to_stdstream = lambda *args, **options: None
@@ -118,7 +118,7 @@ def _silent(ray: Any) -> Iterator[None]:
 
 @contextmanager
 def _explained(ray: Any) -> Iterator[None]:
-    """Turns what Ray raises into what a worker raised, or into a word on what became of it."""
+    """Turns Ray's errors into the error of the worker, or into one that says how the worker ended."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:
@@ -137,7 +137,7 @@ def _explained(ray: Any) -> Iterator[None]:
 
 
 def _start_actors(ray: Any, recipe: Recipe, workers: int, num_gpus: float) -> list[Any]:
-    """Asks Ray for as many actors, each as large as fits everywhere; a GPU's actor computes nothing on processors."""
+    """Starts the actors, each with as many processors as fit everywhere; an actor with a GPU gets one."""
     nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     share = 1 if num_gpus else _share(nodes, workers)
     actor = ray.remote(num_cpus=share, num_gpus=num_gpus, max_restarts=RESTARTS, max_task_retries=RESTARTS)(Worker)
@@ -145,7 +145,7 @@ def _start_actors(ray: Any, recipe: Recipe, workers: int, num_gpus: float) -> li
 
 
 def _share(nodes: Sequence[int], workers: int) -> int:
-    """The most processors that each of so many workers can have on machines with so many.
+    """Finds how many processors each worker can get at most, given how many each machine has.
 
     >>> _share([8, 8], 2), _share([8, 8], 3), _share([2], 3)
     (8, 4, 1)
@@ -155,10 +155,10 @@ def _share(nodes: Sequence[int], workers: int) -> int:
 
 
 def _wait_for(ray: Any, actors: Sequence[Any]) -> None:
-    """Waits until every actor has a place and a model.
+    """Waits until all actors run and have loaded the model.
 
     Raises:
-        AttnprobeError: some have none in ten minutes.
+        AttnprobeError: some do not run after ten minutes.
     """
     loading = [actor.load.remote() for actor in actors]
     done, missing = ray.wait(loading, num_returns=len(loading), timeout=START_SECONDS)

@@ -1,7 +1,7 @@
-"""Chunks of records -> results: tokenized ahead of the model that measures them, whatever is measured.
+"""Chunks of records -> results; one chunk is tokenized while the model measures another.
 
-On a CPU every batch is computed by one thread, several batches at a time. So the numbers do not depend on how many
-threads or processes share the work, and no thread waits for another within a layer.
+On a CPU one thread computes a batch, and several batches are computed at a time. So the numbers do not depend on how
+many threads or processes share the work, and no thread waits for another within a layer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from attnprobe.corpus.chunks import Item, UntilError, by_length
 from attnprobe.corpus.settings import Settings, failure
 from attnprobe.corpus.threads import Replicas, cores, pool_of
-from attnprobe.corpus.tokenized import ReadChunk, ReadText, because, read_chunk
+from attnprobe.corpus.tokenized import TokenizedChunk, TokenizedText, tokenize_chunk, unusable
 from attnprobe.errors import TextError
 from attnprobe.measure.kinds import Found, Measured, Summary
 from attnprobe.measure.running import added, measure
@@ -37,17 +37,17 @@ class Cut:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one chunk of records.
+    """The result of one chunk of records.
 
     Attributes:
         rows: of the texts that were measured, in input order.
         summary: of these texts.
-        n_items: how many records and skipped ones the chunk had.
+        n_items: how many records the chunk had, skipped ones included.
         n_texts, n_tokens: how many were measured.
-        skipped: those without rows, in input order.
+        skipped: the records without rows, in input order.
         cut: the texts that were cut.
         unknown: how many texts have more than a third of their tokens unknown to the model's vocabulary.
-        wordless: how many have words that were asked for and are not known.
+        wordless: how many texts have unknown words although words were asked for.
     """
 
     rows: Sequence[RowBlock]
@@ -63,7 +63,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Window:
-    """One window of a text, and the number of its text in the chunk."""
+    """One window of a text, and the index of the text (``owner``) in the chunk."""
 
     owner: int
     tokens: Tokens
@@ -71,18 +71,18 @@ class Window:
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of one length that are run together, and what they will give; a TextError in place of what failed."""
+    """Windows of one length that are run together, and their future results; a TextError for a text that failed."""
 
     windows: Sequence[Window]
     future: Future[Found]
 
 
 class Prober:
-    """Measures chunks of records with one encoder, on as many threads as told.
+    """Measures chunks of records with one encoder, on several threads.
 
     Args:
         threads: how many batches are computed at a time; None: one per core on a CPU, else one.
-        on_batch: told (texts, tokens) after every batch, from any thread.
+        on_batch: called with the numbers of texts and tokens after each batch, from any thread.
 
     Raises:
         UsageError: the settings do not suit the model.
@@ -97,15 +97,15 @@ class Prober:
         self.encoder, self.settings, self.on_batch = encoder, settings, on_batch
         self.threads = (threads or cores()) if encoder.device.type == "cpu" else 1
         self.replicas = Replicas(encoder, self.threads)
-        self.nothing = settings.measurement.empty(settings.sign(encoder))
+        self.empty = settings.measurement.empty(settings.sign(encoder))
 
     def results(self, pieces: Iterable[Sequence[Item]]) -> Iterator[Result]:
-        """One result per chunk, in order; the next chunk is read and its batches wait while one is measured."""
+        """Yields one result per chunk, in order; while a chunk is measured, the batches of the next already wait."""
         source = UntilError(pieces)
-        running: tuple[ReadChunk, list[Batch]] | None = None
+        running: tuple[TokenizedChunk, list[Batch]] | None = None
         with pool_of(self.threads) as pool:
             for items in source:
-                following = self._start(read_chunk(items, self.encoder, self.settings), pool)
+                following = self._start(tokenize_chunk(items, self.encoder, self.settings), pool)
                 if running is not None:
                     yield self._finish(*running)
                 running = following
@@ -113,11 +113,11 @@ class Prober:
                 yield self._finish(*running)
         source.reraise()
 
-    def _start(self, chunk: ReadChunk, pool: ThreadPoolExecutor) -> tuple[ReadChunk, list[Batch]]:
-        """Lets the pool run a chunk's windows in batches."""
+    def _start(self, chunk: TokenizedChunk, pool: ThreadPoolExecutor) -> tuple[TokenizedChunk, list[Batch]]:
+        """Submits a chunk's windows to the pool, in batches."""
         windows = [Window(owner, tokens) for owner, text in enumerate(chunk.texts) for tokens in text.windows]
-        places = by_length([len(window.tokens) for window in windows], self.settings.running.batch_tokens)
-        batches = [[windows[place] for place in batch] for batch in places]
+        groups = by_length([len(window.tokens) for window in windows], self.settings.running.batch_tokens)
+        batches = [[windows[index] for index in group] for group in groups]
         return chunk, [Batch(batch, pool.submit(self._run, [window.tokens for window in batch])) for batch in batches]
 
     def _run(self, texts: Sequence[Tokens]) -> Found:
@@ -130,34 +130,36 @@ class Prober:
                     self.on_batch(len(texts), sum(map(len, texts)))
 
     def _try(self, texts: Sequence[Tokens], encoder: Encoder) -> Found:
-        """What a batch gives; a text that the model fails on is found by running each alone."""
+        """Measures a batch; if the model fails, runs each text alone to find the one it fails on."""
         try:
             return measure(texts, encoder, self.settings.measurement)
         except TextError as error:
             if len(texts) == 1:
                 return Found([error])
             alone = [self._try([text], encoder) for text in texts]
-            return Found([one for found in alone for one in found.texts], added(found.together for found in alone))
+            return Found(
+                [result for found in alone for result in found.texts], added(found.together for found in alone)
+            )
 
-    def _finish(self, chunk: ReadChunk, batches: Sequence[Batch]) -> Result:
-        """Waits for a chunk's batches and puts what they give into the order of the records."""
+    def _finish(self, chunk: TokenizedChunk, batches: Sequence[Batch]) -> Result:
+        """Waits for a chunk's batches and puts their results into the order of the records."""
         found = [(batch.windows, batch.future.result()) for batch in batches]
         failed = {
-            window.owner: one
+            window.owner: result
             for windows, of_batch in found
-            for window, one in zip(windows, of_batch.texts, strict=True)
-            if isinstance(one, TextError)
+            for window, result in zip(windows, of_batch.texts, strict=True)
+            if isinstance(result, TextError)
         }
         skipped = chunk.skipped | {
-            chunk.texts[owner].place: because(chunk.texts[owner].record, error) for owner, error in failed.items()
+            chunk.texts[owner].index: unusable(chunk.texts[owner].record, error) for owner, error in failed.items()
         }
         if skipped and self.settings.running.on_error == "fail":
             raise failure(skipped[min(skipped)])
         found = [self._without(failed, windows, of_batch) for windows, of_batch in found]
         by_text: dict[int, Any] = {}
         for windows, of_batch in found:
-            for window, one in zip(windows, of_batch.texts, strict=True):
-                by_text[window.owner] = one if window.owner not in by_text else by_text[window.owner] + one
+            for window, result in zip(windows, of_batch.texts, strict=True):
+                by_text[window.owner] = result if window.owner not in by_text else by_text[window.owner] + result
         kept = [chunk.texts[owner] for owner in sorted(by_text)]
         measured = [
             Measured(text.record.id, text.windows, by_text[owner])
@@ -165,33 +167,33 @@ class Prober:
             if owner in by_text
         ]
         together = added(of_batch.together for _, of_batch in found)
-        return self._result(chunk.n_items, kept, measured, together, [skipped[place] for place in sorted(skipped)])
+        return self._result(chunk.n_items, kept, measured, together, [skipped[index] for index in sorted(skipped)])
 
     def _without(
         self, failed: Iterable[int], windows: Sequence[Window], found: Found
     ) -> tuple[Sequence[Window], Found]:
-        """A batch without the texts that failed; their other windows are taken out of what was found together, too."""
-        kept = [place for place, window in enumerate(windows) if window.owner not in failed]
+        """Removes the texts that failed from a batch, and their other windows also from the results of all together."""
+        kept = [index for index, window in enumerate(windows) if window.owner not in failed]
         if len(kept) == len(windows):
             return windows, found
-        whole = all(isinstance(one, TextError) or place in kept for place, one in enumerate(found.texts))
-        windows = [windows[place] for place in kept]
+        whole = all(isinstance(result, TextError) or index in kept for index, result in enumerate(found.texts))
+        windows = [windows[index] for index in kept]
         if found.together is not None and not whole:
             with self.replicas.one() as encoder:
                 return windows, self._try([window.tokens for window in windows], encoder) if windows else Found([])
-        return windows, Found([found.texts[place] for place in kept], found.together)
+        return windows, Found([found.texts[index] for index in kept], found.together)
 
     def _result(
         self,
         n_items: int,
-        texts: Sequence[ReadText],
+        texts: Sequence[TokenizedText],
         measured: Sequence[Measured],
         together: Any,
         skipped: Sequence[Skipped],
     ) -> Result:
         return Result(
             self.settings.measurement.rows(measured),
-            self.nothing.of_texts(measured, together),
+            self.empty.of_texts(measured, together),
             n_items,
             len(measured),
             sum(text.n_tokens for text in measured),

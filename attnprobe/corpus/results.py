@@ -1,4 +1,4 @@
-"""The files that a run over many texts writes: one list, checked at the start and before each is put in place."""
+"""The files that a run over many texts writes, checked at the start and before each appears."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Results:
     """The files of a run.
 
     Attributes:
-        output: the rows; None if they go to standard output.
+        output: the file of rows; None if they go to standard output.
         format: of the rows.
         summary, profile: the tables over all texts that were asked for.
-        replaceable: marks of the existing files that the run may replace, by name: those that --overwrite gave up,
-            and those that it has put in place itself.
-        record: stores ``replaceable``, before a file is put in place.
+        replaceable: marks of the existing files that the run may replace, by name: those that existed when --overwrite
+            was given, and those that the run itself has made.
+        record: stores ``replaceable``, before a file is made.
     """
 
     output: Path | None
@@ -51,19 +51,19 @@ class Results:
 
     @property
     def named(self) -> list[Path]:
-        """The files that a person named."""
+        """The files that the user named."""
         return [path for path in (self.output, self.summary, self.profile) if path is not None]
 
     def is_begun(self) -> bool:
-        """Whether there are rows of an earlier run, put in place or unfinished."""
+        """Tests whether an earlier run left rows, finished or unfinished."""
         return self.output is not None and (self.output.exists() or parts_folder(self.output).is_dir())
 
     @cached_property
     def files(self) -> dict[str, Path]:
-        """Every file by what it holds.
+        """All files by their content.
 
         Raises:
-            UsageError: the suffix of a table tells no format.
+            UsageError: the suffix of a table stands for no format.
         """
         files = {}
         for name, path in (("output", self.output), ("summary", self.summary), ("profile", self.profile)):
@@ -74,15 +74,15 @@ class Results:
         return files | ({name: note_path(self.output, name) for name in NOTES} if self.output else {})
 
     def check_apart(self, inputs: Iterable[Path]) -> None:
-        """Refuses a name that two files share, or a file and an input.
+        """Checks that all files and inputs are different.
 
         Raises:
-            UsageError: there is one.
+            UsageError: two files, or a file and an input, share a path, or a file lies in the folder of parts.
         """
         inputs = list(inputs)
-        read, written = {_identity(path) for path in inputs}, set()
+        input_files, written = {_identity(path) for path in inputs}, set()
         for path in [*self.files.values(), *map(lock_path, self.named)]:
-            if _identity(path) in read:
+            if _identity(path) in input_files:
                 raise UsageError(f"{str(path)!r} would be written, and is an input", "name another file")
             if _identity(path) in written:
                 raise UsageError(
@@ -96,10 +96,10 @@ class Results:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other runs from writing these files, and removes what killed ones left of them.
+        """Keeps other runs from writing these files, and removes temporary files of killed runs.
 
         Raises:
-            OutputError: another run writes one of them.
+            OutputError: another run writes one of the files.
         """
         with ExitStack() as stack:
             for path in self.named:
@@ -110,8 +110,8 @@ class Results:
                     remove_leftovers(path)
             yield
 
-    def take_marks(self, stored: Mapping[str, list[list[int]]]) -> None:
-        """Lets the run replace what an earlier one could."""
+    def allow_marked(self, stored: Mapping[str, list[list[int]]]) -> None:
+        """Lets the run replace the files that an earlier one could."""
         self.replaceable = {name: [(size, time) for size, time in marks] for name, marks in stored.items()}
 
     def allow_existing(self) -> None:
@@ -121,10 +121,10 @@ class Results:
                 self.replaceable.setdefault(name, []).append(_mark(path.stat()))
 
     def check_free(self, *names: str) -> None:
-        """Refuses to replace a file, of all or of some, that is not marked as replaceable.
+        """Checks that the files, all or those named, do not exist or may be replaced.
 
         Raises:
-            OutputError: one exists that is not.
+            OutputError: a file exists that may not be replaced.
         """
         for name in names or self.files:
             path = self.files[name]
@@ -133,10 +133,10 @@ class Results:
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:
-        """A stream whose content becomes that file when the with-block ends well.
+        """Opens a stream whose content becomes that file when the with-block ends well.
 
         Raises:
-            OutputError: somebody else made the file meanwhile; or it cannot be written.
+            OutputError: another program made the file meanwhile; or it cannot be written.
         """
 
         def confirm(status: os.stat_result) -> None:
@@ -148,10 +148,10 @@ class Results:
             yield stream
 
     def remove(self, name: str) -> None:
-        """Removes that file of an earlier run, if it is there.
+        """Removes that file of an earlier run, if it exists.
 
         Raises:
-            OutputError: somebody else made it.
+            OutputError: another program made the file.
         """
         self.check_free(name)
         self.files[name].unlink(missing_ok=True)
@@ -159,12 +159,12 @@ class Results:
 
 
 def note_path(output: Path, name: str) -> Path:
-    """Where the list of skipped records, or of cut texts, of an output lies."""
+    """Returns the path of an output's list of skipped records or of cut texts."""
     return output.with_name(f"{output.name}.{name}.jsonl")
 
 
 def parts_folder(output: Path) -> Path:
-    """Where a run that makes this file keeps what it has done so far."""
+    """Returns the path of the folder in which a run keeps the parts of an output."""
     return output.with_name(f"{output.name}.parts")
 
 
@@ -173,7 +173,7 @@ def _mark(status: os.stat_result) -> Mark:
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:
-    """What two names of one file share."""
+    """Identifies a file, whichever name it is reached by."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""A whole run: files in, files out, whatever is measured, wherever it is computed."""
+"""A whole run over many texts: from input files to output files."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class CorpusRun:
     """A run over many texts.
 
     Args:
-        inputs: what is read.
+        inputs: the sources that are read.
         outputs: the files that are written.
-        prober: what measures.
-        recipe: what other processes need to do the same; None: the engine must be this process.
-        engine: where it is computed.
-        stream: where rows go that go to no file; None: nowhere, only the summary is kept.
+        prober: measures the texts.
+        recipe: lets other processes do the same; None: the engine must be this process.
+        engine: the processes that measure.
+        stream: gets the rows if no file does; None: only the summary is kept.
 
     Attributes:
         first_skipped: the first record that was skipped since the run began.
-        was_complete: whether nothing was left to do, since an earlier run had done it all.
+        was_complete: whether an earlier run had done everything.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class CorpusRun:
         self.recipe, self.engine = recipe, engine or Engine()
         self.first_skipped: Skipped | None = None
         self.was_complete = False
-        columns, nothing = prober.settings.columns, prober.nothing
+        columns, empty = prober.settings.columns, prober.empty
         self.sink: Job | Stream
         if outputs.output:
             manifest = self._manifest(spreadsheet_safe)
-            self.sink = Job(outputs, columns, manifest, nothing, spreadsheet_safe)
+            self.sink = Job(outputs, columns, manifest, empty, spreadsheet_safe)
         else:
-            self.sink = Stream(stream, outputs.format, columns, nothing, outputs, spreadsheet_safe)
+            self.sink = Stream(stream, outputs.format, columns, empty, outputs, spreadsheet_safe)
 
     @classmethod
     def of(
@@ -102,25 +102,25 @@ class CorpusRun:
 
     @property
     def state(self) -> State:
-        """How far it has come: texts, tokens, skipped, cut."""
+        """How far the run has come: texts, tokens, skipped, cut."""
         return self.sink.state
 
     @property
     def summary(self) -> Summary:
-        """Of the texts so far; of none where the run was complete already."""
+        """The summary of the texts so far; of no text if the run was complete already."""
         return self.sink.summary
 
-    def strangers(self) -> list[str]:
-        """The names in the folder of parts that no run makes, so that it stays."""
-        return self.sink.work.strangers() if isinstance(self.sink, Job) else []
+    def foreign_names(self) -> list[str]:
+        """Lists the names in the folder of parts that no run makes; they keep the folder from being removed."""
+        return self.sink.work.foreign_names() if isinstance(self.sink, Job) else []
 
     @property
     def folder(self) -> Path | None:
-        """Where the parts lie while it runs; None: there are none."""
+        """The folder of parts while the run lasts; None if there is no file of rows."""
         return self.sink.folder if isinstance(self.sink, Job) else None
 
     def _manifest(self, spreadsheet_safe: bool) -> dict[str, Any]:
-        """What must be equal for a run to go on where another one ended: everything that changes a byte."""
+        """Describes everything that changes a byte, which must be equal for a run to resume another."""
         options = {
             **self.prober.settings.described(),
             **self.inputs.described(),
@@ -128,7 +128,7 @@ class CorpusRun:
             "format": self.outputs.format,
         }
         return {
-            "signature": self.prober.nothing.signature,
+            "signature": self.prober.empty.signature,
             "input": self.inputs.fingerprints(),
             "options": json.loads(json.dumps(options)),
         }
@@ -141,17 +141,17 @@ class CorpusRun:
         overwrite: bool = False,
         on_result: Callable[[Result], object] | None = None,
     ) -> None:
-        """Measures what is left to do, and puts the files in place.
+        """Measures the texts that are left, and makes the files.
 
         Args:
-            items: the records of the inputs, where they were opened already.
-            resume: goes on with what an earlier run left.
-            overwrite: starts anew, and replaces the files that exist.
-            on_result: called with each chunk's result, once it is kept.
+            items: the records of the inputs, if they are open already.
+            resume: whether to go on with an earlier run.
+            overwrite: whether to start anew, and replace the files that exist.
+            on_result: called with each chunk's result, once it is stored.
 
         Raises:
-            AttnprobeError: an input or output cannot be used, a worker failed; what was kept stays, to be resumed.
-            KeyboardInterrupt: someone pressed Ctrl-C; likewise.
+            AttnprobeError: an input or output cannot be used, or a worker failed; the run can be resumed.
+            KeyboardInterrupt: someone pressed Ctrl-C; the run can be resumed.
         """
         items = self.inputs.records() if items is None else items
         with self.outputs.locked():
@@ -171,10 +171,10 @@ class CorpusRun:
 
 
 def check_complete(outputs: Results) -> None:
-    """Refuses to call a run complete that made some files without others.
+    """Checks that a finished run made all files that are asked for.
 
     Raises:
-        OutputError: a file that is wanted besides the rows is not there.
+        OutputError: a table is missing.
     """
     for path in filter(None, (outputs.summary, outputs.profile)):
         if not Path(path).exists():
@@ -186,7 +186,7 @@ def check_complete(outputs: Results) -> None:
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Defers Ctrl-C to the end of the block: in the middle of a file, libraries turn it into errors of their own."""
+    """Defers Ctrl-C to the end of the block: in the middle of a file, libraries turn it into other errors."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

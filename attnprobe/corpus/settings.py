@@ -1,4 +1,4 @@
-"""What a run over many texts measures, how it reads them, and how it goes about it."""
+"""The settings of a run over many texts: what it measures, how it reads and how it proceeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHUNK_CHARACTERS = 2**20
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a run depends on but its input and its model; picklable."""
+    """All settings of a run except its input and its model; picklable."""
 
     measurement: Measurement
     reading: Reading = Reading()  # noqa: RUF009 (immutable)
@@ -31,14 +31,14 @@ class Settings:
 
     @classmethod
     def choose(cls, encoder: Encoder, measure: str | Measurement = "heads", **options: Any) -> Settings:
-        """The settings for an encoder, checked.
+        """Chooses and checks the settings for an encoder.
 
         Args:
             measure: a name from MEASUREMENTS, or a measurement that was made elsewhere.
             options: those of the measurement, of Reading and of Running.
 
         Raises:
-            UsageError: an option is unknown, has no such value, or does not suit the model.
+            UsageError: an option is unknown, has an invalid value, or does not suit the model.
         """
         shared = {name: options.pop(name) for name in (*Reading.names(), *Running.names()) if name in options}
         reading, running = take(shared, Reading, Running)
@@ -51,10 +51,10 @@ class Settings:
         return settings
 
     def check(self, encoder: Encoder) -> None:
-        """Refuses what does not suit the model, before anything is read.
+        """Checks that the settings suit the model, before anything is read.
 
         Raises:
-            UsageError: a length, or global attention where there is none.
+            UsageError: a length does not suit the model, or it has no global attention.
         """
         encoder.check_lengths(self.reading.max_length, self.reading.stride)
         if self.reading.global_attention != "none":
@@ -62,22 +62,22 @@ class Settings:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Of the rows: ``id, n_tokens``, then the measurement's, each with its type."""
+        """The columns of the rows with their types: ``id, n_tokens``, then the measurement's."""
         return {**TEXT_COLUMNS, **self.measurement.columns}
 
     def sign(self, encoder: Encoder) -> str:
-        """The signature of the numbers, which neither batches nor errors change."""
+        """Makes the signature of the numbers, which neither batches nor errors change."""
         return sign(encoder, self.reading, **self.measurement.signed())
 
     def described(self) -> dict[str, Any]:
-        """What changes a byte of the results and is not in the signature, as values of JSON."""
+        """Returns the settings that change results but are not in the signature, as values of JSON."""
         return {**self.measurement.described(), **asdict(self.running)}
 
     def chunks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
-        """The items in chunks that are measured together; what one chunk gives does not depend on any other.
+        """Cuts the items into chunks that are measured together; the result of one does not depend on any other.
 
         Raises:
-            InputError: under on_error "fail", for the first record that cannot be used, after the chunk before it.
+            InputError: a record cannot be used and on_error is "fail"; raised after the chunk before it.
         """
         most = max(1, min(CHUNK_TEXTS, CHUNK_VALUES // max(1, self.measurement.size)))
         return chunks(self._usable(items), most, CHUNK_CHARACTERS)
@@ -90,6 +90,6 @@ class Settings:
 
 
 def failure(skipped: Skipped) -> InputError:
-    """The error raised for an unusable record where such records end a run."""
-    place = skipped.file if skipped.line is None else f"{skipped.file}:{skipped.line}"
-    return InputError(f"{place}: {skipped.reason}", "--on-error skip leaves such records out and lists them")
+    """Makes the error for an unusable record, if such records end a run."""
+    where = skipped.file if skipped.line is None else f"{skipped.file}:{skipped.line}"
+    return InputError(f"{where}: {skipped.reason}", "--on-error skip leaves such records out and lists them")

@@ -1,4 +1,4 @@
-"""How far a run has come, as it is stored, and the checks of what is read again."""
+"""Stores how far a run has come, and checks it when it is read again."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class State:
     Attributes:
         parts: how many chunks count.
         digest: of the records in them.
-        items: how many records and skipped ones these were.
+        items: how many records they had, skipped ones included.
         texts, tokens: how many were measured.
         skipped, cut: how many records have no rows, how many texts were cut.
-        unknown, wordless: of how many texts many tokens are unknown to the model, or no words are known.
+        unknown, wordless: how many texts have many tokens unknown to the model, or unknown words.
         lists: how many bytes of each of LISTS count, and their digest.
     """
 
@@ -51,7 +51,7 @@ class State:
     lists: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     def after(self, result: Result) -> State:
-        """The state with one more chunk."""
+        """Returns the state after one more chunk."""
         return replace(
             self,
             parts=self.parts + 1,
@@ -66,10 +66,10 @@ class State:
 
 
 def check_manifest(content: Any) -> dict[str, Any]:
-    """The content, if it describes a run.
+    """Checks that the content describes a run, and returns it.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the content does not describe a run.
     """
     if not isinstance(content, dict) or not isinstance(content.get("signature"), str):
         raise ValueError("no description of a run")
@@ -80,10 +80,10 @@ def check_manifest(content: Any) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of an unfinished run.
+    """Reads the manifest of an unfinished run.
 
     Raises:
-        OutputError: it is not one that attnprobe wrote.
+        OutputError: the file is not as attnprobe wrote it.
     """
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
@@ -103,7 +103,7 @@ def write_state(stream: IO[bytes], state: State, summary: Summary) -> None:
 
 
 def read_state(path: Path, empty: Summary) -> tuple[State, Summary]:
-    """What write_state wrote.
+    """Reads what write_state wrote.
 
     Args:
         empty: the summary of no text.
@@ -150,7 +150,7 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def damaged(path: Path) -> OutputError:
-    """The error for a file that is not as a run wrote it."""
+    """Makes the error for a file that is not as a run wrote it."""
     return OutputError(
         f"cannot go on: {str(path)!r} is missing, or not as it was written", "start anew with --overwrite"
     )

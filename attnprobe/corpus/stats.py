@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class CorpusStats:
-    """The statistics of many texts: iterate over it for blocks of rows as they are measured.
+    """The statistics of many texts: iterating yields blocks of rows as they are measured.
 
     Attributes:
         summary: of the texts so far; complete when the iteration has ended.
         skipped: the records so far that could not be used.
-        unknown, wordless: of how many texts so far many tokens are unknown to the model, or no words are known.
+        unknown, wordless: how many texts so far have many tokens unknown to the model, or unknown words.
     """
 
     def __init__(self, prober: Prober, items: Iterable[Item]) -> None:
-        self.summary = prober.nothing
+        self.summary = prober.empty
         self.skipped: list[Skipped] = []
         self.unknown = self.wordless = 0
         self._results = prober.results(prober.settings.chunks(items))
@@ -45,7 +45,7 @@ class CorpusStats:
             warnings.warn(message, category, stacklevel=2)
 
     def to_frame(self) -> pandas.DataFrame:
-        """All rows that are still to come, at once; ``attrs["signature"]`` says what the numbers depend on."""
+        """Measures all texts that are left and returns their rows, with the signature in ``attrs["signature"]``."""
         import pandas
 
         frames = [block.to_frame() for block in self]
@@ -55,15 +55,15 @@ class CorpusStats:
 
 
 def doubts(unknown: int, wordless: int) -> dict[type[Warning], str]:
-    """What to say of so many texts whose tokens are unknown, or whose words are not known; see :class:`Result`."""
-    said: dict[type[Warning], str] = {}
+    """Writes warnings about the number of texts with unknown tokens or words; see :class:`Result`."""
+    warned: dict[type[Warning], str] = {}
     if unknown:
-        said[UnknownTokensWarning] = (
+        warned[UnknownTokensWarning] = (
             f"texts with more than a third of their tokens unknown to the model's vocabulary: {unknown:,}"
         )
     if wordless:
-        said[WordsWarning] = (
+        warned[WordsWarning] = (
             "texts whose scripts have no spaces between words, so that finding these takes a dictionary, and each token"
             f" stands for itself: {wordless:,}"
         )
-    return said
+    return warned

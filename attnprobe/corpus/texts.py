@@ -19,10 +19,10 @@ MISSING = object()
 
 
 def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
-    """Refuses what is no column of texts, and ids or pairs that are not as many, where that can be told.
+    """Checks that texts, ids and pairs are columns, of equal length if their lengths are known.
 
     Raises:
-        UsageError: it does not fit.
+        UsageError: a value is no column, or the lengths differ.
     """
     check_column("texts", texts)
     for name, values in (("ids", ids), ("pairs", pairs)):
@@ -36,6 +36,11 @@ def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
 def to_records(
     texts: Iterable[Given | Record | Skipped], ids: Iterable[object] | None, pairs: Iterable[Given] | None
 ) -> Iterator[Item]:
+    """Makes records of texts with their ids and pairs; passes records on.
+
+    Raises:
+        UsageError: the lengths differ, or ids or pairs are given beside records.
+    """
     beside = {name: iter(values) for name, values in (("ids", ids), ("pairs", pairs)) if values is not None}
     number = 0
     for number, text in enumerate(texts, start=1):
@@ -44,25 +49,25 @@ def to_records(
                 raise UsageError(f"{' and '.join(beside)} are for texts alone; a record brings its own")
             yield _usable(text) if isinstance(text, Record) else text
             continue
-        own: dict[str, Any] = {name: next(values, MISSING) for name, values in beside.items()}
-        for name, value in own.items():
+        given: dict[str, Any] = {name: next(values, MISSING) for name, values in beside.items()}
+        for name, value in given.items():
             if value is MISSING:
                 raise UsageError(f"there are more texts than {name}, of which there are {number - 1}")
-        yield _usable(_record(str(own.get("ids", number)), text, own.get("pairs"), number))
+        yield _usable(_record(str(given.get("ids", number)), text, given.get("pairs"), number))
     for name, values in beside.items():
         if next(values, MISSING) is not MISSING:
             raise UsageError(f"there are more {name} than texts, of which there are {number}")
 
 
 def _record(id: str, text: Any, pair: Any, number: int) -> Record:
-    """The record of a text or its words as given, whatever is in them."""
+    """Makes the record of a text or its words as given, without checking them."""
     words, pair_words = (value if isinstance(value, list | tuple) else None for value in (text, pair))
     text, pair = ("" if words is not None else text), (None if pair_words is not None else pair)
     return Record(id, text, pair, "text", number, words, pair_words)
 
 
 def _usable(record: Record) -> Item:
-    """The record; or why it cannot be used, if something is no text that should be one."""
+    """Returns the record, or the reason to skip it if a value in it is not a text."""
     texts = [record.text, *(record.words or ()), *(record.pair_words or ())]
     for value in texts if record.pair is None else [*texts, record.pair]:
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Threads that compute batches side by side, each alone on its core."""
+"""Threads that compute batches side by side, each on one core."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _setting_counts = Lock()
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """Counts the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -31,7 +31,7 @@ class Replicas:
 
     @contextmanager
     def one(self) -> Iterator[Encoder]:
-        """A replica that nobody else uses meanwhile."""
+        """Lends a replica that no other thread uses meanwhile."""
         encoder = self._free.get()
         try:
             yield encoder
@@ -41,7 +41,7 @@ class Replicas:
 
 @contextmanager
 def pool_of(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Threads for batches; those that have not begun at its end never will."""
+    """Opens a pool of threads for batches; batches that have not begun at the end are cancelled."""
     pool = ThreadPoolExecutor(threads, initializer=_compute_alone)
     try:
         yield pool
@@ -50,10 +50,10 @@ def pool_of(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def _compute_alone() -> None:
-    """Lets torch compute in this thread without the help of others, and in no other thread otherwise than before.
+    """Sets torch to compute in this thread without helpers, and leaves all other threads as they were.
 
-    torch counts threads for each thread by itself. But whoever sets the count also sets that of threads still to come,
-    which a thread for just that sets back.
+    torch keeps a thread count for each thread. But setting one also sets that of threads started later, which another
+    thread sets back here.
     """
     with _setting_counts:
         before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Chunks of records as the encoder reads them, and what cannot be used of them."""
+"""Tokenizes chunks of records, and sets aside the records that cannot be used."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from attnprobe.values.tokens import Tokens
 
 
 @dataclass(frozen=True)
-class ReadText:
+class TokenizedText:
     """A record that can be measured.
 
     Attributes:
-        place: among the items of its chunk.
-        windows: the text as the encoder reads it.
+        index: among the items of its chunk.
+        windows: the tokens that the encoder reads.
         unknown: whether more than a third of its tokens are unknown to the vocabulary.
-        wordless: whether its words are asked for and not known.
+        wordless: whether its words are asked for but unknown.
     """
 
-    place: int
+    index: int
     record: Record
     windows: list[Tokens]
     unknown: bool
@@ -34,48 +34,48 @@ class ReadText:
 
 
 @dataclass
-class ReadChunk:
-    """A chunk that has been tokenized: the texts that can be measured, and by place what cannot be used."""
+class TokenizedChunk:
+    """A chunk that has been tokenized: the texts that can be measured, and by index the records that cannot."""
 
     n_items: int
-    texts: list[ReadText] = field(default_factory=list)
+    texts: list[TokenizedText] = field(default_factory=list)
     skipped: dict[int, Skipped] = field(default_factory=dict)
 
 
-def read_chunk(items: Sequence[Item], encoder: Encoder, settings: Settings) -> ReadChunk:
+def tokenize_chunk(items: Sequence[Item], encoder: Encoder, settings: Settings) -> TokenizedChunk:
     """Tokenizes a chunk."""
-    chunk = ReadChunk(len(items))
-    for place, item in enumerate(items):
+    chunk = TokenizedChunk(len(items))
+    for index, item in enumerate(items):
         if isinstance(item, Skipped):
-            chunk.skipped[place] = item
+            chunk.skipped[index] = item
             continue
         try:
-            chunk.texts.append(_read(place, item, encoder, settings))
+            chunk.texts.append(_tokenize(index, item, encoder, settings))
         except UsageError as error:
-            chunk.skipped[place] = because(item, error)
+            chunk.skipped[index] = unusable(item, error)
     return chunk
 
 
-def because(record: Record, error: Exception) -> Skipped:
-    """The record that an error makes unusable."""
+def unusable(record: Record, error: Exception) -> Skipped:
+    """Marks a record as skipped, for the reason that the error gives."""
     return Skipped(record.file, record.line, str(error), record.id)
 
 
-def _read(place: int, record: Record, encoder: Encoder, settings: Settings) -> ReadText:
+def _tokenize(index: int, record: Record, encoder: Encoder, settings: Settings) -> TokenizedText:
     reading = settings.reading
     windows = tokenize(encoder, *record.given, reading, words=False)
     if record.labels:
         windows = [replace(window, labels=record.labels) for window in windows]
     unknown = _is_unknown(encoder, windows, settings.running.max_unknown)
     wordless = reading.level == "word" and record.words is None and script_without_words(windows) != ""
-    return ReadText(place, record, windows, unknown, wordless)
+    return TokenizedText(index, record, windows, unknown, wordless)
 
 
 def _is_unknown(encoder: Encoder, windows: Sequence[Tokens], most: float | None) -> bool:
-    """Whether so many of a text's tokens are unknown that its numbers say little of it.
+    """Tests whether so many of a text's tokens are unknown that its numbers mean little.
 
     Raises:
-        UsageError: they are more than the share allowed.
+        UsageError: the share of unknown tokens is larger than ``most``.
     """
     unknown, content = count_unknown(encoder.tokenizer, windows)
     if most is not None and unknown > most * content:

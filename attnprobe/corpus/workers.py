@@ -1,4 +1,4 @@
-"""What another process needs to measure as this one does, and how results come back in the order of the chunks."""
+"""Lets other processes measure as this one does, and returns results in the order of the chunks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Chunk = list[Item]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What another process needs to measure as this one does.
+    """The arguments with which another process measures as this one does.
 
     Attributes:
         loading: the arguments of :func:`attnprobe.load_encoder`.
@@ -36,18 +36,18 @@ class Recipe:
         return load_encoder(**self.loading)
 
     def prober(self) -> Prober:
-        """Loads the model and makes ready to measure."""
+        """Loads the model and makes a prober."""
         return Prober(self.encoder(), self.settings, self.threads)
 
     def for_other_folders(self) -> Recipe:
-        """The same for processes that run in another folder."""
+        """Resolves the paths of folders, for processes that run in another folder."""
         names = {key: self.loading[key] for key in ("model", "tokenizer") if self.loading.get(key) is not None}
         folders = {key: str(Path(name).resolve()) for key, name in names.items() if Path(name).is_dir()}
         return replace(self, loading={**self.loading, **folders})
 
 
 def in_order(chunks: Iterable[Chunk], submit: Callable[[Chunk], Callable[[], Result]], most: int) -> Iterator[Result]:
-    """The chunks' results in order, at most so many chunks on their way; what came before an error still comes."""
+    """Yields the chunks' results in order, also those before an error, with at most ``most`` chunks under way."""
     waiting: deque[Callable[[], Result]] = deque()
     source = UntilError(chunks)
     for chunk in source:
@@ -60,7 +60,7 @@ def in_order(chunks: Iterable[Chunk], submit: Callable[[Chunk], Callable[[], Res
 
 
 class Worker:
-    """One process with a model, which is loaded when it is first needed so that what goes wrong is raised there."""
+    """One process with a model, which is loaded at first use so that an error is raised there."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe

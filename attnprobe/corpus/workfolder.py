@@ -1,14 +1,14 @@
-"""The folder beside an output in which a run keeps what it has done; whatever is read back from it is checked.
+"""The folder beside an output in which a run keeps the work it has done; all that is read back from it is checked.
 
-    OUT.parts/manifest.json      what the run is: signature, input, options; and which existing files it may replace
+    OUT.parts/manifest.json      the run's signature, input, options; and which existing files it may replace
     OUT.parts/part-000000.csv    the rows of one chunk
     OUT.parts/parts.jsonl        size and digest of each part, a line per chunk
     OUT.parts/skipped.jsonl      the records without rows so far; cut.jsonl: the texts that were cut
     OUT.parts/state.npz          how many parts count, how much of each list, how far the input was read, the summary
     OUT.parts/removed.json       the manifest, from when the folder is being removed
 
-A part counts once the state says so; the state is replaced whole, when all that it speaks of is on the disk. So
-whenever the run ends, the folder holds a valid beginning of it, and what was written after that is written again.
+A part counts once the state counts it; the state is replaced whole, after all that it counts is on the disk. Whenever
+the run ends, the folder thus holds a valid beginning of it, and what was written after that is written again.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from attnprobe.writers.files import TEMPORARY, replacing, sync_folder
 
 OWN = r"(manifest\.json|removed\.json|state\.npz|(parts|skipped|cut)\.jsonl|part-\d{6,}\.(csv|tsv|jsonl|parquet))"
 OWN_NAME = re.compile(rf"{OWN}|\.{OWN}\.{TEMPORARY}")
-NEW_NAME = re.compile(rf"\.manifest\.json\.{TEMPORARY}")  # what is there before the manifest
+NEW_NAME = re.compile(rf"\.manifest\.json\.{TEMPORARY}")  # the manifest before it has its name
 PIECE = 2**20  # bytes read at once
 
 
 class GrowingList:
-    """A file of lines to which a run adds; what is behind the lines that count is of a run that was killed."""
+    """A file to which a run appends lines; a killed run may leave bytes after the lines that count."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,11 +43,11 @@ class GrowingList:
 
     @property
     def digest(self) -> str:
-        """Of all bytes that count."""
+        """The digest of all bytes that count."""
         return self._digest.hexdigest()
 
-    def take_up(self, size: int, digest: str) -> None:
-        """Goes on after so many bytes.
+    def resume(self, size: int, digest: str) -> None:
+        """Goes on after the first ``size`` bytes.
 
         Raises:
             OutputError: these bytes have another digest.
@@ -58,10 +58,10 @@ class GrowingList:
             raise damaged(self.path)
 
     def append(self, lines: bytes) -> None:
-        """Puts lines behind those that count, on the disk.
+        """Appends lines after those that count, and writes them to the disk.
 
         Raises:
-            OutputError: the file is shorter than what counts; or it cannot be written.
+            OutputError: the file is too short, or cannot be written.
         """
         if not lines:
             return
@@ -78,10 +78,10 @@ class GrowingList:
         self.size += len(lines)
 
     def pieces(self) -> Iterator[bytes]:
-        """The bytes that count.
+        """Reads the bytes that count.
 
         Raises:
-            OutputError: they are no longer those that were written; raised at their end.
+            OutputError: the bytes are not those that were written; raised at their end.
         """
         digest = blake2b(digest_size=16)
         for piece in _pieces(self.path, self.size):
@@ -92,21 +92,21 @@ class GrowingList:
 
 
 class WorkFolder:
-    """The folder of a run whose rows have a format."""
+    """The folder of a run, with rows in one format."""
 
     def __init__(self, path: Path, format: str) -> None:
         self.path, self.format = path, format
         self.lists = {name: GrowingList(path / f"{name}.jsonl") for name in LISTS}
         self._manifest, self._removed = path / "manifest.json", path / "removed.json"
         self._state = path / "state.npz"
-        self._made: tuple[int, int] | None = None  # inode and time of the manifest, which tell that it is this run's
+        self._made: tuple[int, int] | None = None  # inode and time of this run's manifest
 
     def has_run(self) -> bool:
-        """Whether an unfinished run is in it."""
+        """Tests whether the folder holds an unfinished run."""
         return self._manifest.is_file()
 
-    def strangers(self) -> list[str]:
-        """The names in it that no run makes."""
+    def foreign_names(self) -> list[str]:
+        """Lists the names in the folder that no run makes."""
         return self._names_unlike(OWN_NAME) if self.path.is_dir() else []
 
     def _names_unlike(self, pattern: re.Pattern[str]) -> list[str]:
@@ -115,10 +115,10 @@ class WorkFolder:
         )
 
     def create(self, manifest: Mapping[str, Any]) -> None:
-        """Makes the folder for a new run, without what an earlier one left.
+        """Makes the folder for a new run, and removes the files of an earlier one.
 
         Raises:
-            OutputError: it holds files that are not of a run; or it cannot be written.
+            OutputError: the folder is not of a run, or cannot be written.
         """
         with _explained(self.path):
             if self.path.is_dir():
@@ -135,10 +135,10 @@ class WorkFolder:
         self._made = _stamp(self._manifest)
 
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the run in it.
+        """Reads the manifest of the run in the folder.
 
         Raises:
-            OutputError: it is not one that attnprobe wrote.
+            OutputError: the manifest is not as attnprobe wrote it.
         """
         self._made = _stamp(self._manifest)
         return read_manifest(self._manifest)
@@ -147,7 +147,7 @@ class WorkFolder:
         """Checks that the folder is still this run's.
 
         Raises:
-            OutputError: it is gone, or another run has begun in it.
+            OutputError: the folder is gone, or another run has begun in it.
         """
         with _explained(self.path):
             if _stamp(self._manifest) != self._made:
@@ -157,7 +157,7 @@ class WorkFolder:
         """Writes the rows of a chunk, if it has any, and adds to the lists.
 
         Raises:
-            OutputError: the disk is full, the folder is gone or another run's.
+            OutputError: the disk is full, or the folder is gone or of another run.
         """
         self.check_held()
         rows = b""
@@ -170,10 +170,10 @@ class WorkFolder:
             self.lists[name].append(lines)
 
     def parts(self) -> Iterator[Path]:
-        """The parts that count and have rows, in their order.
+        """Yields the paths of the parts that count and have rows, in their order.
 
         Raises:
-            OutputError: one is missing, or is not as it was written.
+            OutputError: a part is missing, or is not as it was written.
         """
         for number, line in enumerate(b"".join(self.lists["parts"].pieces()).splitlines()):
             part = json.loads(line)
@@ -187,13 +187,13 @@ class WorkFolder:
         return self.path / f"part-{number:06}.{self.format}"
 
     def store(self, state: State, summary: Summary) -> None:
-        """Replaces the state, after which all that it speaks of counts."""
+        """Replaces the state, after which all that it lists counts."""
         self.check_held()
         with replacing(self._state) as stream:
             write_state(stream, state, summary)
 
     def load(self, empty: Summary) -> tuple[State, Summary]:
-        """The state and the summary so far.
+        """Reads and checks the state and the summary so far.
 
         Args:
             empty: the summary of no text.
@@ -205,7 +205,7 @@ class WorkFolder:
             return State(), empty
         state, summary = read_state(self._state, empty)
         for name, growing in self.lists.items():
-            growing.take_up(*state.lists[name])
+            growing.resume(*state.lists[name])
         if b"".join(self.lists["parts"].pieces()).count(b"\n") != state.parts:
             raise damaged(self.lists["parts"].path)
         for _ in self.parts():
@@ -213,7 +213,7 @@ class WorkFolder:
         return state, summary
 
     def remove(self) -> None:
-        """Removes what runs left in the folder, and the folder if nothing else is in it."""
+        """Removes the files of runs, and the folder if nothing else is in it."""
         if self.path.is_dir() and (self._manifest.is_file() or self._removed.is_file()):
             with _explained(self.path):
                 self._clear()
@@ -221,10 +221,10 @@ class WorkFolder:
                 self.path.rmdir()
 
     def _clear(self) -> None:
-        """Removes what runs left; first the manifest, for what is left then must never be taken up.
+        """Removes the files of runs; first the manifest, since the others must not be resumed then.
 
         Raises:
-            OutputError: no run was in this folder, and it is not empty.
+            OutputError: the folder has no manifest, and is not empty.
         """
         if self._manifest.is_file():
             read_manifest(self._manifest)
@@ -250,10 +250,10 @@ def _digest_of(path: Path, size: int) -> blake2b:
 
 
 def _pieces(path: Path, size: int) -> Iterator[bytes]:
-    """The first bytes of a file.
+    """Reads the first bytes of a file.
 
     Raises:
-        OutputError: it is missing, shorter, or cannot be read.
+        OutputError: the file is missing, too short, or cannot be read.
     """
     try:
         if size:
@@ -277,7 +277,7 @@ def _explained(path: Path) -> Iterator[None]:
     """Turns an error of the system into one that names the file.
 
     Raises:
-        OutputError: there is one.
+        OutputError: the system raised an error.
     """
     try:
         yield
@@ -286,5 +286,5 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first few of some names."""
+    """Lists the first few names, and counts the others."""
     return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if names[3:] else "")

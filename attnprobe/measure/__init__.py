@@ -1,4 +1,4 @@
-"""What a run can measure: the table of measurements.
+"""The table of measurements that a run can take.
 
 To add one: a class that is a Measurement of ``kinds.py`` and has a class method ``choose(encoder, reading, **options)``
 that makes one, in a module of this folder, and one row in BUILT_IN. Another package adds its
@@ -38,10 +38,10 @@ MEASUREMENTS: Mapping[str, tuple[str, str]] = _with_plugins()
 
 
 def check_measurement(name: Any) -> None:
-    """Refuses the name of no measurement.
+    """Checks that a measurement has this name.
 
     Raises:
-        UsageError: there is none of that name; the message suggests the nearest.
+        UsageError: no measurement has the name; the message suggests the nearest.
     """
     if not isinstance(name, str) or name not in MEASUREMENTS:
         meant = nearest(name, MEASUREMENTS) if isinstance(name, str) else ""
@@ -49,10 +49,10 @@ def check_measurement(name: Any) -> None:
 
 
 def choose_measurement(name: str, encoder: Encoder, reading: Reading, **options: Any) -> Measurement:
-    """The measurement of that name for an encoder and texts that are read like this.
+    """Makes the measurement of that name for an encoder and texts that are read like this.
 
     Raises:
-        UsageError: there is none of that name, it has no such option, or an option does not suit the model.
+        UsageError: the name or an option is unknown, or an option does not suit the model.
     """
     check_measurement(name)
     module, _, attribute = MEASUREMENTS[name][0].partition(":")

@@ -28,12 +28,12 @@ from attnprobe.values.tokens import Role, Tokens
 
 @dataclass(frozen=True)
 class HeadMeans:
-    """The measurement behind ``heads`` and ``corpus``.
+    """Measures head means, for ``heads`` and ``corpus``.
 
     Attributes:
         metrics: names from METRICS.
-        layers, heads: which to report, ascending.
-        averaging: what the means are over.
+        layers, heads: the numbers of those to report, ascending.
+        averaging: the queries that means are taken over.
         level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
         profile: whether the summary also gets the weights by key − query.
     """
@@ -47,14 +47,14 @@ class HeadMeans:
 
     @classmethod
     def choose(cls, encoder: Encoder, reading: Reading, **options: Any) -> HeadMeans:
-        """The means of some metrics and heads.
+        """Chooses the metrics and heads to measure.
 
         Args:
             options: metrics, layers and heads, None for all; profile; those of
                 :class:`attnprobe.values.options.Averaging`.
 
         Raises:
-            UsageError: an unknown metric or option, a layer or head out of range.
+            UsageError: a metric or option is unknown, or a layer or head out of range.
         """
         beside = ("metrics", "layers", "heads", "profile", *Reading.names(), *Running.names())
         [averaging] = take(options, Averaging, beside=beside)
@@ -69,12 +69,12 @@ class HeadMeans:
 
     @property
     def alone(self) -> bool:
-        """Whether words are merged, which differ between texts of one length."""
+        """Whether each text comes by itself: at level "word", since words differ between texts of one length."""
         return self.level == "word"
 
     @property
     def columns(self) -> dict[str, str]:
-        """Layer, head, then the metrics."""
+        """The columns ``layer`` and ``head``, then the metrics."""
         return {**HEAD_COLUMNS, **dict.fromkeys(self.metrics, "float32")}
 
     @property
@@ -83,15 +83,15 @@ class HeadMeans:
         return len(self.layers) * len(self.heads) * len(self.metrics)
 
     def described(self) -> dict[str, Any]:
-        """What the signature does not say."""
+        """The settings that are not in the signature."""
         return {"metrics": self.metrics, "layers": self.layers, "heads": self.heads, "profile": self.profile}
 
     def signed(self) -> dict[str, object]:
-        """What the means are over."""
+        """The options that the means depend on."""
         return self.averaging.signed()
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> HeadListener:
-        """A listener that reduces the weights at once and keeps none of them."""
+        """Makes a listener that reduces the weights at once and keeps none of them."""
         reducer = Reducer(
             texts,
             _loaded(self.metrics),
@@ -108,7 +108,7 @@ class HeadMeans:
         return HeadListener(self, reducer, texts)
 
     def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
-        """A row per text, layer and head."""
+        """Makes a row per text, layer and head."""
         shape = (len(texts), len(self.layers), len(self.heads), len(self.metrics))
         totals = np.array([text.found.total for text in texts]).reshape(shape)
         counts = np.array([text.found.count for text in texts]).reshape(shape[0], shape[1], 1, shape[3])
@@ -122,7 +122,7 @@ class HeadMeans:
         return Summary.empty(self.layers, self.heads, self.metrics, signature)
 
     def n_queries(self, text: Tokens) -> int:
-        """How many queries of a text the means are over."""
+        """Counts the queries of a text that means are taken over."""
         text = text.by_word() if self.level == "word" else text
         return len(text) if self.averaging.queries == "all" else list(text.roles).count(Role.CONTENT)
 
@@ -141,11 +141,11 @@ class HeadListener:
         return self.reducer.starts
 
     def start_layer(self, layer: int) -> Any:
-        """The observer of the layer's blocks."""
+        """Returns the observer of the layer's blocks."""
         return self.reducer.start_layer(layer)
 
     def finish(self) -> Found:
-        """The sums of each text; and the profile of all, if it was asked for."""
+        """Returns the sums of each text, and the profile of all if it was asked for."""
         heads = list(self.measurement.heads)
         sums = [replace(found, total=found.total[:, heads]) for found in self.reducer.sums]
         if not self.measurement.profile:
@@ -169,11 +169,11 @@ def head_table(
     heads: Indices = None,
     **options: Any,
 ) -> Table:
-    """The rows of :func:`attnprobe.head_stats` as a Table.
+    """Returns the rows of :func:`attnprobe.head_stats` as a Table.
 
     Args:
         pair: the second text of a pair.
-        layers, heads: which to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
+        layers, heads: those to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
         options: those of :class:`attnprobe.values.options.Reading` and :class:`attnprobe.values.options.Averaging`.
     """
     reading, averaging = take(options, Reading, Averaging, beside=("pair", "layers", "heads"))
@@ -187,12 +187,12 @@ def head_table(
 def table_of(
     measurement: HeadMeans, sums: Sums, encoder: Encoder, windows: Sequence[Tokens], reading: Reading
 ) -> Table:
-    """A row per layer and head of one text, given its sums."""
+    """Makes a row per layer and head of one text, given the sums."""
     means = sums.means()
     rows = [
-        (layer, head, *(None if math.isnan(value) else float(value) for value in means[index, place]))
-        for index, layer in enumerate(measurement.layers)
-        for place, head in enumerate(measurement.heads)
+        (layer, head, *(None if math.isnan(value) else float(value) for value in means[i, j]))
+        for i, layer in enumerate(measurement.layers)
+        for j, head in enumerate(measurement.heads)
     ]
     return Table(
         ["layer", "head", *measurement.metrics],

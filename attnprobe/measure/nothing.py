@@ -1,4 +1,4 @@
-"""The summary of a measurement that has none."""
+"""The empty summary of measurements that do not summarize texts."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from attnprobe.values.table import Table
 
 @dataclass(frozen=True)
 class NoSummary:
-    """What is left of texts that say nothing together."""
+    """The summary of a measurement whose texts do not add up: only the signature."""
 
     signature: str
 
     def of_texts(self, texts: Sequence[Measured], together: Any) -> NoSummary:
-        """Itself."""
+        """Returns this summary, whatever the texts."""
         return self
 
     def __add__(self, other: NoSummary) -> NoSummary:
         return self
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """None."""
+        """Returns no arrays."""
         return {}
 
     def restored(self, arrays: Mapping[str, np.ndarray]) -> NoSummary:
-        """Itself, of no arrays.
+        """Returns this summary.
 
         Raises:
-            ValueError: there are some.
+            ValueError: arrays are given.
         """
         if arrays:
             raise ValueError("wrong names")
         return self
 
     def tables(self) -> dict[str, Callable[[], Table]]:
-        """None."""
+        """Returns no tables."""
         return {}
 
     def overview(self, title: str) -> Table:
-        """Only the title."""
+        """Makes an empty table with the title."""
         return Table([], [], {"title": title})

@@ -1,4 +1,4 @@
-"""A text as the encoder reads it, with what there is to say of it, and the signature of what is measured."""
+"""Reads a text into windows of tokens, warns about doubtful ones, and signs what is measured."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from attnprobe.values.tokens import Tokens
 def tokenize(
     encoder: Encoder, text: Given, pair: Given | None, reading: Reading, *, words: bool = True
 ) -> list[Tokens]:
-    """A text, or its words as given, as the encoder reads it, in one window or several.
+    """Tokenizes a text, or its words as given, in one window or several.
 
     Args:
-        words: whether its words must be known at level "token", too.
+        words: whether the words of the text must be known at level "token", too.
 
     Raises:
-        UsageError: there is nothing to read, or an option does not suit the text or the model.
+        UsageError: the text is empty, or an option does not suit the text or the model.
     """
     words = words or reading.level == "word"
     windows = encoder.tokenize(text, pair, max_length=reading.max_length, stride=reading.stride, words=words)
@@ -40,39 +40,39 @@ def tokenize(
 
 
 def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) -> list[Tokens]:
-    """What :func:`tokenize` gives, with a warning for each reason to doubt it.
+    """Tokenizes a text as :func:`tokenize` does, and warns of each reason to doubt the result.
 
     Raises:
-        UsageError: there is nothing to read, or an option does not suit the text or the model.
+        UsageError: the text is empty, or an option does not suit the text or the model.
 
     Warns:
         TruncationWarning: the text is longer than the model reads and was cut.
-        UnknownTokensWarning: more than a third of its tokens are unknown to the model's vocabulary.
-        WordsWarning: its words are asked for, and its script has no spaces between them.
-        CaseWarning: it has capitals, and the tokenizer and its vocabulary are not of one mind about them.
+        UnknownTokensWarning: more than a third of the tokens are unknown to the model's vocabulary.
+        WordsWarning: words are asked for, and the text's script has no spaces between them.
+        CaseWarning: the text has capitals, which the tokenizer and its vocabulary treat differently.
     """
     check_text("text", text)
     if pair is not None:
         check_text("pair", pair)
     windows = tokenize(encoder, text, pair, reading)
     texts = [text] if pair is None else [text, pair]
-    said = {
+    remarks = {
         TruncationWarning: _remark_on_length(encoder, windows[0], reading.max_length),
-        CaseWarning: encoder.case if any(part != part.lower() for part in texts) else "",
+        CaseWarning: encoder.case if any(given != given.lower() for given in texts) else "",
         WordsWarning: _remark_on_words(windows, reading.level),
         UnknownTokensWarning: remark_on_unknown(encoder.tokenizer, windows, texts),
     }
-    for category, message in said.items():
+    for category, message in remarks.items():
         if message:
             warnings.warn(message, category, stacklevel=3)
     return windows
 
 
 def check_words(encoder: Encoder, windows: Sequence[Tokens]) -> None:
-    """Refuses a text whose tokens cannot be found again in it.
+    """Checks that the words of a text are known.
 
     Raises:
-        UsageError: they cannot.
+        UsageError: the tokens cannot be found again in the text.
     """
     if any(window.words is None for window in windows):
         name = type(encoder.tokenizer).__name__
@@ -80,32 +80,29 @@ def check_words(encoder: Encoder, windows: Sequence[Tokens]) -> None:
 
 
 def script_without_words(windows: Sequence[Tokens]) -> str:
-    """The script of a text whose words are not known; empty: they are.
-
-    See :func:`attnprobe.values.text.unspaced_script`.
-    ."""
+    """Names the script of a text without spaces between words, see :mod:`attnprobe.values.text`; else empty."""
     return unspaced_script("".join(chain(*(window.texts for window in windows))))
 
 
 def _remark_on_words(windows: Sequence[Tokens], level: str) -> str:
-    """What to say of a text whose words are asked for and not known; empty of any other."""
+    """Writes the remark on a text whose words are asked for but unknown; empty for other texts."""
     script = script_without_words(windows) if level == "word" else ""
     why = f"{script} has no spaces between words, and finding them takes a dictionary"
     return f"this text has no words here: {why}; each of its tokens stands for itself" if script else ""
 
 
-def _remark_on_length(encoder: Encoder, read: Tokens, max_length: int | None) -> str:
-    """What to say of a text that was cut; empty of any other."""
-    if not read.n_cut:
+def _remark_on_length(encoder: Encoder, window: Tokens, max_length: int | None) -> str:
+    """Writes the remark on a text that was cut; empty for other texts."""
+    if not window.n_cut:
         return ""
     more, limit = "", encoder.position_limit
-    if max_length is None and (limit is None or limit > len(read)):
+    if max_length is None and (limit is None or limit > len(window)):
         more = f"; a max_length of up to {limit} reads more" if limit else "; a larger max_length reads more"
-    return f"the text has {len(read) + read.n_cut} tokens; only the first {len(read)} were read{more}"
+    return f"the text has {len(window) + window.n_cut} tokens; only the first {len(window)} were read{more}"
 
 
 def notes_on(encoder: Encoder, windows: Sequence[Tokens], reading: Reading) -> dict[str, Any]:
-    """How the numbers of a text came about, for what a terminal shows."""
+    """Notes how the numbers of a text were computed, for the terminal."""
     return {
         "model": encoder.location.short_name,
         "tokens": [list(window.strings) for window in windows],
@@ -116,17 +113,17 @@ def notes_on(encoder: Encoder, windows: Sequence[Tokens], reading: Reading) -> d
 
 
 def sign(encoder: Encoder, reading: Reading, **parts: object) -> str:
-    """The signature of what this encoder measures.
+    """Makes the signature of what this encoder measures.
 
     Args:
-        parts: what else the numbers depend on; None: nothing depends on that one.
+        parts: what else the numbers depend on, by name; None: the numbers do not depend on it.
     """
-    read = {**reading.signed(), "max_length": reading.max_length or encoder.max_length}
+    read_as = {**reading.signed(), "max_length": reading.max_length or encoder.max_length}
     return signature(
         model=encoder.fingerprint,
         tokenizer=encoder.tokenizer_fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
         special="kept",
-        **read,
+        **read_as,
         **parts,
     )

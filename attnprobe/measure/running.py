@@ -1,4 +1,4 @@
-"""The one pass of the model, in which weights are measured while they are computed."""
+"""Runs the model once, and measures weights while they are computed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def measure(texts: Sequence[Tokens], encoder: Encoder, measurement: Measurement)
     """Runs one batch of texts and measures their weights while the model computes them.
 
     Returns:
-        what was found of each text, in the order of ``texts``, and of all together.
+        the result of each text, in the order of ``texts``, and of all together.
     """
-    order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-    by_length = [texts[place] for place in order]
-    alone = [slice(place, place + 1) for place in range(len(texts))]
+    order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
+    by_length = [texts[index] for index in order]
+    alone = [slice(index, index + 1) for index in range(len(texts))]
     groups = alone if measurement.alone else encoder.groups(by_length)
     listeners = [measurement.begin(by_length[group], encoder) for group in groups]
 
@@ -30,11 +30,11 @@ def measure(texts: Sequence[Tokens], encoder: Encoder, measurement: Measurement)
 
     encoder.observe(by_length, observe, groups, [listener.starts for listener in listeners])
     found = [listener.finish() for listener in listeners]
-    by_place = dict(zip(order, (one for group in found for one in group.texts), strict=True))
-    return Found([by_place[place] for place in range(len(texts))], added(group.together for group in found))
+    by_index = dict(zip(order, (result for group in found for result in group.texts), strict=True))
+    return Found([by_index[index] for index in range(len(texts))], added(group.together for group in found))
 
 
 def added(partial: Any) -> Any:
-    """The sum of partial results; None stands for nothing."""
-    known = [one for one in partial if one is not None]
+    """Adds up partial results; None stands for nothing."""
+    known = [result for result in partial if result is not None]
     return reduce(add, known) if known else None

@@ -19,66 +19,66 @@ from attnprobe.values.tokens import Tokens
 
 @dataclass(frozen=True)
 class Several:
-    """A measurement made of others; rows are those of the first that has any.
+    """A measurement made of others; the rows are those of the first that has columns.
 
     Attributes:
-        members: by name, which the names of their tables begin with, but for the first member's.
+        members: the measurements by name; the name begins those of their tables, except the first member's.
     """
 
     members: Mapping[str, Measurement]
 
     @property
     def first(self) -> Measurement:
-        """The member that gives rows."""
+        """The member that makes the rows."""
         return next((member for member in self.members.values() if member.columns), next(iter(self.members.values())))
 
     @property
     def layers(self) -> tuple[int, ...]:
-        """Those that any member wants."""
+        """The layers that any member measures."""
         return tuple(sorted({layer for member in self.members.values() for layer in member.layers}))
 
     @property
     def alone(self) -> bool:
-        """Whether any member wants each text by itself."""
+        """Whether any member needs each text by itself."""
         return any(member.alone for member in self.members.values())
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Those of the rows."""
+        """The columns of the rows."""
         return self.first.columns
 
     @property
     def size(self) -> int:
-        """Of all members."""
+        """The size of all members."""
         return sum(member.size for member in self.members.values())
 
     def described(self) -> dict[str, Any]:
-        """By member."""
+        """Returns the settings by member."""
         return {name: member.described() for name, member in self.members.items()}
 
     def signed(self) -> dict[str, object]:
-        """The parts of all members."""
+        """Returns the parts of all members."""
         return {name: value for member in self.members.values() for name, value in member.signed().items()}
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> SeveralListener:
-        """A listener that shows each block to all members that want it."""
+        """Makes a listener that shows each block to the members that measure its layer."""
         return SeveralListener([(member, member.begin(texts, encoder)) for member in self.members.values()])
 
     def rows(self, texts: Sequence[Measured]) -> Sequence[RowBlock]:
-        """Those of the first member that has any."""
-        place = list(self.members.values()).index(self.first)
-        return self.first.rows([_of_member(text, place) for text in texts])
+        """Makes the rows of the first member that has columns."""
+        index = list(self.members.values()).index(self.first)
+        return self.first.rows([_of_member(text, index) for text in texts])
 
     def empty(self, signature: str) -> SeveralSummary:
         """The summary of no text."""
         return SeveralSummary({name: member.empty(signature) for name, member in self.members.items()})
 
 
-class Each(tuple[Any, ...]):
-    """What was found for each member; sums are taken member by member."""
+class ByMember(tuple[Any, ...]):
+    """The results of all members; they add up member by member."""
 
-    def __add__(self, other: Any) -> Each:
-        return Each(added(pair) for pair in zip(self, other, strict=True))
+    def __add__(self, other: Any) -> ByMember:
+        return ByMember(added(pair) for pair in zip(self, other, strict=True))
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class SeveralListener:
         return sorted(set.intersection(*wanted)) if wanted else None
 
     def start_layer(self, layer: int) -> Observer:
-        """Shows the layer's blocks to the members that want it, one after another."""
+        """Returns an observer that shows the layer's blocks to the members that measure it."""
         wanted = (listener.start_layer(layer) for member, listener in self.members if layer in member.layers)
         observers = [observer for observer in wanted if observer is not None]
 
@@ -105,10 +105,10 @@ class SeveralListener:
         return observe
 
     def finish(self) -> Found:
-        """What each member found."""
+        """Returns the results of all members."""
         found = [listener.finish() for _, listener in self.members]
-        texts = [Each(of_text) for of_text in zip(*(one.texts for one in found), strict=True)]
-        return Found(texts, Each(one.together for one in found))
+        texts = [ByMember(of_text) for of_text in zip(*(member.texts for member in found), strict=True)]
+        return Found(texts, ByMember(member.together for member in found))
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ class SeveralSummary:
         return next(iter(self.members.values())).signature
 
     def of_texts(self, texts: Sequence[Measured], together: Any) -> SeveralSummary:
-        """The summaries of these texts."""
+        """Summarizes these texts by member."""
         found = {
-            name: member.of_texts([_of_member(text, place) for text in texts], together[place] if together else None)
-            for place, (name, member) in enumerate(self.members.items())
+            name: member.of_texts([_of_member(text, index) for text in texts], together[index] if together else None)
+            for index, (name, member) in enumerate(self.members.items())
         }
         return SeveralSummary(found)
 
@@ -134,27 +134,29 @@ class SeveralSummary:
         return SeveralSummary({name: member + other.members[name] for name, member in self.members.items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Those of all members, each name after the member's."""
+        """Returns the arrays of all members, named ``member.array``."""
         return {
-            f"{name}.{part}": array for name, member in self.members.items() for part, array in member.arrays().items()
+            f"{member}.{name}": array
+            for member, summary in self.members.items()
+            for name, array in summary.arrays().items()
         }
 
     def restored(self, arrays: Mapping[str, np.ndarray]) -> SeveralSummary:
-        """The summaries that gave these arrays.
+        """Makes the summaries whose :meth:`arrays` these are.
 
         Raises:
-            ValueError: none like these did.
+            ValueError: no summaries of these members have such arrays.
         """
-        parts: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.members}
-        for name, array in arrays.items():
-            member, _, part = name.partition(".")
-            parts.setdefault(member, {})[part] = array
-        if parts.keys() != self.members.keys():
+        by_member: dict[str, dict[str, np.ndarray]] = {member: {} for member in self.members}
+        for full_name, array in arrays.items():
+            member, _, name = full_name.partition(".")
+            by_member.setdefault(member, {})[name] = array
+        if by_member.keys() != self.members.keys():
             raise ValueError("wrong names")
-        return SeveralSummary({name: member.restored(parts[name]) for name, member in self.members.items()})
+        return SeveralSummary({member: summary.restored(by_member[member]) for member, summary in self.members.items()})
 
     def tables(self) -> dict[str, Callable[[], Table]]:
-        """The first member's tables, and the others' with the member's name before theirs."""
+        """Returns the tables of the first member by name, and those of other members as ``member.name``."""
         first = next(iter(self.members))
         return {
             table if name == first else f"{name}.{table}": content
@@ -163,9 +165,9 @@ class SeveralSummary:
         }
 
     def overview(self, title: str) -> Table:
-        """The first member's."""
+        """Makes the first member's table."""
         return next(iter(self.members.values())).overview(title)
 
 
-def _of_member(text: Measured, place: int) -> Measured:
-    return Measured(text.id, text.windows, text.found[place])
+def _of_member(text: Measured, index: int) -> Measured:
+    return Measured(text.id, text.windows, text.found[index])

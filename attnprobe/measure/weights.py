@@ -1,4 +1,4 @@
-"""Kept weights: the attention weights themselves, for what looks at single ones: tables, pictures, the page."""
+"""Kept weights: the attention weights themselves, for tables, pictures and the page."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from attnprobe.values.tokens import Tokens
 
 @dataclass(frozen=True)
 class KeptWeights:
-    """The measurement behind ``weights``, ``heatmap`` and ``view``: keeps the weights of some heads.
+    """Keeps the weights of some heads, for ``weights``, ``heatmap`` and ``view``.
 
     Attributes:
-        layers, heads: which, ascending.
+        layers, heads: the numbers of those kept, ascending.
         level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
     """
 
@@ -41,13 +41,13 @@ class KeptWeights:
 
     @classmethod
     def choose(cls, encoder: Encoder, reading: Reading, **options: Any) -> KeptWeights:
-        """The weights of some heads.
+        """Chooses the heads whose weights are kept.
 
         Args:
             options: layers and heads; None: all.
 
         Raises:
-            UsageError: an unknown option, a layer or head out of range.
+            UsageError: an option is unknown, or a layer or head out of range.
         """
         take(options, beside=("layers", "heads"))
         layers = select(options.get("layers"), encoder.layers, "layer")
@@ -56,34 +56,34 @@ class KeptWeights:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Those of ``attnprobe weights``."""
+        """The columns of ``attnprobe weights``."""
         tokens = {"query": "int32", "query_token": "string", "key": "int32", "key_token": "string"}
         return {**HEAD_COLUMNS, **tokens, "weight": "float32"}
 
     @property
     def size(self) -> int:
-        """How many weights a text of 128 tokens has."""
+        """The number of weights of a text of 128 tokens."""
         return len(self.layers) * len(self.heads) * 128 * 128
 
     def described(self) -> dict[str, Any]:
-        """What the signature does not say."""
+        """The settings that are not in the signature."""
         return {"layers": self.layers, "heads": self.heads}
 
     def signed(self) -> dict[str, object]:
-        """Nothing but the reading changes weights."""
+        """Returns nothing: weights depend only on the model and the reading."""
         return {}
 
     def shape(self, tokens: Tokens) -> tuple[int, int, int, int]:
-        """(layer, head, query, key) of a text at its level."""
+        """The number of layers, heads, queries and keys of a text."""
         return len(self.layers), len(self.heads), len(tokens), len(tokens)
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> WeightsListener:
-        """A listener that keeps the weights of the one text."""
+        """Makes a listener that keeps the weights of the one text."""
         [text] = texts
         return WeightsListener(self, text, encoder)
 
     def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
-        """A row per text, layer, head, query and key."""
+        """Makes a row per text, layer, head, query and key."""
         blocks = []
         for text in texts:
             for window, weights in zip(text.windows, text.found.windows, strict=True):
@@ -95,7 +95,7 @@ class KeptWeights:
         return blocks
 
     def empty(self, signature: str) -> NoSummary:
-        """Weights of different texts do not add up."""
+        """Makes an empty summary, since weights of different texts do not add up."""
         return NoSummary(signature)
 
 
@@ -129,7 +129,7 @@ class WeightsListener:
         return None if self.words is None else word_starts(self.words)
 
     def start_layer(self, layer: int) -> Observer:
-        """The observer of the layer's blocks."""
+        """Returns the observer of the layer's blocks."""
         return lambda block: self._keep(layer, block)
 
     def _keep(self, layer: int, block: Block) -> None:
@@ -143,12 +143,12 @@ class WeightsListener:
             block = merge_pieces(block, self.words)
         kept = self.weights[self.measurement.layers.index(layer)]
         present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
-        for place, head in enumerate(self.measurement.heads):
+        for index, head in enumerate(self.measurement.heads):
             if head in present:
-                kept[place, block.rows, block.keys] = block.weights[0, head - present.start].cpu().numpy()
+                kept[index, block.rows, block.keys] = block.weights[0, head - present.start].cpu().numpy()
 
     def finish(self) -> Found:
-        """The weights."""
+        """Returns the weights."""
         return Found([Windows((self.weights,))])
 
 
@@ -167,12 +167,12 @@ def keep_weights(
 
     Args:
         pair, layers, heads: as in :func:`attnprobe.measure.heads.head_table`.
-        most: how many weights to keep at the most; None: any number.
-        check: is shown the tokens before the model runs, and refuses by raising.
+        most: how many weights to keep at most; None: any number.
+        check: called with the tokens before the model runs; may refuse the text by an error.
         options: those of :class:`attnprobe.values.options.Reading` but ``stride``.
 
     Raises:
-        UsageError: a layer or head out of range, an empty text, or more weights than ``most``.
+        UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
         ModelError: the rows of a layer are not probabilities, or not over tokens of the text.
 
     Warns:
@@ -195,7 +195,7 @@ def keep_weights(
 def attention_of(
     measurement: KeptWeights, kept: Windows, encoder: Encoder, pieces: Tokens, reading: Reading
 ) -> Attention:
-    """The weights of one window with what they stand for."""
+    """Joins the weights of one window with its tokens and notes."""
     [weights] = kept.windows
     tokens = pieces.by_word() if measurement.level == "word" else pieces
     return Attention(
@@ -211,10 +211,10 @@ def attention_of(
 
 
 def check_size(shape: Sequence[int], most: int | None) -> None:
-    """Refuses to keep more weights than wanted.
+    """Checks how many weights would be kept.
 
     Raises:
-        UsageError: there are more.
+        UsageError: there are more than ``most``.
     """
     count = int(np.prod(shape))
     if most is not None and count > most:

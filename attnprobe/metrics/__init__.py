@@ -1,4 +1,4 @@
-"""What is measured: the table of head metrics.
+"""The table of head metrics.
 
 To add a metric: one declaration in a module of this folder, one row in BUILT_IN, its loop twin in ``reference.py``.
 Flags, columns, help, docs and the oracle test iterate over METRICS. Another package adds its own through the entry
@@ -52,13 +52,13 @@ METRICS: Mapping[str, tuple[str, str]] = _with_plugins()
 
 
 def check_names(names: Any) -> list[str]:
-    """The chosen metrics in the order of METRICS; None or an empty list chooses all.
+    """Checks the names of metrics, and returns them in the order of METRICS; None or an empty list chooses all.
 
     Args:
-        names: several names, whatever holds them, or None; anything else is refused.
+        names: an iterable of names, or None.
 
     Raises:
-        UsageError: a name is unknown; the message suggests the nearest. Or no list of names is given.
+        UsageError: a name is unknown, and the message suggests the nearest; or ``names`` is not a list of names.
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable | None):
         raise UsageError(f"metrics must be a list of names; got {shown(names)}", "attnprobe metrics lists them all")
@@ -71,7 +71,7 @@ def check_names(names: Any) -> list[str]:
 
 
 def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
-    """The declarations of the chosen metrics, by name, in the order of METRICS."""
+    """Loads the declarations of the chosen metrics, by name, in the order of METRICS."""
     return {name: _load(METRICS[name][0]) for name in check_names(names)}
 
 

@@ -1,4 +1,4 @@
-"""What accumulates while blocks of weights come, and the two ways to add a block: with torch, or compiled."""
+"""The sums that accumulate block by block, and two ways to add a block: with torch, or compiled."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class WeightSums:
 
     Attributes:
         by_key: Σ a[q,k] over the queries q of each class.
-        by_offset: Σ a[q,q+i] over the chosen queries, for each offset i from 1 − length to length − 1; or for none.
+        by_offset: Σ a[q,q+i] over the chosen queries, for each offset i from 1 − length to length − 1; or no offsets.
         by_row: Σ g(a[q,·]) over the queries of each row metric.
-        row_values: what row metrics read of each row, by its name in :class:`attnprobe.metrics.kinds.Rows`.
+        row_values: the values of each row that row metrics read, by name in :class:`attnprobe.metrics.kinds.Rows`.
         reach: how many keys each query can reach.
     """
 
@@ -36,7 +36,7 @@ class WeightSums:
 
     @classmethod
     def zeros(cls, plan: Plan, layers: int, heads: int, kept: Sequence[str], dtype: torch.dtype) -> WeightSums:
-        """The sums over no queries.
+        """Makes the sums over no queries.
 
         Args:
             kept: the names of ``row_values``.
@@ -53,13 +53,13 @@ class WeightSums:
         )
 
     def of_layer(self, index: int) -> WeightSums:
-        """The sums of one layer, in the same memory."""
+        """Returns the sums of one layer, in the same memory."""
         row_values = {name: values[index] for name, values in self.row_values.items()}
         return WeightSums(self.by_key[index], self.by_offset[index], self.by_row[index], row_values, self.reach[index])
 
 
 class TorchAdder:
-    """Adds blocks with torch, in several passes through memory, each only if some metric needs it.
+    """Adds blocks with torch, in several passes through memory, each only if a metric needs it.
 
     Attributes:
         kept: the names of the row values that metrics read.
@@ -72,11 +72,11 @@ class TorchAdder:
         self.classes = [self._mask(plan.classes[:, number]) for number in range(plan.classes.shape[1])]
         self.chosen = self._mask(plan.chosen)
         alike = (plan.separators == plan.separators[0]).all()
-        places, mask = np.flatnonzero(plan.separators[0]).tolist(), torch.tensor(plan.separators, device=self.device)
-        self.separators: list[int] | Tensor = places if alike else mask
+        positions, mask = np.flatnonzero(plan.separators[0]).tolist(), torch.tensor(plan.separators, device=self.device)
+        self.separators: list[int] | Tensor = positions if alike else mask
 
     def _mask(self, queries: Bool[np.ndarray, "text query"]) -> Bool[Tensor, "text query"] | None:
-        """The queries on the weights' device; None for all of them."""
+        """Moves queries to the weights' device; None stands for all of them."""
         return None if queries.all() else torch.tensor(queries, device=self.device)
 
     def add(self, block: Block, at: tuple[slice, slice], sums: WeightSums) -> None:
@@ -96,7 +96,7 @@ class TorchAdder:
             sums.row_values["first"][(*at, block.rows)] = block.weights[..., 0]
 
     def _separators(self, block: Block) -> Sequence[int] | Bool[Tensor, "text 1 1 key"]:
-        """Which of the block's keys are separators, ascending; where texts differ, a mask."""
+        """Finds the block's keys that are separators, ascending; as a mask if texts differ."""
         if isinstance(self.separators, Tensor):
             return self.separators[block.texts, None, None, block.keys]
         return [at - block.keys.start for at in self.separators if block.keys.start <= at < block.keys.stop]
@@ -129,5 +129,5 @@ Adder = TorchAdder | CompiledAdder
 
 
 def _only(queries: Bool[Tensor, "texts queries"] | None, block: Block) -> Float[Tensor, "text head query key"]:
-    """The block's weights, zero in the rows of other queries; None: all are meant."""
+    """Sets the block's weights to zero in the rows of other queries; None: keeps all."""
     return block.weights if queries is None else block.weights * queries[block.texts, None, block.rows, None]

@@ -1,11 +1,11 @@
-"""The three kinds of head metric, by what the measuring pass must keep for them.
+"""The three kinds of head metric, by the sums that the measuring pass must keep for them.
 
 Throughout, ``a[q,k]`` is the weight query q gives key k in one head. A metric's value for a text is the mean over its
-queries, so whatever is linear in ``a`` needs only sums of ``a`` over queries, taken once for all metrics of a kind:
+queries, so a metric that is linear in ``a`` needs only sums of ``a`` over queries, shared by all metrics of a kind:
 
     KeyMetric      Σₖ a[q,k]·c[k]     from the sums by key
     OffsetMetric   Σₖ a[q,k]·f(k−q)   from the sums by offset (the diagonals)
-    RowMetric      g(a[q,·])          from each row, while it is there
+    RowMetric      g(a[q,·])          from each row, while it is in memory
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """What every metric says of itself.
+    """What all metrics declare.
 
     Attributes:
-        formula: for one query q; the reported value is its mean over queries.
-        unit: of the value, with its range where it has one.
-        source: who introduced it, and what differs from them.
+        formula: the value for one query q; the reported value is the mean over queries.
+        unit: of the value, with the range if it has one.
+        source: who introduced the metric, and how this one differs.
     """
 
     formula: str
@@ -42,9 +42,9 @@ class KeyMetric(Metric):
     """Σₖ a[q,k]·c[k].
 
     Attributes:
-        column: Tokens -> c, an array (key,), or (segment, key) where it depends on the query's segment (0: added
-            token, 1: first text, 2: second). NaN for a whole segment leaves its queries out. None: no meaning for
-            this text.
+        column: Tokens -> c, an array (key,), or (segment, key) if it depends on the query's segment (0: added token,
+            1: first text, 2: second). NaN for a whole segment leaves its queries out. None: the metric has no meaning
+            for this text.
     """
 
     column: Callable[[Tokens], np.ndarray | None]
@@ -63,12 +63,12 @@ class OffsetMetric(Metric):
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of weights, and what a RowMetric may want of them; None where the metric does not say that it ``uses`` it.
+    """The values of rows that a RowMetric may read; None for those that it does not name in ``uses``.
 
     Attributes:
         reach: (..., query) how many keys each query can reach.
         entropy: (..., query) −Σₖ a ln a in nats, with 0·ln 0 = 0.
-        largest: (..., query) maxₖ a over the keys that are no separators; 0 where all are.
+        largest: (..., query) maxₖ a over the keys that are no separators; 0 if all are.
         first: (..., query) the weight on the text's first token.
         weights: (text, head, query, key) of one block, only keys that some of these queries can reach.
     """
@@ -86,11 +86,11 @@ class RowMetric(Metric):
 
     Attributes:
         of_rows: Rows -> (..., query).
-        uses: which of Rows it reads. Without "weights" it is asked once for all layers together, else block by block.
-            A metric that reads "reach" is empty for layers whose reach is not known.
-        needs_tokens: whether it must know what a key or query stands for; empty for layers that pool tokens.
-        needs_outside: whether it is about what falls on no token; empty for layers where nothing can.
-        skips_separators: whether separators are left out of its mean as queries.
+        uses: the attributes of Rows that are read. With "weights", ``of_rows`` is called block by block, else once for
+            all layers. A metric that uses "reach" is empty for layers whose reach is unknown.
+        needs_tokens: whether the metric has no meaning if tokens are pooled; it is then empty for layers that pool.
+        needs_outside: whether the metric is about attention to no token; it is empty for layers where rows sum to 1.
+        skips_separators: whether separators are left out of the mean as queries.
     """
 
     of_rows: Callable[[Any], Tensor]

@@ -1,4 +1,4 @@
-"""What is done with each block of one layer: it is added up, and the layer's rows are checked."""
+"""Adds up the blocks of one layer, and checks the layer's rows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from attnprobe.metrics.plan import Plan
 
 
 class LayerObserver:
-    """Adds up the blocks of one layer, which it is called with in order of rows.
+    """Adds up the blocks of one layer; is called with each block, in order of rows.
 
     Args:
-        plan: for the texts that the blocks are of.
+        plan: of the blocks' texts.
         adder: adds to the sums by key and by offset.
-        sums: the layer's, to be added to.
-        memory: for what is needed only while a block is added.
-        layer: its number, for messages.
+        sums: of the layer, to be added to.
+        memory: for tensors that are needed only while a block is added.
+        layer: the number of the layer, for messages.
     """
 
     def __init__(self, plan: Plan, adder: Adder, sums: WeightSums, memory: Memory, layer: int) -> None:
@@ -34,7 +34,7 @@ class LayerObserver:
         self.distance: Float[Tensor, ""] | None = None  # how far the sum of a row was from 1
 
     def __call__(self, block: Block) -> None:
-        """Adds a block; of rows that are not the text's tokens, only what needs no token."""
+        """Adds a block; if it pools tokens, only for metrics that need no tokens."""
         if self.plan.words is not None and not block.pooled:
             block = merge_pieces(block, self.plan.words)
         at = (block.texts, block.heads or slice(0, block.weights.shape[1]))
@@ -47,7 +47,7 @@ class LayerObserver:
         self._add_by_row(block, at)
 
     def _note(self, block: Block, at: tuple[slice, slice]) -> None:
-        """Notes how many queries came, and what is known of their rows."""
+        """Notes how many queries came, and what is known about their rows."""
         if at[0].start == at[1].start == 0:
             self.n_queries += block.rows.stop - block.rows.start
         self.reach_known &= block.reach_known
@@ -79,11 +79,11 @@ class LayerObserver:
             self.sums.by_row[(*at, column)] += values.sum(-1, dtype=self.sums.by_row.dtype)
 
     def check(self) -> None:
-        """Checks that all rows of the layer came, and that they are probabilities.
+        """Checks that all rows of the layer arrived, and that they are probabilities.
 
         Raises:
-            TextError: they are not.
-            ModelError: not all came.
+            TextError: a row is not a probability distribution.
+            ModelError: some rows did not arrive.
         """
         if self.distance is not None:
             check_distance(float(self.distance), self.plan.tolerance, self.layer)
@@ -93,12 +93,12 @@ class LayerObserver:
             check_distance(math.nan, self.plan.tolerance, self.layer)
 
     def counts(self) -> Int[np.ndarray, "text metric"]:
-        """How many queries each metric averages over; 0 where the layer's rows do not define it."""
+        """Counts the queries that each metric averages over; 0 if the layer's rows do not define it."""
         counts = np.full_like(self.plan.counts, self.n_queries) if self.pooled else self.plan.counts
         return counts * [self._defines(metric) for metric in self.plan.metrics]
 
     def _defines(self, metric: Metric) -> bool:
-        """Whether the layer's rows say what the metric asks for."""
+        """Tests whether the layer's rows define the metric."""
         if self.pooled and (self.plan.words is not None or not self.plan.chosen.all()):
             return False
         if not isinstance(metric, RowMetric):
@@ -107,5 +107,5 @@ class LayerObserver:
 
 
 def _has_meaning(metric: RowMetric, pooled: bool, complete: bool) -> bool:
-    """Whether the metric has a meaning for rows that are pooled, or complete."""
+    """Tests whether the metric has a meaning for rows that are pooled, or complete."""
     return not (pooled and metric.needs_tokens) and not (complete and metric.needs_outside)

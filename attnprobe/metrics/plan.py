@@ -1,4 +1,4 @@
-"""What is fixed before the first block of weights: which queries are averaged over, and what sums are multiplied by."""
+"""The plan, fixed before the first block: the queries to average over, and the factors of the sums."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Counts = Int[np.ndarray, "metric text"]
 
 @dataclass(frozen=True)
 class Plan:
-    """How some metrics are measured on some texts of equal length.
+    """The plan by which metrics are measured on texts of equal length.
 
     Attributes:
         metrics: in the order of the result.
         words: the word of each token if the texts are measured by word; queries and keys below are then words.
         chosen: the queries that means are taken over.
         separators: which keys are separators.
-        classes: the chosen queries: together, or apart by segment if some key metric depends on the query's segment.
-        columns: c[k] of the key metrics for each class; 0 where it has no meaning.
+        classes: the chosen queries: together, or apart by segment if a key metric depends on the query's segment.
+        columns: c[k] of the key metrics for each class; 0 if it has no meaning.
         functions: f of the offset metrics, from offset 1 − length to length − 1; of no offsets if nothing needs them.
         row_queries: the queries that each row metric averages over.
         counts: how many queries each metric averages over, in the order of the result.
-        order: the place of each metric among all of them sorted by kind.
+        order: the index of each metric among all of them sorted by kind.
         tolerance: how far rounding may move the sum of a row from 1.
     """
 
@@ -52,12 +52,12 @@ class Plan:
 
     @cached_property
     def row_metrics(self) -> list[RowMetric]:
-        """The row metrics among the metrics."""
+        """The row metrics."""
         return [metric for metric in self.metrics if isinstance(metric, RowMetric)]
 
     @property
     def length(self) -> int:
-        """How many queries each text has."""
+        """The number of queries of each text."""
         return len(self.chosen[0])
 
 
@@ -111,13 +111,13 @@ def _for_keys(
 
 
 def _key_columns(metrics: Sequence[KeyMetric], texts: Sequence[Tokens]) -> Float[np.ndarray, "text class key metric"]:
-    """c[k] of each metric, NaN where it has no meaning: for one class of queries, or for each segment."""
+    """Finds c[k] of each metric, NaN if it has no meaning: for one class of queries, or for each segment."""
     columns = [[metric.column(tokens) for metric in metrics] for tokens in texts]
     by_segment = any(column is not None and column.ndim > 1 for text in columns for column in text)
     values = np.full((len(texts), 3 if by_segment else 1, len(texts[0]), len(metrics)), np.nan)
-    for text, place in np.ndindex(len(texts), len(metrics)):
-        if (column := columns[text][place]) is not None:
-            values[text, :, :, place] = column
+    for text, metric in np.ndindex(len(texts), len(metrics)):
+        if (column := columns[text][metric]) is not None:
+            values[text, :, :, metric] = column
     return values
 
 
@@ -143,7 +143,7 @@ def _for_rows(
 
 
 def _kind_order(metrics: Sequence[Metric]) -> list[int]:
-    """The place of each metric among all of them sorted by kind: by key, by offset, by row."""
+    """Finds the index of each metric among all of them sorted by kind: by key, by offset, by row."""
     kinds = (KeyMetric, OffsetMetric, RowMetric)
     by_kind: list[Metric] = [metric for kind in kinds for metric in metrics if isinstance(metric, kind)]
     return [by_kind.index(metric) for metric in metrics]

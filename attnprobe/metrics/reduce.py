@@ -1,8 +1,7 @@
-"""The one pass that turns blocks of attention weights into head statistics: sums over queries, and their counts.
+"""Turns blocks of attention weights into head statistics, sums over queries and their counts, in one pass.
 
-Everything a command prints comes from here, whichever way the weights were captured. ``kinds.py`` says what a metric
-is, ``plan.py`` what is fixed before the first block, ``adding.py`` what accumulates, ``layer.py`` what is done with
-a block, ``sums.py`` what comes out.
+All head statistics are computed here, however the weights are captured. ``kinds.py`` defines metrics, ``plan.py`` fixes
+what is known before the first block, ``adding.py`` accumulates, ``layer.py`` takes each block, ``sums.py`` has results.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from attnprobe.values.tokens import Tokens
 class Reducer:
     """Evaluates metrics on the blocks of texts of one length as they come, layer by layer; keeps no weights.
 
-    Give each layer's blocks, in order of rows, to what :meth:`start_layer` returns, then read :attr:`sums`.
+    Pass each layer's blocks, in order of rows, to the observer of :meth:`start_layer`; then read :attr:`sums`.
 
     Args:
         texts: texts of equally many tokens; by word if ``level`` is "word", and then only one.
@@ -38,13 +37,13 @@ class Reducer:
         queries: "all", or "content" to leave out the queries the tokenizer added.
         level: "token", or "word": weights are summed over the key's pieces and averaged over the query's
             (Clark et al. 2019), so that rows still sum to 1. Blocks must not cut a word.
-        profile: whether to keep the sums by offset for :meth:`profile`, also where no metric needs them.
+        profile: whether to keep the sums by offset for :meth:`profile`, even if no metric needs them.
         dtype: the model's, which sets how exactly rows must sum to 1.
         device: where the weights are.
-        compiled: sums are taken by :mod:`attnprobe.attention.kernels` instead of torch; only for float32 on a CPU.
+        compiled: whether :mod:`attnprobe.attention.kernels` takes the sums instead of torch; only for float32 on a CPU.
 
     Raises:
-        TextError: on a layer whose rows are not probabilities.
+        TextError: the rows of a layer are not probabilities.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class Reducer:
         return None if self.plan.words is None else word_starts(self.plan.words)
 
     def start_layer(self, layer: int) -> LayerObserver:
-        """An observer for one layer's blocks; its statistics are final when the next layer starts."""
+        """Returns an observer for one layer's blocks; the statistics are final when the next layer starts."""
         self._close_layer()
         sums = self.weight_sums.of_layer(self.layers.index(layer))
         self.open = LayerObserver(self.plan, self.adder, sums, self.memory, layer)
@@ -98,14 +97,14 @@ class Reducer:
 
     @property
     def sums(self) -> list[Sums]:
-        """Each text's totals and counts, in the layers that came."""
+        """The totals and counts of each text."""
         self._close_layer()
         totals = self._totals().cpu().numpy()
         totals = np.where(self.counts[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
         return [Sums(totals[:, text], self.counts[:, text].astype(float)) for text in range(totals.shape[1])]
 
     def profile(self) -> np.ndarray:
-        """(layer, head, offset) the weights summed over queries and texts, from offset 1 − length to length − 1.
+        """Sums weights over queries and texts: (layer, head, offset), from offset 1 − length to length − 1.
 
         Layers that pool tokens hold zeros.
         """
@@ -114,14 +113,14 @@ class Reducer:
         return profile
 
     def _totals(self) -> Float[Tensor, "layer text head metric"]:
-        """Each metric summed over queries, from what has added up."""
+        """Computes each metric summed over queries from the sums of weights."""
         plan, sums = self.plan, self.weight_sums
         by_key = torch.einsum("lthck,tckm->lthm", sums.by_key, plan.columns)
         by_offset = sums.by_offset @ plan.functions
         return torch.cat([by_key, by_offset, self._by_row()], -1)[..., plan.order]
 
     def _by_row(self) -> Float[Tensor, "layer text head row_metric"]:
-        """The row metrics summed over queries; those that read no weights are asked here, for all layers at once."""
+        """Sums the row metrics over queries; those that read no weights are computed here, for all layers at once."""
         by_row = self.weight_sums.by_row
         rows = Rows(self.weight_sums.reach[:, None, None], **self.weight_sums.row_values)
         for column, metric in enumerate(self.plan.row_metrics):

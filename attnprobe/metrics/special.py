@@ -10,14 +10,14 @@ from attnprobe.values.tokens import Role, Tokens
 
 
 def _has_role(tokens: Tokens, role: Role) -> np.ndarray | None:
-    """1 for keys of this role; None where the tokenizer added none, so that the share is empty rather than 0."""
+    """Marks keys of this role with 1; None if the tokenizer added none, so that the share is empty rather than 0."""
     return np.asarray(tokens.roles) == role if tokens.positions(role) else None
 
 
 def _distance_to(tokens: Tokens, role: Role) -> np.ndarray | None:
-    """Each key's distance to the nearest token of this role, in tokens."""
-    places = tokens.positions(role)
-    return np.abs(np.subtract.outer(places, np.arange(len(tokens)))).min(0) if places else None
+    """Measures each key's distance to the nearest token of this role, in tokens."""
+    positions = tokens.positions(role)
+    return np.abs(np.subtract.outer(positions, np.arange(len(tokens)))).min(0) if positions else None
 
 
 def _is_special(tokens: Tokens) -> np.ndarray | None:

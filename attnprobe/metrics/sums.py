@@ -1,4 +1,4 @@
-"""What is left of one text: each metric summed over queries, and how many queries there were."""
+"""The sums of one text: each metric summed over queries, and the number of queries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Sums:
-    """Per-text sufficient statistics: what is needed for any mean, and for adding texts or windows up.
+    """Sufficient statistics of one text, for any mean; those of windows or texts add up.
 
     Attributes:
         total: (layer, head, metric) the metric summed over queries.
-        count: (layer, metric) how many queries; 0 where the metric has no meaning.
+        count: (layer, metric) how many queries; 0 if the metric has no meaning.
     """
 
     total: np.ndarray
@@ -23,7 +23,7 @@ class Sums:
         return Sums(self.total + other.total, self.count + other.count)
 
     def means(self) -> np.ndarray:
-        """(layer, head, metric): the mean over queries, NaN where there were none."""
+        """Computes the mean over queries (layer, head, metric), NaN if there were none."""
         count = self.count[:, None, :]
         means: np.ndarray = np.divide(self.total, count, out=np.full_like(self.total, np.nan), where=count > 0)
         return means

@@ -1,1 +1,1 @@
-"""Text -> tokens -> weights, layer by layer: finding, loading and listening to encoders."""
+"""Text -> tokens -> weights, layer by layer: finds, loads and runs encoders."""

@@ -13,7 +13,7 @@ Arguments = Callable[[Inputs, Any, torch.dtype], Inputs]
 
 
 class Adapter(nn.Module):
-    """An encoder whose arguments are made from the usual ones; it has what attnprobe asks of a transformers model.
+    """An encoder whose arguments are made from the usual ones, with the attributes of a transformers model.
 
     Args:
         encoder: the part of a model that reads the text.
@@ -27,10 +27,12 @@ class Adapter(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
         return next(self.parameters()).dtype
 
     @property
     def device(self) -> torch.device:
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def forward(
@@ -40,6 +42,7 @@ class Adapter(nn.Module):
         token_type_ids: Tensor | None = None,
         output_attentions: bool = False,
     ) -> Any:
+        """Runs the encoder on arguments made from the usual ones."""
         usual = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             usual["token_type_ids"] = token_type_ids
@@ -47,12 +50,12 @@ class Adapter(nn.Module):
 
 
 def fsmt(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """FSMT's encoder is a plain module, which takes nothing but these two."""
+    """Passes FSMT's encoder, a plain module, only the two arguments it takes."""
     return {name: usual[name] for name in ("input_ids", "attention_mask")}
 
 
 def lxmert(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """LXMERT is given an empty picture beside the text; its language layers come before those that look at it."""
+    """Adds an empty picture for LXMERT, whose language layers come before those that see the picture."""
     ids = usual["input_ids"]
     return usual | {
         "visual_feats": ids.new_zeros(len(ids), 1, config.visual_feat_dim, dtype=dtype),
@@ -61,17 +64,17 @@ def lxmert(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
 
 
 def bros(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """BROS is given the same box for every word."""
+    """Adds the same box for all words, for BROS."""
     return usual | {"bbox": usual["input_ids"].new_zeros(*usual["input_ids"].shape, 4)}
 
 
 def speecht5(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """SpeechT5 takes token ids under the name of sound."""
+    """Names token ids as SpeechT5 names sound."""
     return {"input_values": usual["input_ids"], "attention_mask": usual["attention_mask"]}
 
 
 def vits(usual: Inputs, config: Any, dtype: torch.dtype) -> Inputs:
-    """VITS takes the mask once more, as a column of numbers."""
+    """Adds the mask once more as a column of numbers, for VITS."""
     mask = usual["attention_mask"]
     return {"input_ids": usual["input_ids"], "attention_mask": mask, "padding_mask": mask[..., None].to(dtype)}
 

@@ -18,7 +18,7 @@ PREFIX = "base_model.model."  # of all names in the files that peft writes
 
 
 class Holder(nn.Module):
-    """A model under the name that it has inside of a task's model, so that an adapter for that finds its modules."""
+    """Holds a model under the name it has within a task's model, so that an adapter for that task finds its modules."""
 
     def __init__(self, name: str, network: nn.Module) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ def merge_adapter(location: Location, network: Any) -> None:
 
     Raises:
         MissingExtraError: peft is not installed.
-        ModelError: the adapter does not fit the network, or is none that can be merged.
+        ModelError: the adapter does not fit the network, or is of a type that cannot be merged.
     """
     try:
         import peft
@@ -60,7 +60,7 @@ def merge_adapter(location: Location, network: Any) -> None:
 
 
 def _read(files: tuple[Path, ...]) -> dict[str, Tensor]:
-    """The tensors in the files of an adapter; a pickle may hold nothing but tensors."""
+    """Reads the tensors in the files of an adapter; a pickle may hold only tensors."""
     weights: dict[str, Tensor] = {}
     for path in files:
         safe = path.suffix == ".safetensors"
@@ -95,7 +95,7 @@ def _merge(peft: Any, config: Any, model: nn.Module, weights: Mapping[str, Tenso
 
 
 def _home(model: nn.Module, key: str) -> str:
-    """The innermost module of the model that an adapter's weight belongs to; empty: it belongs to a task's head."""
+    """Finds the innermost module that an adapter's weight belongs to; empty if it belongs to a task's head."""
     modules = dict(model.named_modules())
     way = key.removeprefix(PREFIX).split(".")
     homes = (".".join(way[:length]) for length in range(len(way), 0, -1))

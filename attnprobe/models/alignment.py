@@ -1,4 +1,4 @@
-"""Character offsets for tokenizers that give none: their pieces found again in the text, or None."""
+"""Finds pieces again in the text, for tokenizers that give no character offsets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UNKNOWN = (r"\S+", rf"[{MARKS}{IDEOGRAPHS}]|[^\s{MARKS}{IDEOGRAPHS}]+", rf"[{MAR
 
 @dataclass(frozen=True)
 class Folded:
-    """A text without what tokenizers do away with: case, compatibility forms, ways to compose a letter.
+    """A text normalized as tokenizers do: without case, compatibility forms and ways to compose a letter.
 
     Attributes:
         text: the folded characters.
@@ -51,13 +51,13 @@ class Folded:
     droppable: Sequence[bool]
 
     def span(self, start: int, stop: int) -> Span:
-        """The original characters that the folded characters start..stop come from."""
+        """Finds the original characters that the folded characters start..stop come from."""
         owners = self.owners[start:stop]
         return (min(owners), max(owners) + 1)
 
 
 def align(text: str, pieces: Sequence[str], unknown: str | None = None) -> list[Span] | None:
-    """Where each piece stands in the text, as (start, end) characters; None where that cannot be told.
+    """Finds the position of each piece in the text, as (start, end) characters; None if one is unclear.
 
     A piece may differ from its characters in case, accents, compatibility forms and the marks of its tokenizer. What
     no piece covers is white space, or marks and invisible characters that the tokenizer left out. A piece of nothing
@@ -87,7 +87,7 @@ def align(text: str, pieces: Sequence[str], unknown: str | None = None) -> list[
 
 
 def align_bytes(text: str, pieces: Sequence[str]) -> list[Span] | None:
-    """Where the pieces stand if each of their characters is a byte of the text (ByT5, Perceiver); else None.
+    """Finds the positions of pieces whose characters are bytes of the text (ByT5, Perceiver); None if they are not.
 
     >>> align_bytes("né", ["n", "Ã", "©"])
     [(0, 1), (1, 2), (1, 2)]
@@ -107,7 +107,7 @@ def align_bytes(text: str, pieces: Sequence[str]) -> list[Span] | None:
 
 
 def fold(text: str, rewritten: Mapping[str, str] = REWRITTEN[0]) -> Folded:
-    """The text folded, its combining marks in canonical order.
+    """Folds the text, with combining marks in canonical order.
 
     Args:
         rewritten: what is written instead of some characters.
@@ -136,13 +136,13 @@ def _fold_character(original: str) -> list[tuple[str, bool]]:
 
 
 def _is_mark(character: str) -> bool:
-    """Whether a character is a combining mark, a control, or invisible."""
+    """Tests whether a character is a combining mark, a control, or invisible."""
     category = unicodedata.category(character)
     return category == "Mn" or category.startswith("C")
 
 
 def walk(text: str, folded: Folded, pieces: Sequence[str], unknown: str | None, size: str) -> list[Span] | None:
-    """The pieces' spans, each found right after the one before; None where they do not account for the whole text.
+    """Finds the pieces' spans one after the other; None if they do not account for the whole text.
 
     Args:
         size: a pattern of what one unknown piece stands for.
@@ -161,7 +161,7 @@ def walk(text: str, folded: Folded, pieces: Sequence[str], unknown: str | None, 
 
 
 def agrees(text: str, spans: Sequence[Span], pieces: Sequence[str], unknown: str | None) -> bool:
-    """Whether the spans that a tokenizer gave can be believed: they leave nothing out, or each holds its piece.
+    """Tests whether a tokenizer's spans are right: they leave nothing out, or all hold their pieces.
 
     A BPE that passes over a letter it does not know, as TIPSv2's does, counts on as if the letter were not there.
 
@@ -180,7 +180,7 @@ def agrees(text: str, spans: Sequence[Span], pieces: Sequence[str], unknown: str
 
 
 def _follow_each_other(text: str, spans: Sequence[Span]) -> bool:
-    """Whether ascending spans leave nothing but white space out, as most do."""
+    """Tests whether ascending spans leave out only white space, as most do."""
     furthest = 0
     for start, end in [*spans, (len(text), len(text))]:
         if start > furthest and not text[furthest:start].isspace():
@@ -190,13 +190,13 @@ def _follow_each_other(text: str, spans: Sequence[Span]) -> bool:
 
 
 def _ink(text: str) -> str:
-    """The folded characters that no tokenizer may leave out."""
+    """Keeps the folded characters that no tokenizer may leave out."""
     folded = fold(text.replace(SPACE, ""))
     return "".join(character for character, may in zip(folded.text, folded.droppable, strict=True) if not may)
 
 
 def surface(piece: str) -> str:
-    """The characters a piece stands for, without the marks of its tokenizer, as far as the piece alone tells.
+    """Strips the tokenizer's marks from a piece, which leaves the characters it stands for.
 
     >>> [surface(piece) for piece in ["##ing", "ing</w>", "play@@", "▁the", "&amp;</w>", "@-@", "##"]]
     ['ing', 'ing', 'play', 'the', '&', '-', '##']
@@ -205,7 +205,7 @@ def surface(piece: str) -> str:
 
 
 def _forms(piece: str) -> list[str]:
-    """A piece without the marks of its tokenizer, with Moses' dash between letters undone, as it is, and escaped."""
+    """Lists the forms of a piece: without its tokenizer's marks, also without Moses' dash, as it is, and escaped."""
     bare = CONTINUED.sub("", piece)
     escaped = "".join(ESCAPED.get(character, character) for character in piece)
     return [bare, "-" if bare == "@-@" else bare, piece, escaped]
@@ -217,7 +217,7 @@ def _folded_forms(piece: str) -> list[str]:
 
 
 def _find_piece(folded: Folded, at: int, piece: str) -> Span | None:
-    """Where a piece stands in the folded text, if only droppable characters lie between ``at`` and it."""
+    """Finds a piece in the folded text, if only droppable characters lie between ``at`` and it."""
     found = (_find_form(folded, at, form) for form in _folded_forms(piece))
     return next((span for span in found if span is not None), None)
 
@@ -234,7 +234,7 @@ def _find_form(folded: Folded, at: int, form: str) -> Span | None:
 
 
 def _skip(folded: Folded, at: int, character: str) -> int:
-    """From ``at`` over what may be left out before the character: nothing before white space, which may be absent."""
+    """Skips from ``at`` what may be left out before the character: nothing before white space, which may be absent."""
     while (
         folded.text[at : at + 1] not in ("", character)
         and folded.droppable[at]
@@ -250,7 +250,7 @@ def _is_space(character: str) -> bool:
 
 
 def _find_unknown(text: str, folded: Folded, at: int, size: str) -> Span | None:
-    """Where the folded characters of an unknown piece stand, which begins at the next that stays."""
+    """Finds the folded characters of an unknown piece, which begins at the next one that is not droppable."""
     import regex
 
     while at < len(folded.text) and folded.droppable[at]:
@@ -260,16 +260,16 @@ def _find_unknown(text: str, folded: Folded, at: int, size: str) -> Span | None:
 
 
 def _trimmed(text: str, span: Span) -> Span:
-    """The span without white space at its ends, unless it holds nothing else."""
+    """Trims white space at the ends of a span, unless it holds nothing else."""
     characters = text[slice(*span)]
     start = span[0] + len(characters) - len(characters.lstrip())
     return (start, start + len(characters.strip())) if characters.strip() else span
 
 
 def _completed(text: str, spans: Sequence[Span | None]) -> list[Span] | None:
-    """Every piece's span: with the marks left out right after it, or, where it stands for nothing, the next one's.
+    """Completes the spans: with the marks left out right after a piece, or the next span for an empty piece.
 
-    None where the spans do not ascend.
+    Returns None if the spans do not ascend.
     """
     following = len(text)
     completed: list[Span] = []

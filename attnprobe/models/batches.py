@@ -1,4 +1,4 @@
-"""Several texts -> what a model is called with."""
+"""Several texts -> the arguments of a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnprobe.values.tokens import Tokens
 
 
 def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dict[str, Tensor], list[slice]]:
-    """A batch on the model's device, padded at the end where lengths differ.
+    """Makes a batch on the model's device, padded at the end if lengths differ.
 
     Padding at the end, whatever the tokenizer's side, leaves every token at the position it has alone: rotary models
     round differently elsewhere. Only what the tokenizer gave and the model's forward takes by name is passed on, and
@@ -24,7 +24,7 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
         the arguments, each (batch, token), and the valid positions of each text.
 
     Raises:
-        TextError: the tokenizer gives what the model has no embedding for.
+        TextError: the model has no embedding for a token.
     """
     longest = max(map(len, texts))
     fill = {"input_ids": tokenizer.pad_token_id or 0, "token_type_ids": tokenizer.pad_token_type_id}
@@ -39,6 +39,6 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
 
 
 def _pad(row: Sequence[Any], fill: int, length: int) -> list[Any]:
-    """A row of numbers, or of lists of numbers (TAPAS gives each token seven types), filled up to a length."""
+    """Fills up a row of numbers, or of lists of numbers (TAPAS gives each token seven types), to a length."""
     last = [fill] * len(row[0]) if isinstance(row[0], list) else fill
     return [*row, *[last] * (length - len(row))]

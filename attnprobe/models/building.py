@@ -1,4 +1,4 @@
-"""Holds a model to the size of its weight files while transformers builds it, before it takes memory or time."""
+"""Limits a model to the size of its weight files while transformers builds it, to save memory and time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def held_to_size(location: Location) -> Iterator[None]:
     """Refuses a model, while it is built, that has far more weights than its files could hold.
 
     Raises:
-        ModelError: it has; its config.json belongs to another model, or to none.
+        ModelError: the model is far larger, so that its config.json is that of another model, or of none.
     """
     most = ROOM * sum(path.stat().st_size for path in location.weight_files) + SPARE
     counts = [len(dtypes_in(location.name, path)) for path in location.weight_files if location.safetensors]

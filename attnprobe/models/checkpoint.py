@@ -1,4 +1,4 @@
-"""A model's weight files: exactly those that transformers reads, each in its place and what its name says."""
+"""Finds and checks a model's weight files: exactly those that transformers reads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LONGEST_HEADER = 100_000_000  # bytes, as for the safetensors library
 
 
 def weight_files(name: str, folder: Path, allow_pickle: bool) -> tuple[Path, ...]:
-    """The files that the weights are loaded from, in that order: model.safetensors, else what its index names.
+    """Finds the files of weights in the order of loading: model.safetensors, else those that its index names.
 
     Args:
-        allow_pickle: where there are no safetensors, pytorch_model.bin, else what its index names.
+        allow_pickle: whether to accept pytorch_model.bin, or the files of its index, if there are no safetensors.
 
     Raises:
-        ModelError: there are none, or only a pickle; one lies outside the folder, or is no safetensors.
+        ModelError: there are no files of weights, or only a pickle; or a file lies outside the folder, or is broken.
     """
     if safe := _files_of(name, folder, SAFE):
         for path in safe:
@@ -40,10 +40,10 @@ def weight_files(name: str, folder: Path, allow_pickle: bool) -> tuple[Path, ...
 
 
 def adapter_files(name: str, folder: Path, allow_pickle: bool) -> tuple[Path, ...]:
-    """The file that the weights of an adapter are loaded from.
+    """Finds the file of an adapter's weights.
 
     Raises:
-        ModelError: there is none, or only a pickle.
+        ModelError: there is no such file, or only a pickle.
     """
     if files := _files_of(name, folder, ADAPTER):
         dtypes_in(name, files[0])
@@ -64,52 +64,52 @@ def _only_a_pickle(name: str, file: str) -> ModelError:
 
 
 def _files_of(name: str, folder: Path, file: str) -> tuple[Path, ...]:
-    """The file of that name, or those that the index beside it names; none if there is neither."""
+    """Finds the file of that name, or those that the index beside it names."""
     index = folder / f"{file}.index.json"
     if (folder / file).is_file():
         return (_inside(name, folder, file),)
-    return tuple(_inside(name, folder, part) for part in _parts(name, index)) if index.is_file() else ()
+    return tuple(_inside(name, folder, shard) for shard in _shards(name, index)) if index.is_file() else ()
 
 
-def _parts(name: str, index: Path) -> list[str]:
-    """The names of files in an index, in their order."""
-    places = read_object(name, index).get("weight_map")
-    parts = list(places.values()) if isinstance(places, dict) else []
-    if not parts or texts(parts) != parts:
+def _shards(name: str, index: Path) -> list[str]:
+    """Reads the names of files in an index, sorted."""
+    shard_of = read_object(name, index).get("weight_map")
+    shards = list(shard_of.values()) if isinstance(shard_of, dict) else []
+    if not shards or texts(shards) != shards:
         raise ModelError(f"{index.name} of {name!r} names no files of weights (weight_map)")
     suffix = PurePath(index.name.removesuffix(".index.json")).suffix
-    for part in parts:
-        if PurePath(part).suffix != suffix:
-            raise ModelError(f"{index.name} of {name!r} names {part!r}, which is no {suffix} file")
-    return sorted(set(parts))
+    for shard in shards:
+        if PurePath(shard).suffix != suffix:
+            raise ModelError(f"{index.name} of {name!r} names {shard!r}, which is no {suffix} file")
+    return sorted(set(shards))
 
 
 def _inside(name: str, folder: Path, file: str) -> Path:
-    """The path of a weight file that lies in the folder; in the Hub's cache it may be a link into its blobs.
+    """Finds the path of a weight file in the folder; in the Hub's cache it may be a link to a blob.
 
     Raises:
-        ModelError: it is not there, or lies elsewhere.
+        ModelError: the file is missing, or lies outside the folder.
     """
     path, home = folder / file, folder.resolve()
     roots = [home]
     if home.parent.name == "snapshots":  # cache/models--owner--name/snapshots/commit
         roots += [home.parents[1] / "blobs", home.parents[2] / "blobs"]
     try:
-        place = path.resolve(strict=True)
+        target = path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise ModelError(f"{name!r} holds no {file!r}, which its index names", MODEL_FOLDER) from error
-    if PurePath(file).is_absolute() or not any(place.is_relative_to(root) for root in roots):
+    if PurePath(file).is_absolute() or not any(target.is_relative_to(root) for root in roots):
         raise ModelError(f"{file!r} of {name!r} lies outside its folder, and is not read", "copy it into the folder")
-    if not place.is_file():
+    if not target.is_file():
         raise ModelError(f"{file!r} of {name!r} is no regular file", MODEL_FOLDER)
     return path
 
 
 def dtypes_in(name: str, path: Path) -> dict[str, str]:
-    """The tensors that a safetensors file says that it holds, each with its dtype, such as F32 or I8.
+    """Reads the names of the tensors in a safetensors file, each with its dtype, such as F32 or I8.
 
     Raises:
-        ModelError: it is no safetensors.
+        ModelError: the file is no safetensors.
     """
     try:
         with path.open("rb") as file:

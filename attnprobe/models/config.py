@@ -1,4 +1,4 @@
-"""What a model's folder says, read with types and bounds: it was written by others, and may be broken or hostile."""
+"""Reads the JSON in a model's folder with types and bounds, since it may be broken or hostile."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ MODEL_FOLDER = "a model folder is what save_pretrained writes"
 
 
 def check_folder(name: str, folder: Path) -> None:
-    """Refuses a folder with what would block its reader, or fill the memory.
+    """Refuses a folder with files that would block the reader, or fill the memory.
 
     Raises:
-        ModelError: a pipe, socket or device lies in it, a huge text, or an adapter beside a
+        ModelError: the folder holds a pipe, socket or device, a huge text, or an adapter beside a
             model, which transformers would load unasked.
     """
     try:
@@ -56,10 +56,10 @@ def check_folder(name: str, folder: Path) -> None:
 
 
 def read_object(name: str, path: Path) -> dict[str, Any]:
-    """The JSON object in one of the model's files.
+    """Reads the JSON object in one of the model's files.
 
     Raises:
-        ModelError: the file is not there, too large, nested too deeply, or no JSON object in UTF-8.
+        ModelError: the file is missing, too large, nested too deeply, or no JSON object in UTF-8.
     """
     try:
         if not path.is_file():
@@ -82,10 +82,10 @@ def read_object(name: str, path: Path) -> dict[str, Any]:
 
 
 def read_settings(name: str, path: Path) -> dict[str, Any]:
-    """The contents of config.json or tokenizer_config.json.
+    """Reads config.json or tokenizer_config.json.
 
     Raises:
-        ModelError: it cannot be read, names other files to read, or asks for more of something than any model has.
+        ModelError: the file cannot be read, names other files to read, or has larger numbers than any model.
     """
     settings = read_object(name, path)
     for _, key, value in _entries(settings):
@@ -97,7 +97,7 @@ def read_settings(name: str, path: Path) -> dict[str, Any]:
 
 
 def _entries(content: Any) -> Iterator[tuple[int, str, Any]]:
-    """Every value at every depth, under the nearest key above it."""
+    """Yields the values at all depths, each under the nearest key above it."""
     waiting = [(0, "", content)]
     while waiting:
         depth, key, value = waiting.pop()
@@ -109,20 +109,20 @@ def _entries(content: Any) -> Iterator[tuple[int, str, Any]]:
 
 
 def texts(value: Any) -> list[str]:
-    """A list of texts, without what is no text in it; empty if it is no list."""
+    """Keeps the texts of a list; empty if the value is no list."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def count(value: Any) -> int | None:
-    """A whole number above zero; None if it is anything else."""
+    """Returns a whole number above zero; None for any other value."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def limit(value: Any, what: str) -> int | None:
-    """A number of tokens; None where it says that there is no limit.
+    """Returns a number of tokens; None if the value stands for no limit.
 
     Raises:
-        ModelError: it is no whole number above zero.
+        ModelError: the value is no whole number above zero.
     """
     if value is None or (isinstance(value, int | float) and value >= NO_LIMIT):
         return None

@@ -1,4 +1,4 @@
-"""A text -> how many tokens it has, counted in pieces of bounded length."""
+"""Counts the tokens of a text, in pieces of bounded length."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ LONE_SPACE = re.compile(r"(?<=\S) (?=\S)")
 
 
 def count_tokens(tokenizer: Any, text: str) -> int:
-    """How many tokens a text has without those that the tokenizer adds.
+    """Counts the tokens of a text without those that the tokenizer adds.
 
-    It may be off by one for every 16,384 characters without a space: pieces of one word need not meet between tokens.
+    The count may be off by one for each 16,384 characters without a space, since a cut may then be within a token.
     """
     return sum(len(_strings(tokenizer, piece)) for piece in pieces(tokenizer, text))
 
 
 def pieces(tokenizer: Any, text: str) -> Iterator[str]:
-    """Cuts a text where its tokens do not change by it; a piece without such a seam grows until there is one."""
+    """Cuts a text where the cut changes no token; a piece grows until such a seam is found."""
     start, size = 0, PIECE
     while len(text) - start > size:
         seam = next(_seams(tokenizer, text, start, start + size), None)
@@ -33,7 +33,7 @@ def pieces(tokenizer: Any, text: str) -> Iterator[str]:
 
 
 def _seams(tokenizer: Any, text: str, start: int, end: int) -> Iterator[int]:
-    """Places shortly before ``end`` around which the tokenizer reads two halves as it reads both at once."""
+    """Finds positions shortly before ``end`` where the tokenizer reads two halves as it reads both at once."""
     spaces = [match.start() for match in LONE_SPACE.finditer(text, max(start + 1, end - WINDOW), end)]
     for seam in (*reversed(spaces[-8:]), *range(end, max(start, end - 8), -1)):
         left, right = text[max(start, seam - WINDOW) : seam], text[seam : seam + WINDOW]

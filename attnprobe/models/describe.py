@@ -1,4 +1,4 @@
-"""What an encoder is made of, in rows."""
+"""Describes an encoder in rows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ UNKNOWN = "not known, so relative_entropy is empty"
 
 
 def describe(encoder: Encoder) -> Table:
-    """The facts of an encoder that a statistic may depend on: columns ``property`` and ``value``.
+    """Lists the facts of an encoder that a statistic may depend on: columns ``property`` and ``value``.
 
     Properties: model, class, tokenizer, layers, heads, hidden_size, head_size, parameters, dtype, device, max_length,
-    reading, special_tokens, reach, capture, remark, padding, weights_sha256; and ``decided`` where the folder is no
-    plain one.
+    reading, special_tokens, reach, capture, remark, padding, weights_sha256; and ``decided`` if the folder is no plain
+    one.
     """
     config, tokenizer = encoder.model.config, encoder.tokenizer
     hidden = count(getattr(config, "hidden_size", None))
@@ -61,7 +61,7 @@ def describe(encoder: Encoder) -> Table:
 
 
 def _reading(encoder: Encoder) -> list[str]:
-    """How texts are read otherwise than the tokenizer's files say."""
+    """Describes how texts are read otherwise than the tokenizer's files say."""
     limited, lowered = encoder.settings.get("max_seq_length"), encoder.settings.get("do_lower_case") is True
     remarks = [f"max_seq_length {limited} of sentence_bert_config.json"] if limited is not None else []
     remarks += ["lower-cased, as sentence_bert_config.json says"] if lowered else []
@@ -69,7 +69,7 @@ def _reading(encoder: Encoder) -> list[str]:
 
 
 def reach_by_layers(encoder: Encoder) -> dict[str, str]:
-    """Layers, as ``all layers``, ``layers 0-2,5`` or ``layer 3`` -> what their queries may see."""
+    """Describes what queries may see, by layers: ``all layers``, ``layers 0-2,5`` or ``layer 3``."""
     kinds = [UNKNOWN if reach is None else str(reach) for reach in encoder.reach]
     if len(set(kinds)) == 1:
         return {"all layers": kinds[0]}
@@ -78,7 +78,7 @@ def reach_by_layers(encoder: Encoder) -> dict[str, str]:
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """Numbers as a person writes them.
+    """Writes numbers as a person does.
 
     >>> _ranges([0, 1, 2, 5, 7, 8])
     '0-2,5,7-8'

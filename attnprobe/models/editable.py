@@ -1,4 +1,4 @@
-"""An encoder -> one whose heads can be changed."""
+"""Makes the heads of an encoder editable."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from attnprobe.values.tokens import Tokens
 
 
 def editable(encoder: Encoder) -> Encoder:
-    """The encoder, with its layers' output maps where its weights are hooked, so that contexts can be changed there.
+    """Adds the output maps of hooked layers to an encoder, so that contexts can be changed there.
 
-    They are found by a short run, and a second one holds what they are given to the heads' weights and values.
+    A short run finds them, and a second one checks their inputs against the heads' weights and values.
 
     Raises:
-        ModelError: they are not found, and the model's heads cannot be changed; named with its type.
+        ModelError: the output maps are not found, so that the model's heads cannot be changed.
     """
     if encoder.tap is None:
         return encoder

@@ -1,4 +1,4 @@
-"""Whether a model's tables of embeddings hold what its tokenizer gives."""
+"""Checks that a model has embeddings for the tokens of its tokenizer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESIZE = "model.resize_token_embeddings(len(tokenizer)) before training adds the
 
 
 def beyond_embeddings(model: Any, tokenizer: Any) -> list[str]:
-    """What to say of a tokenizer whose added tokens have no embeddings; texts without these are measured."""
+    """Writes the remark on a tokenizer whose added tokens have no embeddings; texts without these are measured."""
     table = _token_table(model)
     if table is None:
         return []
@@ -28,7 +28,7 @@ def check_embedded(rows: Mapping[str, Rows], model: Any, tokenizer: Any) -> None
     """Refuses tokens and token types beyond the model's embeddings, before they fail inside it.
 
     Raises:
-        TextError: there are such.
+        TextError: a token or token type has no embedding.
     """
     table = _token_table(model)
     if table is not None and (beyond := _beyond(rows.get("input_ids"), table)) is not None:
@@ -46,7 +46,7 @@ def check_embedded(rows: Mapping[str, Rows], model: Any, tokenizer: Any) -> None
 
 
 def _token_table(model: Any) -> nn.Embedding | None:
-    """The embeddings of tokens; None where they are no plain table."""
+    """Finds the embeddings of tokens; None if they are no plain table."""
     try:
         table = model.get_input_embeddings()
     except (AttributeError, NotImplementedError):
@@ -59,7 +59,7 @@ def _tables(model: nn.Module) -> Sequence[tuple[str, nn.Embedding]]:
 
 
 def _beyond(rows: Rows | None, table: nn.Embedding) -> int | None:
-    """The first number that the table does not hold."""
+    """Finds the first number that the table does not hold."""
     if rows is None or not isinstance(rows[0][0], int):  # TAPAS has a table of its own for each of seven types
         return None
     return next((number for row in rows for number in row if not 0 <= number < len(table.weight)), None)

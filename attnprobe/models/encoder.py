@@ -1,4 +1,4 @@
-"""An encoder that can be listened to: tokens in, blocks of attention weights out, layer by layer."""
+"""An encoder that can be observed: tokens in, blocks of attention weights out, layer by layer."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ class Encoder:
     """A loaded encoder; made by :func:`attnprobe.load_encoder`.
 
     Attributes:
-        location: where its files lie.
+        location: the location of the files.
         model: the transformers encoder, in evaluation mode.
-        tokenizer: its transformers tokenizer.
-        layers, heads: how many; every layer has the same number of heads.
-        max_length: the most tokens it reads at once unless told otherwise; None: no limit is known.
-        position_limit: the most tokens its position embeddings can tell apart; None: no limit.
-        tap: where its weights are hooked; None: captured in blocks through AttentionInterface.
+        tokenizer: the transformers tokenizer.
+        layers, heads: how many; all layers have the same number of heads.
+        max_length: how many tokens are read at once by default; None if no limit is known.
+        position_limit: how many tokens the position embeddings distinguish; None: no limit.
+        tap: the outputs where weights are hooked; None: captured in blocks through AttentionInterface.
         tap_reason: why not through AttentionInterface.
         padding_invariant: whether a text's weights are the same in a padded batch; otherwise batches of unequal
             texts are run length by length.
-        reach: by layer, which keys a query may see; None: not known.
-        family: its row in the table of families; None: it has none.
-        settings: what sentence-transformers keeps beside the model.
-        case: what to say of a text with capitals; empty: nothing.
+        reach: by layer, which keys a query may see; None if unknown.
+        family: the row in the table of families; None if there is none.
+        settings: the settings that sentence-transformers keeps beside the model.
+        case: the remark on a text with capitals; may be empty.
         compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
-        origin: someone else's model in memory, whose weights it shares; None: it was loaded from files.
-        tokenizer_from: the name of the tokenizer, where that was given by itself.
-        notes: what was decided about a folder that is no plain model.
-        outlets: by layer, where contexts are changed although weights are hooked, see
-            :func:`attnprobe.models.editable.editable`; empty: not known.
+        origin: the caller's model in memory whose weights are shared; None if the model was loaded from files.
+        tokenizer_from: the name of the tokenizer, if it was given separately.
+        notes: the decisions about a folder that is no plain model.
+        outlets: by layer, the maps where contexts are changed although weights are hooked, see
+            :func:`attnprobe.models.editable.editable`; empty if unknown.
     """
 
     location: Location
@@ -92,11 +92,13 @@ class Encoder:
 
     @property
     def dtype(self) -> torch.dtype:
+        """The dtype that the model computes in."""
         dtype: torch.dtype = self.model.dtype
         return dtype
 
     @property
     def device(self) -> torch.device:
+        """The device that the model computes on."""
         device: torch.device = self.model.device
         return device
 
@@ -118,12 +120,12 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """What signatures say of the model: its short name and the first digits of its weights' hash."""
+        """The model in signatures: the short name and the first digits of the weights' hash."""
         return f"{visible(self.location.short_name)}@{self.weights_sha256[:12]}"
 
     @cached_property
     def tokenizer_fingerprint(self) -> str | None:
-        """Likewise of a tokenizer that was given by itself; None: it is the model's own."""
+        """The tokenizer in signatures, if it was given separately; None: the model's."""
         if self.tokenizer_from is None:
             return None
         fast = self.tokenizer.is_fast
@@ -139,10 +141,10 @@ class Encoder:
         stride: int | None = None,
         words: bool = True,
     ) -> list[Tokens]:
-        """The text, or its words as given, as the encoder reads it; see :func:`attnprobe.models.tokenizing.tokenize`.
+        """Tokenizes the text, or its words as given; see :func:`attnprobe.models.tokenizing.tokenize`.
 
         Raises:
-            UsageError: also if max_length is more than the position embeddings can tell apart, or something is no text.
+            UsageError: also if max_length is more than the position embeddings distinguish, or a value is no text.
         """
         check_given("text", text)
         if pair is not None:
@@ -152,11 +154,11 @@ class Encoder:
         return tokenize(self.tokenizer, text, pair, max_length=longest, stride=stride, words=words)
 
     def check_lengths(self, max_length: int | None, stride: int | None) -> None:
-        """Refuses what suits no text.
+        """Checks max_length and stride.
 
         Raises:
-            UsageError: no whole number; max_length is more than the position embeddings can tell apart, or stride
-                leaves no room.
+            UsageError: a value is no whole number; max_length is more than the position embeddings distinguish, or
+                stride leaves no room.
         """
         if max_length is not None:
             check_whole("max_length", max_length, 1)
@@ -169,9 +171,9 @@ class Encoder:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
     def replica(self) -> Encoder:
-        """The same encoder with modules of its own and the same weights, for a thread that measures many texts.
+        """Copies the encoder with new modules and the same weights, for a thread that measures many texts.
 
-        It uses compiled loops where there are any: for float32 on a CPU.
+        The copy uses compiled loops for float32 on a CPU.
         """
         with lock_of(self.model):  # so that no run's hooks are copied
             shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
@@ -179,19 +181,19 @@ class Encoder:
             return replace(self, model=copy.deepcopy(self.model, shared), compiled=compiled)
 
     def check_global_attention(self) -> None:
-        """Refuses a model that knows no global attention.
+        """Checks that the model has global attention.
 
         Raises:
-            UsageError: it knows none.
+            UsageError: the model has no global attention.
         """
         if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
             raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
 
     def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
-        """The text with global attention on its classification token ("cls") or its first text ("first").
+        """Sets global attention on the classification token ("cls") or the first text ("first").
 
         Raises:
-            UsageError: the model knows no global attention, or the text has no such token.
+            UsageError: the model has no global attention, or the text has no such token.
         """
         self.check_global_attention()
         chosen = [
@@ -203,7 +205,7 @@ class Encoder:
         return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
 
     def groups(self, texts: Sequence[Tokens]) -> list[slice]:
-        """Which texts can be observed together: neighbours of equal length, or where weights are hooked, each alone."""
+        """Groups texts that can be observed together: neighbours of equal length; or one text each if hooked."""
         sizes = [1] * len(texts) if self.tap else [len(list(alike)) for _, alike in groupby(texts, len)]
         return [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
 
@@ -222,23 +224,23 @@ class Encoder:
         A model makes one run at a time: another thread's waits. :meth:`replica` gives each thread a model of its own.
 
         Args:
-            texts: sorted by length, as far as they are to be observed together.
-            observe: called with (layer, group) before each group's blocks of each layer; returns who gets the blocks,
-                in order of rows, or None.
-            groups: which texts are observed together, end to end, see :meth:`groups`; None: each alone.
+            texts: those that are observed together must be neighbours.
+            observe: called with (layer, group) before each group's blocks of each layer; returns the observer of the
+                blocks, which come in order of rows, or None.
+            groups: the slices of texts that are observed together, see :meth:`groups`; None: each alone.
             starts: per group, the rows where a block may start; None: any.
-            on_call: called with what each attention is computed from; never where weights are hooked.
-            edit: what is changed in the attention of this run.
-            gradients: whether to keep what gradients of the hidden states need, by whatever an edit brings in that
-                requires one. Weights shown to observers then belong to the graph, and are the model's to the last step.
+            on_call: called with the arguments of each attention; never if weights are hooked.
+            edit: the changes to the attention of this run.
+            gradients: whether to keep the tensors that gradients of the hidden states need, by any tensor of an edit
+                that requires one. Weights shown to observers then belong to the graph of the model.
 
         Returns:
-            the model's last hidden states of each text; or its one vector, where the model gives no more (DPR).
+            the model's last hidden states of each text; or the one vector of a model that gives no more (DPR).
 
         Raises:
-            ModelError: the model is not as it was loaded, or not every layer's weights came; or its attention cannot
-                be edited.
-            TextError: it fails on these texts.
+            ModelError: the model was changed since loading, some layer's weights did not come, or the attention
+                cannot be edited.
+            TextError: the model fails on these texts.
         """
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
         numbered = [
@@ -261,12 +263,12 @@ class Encoder:
         return states
 
     def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
-        """The last hidden states of one forward pass, in the model's own precision, whose layers must all be heard."""
-        hears = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
+        """Runs one forward pass, in which all layers must come, and returns the last hidden states."""
+        observed = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
         changes = edited(self.model, self.outlets, listener)
-        with torch.inference_mode(False), mode(), own_precision, hears, changes, _explained(self.model):
+        with torch.inference_mode(False), mode(), own_precision, observed, changes, _explained(self.model):
             hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
@@ -276,7 +278,7 @@ class Encoder:
         """Refuses an edit that hooked modules cannot carry out.
 
         Raises:
-            ModelError: it changes weights, or contexts of a model whose output maps are not known.
+            ModelError: the edit changes weights, or contexts of a model whose output maps are unknown.
         """
         if edit.weights or len(self.outlets) != self.layers:
             what = "weights" if edit.weights else "heads"
@@ -286,10 +288,10 @@ class Encoder:
             )
 
     def _check_unchanged(self) -> None:
-        """Refuses a model that was set to compute otherwise than when it was loaded.
+        """Checks that the model computes as when it was loaded.
 
         Raises:
-            ModelError: it was.
+            ModelError: the model was changed.
         """
         if self.origin is not None and memory_of(self.origin) != memory_of(self.model):
             raise ModelError(
@@ -304,20 +306,20 @@ class Encoder:
             raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
 
     def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
-        """The groups of each forward pass: all in one, or one for each length where padding would change weights."""
+        """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
         if self.padding_invariant:
             return [list(groups)]
         return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
 
 
 def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
-    """One text's hidden states without those of padding."""
+    """Keeps one text's hidden states without those of padding."""
     return states[:length] if states.ndim > 1 else states
 
 
 @contextmanager
 def _explained(model: Any) -> Iterator[None]:
-    """Names the model where it fails inside transformers, as CANINE does on texts of fewer than four characters."""
+    """Names the model in an error from inside transformers, as CANINE raises on texts of fewer than four characters."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -1,4 +1,4 @@
-"""Any tokenizer -> Tokens of a whole text: roles from the encoding, words as given or from character offsets."""
+"""Any tokenizer -> Tokens of a whole text: roles by the encoding, words as given or by character offsets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Encoded = tuple[dict[str, Any], list[int], list[int], list[Span] | None, list[st
 
 
 def encode(tokenizer: Any, texts: Sequence[Given], *, words: bool = True) -> Tokens:
-    """One text or two as Tokens, however long; without their words unless these are asked for or given.
+    """Encodes one text or two, however long; words are found only if they are asked for or given.
 
     Words as given are read one by one, as ``is_split_into_words=True`` does, each with a space before it, the first
     too, where the tokenizer marks spaces: as transformers does with ``add_prefix_space=True``, and as a tagger reads
@@ -30,9 +30,9 @@ def encode(tokenizer: Any, texts: Sequence[Given], *, words: bool = True) -> Tok
     the tokenizer marks is the word's, as in Ġcat, also where it is a token by itself.
 
     Raises:
-        UsageError: two texts for a tokenizer that would run them together, or that reads one only; given words that it
-            does not read, or one in which it finds no token.
-        ModelError: the tokenizer reads no plain text, does not tell which tokens it added, or fails.
+        UsageError: the tokenizer reads no pairs or runs them together; or it reads no words as given, or finds no token
+            in one.
+        ModelError: the tokenizer reads no plain text, does not report which tokens it added, or fails.
     """
     with explained(f"{type(tokenizer).__name__} does not read this text"):
         return _encode(tokenizer, texts, words)
@@ -64,7 +64,7 @@ def _encode(tokenizer: Any, texts: Sequence[Given], words: bool) -> Tokens:
 
 
 def spaced(tokenizer: Any, words: Sequence[str]) -> list[str]:
-    """The words as the tokenizer is to read them: where it marks spaces, with one before each but special tokens."""
+    """Puts a space before each word but special tokens, if the tokenizer marks spaces."""
     if not _marks_spaces(tokenizer):
         return list(words)
     bare = tuple(tokenizer.all_special_tokens)
@@ -73,7 +73,7 @@ def spaced(tokenizer: Any, words: Sequence[str]) -> list[str]:
 
 @lru_cache(maxsize=8)
 def _marks_spaces(tokenizer: Any) -> bool:
-    """Whether a word after a space is other tokens than the same word alone, and the vocabulary knows the space."""
+    """Tests whether a space before a word changes its tokens, and the vocabulary knows the space."""
     alone, after, both = (tokenizer.tokenize(text) for text in ("a", " a", "a a"))
     unknown = tokenizer.unk_token
     return bool(both != [*alone, *alone] and after.count(unknown) <= alone.count(unknown))
@@ -82,7 +82,7 @@ def _marks_spaces(tokenizer: Any) -> bool:
 def _given_units(
     tokenizer: Any, texts: Sequence[Sequence[str]], segments: Sequence[int], owners: Sequence[int]
 ) -> tuple[list[int], list[str]]:
-    """The unit of each token, and the characters of each unit: a given word, or an added token, which has none.
+    """Finds the unit of each token, and the characters of each unit: a given word, or an added token without any.
 
     Raises:
         UsageError: a word has no token.
@@ -125,7 +125,7 @@ def _joined(text: Given) -> str:
 
 
 def _starts(tokenizer: Any, texts: Sequence[Given]) -> list[list[int]]:
-    """Where the tokenizer's offsets begin anew in each text: at each word as given; none where they never do."""
+    """Finds where the tokenizer's offsets begin anew in each text: at each word as given; none if they never do."""
     if not isinstance(texts[0], str):
         return [list(accumulate(map(len, words), initial=0)) for words in texts]
     if _counts_in_words(tokenizer):
@@ -135,7 +135,7 @@ def _starts(tokenizer: Any, texts: Sequence[Given]) -> list[list[int]]:
 
 @lru_cache(maxsize=8)
 def _counts_in_words(tokenizer: Any) -> bool:
-    """Whether the tokenizer's offsets begin anew in each word (MarkupLM, which cuts a text at white space itself)."""
+    """Tests whether the tokenizer's offsets begin anew in each word (MarkupLM, which cuts a text at white space)."""
     offsets = call(tokenizer, ["a a"], return_offsets_mapping=True)["offset_mapping"]
     return bool(max((end for _, end in offsets), default=0) == 1)
 
@@ -160,7 +160,7 @@ def _encode_python(tokenizer: Any, texts: Sequence[Given]) -> Encoded:
 
 
 def _align_each(words: Sequence[str], pieces: Sequence[Sequence[str]], unknown: str | None) -> list[Span] | None:
-    """Where the pieces of each word stand in the words joined; None where one's cannot be told."""
+    """Finds the position of each word's pieces in the joined words; None if one is unclear."""
     spans: list[Span] = []
     for word, found, before in zip(words, pieces, accumulate(map(len, words), initial=0), strict=False):
         aligned = align(word, found, unknown)
@@ -171,11 +171,11 @@ def _align_each(words: Sequence[str], pieces: Sequence[Sequence[str]], unknown: 
 
 
 def call(tokenizer: Any, texts: Sequence[Given], **options: Any) -> Any:
-    """What the tokenizer makes of one text or two, or of the words of one or two.
+    """Calls the tokenizer on one text or two, or on the words of one or two.
 
     Raises:
-        UsageError: it does not read pairs, or words as given.
-        ModelError: it does not read plain text.
+        UsageError: the tokenizer does not read pairs, or words as given.
+        ModelError: the tokenizer does not read plain text.
     """
     name = type(tokenizer).__name__
     given = not isinstance(texts[0], str)
@@ -198,13 +198,13 @@ def _pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
 
 
 class Typed(int):
-    """The number of a token that stands for characters of a text, and so can be told from an equal one added."""
+    """The number of a token of the text, which differs in type from an equal one that the tokenizer added."""
 
     segment = 0
 
 
 def _typed_segments(tokenizer: Any, pieces: Sequence[Sequence[str]], ids: Sequence[int]) -> list[int]:
-    """The segment of each token: 0 for those that the tokenizer puts around and between the pieces of the texts."""
+    """Finds the segment of each token: 0 for those that the tokenizer puts around and between the texts."""
     typed = [[Typed(id) for id in tokenizer.convert_tokens_to_ids(strings)] for strings in pieces]
     for number, tokens in enumerate(typed, start=1):
         for token in tokens:
@@ -219,14 +219,14 @@ def _typed_segments(tokenizer: Any, pieces: Sequence[Sequence[str]], ids: Sequen
 
 
 def _surfaces(segments: Sequence[int], pieces: Sequence[str]) -> list[str]:
-    """What each token stands for where its place is not known: punctuation can be told from the pieces."""
+    """Finds the characters of each token whose position is unknown, by the pieces; enough for punctuation."""
     return [surface(piece) if segment else "" for segment, piece in zip(segments, pieces, strict=True)]
 
 
 def _characters(
     texts: Sequence[str], segments: Sequence[int], offsets: Sequence[Span], strings: Sequence[str]
 ) -> list[str]:
-    """The characters of its text that each token stands for, without white space around them."""
+    """Finds the characters of the text that each token stands for, without white space around them."""
     characters = [
         texts[segment - 1][start:end].strip() if segment else ""
         for (start, end), segment in zip(offsets, segments, strict=True)
@@ -235,22 +235,22 @@ def _characters(
 
 
 def _is_blank(piece: str, characters: str) -> bool:
-    """Whether a piece stands for white space only, though it is given the place of what follows; not a Maltese Ġ."""
+    """Tests whether a piece is only white space, though its offsets are those of the next piece; not a Maltese Ġ."""
     return not piece.strip(f"{SPACE}Ġ") and not set(piece) & set(characters)
 
 
 def _check_pair(tokenizer: Any, segments: Sequence[int], types: Sequence[Any] | None) -> None:
-    """Refuses two texts that stand side by side, with nothing between them and of the same token type."""
+    """Refuses two texts that are encoded with nothing between them and with the same token type."""
     for before, (first, second) in enumerate(pairwise(segments)):
         if {first, second} == {1, 2} and (types is None or types[before] == types[before + 1]):
             raise UsageError(f"{type(tokenizer).__name__} does not read pairs of texts: it would read them as one")
 
 
 def added_role(tokenizer: Any, token: int) -> Role:
-    """What a token that the tokenizer added is for.
+    """Finds the role of a token that the tokenizer added.
 
-    The separator is the tokenizer's sep token, or its end-of-text token where it has none (T5, ESM). XLM has one token
-    for both: it is the separator.
+    The separator is the tokenizer's sep token, or the end-of-text token if it has none (T5, ESM). XLM has one token for
+    both: it is the separator.
     """
     separator = tokenizer.eos_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
     if token == separator:

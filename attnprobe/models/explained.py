@@ -1,4 +1,4 @@
-"""What other libraries raise over a model's files -> a ModelError in one line."""
+"""Errors of other libraries about a model's files -> a ModelError in one line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from attnprobe.errors import AttnprobeError, ModelError
 
 @contextmanager
 def explained(what: str, hint: str = "") -> Iterator[None]:
-    """Turns whatever goes wrong inside into a ModelError of these words and the reason; what is explained stays.
+    """Turns any error inside into a ModelError of these words and the reason; passes on an AttnprobeError.
 
-    A panic in Rust, where tokenizers are written, is no Exception, and is turned too.
+    A panic in Rust, in which tokenizers are written, is no Exception, but is also turned.
     """
     try:
         yield
@@ -25,10 +25,10 @@ def explained(what: str, hint: str = "") -> Iterator[None]:
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an exception says, in one line of at most 200 characters; its type where it says nothing."""
+    """Returns an exception's message in one line of at most 200 characters; its type if the message is empty."""
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an exception says; its type where it says nothing."""
+    """Returns the first line of an exception's message; its type if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

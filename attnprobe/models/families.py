@@ -1,6 +1,6 @@
 """The table of families: how each model type that transformers ships is loaded and how its attention is reached.
 
-A type that is not here is tried all the same; the short run at load decides (``selfcheck.py``). Plain data: no torch.
+A type without a row is tried all the same; the short run at load decides (``selfcheck.py``). Plain data: no torch.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Family:
 
     Attributes:
         through: "blocks" (AttentionInterface), "hooks" (eager modules) or "refused".
-        remark: what to know of its numbers; of a refused one, why.
+        remark: what to know about the numbers; or why the type is refused.
         model_class: the transformers class that loads it; empty: AutoModel.
         part: the attribute of that which reads the text; empty: all of it, or its encoder where it has a decoder.
         layout: how its modules lay out the weights they return, a name in ``layouts.py``.
         adapter: what makes its arguments, a name in ``adapters.py``.
         options: set in its configuration when it is loaded.
         unless: the configurations that are refused all the same, and why.
-        untraced: what its attention has that ``parts.py`` does not separate; empty: nothing, or it is not known.
+        untraced: the term of the attention that ``parts.py`` does not separate; empty if there is none, or unknown.
     """
 
     through: str
@@ -48,7 +48,7 @@ class Family:
     untraced: str = ""
 
     def refusal(self, config: Mapping[str, Any]) -> str:
-        """Why a model of this type and configuration cannot be measured; empty if it can."""
+        """Says why a model of this type and configuration cannot be measured; empty if it can."""
         if self.through == REFUSED:
             return self.remark
         return self.unless[1] if self.unless and self.unless[0](config) else ""
@@ -59,10 +59,10 @@ def _refused(why: str) -> Family:
 
 
 def _towers(through: str, remark: str, *, inside: bool = False, **classes: str) -> dict[str, Family]:
-    """The text towers of models of text and images (or sound): of the whole model, and saved by themselves.
+    """Makes the rows of text towers in models of text and images (or sound): of whole models, and saved separately.
 
     Args:
-        inside: whether the tower's class cannot read its weights out of the whole model's, which is then loaded too.
+        inside: whether the whole model must be loaded, since the tower's class cannot read its checkpoint.
     """
     alone = {f"{kind}_text_model": Family(through, remark, name) for kind, name in classes.items()}
     if inside:
@@ -71,7 +71,7 @@ def _towers(through: str, remark: str, *, inside: bool = False, **classes: str) 
 
 
 def _decoders(through: str, remark: str, *kinds: str, untraced: str = "") -> dict[str, Family]:
-    """Language models that read from left to right, without the cache of keys and values that they generate with."""
+    """Makes the rows of language models that read from left to right, without their cache of keys and values."""
     return dict.fromkeys(kinds, Family(through, remark, untraced=untraced))
 
 
@@ -278,7 +278,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_table() -> Table:
-    """The families in rows: ``model_type``, ``measured`` (yes, no), ``through`` (blocks, hooks), ``remark``."""
+    """Lists the families: ``model_type``, ``measured`` (yes, no), ``through`` (blocks, hooks), ``remark``."""
     rows = [
         (kind, "no", "", family.remark) if family.through == REFUSED else (kind, "yes", family.through, family.remark)
         for kind, family in sorted(FAMILIES.items())

@@ -1,4 +1,4 @@
-"""What lies in a folder that is no plain model: an adapter, a sentence-transformers model, a Trainer's runs, ..."""
+"""Recognizes folders that are no plain model: an adapter, a sentence-transformers model, a Trainer's runs, ..."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ FOREIGN = {  # files with weights that transformers does not read, and whose the
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether the folder is what peft saves: an adapter without its base model."""
+    """Tests whether peft saved the folder: an adapter without its base model."""
     return (folder / ADAPTER).is_file() and not (folder / CONFIG).exists()
 
 
 def base_of(name: str, folder: Path) -> tuple[str, str | None]:
-    """The name and the revision of the model that an adapter belongs to.
+    """Reads the name and the revision of the model that an adapter belongs to.
 
     Raises:
-        ModelError: its settings name none.
+        ModelError: the adapter's settings name no model.
     """
     settings = read_object(name, folder / ADAPTER)
     base, revision = settings.get("base_model_name_or_path"), settings.get("revision")
@@ -49,10 +49,10 @@ def base_of(name: str, folder: Path) -> tuple[str, str | None]:
 
 
 def sentence_modules(name: str, folder: Path) -> tuple[Path, str]:
-    """Where a sentence-transformers folder has its transformer, and what to say of it; no words for another folder.
+    """Finds the transformer in a sentence-transformers folder, and a remark on it, which is empty for other folders.
 
     Raises:
-        ModelError: it has no transformer, or that lies outside the folder.
+        ModelError: the transformer is missing, or lies outside the folder.
     """
     if not (folder / MODULES).is_file():
         return folder, ""
@@ -73,7 +73,7 @@ def sentence_modules(name: str, folder: Path) -> tuple[Path, str]:
 
 
 def _modules(name: str, path: Path) -> list[dict[str, Any]]:
-    """The modules in a modules.json, which is a list."""
+    """Reads the list of modules in a modules.json."""
     try:
         content = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST_CONFIG_BYTES else None
     except (OSError, ValueError, RecursionError) as error:
@@ -84,7 +84,7 @@ def _modules(name: str, path: Path) -> list[dict[str, Any]]:
 
 
 def _kind(module: dict[str, Any]) -> str:
-    """The class of a module, without the package that it is in.
+    """Returns the class of a module, without its package.
 
     >>> _kind({"type": "sentence_transformers.models.Pooling"})
     'Pooling'
@@ -93,10 +93,10 @@ def _kind(module: dict[str, Any]) -> str:
 
 
 def check_model(name: str, folder: Path) -> None:
-    """Refuses a folder without config.json by what lies in it instead.
+    """Refuses a folder without config.json, and names what it holds instead.
 
     Raises:
-        ModelError: it has none, and holds a Trainer's runs or weights of another library.
+        ModelError: config.json is missing, and the folder holds a Trainer's runs or weights of another library.
     """
     if (folder / CONFIG).exists():
         return
@@ -116,10 +116,10 @@ def _number(name: str) -> int:
 
 
 def refuse_foreign(name: str, folder: Path) -> None:
-    """Names the library whose weights lie in a folder that has none for transformers.
+    """Refuses a folder with the weights of another library, which the error names.
 
     Raises:
-        ModelError: there are such weights.
+        ModelError: the folder has such weights.
     """
     for pattern, library in FOREIGN.items():
         found = sorted(folder.glob(pattern))

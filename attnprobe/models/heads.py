@@ -1,4 +1,4 @@
-"""What the heads of a layer are made of, as numbers that are held to those of the model."""
+"""The numbers that the heads of a layer compute with, checked against the model's."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from attnprobe.models.origins import Vectors, check_map
 
 @dataclass(frozen=True)
 class HeadParts:
-    """What one head computes its attention from, for one text.
+    """The numbers that one head computes its attention from, for one text.
 
     Attributes:
         scale: the factor of q·k.
         weights: (query, key), as captured.
-        softcap: c of c·tanh(score / c); None: there is none.
-        terms: what is added to the scaled scores, by name, each (query, key).
+        softcap: c of c·tanh(score / c); None if scores are not capped.
+        terms: the terms added to the scaled scores, by name, each (query, key).
         allowed: True where a query may see a key; None: everywhere.
-        sink: one more score in every row; None: there is none.
-        output_weight: (d_v, d_out), the rows of W_O that read this head; None where they were not found.
+        sink: one more score in each row; None if there is none.
+        output_weight: (d_v, d_out), the rows of W_O that read this head; None if they were not found.
     """
 
     q: Vectors
@@ -42,7 +42,7 @@ class HeadParts:
     output_weight: Float[Tensor, "d_v d_out"] | None = None
 
     def recomputed(self) -> Float[Tensor, "query key"]:
-        """The weights that follow from q, k and what is added to their products."""
+        """Computes the weights from q, k and the terms added to their products."""
         scores = attention_scores(self.q.final, self.k.final, self.scale)
         if self.softcap is not None:
             scores = self.softcap * torch.tanh(scores / self.softcap)
@@ -53,20 +53,20 @@ class HeadParts:
         return softmax(torch.cat([scores, sinks], 1))[:, : scores.shape[1]]
 
     def difference(self) -> float:
-        """The largest difference between these and the captured weights."""
+        """Finds the largest difference between these and the captured weights."""
         return float((self.recomputed() - self.weights).abs().max())
 
 
 @dataclass(frozen=True)
 class OutputMap:
-    """The linear map that is given the heads' outputs side by side.
+    """The linear map that reads the heads' outputs side by side.
 
     Attributes:
-        x: (token, d_in), what it is given: the heads' outputs, and in some models more after them.
+        x: (token, d_in), the input: the heads' outputs, and in some models more after them.
         weight: (d_in, d_out) W_O.
-        bias: (d_out,) b_O; None: it has none.
-        made: (token, d_out), its output as the model computed it.
-        module: the model's own.
+        bias: (d_out,) b_O; None if there is none.
+        made: (token, d_out), the output as the model computed it.
+        module: the module of the model.
     """
 
     x: Float[Tensor, "token d_in"]
@@ -76,18 +76,18 @@ class OutputMap:
     module: nn.Module
 
     def beside(self, width: int) -> Float[Tensor, "token d_out"]:
-        """What it makes of anything but heads of this width together, b_O not among it."""
+        """Computes what the map adds from the input after the heads of this width, without b_O."""
         return self.x[:, width:] @ self.weight[width:]
 
 
 @dataclass(frozen=True)
 class LayerParts:
-    """What the heads of one layer compute its attention from, for one text, in float64.
+    """The numbers that the heads of one layer compute attention from, for one text, in float64.
 
     Attributes:
         layer: counted from 0.
         heads: each head's q, k, v, scores, weights and rows of W_O.
-        output: what their outputs go through; None where something else comes between.
+        output: the map that reads the heads' outputs; None if it does not read them directly.
     """
 
     layer: int
@@ -96,12 +96,12 @@ class LayerParts:
 
     @property
     def weights(self) -> Float[Tensor, "head query key"]:
-        """As captured."""
+        """The weights as captured."""
         return torch.stack([head.weights for head in self.heads])
 
     @property
     def values(self) -> Float[Tensor, "head key d_v"]:
-        """As they are summed up, b_V among them."""
+        """The values as they are summed up, b_V included."""
         return torch.stack([head.v.final for head in self.heads])
 
     @property
@@ -111,18 +111,18 @@ class LayerParts:
 
     @property
     def x(self) -> Float[Tensor, "token d_in"] | None:
-        """The layer's input as the map that makes v is given it, after any norm; None where that was not found."""
+        """The input of the map that makes v, after any norm; None if the map was not found."""
         return self.heads[0].v.x
 
 
 def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
-    """Holds what was found to the model's own numbers.
+    """Compares the numbers found with the model's.
 
     Args:
-        tolerance: what rounding explains of a sum, relative to what is added up.
+        tolerance: what rounding explains of a sum, relative to the size of the terms.
 
     Raises:
-        ModelError: they differ by more than rounding explains.
+        ModelError: the numbers differ by more than rounding explains.
     """
     for head in parts.heads:
         for name, vectors in {"q": head.q, "k": head.k, "v": head.v}.items():
@@ -139,10 +139,10 @@ def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
 
 
 def _check_output(parts: LayerParts, output: OutputMap, tolerance: float) -> None:
-    """Holds Σ over heads of a·v·W_O, with what is beside them and b_O, to what the output map made.
+    """Compares Σ over heads of a·v·W_O, with the rest of the input and b_O, with the output of the map.
 
     Raises:
-        ModelError: they differ.
+        ModelError: the numbers differ.
     """
     values, rows = parts.values, parts.output_weights
     width = len(values) * values.shape[2]

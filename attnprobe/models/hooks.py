@@ -1,7 +1,7 @@
-"""Capture through forward hooks on eager modules: for models whose attention is not behind AttentionInterface.
+"""Captures weights by forward hooks on eager modules, for models whose attention is not behind AttentionInterface.
 
-Where a model's weights come out is found out once, by running a short example: each tensor in ``attentions`` is traced
-to the module output that shares its storage. Later runs read the weights there and put an empty tensor in their place,
+A short example, run once, shows which outputs hold the weights: each tensor in ``attentions`` is traced to the module
+output that shares its storage. Later runs read the weights there and put an empty tensor in their place,
 so that nothing accumulates over layers.
 """
 
@@ -34,13 +34,13 @@ _making_lock = Lock()
 
 @dataclass(frozen=True)
 class Tap:
-    """Where the weights of a model come out, and how to read them.
+    """The module outputs that hold the weights of a model, and how to read them.
 
     Attributes:
-        outputs: module name -> places in its output, each with the permutation that brings its axes to those of the
+        outputs: by module name, the paths in the output, each with the permutation that brings the axes to those of the
             model's ``attentions``.
         layout: how the weights are laid out there.
-        reach: by layer, which keys a query may see; None: not known.
+        reach: by layer, which keys a query may see; None if unknown.
     """
 
     outputs: Mapping[str, Mapping[Path, tuple[int, ...]]]
@@ -49,16 +49,16 @@ class Tap:
 
 
 def lock_of(model: nn.Module) -> RLock:
-    """The lock of whoever runs or hooks the model: what hangs on its modules is met by all of its runs."""
+    """Returns the lock to hold while a model is run or hooked, since hooks on its modules act on all of its runs."""
     with _making_lock:
         return _locks.setdefault(model, RLock())
 
 
 def eager_attentions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[list[Any], Tensor]:
-    """What an eager model itself returns as its attention, layer by layer; and its output.
+    """Runs an eager model; returns the attention that it reports, layer by layer, and the output.
 
     Raises:
-        ModelError: it returns none, or does not run on a plain text.
+        ModelError: the model returns no attention, or does not run on a plain text.
     """
     try:
         with torch.inference_mode():
@@ -76,10 +76,10 @@ def eager_attentions(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[li
 
 
 def check_square(attentions: Sequence[Any], shape: Sequence[int]) -> None:
-    """Refuses weights that are not (batch, head, query, key) over the model's own tokens.
+    """Checks that weights are (batch, head, query, key) over the model's tokens.
 
     Raises:
-        ModelError: they are not.
+        ModelError: the weights have another shape.
     """
     batch, length = shape
     for layer, tensor in enumerate(attentions):
@@ -99,7 +99,7 @@ def find_tap(model: nn.Module, inputs: Mapping[str, Tensor], layout_name: str) -
     """Runs an eager model on a short example and finds which module output carries each layer's weights.
 
     Raises:
-        ModelError: the weights are not one module output each.
+        ModelError: a layer's weights are not the output of one module.
     """
     seen: list[tuple[str, Path, Tensor]] = []  # keeps every tensor alive, so that equal storage means the same tensor
 
@@ -134,7 +134,7 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
     """Shows the weights of the forward passes inside the with-block to the listener, and drops them layer by layer.
 
     Raises:
-        ModelError: a module is gone or returns no weights, or there are more of them than layers.
+        ModelError: a module is missing or returns no weights, or more weights come than there are layers.
     """
     modules = dict(model.named_modules())
     if not tap.outputs.keys() <= modules.keys():
@@ -179,7 +179,7 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
 
 
 def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
-    """One layer's weights to the listener, text by text in blocks of rows."""
+    """Shows one layer's weights to the listener, text by text in blocks of rows."""
     listener.calls += 1
     for group in listener.groups:
         observe = listener.observe(returned.layer, group.number)
@@ -191,7 +191,7 @@ def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
 
 
 def _without(output: Any, path: Path | None) -> Any:
-    """The output with an empty tensor at the path, if it has one there."""
+    """Returns the output with an empty tensor at the path, if it has a tensor there."""
     if path is not None:
         with suppress(LookupError):
             beside = _get(output, path)
@@ -204,13 +204,13 @@ def _same_storage(tensor: Tensor, other: Tensor) -> bool:
 
 
 def _same_view(tensor: Tensor, other: Tensor) -> bool:
-    """Whether the other is this tensor, or a slice of it."""
+    """Tests whether the other is this tensor, or a slice of it."""
     inside = all(size >= part for size, part in zip(tensor.shape, other.shape, strict=True))
     return inside and tensor.stride() == other.stride()
 
 
 def _walk(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
-    """Every tensor inside a module's output, with the way to it."""
+    """Yields the tensors inside a module's output, each with the path to it."""
     if isinstance(output, Tensor):
         yield path, output
     elif isinstance(output, Mapping):
@@ -228,7 +228,7 @@ def _get(output: Any, path: Path) -> Any:
 
 
 def _put(output: Any, path: Path, value: Any) -> Any:
-    """A copy of the output, in kind, with another value at the path."""
+    """Copies the output, keeping types, with another value at the path."""
     if not path:
         return value
     inner = _put(output[path[0]], path[1:], value)

@@ -1,4 +1,4 @@
-"""Capture through transformers' AttentionInterface: our own attention, in blocks, in place of the model's.
+"""Captures weights through transformers' AttentionInterface, by attention in blocks in place of the model's.
 
 Registered once under the name attnprobe. While :func:`listening`, every attention call of the model computes
 ``attention_in_blocks`` over the valid keys only, texts of one length together, and shows the blocks to the listener.
@@ -28,7 +28,7 @@ FAR = 2**17  # tokens; more than any encoder reads
 
 @dataclass(frozen=True)
 class Call:
-    """What one layer's attention is called with, for texts of one length; see ``attention_in_blocks``."""
+    """The arguments of one layer's attention, for texts of one length; see ``attention_in_blocks``."""
 
     layer: int
     query: Float[Tensor, "text head query d_k"]
@@ -43,12 +43,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Group:
-    """Texts of one length that stand side by side in a batch and are observed together.
+    """Neighbouring texts of one length in a batch, which are observed together.
 
     Attributes:
-        number: the observer is asked for by this number.
-        texts: which texts of the batch.
-        span: their valid positions; padding is outside.
+        number: the group's number, by which the observer is requested.
+        texts: the slice of the batch.
+        span: the valid positions; padding is outside.
         starts: the rows where a block may start; None: any.
     """
 
@@ -58,12 +58,12 @@ class Group:
     starts: Sequence[int] | None = None
 
     def counted_from(self, first: int) -> Group:
-        """The same group in a batch that begins with another text."""
+        """Returns the same group in a batch that begins with another text."""
         return replace(self, texts=slice(self.texts.start - first, self.texts.stop - first))
 
 
 def each_alone(spans: Sequence[slice]) -> list[Group]:
-    """Every text of a batch as a group of its own.
+    """Makes a group of each text of a batch.
 
     Args:
         spans: the valid positions of each text.
@@ -79,14 +79,14 @@ class Listener:
         groups: the texts of the batch, in its order.
         observe: (layer, group) -> an observer of that group's blocks in that layer, or None to compute without showing.
         compiled: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
-        on_call: is called with what each attention is computed from, before it is computed.
-        edit: what is changed in the attention.
-        first_text: the number of the batch's first text among those of the whole run, by which edits know them.
+        on_call: called with the arguments of each attention, before it is computed.
+        edit: the changes to the attention.
+        first_text: the index of the batch's first text in the whole run, by which edits count texts.
         gradients: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
         finds_reach: whether to note in ``reach`` how far each layer sees.
-        calls: attention layers seen so far. Layers are counted by call: ALBERT calls one module many times.
-        reach: by layer, which keys a query may see; None where a mask does not say.
-        masks: the masks made so far, each with its reach.
+        calls: how many attention layers ran so far. Layers are counted by call: ALBERT calls one module many times.
+        reach: by layer, which keys a query may see; None if a mask does not show it.
+        masks: the masks made so far, each with the reach.
     """
 
     groups: Sequence[Group]
@@ -102,14 +102,14 @@ class Listener:
     masks: list[tuple[Tensor, Reach | None]] = field(default_factory=list)
 
     def changed(self, layer: int, texts: slice, context: Float[Tensor, "text query head d_v"]) -> Tensor:
-        """The context of some of the batch's texts as the edit changes it."""
+        """Edits the context of some of the batch's texts."""
         if self.edit is None or self.edit.context is None:
             return context
         texts = slice(texts.start + self.first_text, texts.stop + self.first_text)
         return self.edit.context(layer, texts, context).to(context.dtype)
 
     def reach_of(self, mask: Tensor | None) -> Reach | None:
-        """The reach of a mask that was made while this listens; None: not known."""
+        """Returns the reach of a mask that was made during this run; None if unknown."""
         return Reach() if mask is None else next((reach for made, reach in self.masks if made is mask), None)
 
 
@@ -117,7 +117,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def present_listener() -> Listener | None:
-    """The listener of the run that asks; other runs, in other threads or around this one, have others."""
+    """Returns the listener of the current run; other runs, in other threads or around this one, have others."""
     return _listener.get()
 
 
@@ -144,7 +144,7 @@ def attention(
     s_aux: Float[Tensor, " head"] | None = None,
     **rest: Any,
 ) -> tuple[Float[Tensor, "batch query head d_v"], None]:
-    """The function that models call; its signature and result are transformers' AttentionInterface.
+    """Computes attention for models, with the signature and result of transformers' AttentionInterface.
 
     Padding queries get a zero output, which no valid token reads.
 
@@ -164,7 +164,7 @@ def attention(
 
 
 def _deaf(query: Tensor) -> Listener:
-    """A listener that observes nothing, for a model that runs by itself."""
+    """Makes a listener that observes nothing, for a model that runs outside of attnprobe."""
     groups = each_alone([slice(0, query.shape[2])] * len(query))
     return Listener(groups, lambda layer, group: None, gradients=torch.is_grad_enabled())
 
@@ -173,7 +173,7 @@ Part = tuple[slice, slice, Tensor]  # texts, their valid positions, (text, query
 
 
 def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) -> Iterator[Part]:
-    """The attention of a group's texts, those that share a mask at a time, shown to the group's observer."""
+    """Computes the attention of a group, mask by mask, and shows it to the group's observer."""
     observe, edit = listener.observe(batch.layer, group.number), listener.edit
     edit_blocks = edit.of_blocks(batch.layer, listener.first_text + group.texts.start) if edit else None
     for texts, allowed, bias in _masked(mask, batch.bias, group):
@@ -201,7 +201,7 @@ def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) 
 
 
 def _joined(parts: Sequence[Part], batch: Call) -> Float[Tensor, "batch query head d_v"]:
-    """The batch's attention; zeros where it is padded."""
+    """Joins the batch's attention, with zeros for padding."""
     texts, heads, queries, _ = batch.query.shape
     whole = parts[0][2]
     if whole.shape[:2] == (texts, queries):
@@ -215,10 +215,10 @@ def _joined(parts: Sequence[Part], batch: Call) -> Float[Tensor, "batch query he
 def _masked(
     mask: Tensor | None, bias: Tensor | None, group: Group
 ) -> Iterator[tuple[slice, Tensor | None, Tensor | None]]:
-    """The texts that share a mask, with that mask (None if it hides nothing) and their bias, over valid positions.
+    """Groups texts that share a mask, with the mask (None if it hides nothing) and their bias, over valid positions.
 
     Raises:
-        ValueError: the mask does what ``attention_in_blocks`` does not.
+        ValueError: ``attention_in_blocks`` cannot apply the mask.
     """
     biases = None if bias is None else _valid(bias, group)
     if mask is None:
@@ -233,10 +233,10 @@ def _masked(
     elif len(allowed) == 1 or bool((allowed == allowed[:1]).all()):
         yield group.texts, allowed[0, 0], biases
     else:
-        for place in range(len(allowed)):
-            own = biases if biases is None or len(biases) == 1 else biases[place : place + 1]
-            text = group.texts.start + place
-            yield slice(text, text + 1), None if allowed[place].all() else allowed[place, 0], own
+        for index in range(len(allowed)):
+            of_text = biases if biases is None or len(biases) == 1 else biases[index : index + 1]
+            text = group.texts.start + index
+            yield slice(text, text + 1), None if allowed[index].all() else allowed[index, 0], of_text
 
 
 def _valid(tensor: Tensor, group: Group) -> Tensor:
@@ -246,9 +246,9 @@ def _valid(tensor: Tensor, group: Group) -> Tensor:
 
 
 def _mask(*arguments: Any, mask_function: Callable[..., Any], **options: Any) -> Tensor | None:
-    """True where a query may see a key. Never left out for causal layers, whose mask we would otherwise not know.
+    """Makes the mask, True where a query may see a key; causal layers always get one, or it would be unknown.
 
-    While the reach of layers is being found out, it is never left out at all, and the listener notes its reach.
+    While the reach of layers is being found, all layers get one, and the listener notes the reach.
     """
     listener = _listener.get()
     finding = listener if listener and listener.finds_reach else None
@@ -263,7 +263,7 @@ def _mask(*arguments: Any, mask_function: Callable[..., Any], **options: Any) ->
 
 
 def _reach(mask_function: Callable[..., Any]) -> Reach | None:
-    """How far a mask lets a query see, asked of a query with FAR keys on each side; None where there are gaps."""
+    """Finds how far a mask lets a query see, for a query with FAR keys on each side; None if there are gaps."""
     key = torch.arange(2 * FAR + 1)
     zero = torch.tensor(0)
     try:

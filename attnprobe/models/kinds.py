@@ -1,4 +1,4 @@
-"""Which kind of model a folder holds where config.json does not simply say it, and which kinds are refused."""
+"""Finds the kind of model in a folder if config.json does not name it, and refuses some kinds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEQUANTIZED = "fp8"  # the one kind of quantization whose weights transformers t
 
 
 def with_model_type(location: Location) -> Location:
-    """The location with the model type that its architectures decide, where config.json names none."""
+    """Adds the model type that the architectures imply, if config.json names none."""
     kind = _inferred(location)
     family = FAMILIES.get(kind)
     if not kind or (family and (family.model_class or family.options)):  # whose class reads config.json itself
@@ -33,7 +33,7 @@ def with_model_type(location: Location) -> Location:
 
 
 def _inferred(location: Location) -> str:
-    """The one model type that its architectures have; empty where a type is named, or none or several fit."""
+    """Finds the one model type that the architectures have; empty if a type is named, or none or several fit."""
     if location.config.get("model_type") is not None:
         return ""
     kinds = set().union(*(_kinds_of_classes().get(name, ()) for name in texts(location.config.get("architectures"))))
@@ -42,7 +42,7 @@ def _inferred(location: Location) -> str:
 
 @cache
 def _kinds_of_classes() -> Mapping[str, set[str]]:
-    """The model types by the name of each class that transformers loads through its auto classes."""
+    """Lists the model types by the name of each class that transformers' auto classes load."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for name, mapping in vars(modeling_auto).items():
         if name.endswith("_MAPPING_NAMES"):
@@ -56,7 +56,7 @@ def check_code(location: Location, trusted: bool) -> None:
     """Refuses a model that only its own Python code can load.
 
     Raises:
-        ModelError: it is not trusted, or transformers does not know the type.
+        ModelError: the model's code is not trusted, or transformers does not know the type.
     """
     kind = location.config.get("model_type")
     if trusted or (isinstance(kind, str) and kind in CONFIG_MAPPING_NAMES):
@@ -78,7 +78,7 @@ def check_code(location: Location, trusted: bool) -> None:
 
 
 def find_family(location: Location) -> Family | None:
-    """The row of the table of families that this model belongs to; None: it has none.
+    """Finds the model's row in the table of families; None if it has none.
 
     Raises:
         ModelError: the family is one that cannot be measured.
@@ -95,7 +95,7 @@ def check_reads_text(location: Location, config: Any, family: Family | None) -> 
     """Refuses a model of unknown family that reads something else than text.
 
     Raises:
-        ModelError: it reads pictures or sound.
+        ModelError: the model reads pictures or sound.
     """
     known = None if family else transformers.MODEL_MAPPING.get(type(config), None)
     model_class = known[0] if isinstance(known, tuple) else known
@@ -108,10 +108,10 @@ def check_reads_text(location: Location, config: Any, family: Family | None) -> 
 
 
 def quantization_of(location: Location) -> str:
-    """The name of the quantization that config.json declares; empty: none.
+    """Returns the name of the quantization that config.json declares; empty if there is none.
 
     Raises:
-        ModelError: it is one that transformers does not turn back into the weights.
+        ModelError: transformers cannot turn the quantized weights back.
     """
     declared = location.config.get("quantization_config") or location.config.get("compression_config")
     if not declared:

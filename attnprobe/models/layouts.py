@@ -1,7 +1,7 @@
 """How modules lay out the attention they return -> blocks of rows over the text's own tokens.
 
 To add a layout: one function here, one row in LAYOUTS, its name in the families' rows of ``families.py``. A layout is
-given what one layer returned and never builds query × key weights that the model itself does not hold.
+given the output of one layer and never builds query × key weights that the model itself does not hold.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from attnprobe.attention.blocks import BLOCK_ROWS, Block, exact, tiles
 
 @dataclass(frozen=True)
 class Reach:
-    """Which keys the queries of a layer may see.
+    """The keys that the queries of a layer may see.
 
     Attributes:
-        left, right: at most how many tokens before and after themselves; None: all.
-        block: only their own block of so many tokens; None: there are no blocks.
-        pooled: all, but queries or keys are several tokens pooled into one.
+        left, right: how many tokens before and after the query at most; None: all.
+        block: how many tokens are in a block, if a query sees only the block it is in; None: there are no blocks.
+        pooled: whether queries or keys are several tokens pooled into one; they then see all.
     """
 
     left: int | None = None
@@ -34,10 +34,11 @@ class Reach:
 
     @property
     def everything(self) -> bool:
+        """Whether all queries see all keys."""
         return self.left is None and self.right is None and self.block is None
 
     def __str__(self) -> str:
-        """In words.
+        """Describes the reach in words.
 
         >>> str(Reach()), str(Reach(4, 4)), str(Reach(None, 0)), str(Reach(7, 8))
         ('all tokens', '4 tokens on each side', 'itself and all before', '7 tokens before, 8 after')
@@ -55,11 +56,11 @@ class Reach:
         return f"itself and {before} before" if self.right == 0 else f"{before} before, {after} after"
 
     def allowed(self, rows: slice, keys: slice, device: torch.device) -> Bool[Tensor, "query key"] | None:
-        """The mask; None where every query sees every key."""
+        """Makes the mask; None if all queries see all keys."""
         return None if self.everything else self.mask(rows, keys, device)
 
     def mask(self, rows: slice, keys: slice, device: torch.device) -> Bool[Tensor, "query key"]:
-        """True where a query of ``rows`` may see a key of ``keys``."""
+        """Makes the mask of ``rows`` and ``keys``, True where a query may see a key."""
         query = torch.arange(rows.start, rows.stop, device=device)[:, None]
         key = torch.arange(keys.start, keys.stop, device=device)
         if self.block is not None:
@@ -74,13 +75,13 @@ class Returned:
     """What the attention of one layer returned for a batch.
 
     Attributes:
-        weights: the weights as they are in the model's ``attentions``, batch first; several where a layer calls its
+        weights: the weights as they are in the model's ``attentions``, batch first; several if a layer calls its
             attention several times.
-        output: everything the module returned.
+        output: all that the module returned.
         layer: counted from 0.
         config: the model's.
-        reach: which keys a query may see; None: not known.
-        inputs: what the model was called with.
+        reach: which keys a query may see; None if unknown.
+        inputs: the arguments of the model.
     """
 
     weights: Sequence[Tensor]
@@ -105,7 +106,7 @@ class Layout:
         reach: (config, layer) -> which keys a query may see; None: found out from the weights.
         calls: (config, layer, length) -> how often a layer calls its attention.
         pools: whether some layers have fewer positions than the text, so that texts must be run without padding.
-        beside: where the module's output holds other weights, which would pile up over layers.
+        beside: the path in the module's output to other weights, which would pile up over layers.
     """
 
     rows: Rows
@@ -116,32 +117,32 @@ class Layout:
 
 
 def square(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """(batch, head, query, key) over the batch's own tokens; what stands behind them is left out (VideoPrism)."""
+    """Reads (batch, head, query, key); tokens appended after the text are dropped (VideoPrism)."""
     yield from _dense(returned.weights[0][text, :, :length, :length], returned.reach, starts)
 
 
 def scores(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """The same, but returned before the softmax (SqueezeBERT, ProphetNet)."""
+    """Reads scores that are returned before the softmax (SqueezeBERT, ProphetNet)."""
     weights = returned.weights[0][text, :, :length, :length]
     yield from _dense(weights.softmax(-1, dtype=exact(weights.dtype)), returned.reach, starts)
 
 
 def prompted(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """Behind tokens that the model puts before the text; what falls on them is missing (CPM-Ant)."""
-    own = slice(-returned.inputs["input_ids"].shape[1], None)
-    weights = returned.weights[0][text, :, own, own][:, :length, :length]
+    """Reads weights after tokens that the model puts before the text; their share is missing (CPM-Ant)."""
+    shown = slice(-returned.inputs["input_ids"].shape[1], None)
+    weights = returned.weights[0][text, :, shown, shown][:, :length, :length]
     yield from _dense(weights, returned.reach, starts, complete=False)
 
 
 def pooled(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """Queries, or queries and keys, of some layers are several tokens pooled into one (Funnel)."""
+    """Reads layers whose queries, or queries and keys, are several tokens pooled into one (Funnel)."""
     weights = returned.weights[0][text]
     is_pooled = weights.shape[1:] != (length, length)
     yield from _dense(weights, returned.reach, None if is_pooled else starts, pooled=is_pooled)
 
 
 def characters(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """Layer 0 in chunks of characters, each a call of its own; then molecules of several; characters again (CANINE)."""
+    """Reads chunks of characters, one per call, in layer 0; then molecules of several; then characters (CANINE)."""
     if returned.layer > 0:
         yield from pooled(returned, text, length, starts)
         return
@@ -156,9 +157,9 @@ def characters(returned: Returned, text: int, length: int, starts: Sequence[int]
 
 
 def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """(batch, head, query, global keys + window): column j of the window is key q − window/2 + j (Longformer, LED).
+    """Reads (batch, head, query, global keys + window): window column j is key q − window/2 + j (Longformer, LED).
 
-    Queries with global attention have rows of their own, (batch, head, global query, key), the next thing returned.
+    Queries with global attention have separate rows, (batch, head, global query, key), returned next.
     """
     weights = returned.weights[0][text]
     side = returned.config.attention_window[returned.layer] // 2
@@ -175,9 +176,9 @@ def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | N
             everywhere = mask[text, :length].nonzero()[:, 0]
             dense[..., everywhere] += part[..., : len(everywhere)]
             is_global = torch.zeros(length, dtype=torch.bool, device=weights.device).index_fill_(0, everywhere, True)
-            own = returned.output[-1][text, heads, : len(everywhere), :length].to(dense.dtype)
+            global_rows = returned.output[-1][text, heads, : len(everywhere), :length].to(dense.dtype)
             here = is_global[rows]
-            dense[:, here] = own[:, (everywhere >= rows.start) & (everywhere < rows.stop)]
+            dense[:, here] = global_rows[:, (everywhere >= rows.start) & (everywhere < rows.stop)]
             allowed = allowed | is_global[keys] | here[:, None]
         yield Block(rows, keys, dense[None], heads, allowed=allowed)
 
@@ -185,7 +186,7 @@ def banded(returned: Returned, text: int, length: int, starts: Sequence[int] | N
 def _unbanded(
     band: Float[Tensor, "head query window"], rows: slice, keys: slice, side: int
 ) -> Float[Tensor, "head query key"]:
-    """Rows over ``keys`` from a window around each query, whose diagonals become the rows' columns."""
+    """Makes rows over ``keys`` from a window around each query, whose diagonals become the rows' columns."""
     heads, queries, window = band.shape
     width = queries + window - 1  # keys from rows.start − side on
     memory = band.new_zeros(heads, queries, width + 1)
@@ -198,7 +199,7 @@ def _unbanded(
 
 
 def neighbours(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """(batch, block, head, query, key): the keys of the block and its two neighbours, then side tokens (LongT5)."""
+    """Reads (batch, block, head, query, key): keys of the block and its two neighbours, then side tokens (LongT5)."""
     weights = returned.weights[0][text].transpose(0, 1)
     size = weights.shape[2]
     reach = Reach(size - 1, size - 1)
@@ -211,7 +212,7 @@ def neighbours(returned: Returned, text: int, length: int, starts: Sequence[int]
 
 
 def staggered(returned: Returned, text: int, length: int, starts: Sequence[int] | None) -> Iterator[Block]:
-    """(batch, head, block, query, side tokens + block); odd layers' blocks begin half a block early (Pegasus-X)."""
+    """Reads (batch, head, block, query, side tokens + block); in odd layers half a block early (Pegasus-X)."""
     weights, config = returned.weights[0][text], returned.config
     size = config.block_size
     shift = size // 2 if config.stagger_local_blocks and returned.layer % 2 else 0
@@ -226,7 +227,7 @@ def staggered(returned: Returned, text: int, length: int, starts: Sequence[int] 
 def _unblocked(
     blocks: Float[Tensor, "block head query key"], rows: slice, length: int, size: int, start: int = 0, before: int = 0
 ) -> tuple[slice, Float[Tensor, "head query key"]]:
-    """Some rows over their keys; block n holds rows from start + n·size on, and keys from ``before`` earlier on."""
+    """Makes some rows over their keys; block n holds rows from start + n·size on, keys from ``before`` earlier on."""
     first, last = (rows.start - start) // size, (rows.stop - 1 - start) // size
     width = (last - first) * size + blocks.shape[-1]
     dense = blocks.new_zeros(blocks.shape[1], (last - first + 1) * size, width, dtype=exact(blocks.dtype))
@@ -249,7 +250,7 @@ def _dense(
     complete: bool = True,
     pooled: bool = False,
 ) -> Iterator[Block]:
-    """All rows over all keys."""
+    """Makes all rows over all keys."""
     keys = slice(0, weights.shape[2])
     for _, heads, rows in tiles(len(weights), weights.shape[1], weights.shape[2], starts):
         part = weights[None, heads, rows]

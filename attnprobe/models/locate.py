@@ -1,4 +1,4 @@
-"""A model's name -> the folder that holds it. Imports no torch, so that a wrong name fails at once."""
+"""A model's name -> the folder that holds it. Imports no torch, so that a wrong name fails quickly."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Location:
-    """Where a model's files lie.
+    """The files of a model.
 
     Attributes:
         name: as the user gave it.
         folder: holds config.json and the weights.
         config: the contents of config.json.
-        weight_files: those that are loaded, in the order of their names; none of a model that is in memory.
+        weight_files: those that are loaded, in the order of their names; empty for a model in memory.
         tokenizer_folder: holds the tokenizer's files.
         adapter: a folder whose adapter is merged into the weights.
         adapter_files: the weights of that adapter.
-        type_is_inferred: whether config.json does not name the model type that ``config`` has.
-        notes: what was decided about a folder that is no plain model.
+        type_is_inferred: whether the model type in ``config`` was inferred, since config.json does not name it.
+        notes: the decisions about a folder that is no plain model.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Location:
     notes: tuple[str, ...] = ()
 
     def noted(self, note: str) -> Location:
-        """The same with one more note."""
+        """Returns the location with one more note."""
         return replace(self, notes=(*self.notes, note))
 
     @property
@@ -78,12 +78,12 @@ def locate(
     Args:
         name: a folder or a Hub id.
         revision: a branch, tag or commit on the Hub.
-        tokenizer: likewise, where the tokenizer is; None: where the model is.
-        allow_pickle: take weights in pytorch_model*.bin, whose loading may run code, where there are no safetensors.
-        trust_remote_code: also fetch the Python files that a Hub model brings.
+        tokenizer: a folder or a Hub id of the tokenizer; None: the model's.
+        allow_pickle: whether to accept pytorch_model*.bin, whose loading may run code, if there are no safetensors.
+        trust_remote_code: whether to fetch also the Python files that a Hub model brings.
 
     Raises:
-        ModelError: no such folder or Hub model, no network, or no weights that may be loaded.
+        ModelError: the folder or Hub model does not exist, the network fails, or no weights may be loaded.
     """
     patterns = [*FILES, *(PICKLES if allow_pickle else []), *(["*.py"] if trust_remote_code else [])]
 
@@ -100,13 +100,13 @@ def locate_tokenizer(name: str) -> Path:
     """Finds the folder of a tokenizer as :func:`locate` finds that of a model.
 
     Raises:
-        ModelError: there is none.
+        ModelError: the tokenizer is not found.
     """
     return _find(name, None, TOKENIZER_FILES, partial(_open_tokenizer, name))
 
 
 def _find(name: str, revision: str | None, patterns: list[str], open_folder: Callable[[Path], Found]) -> Found:
-    """Opens the folder of that name; of a Hub model that cannot be opened as cached, once more after fetching it."""
+    """Opens the folder of that name; a Hub model that the cache lacks or holds only partly is fetched first."""
     if name and Path(name).is_dir():
         return open_folder(Path(name))
     if name and Path(name).is_file():
@@ -135,7 +135,7 @@ def _embedded(name: str) -> Path | None:
 
 
 def _cached(name: str, revision: str | None, patterns: list[str]) -> Path | None:
-    """The model's folder in the Hub cache, if there is one; it may lack files."""
+    """Finds the model's folder in the Hub cache, which may lack files."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -197,7 +197,7 @@ def _open(name: str, folder: Path, allow_pickle: bool) -> Location:
 
 
 def _open_adapter(name: str, folder: Path, patterns: list[str], allow_pickle: bool) -> Location:
-    """The base model of an adapter, and the adapter."""
+    """Locates the base model of an adapter, and adds the adapter."""
     check_folder(name, folder)
     check_pointers(name, folder)
     base, revision = base_of(name, folder)

@@ -1,4 +1,4 @@
-"""A transformers model that is in memory: the part of it that reads text, borrowed without a change to it."""
+"""Borrows the part of a transformers model in memory that reads text, without changing the model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ WRAPPERS = ("module", "_orig_mod")  # of DataParallel and its like, and of torch
 
 
 def unwrapped(model: Any) -> Any:
-    """The transformers model inside of what wraps it: DataParallel, torch.compile, peft, sentence-transformers.
+    """Finds the transformers model inside a wrapper: DataParallel, torch.compile, peft, sentence-transformers.
 
     Raises:
-        UsageError: there is none.
-        ModelError: peft puts made-up tokens before its texts.
+        UsageError: the object holds no transformers model.
+        ModelError: peft puts made-up tokens before the texts.
     """
     while not isinstance(model, transformers.PreTrainedModel):
         if any(getattr(config, "is_prompt_learning", False) for config in _peft_configs(model)):
@@ -58,7 +58,7 @@ def _inside(model: Any) -> Any:
 
 
 def location_of(model: Any) -> Location:
-    """What stands for the folder of a model in memory: the name of its class, and its configuration."""
+    """Makes the location of a model in memory, from its class name and configuration."""
     return Location(
         type(model).__name__,
         Path(),
@@ -70,10 +70,10 @@ def location_of(model: Any) -> Location:
 
 
 def network_of(model: Any, family: Family | None) -> Any:
-    """The part of a model, with heads or without, that loading its folder would give.
+    """Finds the part of a model, with heads or without, that loading its folder would give.
 
     Raises:
-        ModelError: it was made with another option than is measured.
+        ModelError: the model has an option that cannot be measured.
     """
     wanted = getattr(transformers, family.model_class) if family and family.model_class else None
     towers = [module for module in model.modules() if wanted and isinstance(module, wanted)]
@@ -88,7 +88,7 @@ def network_of(model: Any, family: Family | None) -> Any:
 
 
 def borrowed(encoder: Any) -> Any:
-    """Modules of our own around the encoder's weights, in evaluation mode, with eager attention and no gradients."""
+    """Makes new modules around the encoder's weights, in evaluation mode, with eager attention and no gradients."""
     shared = {id(tensor): _alias(tensor) for tensor in (*encoder.parameters(), *encoder.buffers())}
     copied = copy.deepcopy(encoder, shared).eval()
     for module in copied.modules():
@@ -99,20 +99,20 @@ def borrowed(encoder: Any) -> Any:
 
 
 def _alias(tensor: Tensor) -> Tensor:
-    """The same numbers in memory without a gradient; of parameters that know more than numbers, these themselves."""
+    """Shares a parameter's memory without a gradient; a parameter of a special class is returned as it is."""
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(tensor.detach(), requires_grad=False) if type(tensor) is nn.Parameter else tensor
     return tensor.detach()
 
 
 def memory_of(model: nn.Module) -> dict[str, tuple[object, ...]]:
-    """Where the weights that a model computes with lie in memory, by name."""
+    """Returns the memory addresses of the weights that a model computes with, by name."""
     tensors = dict((*model.named_parameters(), *model.named_buffers()))
     return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def digest(model: nn.Module) -> str:
-    """The SHA-256 of a model's weights as they are now: names, dtypes, shapes and bytes."""
+    """Computes the SHA-256 of a model's current weights: names, dtypes, shapes and bytes."""
     found = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -1,4 +1,4 @@
-"""Vectors that attention is given -> the linear map that made them, and what was done to them since."""
+"""Finds the linear map that made q, k or v, and the changes since."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Vectors:
 
     Attributes:
         final: (token, d), as they enter the scores, or the weighted sum.
-        x: (token, d_in), what the linear map is given; None where the map was not found.
+        x: (token, d_in), the input of the linear map; None if the map was not found.
         projected: (token, d), xW + b as the model computed it.
         weight, bias: W (d_in, d) and b (d,), the head's columns of the map; b may be None.
-        changes: what is done to ``projected`` on the way to ``final``, in words and in order.
+        changes: the steps from ``projected`` to ``final``, in words and in order.
     """
 
     final: Float[Tensor, "token d"]
@@ -39,7 +39,7 @@ class Vectors:
 
 
 def origin(vectors: Float[Tensor, "token d"], steps: Sequence[Step], tolerance: float) -> Vectors:
-    """Finds the linear map that made these vectors, and what was done to them since; without one, they stand alone."""
+    """Finds the linear map that made these vectors, and the changes since; if there is none, keeps only the vectors."""
     for place, step in reversed(list(enumerate(steps))):
         for given, made in step.by_token:
             for columns in _as_long(made, vectors, tolerance):
@@ -57,26 +57,26 @@ def origin(vectors: Float[Tensor, "token d"], steps: Sequence[Step], tolerance: 
 
 
 def mapped(module: nn.Linear | Conv1D, given: Tensor, made: Tensor, columns: slice) -> Vectors:
-    """The vectors in some columns of what a linear map made, with their part of the map."""
+    """Takes the vectors in some columns of a linear map's output, with those columns of the map."""
     bias = None if module.bias is None else in_float64(module.bias[columns])
     return Vectors(made[:, columns], given, made[:, columns], in_float64(matrix(module)[:, columns]), bias)
 
 
 def matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
-    """The W of a linear map xW + b; GPT-2's maps hold it like that, others transposed."""
+    """Returns the W of a linear map xW + b; GPT-2's maps hold W, others its transpose."""
     return module.weight if isinstance(module, Conv1D) else module.weight.T
 
 
 def in_float64(tensor: Tensor) -> Tensor:
-    """The numbers in float64 in the main memory."""
+    """Copies the numbers to float64 in the main memory."""
     return tensor.double().cpu()
 
 
 def check_map(vectors: Vectors, name: str, tolerance: float) -> None:
-    """Holds xW + b to what the model computed, relative to the sum of what is added up.
+    """Compares xW + b with the model's output, relative to the size of the terms.
 
     Raises:
-        ModelError: they differ.
+        ModelError: the numbers differ.
     """
     if vectors.x is None or vectors.weight is None or vectors.projected is None:
         return
@@ -92,7 +92,7 @@ def check_map(vectors: Vectors, name: str, tolerance: float) -> None:
 def _changes(
     before: Float[Tensor, "token d"], after: Float[Tensor, "token d"], tolerance: float
 ) -> tuple[str, ...] | None:
-    """What was done to all vectors alike: nothing, a factor, a rotation of pairs of numbers; None: something else."""
+    """Finds the change that all vectors had: none, a factor, or a rotation of pairs of numbers; None: another one."""
     factor = float(after.norm() / before.norm()) if before.any() else 0.0
     scaled = () if abs(factor - 1) < tolerance else (f"times {factor:.4g}",)
     if close(before * factor, after, tolerance):
@@ -102,7 +102,7 @@ def _changes(
 
 
 def _as_long(made: Float[Tensor, "token d_out"], vectors: Float[Tensor, "token d"], tolerance: float) -> list[slice]:
-    """The columns of ``made`` that hold vectors as long as these, up to one factor; others need no closer look."""
+    """Finds the columns of ``made`` with vectors as long as these, up to one factor, to compare only those."""
     length, d = vectors.shape
     places = made.shape[1] // d
     lengths = made[:, : places * d].reshape(length, places, d).square().sum(2).sqrt()
@@ -114,10 +114,10 @@ def _as_long(made: Float[Tensor, "token d_out"], vectors: Float[Tensor, "token d
 
 
 def _kept_by_rotation(vectors: Float[Tensor, "token d"]) -> Iterator[Float[Tensor, "token kept"]]:
-    """What a rotary embedding (Su et al. 2021) leaves as it is, in each of its usual forms.
+    """Computes what a rotary embedding (Su et al. 2021) leaves as it is, for each usual form.
 
-    It turns pairs of numbers, a half against the other or neighbours, whose lengths stay; in some models only those of
-    the first half or quarter of the vector.
+    A rotation keeps the length of each pair of numbers, one from each half or neighbours; some models rotate only the
+    first half or quarter of the vector.
     """
     d = vectors.shape[1]
     for turned in (size for size in (d, d // 2, d // 4) if size > 1 and size % 2 == 0):
@@ -127,5 +127,5 @@ def _kept_by_rotation(vectors: Float[Tensor, "token d"]) -> Iterator[Float[Tenso
 
 
 def close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    """Whether the numbers are equal up to the tolerance times the largest of them."""
+    """Tests whether the numbers are equal up to the tolerance times the largest of them."""
     return bool((found - expected).abs().max() <= tolerance * expected.abs().max())

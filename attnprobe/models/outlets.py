@@ -1,4 +1,4 @@
-"""Where the heads' contexts of hooked models can be changed: in what each layer's output map is given."""
+"""Changes the heads' contexts of hooked models, in the input of each layer's output map."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Outlet:
     """The linear map that reads the heads of one layer.
 
     Attributes:
-        module: its name in the model.
-        heads: how many contexts lie side by side at the beginning of each vector that it is given.
-        d_v: how wide each of them is.
+        module: the name of the map in the model.
+        heads: how many contexts lie side by side at the beginning of each input vector.
+        d_v: the width of a context.
     """
 
     module: str
@@ -35,10 +35,10 @@ def edited(model: nn.Module, outlets: Sequence[Outlet], listener: Listener) -> I
     """Changes contexts as the listener's edit says, in the forward passes inside the with-block.
 
     Args:
-        outlets: by layer; none of a model whose attention is computed in blocks, where contexts are changed.
+        outlets: by layer; empty for a model whose attention is computed in blocks, where contexts are changed.
 
     Raises:
-        ModelError: a map is gone, is called more often than before, or is given something else.
+        ModelError: a map is missing, is called more often than before, or gets another input.
     """
     modules, handles = dict(model.named_modules()), []
     try:
@@ -54,7 +54,7 @@ def edited(model: nn.Module, outlets: Sequence[Outlet], listener: Listener) -> I
 
 
 def _changing(calls: Iterator[tuple[int, Outlet]], listener: Listener) -> Callable[..., Any]:
-    """A hook that changes what a map is given, call by call."""
+    """Makes a hook that changes the input of a map, call by call."""
 
     def hook(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if present_listener() is not listener:
@@ -70,10 +70,10 @@ def _changing(calls: Iterator[tuple[int, Outlet]], listener: Listener) -> Callab
 def _changed(
     given: Float[Tensor, "batch token d_in"], layer: int, outlet: Outlet, listener: Listener
 ) -> Float[Tensor, "batch token d_in"]:
-    """What a map is given with the contexts of all texts changed.
+    """Changes the contexts of all texts in the input of a map.
 
     Raises:
-        ModelError: it is not given one vector for each token of each text.
+        ModelError: the input is not one vector for each token of each text.
     """
     texts = listener.groups[-1].texts.stop
     if given.ndim != 3 or len(given) != texts or given.shape[1] < max(group.span.stop for group in listener.groups):

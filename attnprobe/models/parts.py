@@ -1,9 +1,9 @@
-"""What a layer's attention is made of: each head's q, k and v, where they come from, what is added, the output map.
+"""Separates a layer's attention: each head's q, k and v, the maps that made them, added terms, the output map.
 
 No family is known here by the names of its modules: the module whose output holds the head's q (or k, or v) made it.
-Through AttentionInterface q, k and v are the arguments of our own attention. Where weights are hooked, q and k are
-those of the linear maps whose softmax gives the weights, and v is what, summed by them, enters a linear map; where none
-do, the model is refused. One forward pass serves all heads of any number of layers.
+Through AttentionInterface q, k and v are the arguments of the attention in blocks. If weights are hooked, q and k are
+made by the linear maps whose softmax gives the weights, and v by the one whose weighted sum enters a linear map; if
+none do, the model is refused. One forward pass serves all heads of any number of layers.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap a
 
 
 def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[LayerParts], None]) -> None:
-    """Runs the encoder once on a text and shows what each layer computes its attention from, one layer at a time.
+    """Runs the encoder once on a text and shows the numbers that each layer computes attention from, layer by layer.
 
-    What is found is held to the model's own numbers: the weights to those captured, linear maps to what they made, and
-    the heads' outputs together to the output map's.
+    They are compared with the model's: weights with those captured, linear maps with their outputs, and the heads'
+    outputs together with that of the output map.
 
     Args:
         layers: counted from 0.
-        visit: is given the layers in ascending order, while the model computes the next one.
+        visit: called with the layers in ascending order, while the model computes the next one.
 
     Raises:
-        ModelError: the scores have something that is not separated here, or the heads' outputs do not go through a
-            linear map, named with the model's type; or the numbers do not add up.
+        ModelError: the scores have a term that is not separated here, the heads' outputs do not go through a linear
+            map, or the numbers do not add up.
     """
 
     def visit_whole(parts: LayerParts) -> None:
@@ -54,14 +54,14 @@ def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit:
 
 
 def layer_parts(encoder: Encoder, tokens: Tokens, layer: int) -> LayerParts:
-    """What one layer computes its attention from, see :func:`visit_layers`."""
+    """Finds the numbers that one layer computes attention from, see :func:`visit_layers`."""
     found: list[LayerParts] = []
     visit_layers(encoder, tokens, [layer], found.append)
     return found[0]
 
 
 def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadParts:
-    """What one head of one layer computes its attention from, also where its output goes through something else.
+    """Finds the numbers that one head computes attention from, even if its output goes through no linear map.
 
     Raises:
         ModelError: as :func:`visit_layers` does.
@@ -84,7 +84,7 @@ def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
 
 
 def _separated(record: Record, encoder: Encoder) -> LayerParts:
-    """The parts of a recorded layer, held to the model's own numbers."""
+    """Separates the parts of a recorded layer, and compares them with the model's numbers."""
     width = max((step.given.shape[-1] for step in record.steps if isinstance(step.module, LINEAR)), default=0)
     tolerance = rounding(encoder.dtype, terms(1, width, record.length))
     if record.call:
@@ -92,14 +92,14 @@ def _separated(record: Record, encoder: Encoder) -> LayerParts:
         output, rows = _output_map(record, [head.v for head in heads], tolerance)
     else:
         heads, output, rows = _of_weights(record, encoder, tolerance)
-    heads = [replace(head, output_weight=own) for head, own in zip(heads, rows, strict=True)] if output else heads
+    heads = [replace(head, output_weight=weight) for head, weight in zip(heads, rows, strict=True)] if output else heads
     parts = LayerParts(record.layer, tuple(heads), output)
     check_parts(parts, encoder, tolerance)
     return parts
 
 
 def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
-    """The chosen heads from the arguments of our own attention."""
+    """Takes the chosen heads from the arguments of the attention in blocks."""
     at_once = call.query.shape[1] // call.key.shape[1]  # query heads that share keys: grouped-query attention
     shared = {head // at_once for head in record.heads}
     queries, keys, values = (
@@ -124,12 +124,12 @@ def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
 
 
 def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[list[HeadParts], OutputMap, list[Tensor]]:
-    """The linear maps that give the hooked weights, and the one whose weighted sum goes on.
+    """Finds the linear maps that give the hooked weights, and the one whose weighted sum goes on.
 
-    They are found by the first head; that the others' weights follow from them too is checked afterwards.
+    They are found by the first head; the weights of the other heads are checked afterwards.
 
     Raises:
-        ModelError: none do, or several, as with a text of one token, whose only weight is 1 whatever its score.
+        ModelError: no maps fit, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
     maps = [found for step in record.before for found in _of_heads(step, record, encoder.heads)]
     added = [_added(record, head, encoder) for head in record.heads]
@@ -161,7 +161,7 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
 
 
 def _of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]:
-    """The chosen heads' columns of what a linear map made for all heads."""
+    """Takes the chosen heads' columns of a linear map's output."""
     if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
         d = step.made.shape[-1] // heads
         for given, made in step.by_token:
@@ -169,7 +169,7 @@ def _of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]
 
 
 def _added(record: Record, head: int, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
-    """What the attention module was given for every query and key: terms of the scores, and the mask."""
+    """Finds the attention module's arguments over queries and keys: terms of the scores, and the mask."""
     length, added = record.length, {}
     everything = slice(0, length)
     allowed = (encoder.reach[record.layer] or Reach()).mask(everything, everything, torch.device("cpu"))
@@ -185,14 +185,14 @@ def _added(record: Record, head: int, encoder: Encoder) -> tuple[dict[str, Tenso
 
 
 def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]:
-    """One head's part of (1, head or 1, query or 1, key)."""
+    """Takes one head of (1, head or 1, query or 1, key)."""
     return in_float64(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
 def _output_map(
     record: Record, values: Sequence[Vectors], tolerance: float
 ) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
-    """The linear map that is given each head's weights·values, and the rows that read it; None: there is none."""
+    """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""
     d = values[0].final.shape[1]
     columns = [slice(head * d, (head + 1) * d) for head in record.heads]
     contexts = [weights @ vectors.final for weights, vectors in zip(record.weights, values, strict=True)]
@@ -201,9 +201,9 @@ def _output_map(
             continue
         for given, made in step.by_token:
             reads = zip(contexts, columns, strict=True)
-            if given.shape[1] >= columns[-1].stop and all(close(z, given[:, own], tolerance) for z, own in reads):
+            if given.shape[1] >= columns[-1].stop and all(close(z, given[:, span], tolerance) for z, span in reads):
                 weight, bias = matrix(step.module), step.module.bias
                 bias = None if bias is None else in_float64(bias)
                 output = OutputMap(given, in_float64(weight), bias, made, step.module)
-                return output, [in_float64(weight[own]) for own in columns]
+                return output, [in_float64(weight[span]) for span in columns]
     return None, []

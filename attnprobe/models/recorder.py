@@ -27,8 +27,8 @@ class Step:
     """A module without submodules that ran.
 
     Attributes:
-        name: what its parent calls it.
-        given, made: its first argument and its output.
+        name: the name in the parent module.
+        given, made: the first argument and the output.
         length: how many tokens the text has.
     """
 
@@ -40,7 +40,7 @@ class Step:
 
     @cached_property
     def by_token(self) -> list[tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]]:
-        """Both with the tokens first and all else side by side, in float64; for each axis that may be the tokens'."""
+        """Yields both with tokens first and the rest side by side, in float64 for each axis that may be the tokens'."""
         return [
             (_token_first(self.given, axis, self.length), _token_first(self.made, axis, self.length))
             for axis in range(self.made.ndim - 1)
@@ -54,15 +54,15 @@ def _token_first(tensor: Tensor, axis: int, length: int) -> Tensor:
 
 @dataclass
 class Record:
-    """What was recorded of one layer.
+    """The record of one layer.
 
     Attributes:
-        layer: its number.
+        layer: the number of the layer.
         heads: the heads whose weights are kept.
         weights: (head, query, key) of these heads, in float64.
-        before: what ran between the attention before and this layer's weights.
-        after: what ran between these weights and the attention after.
-        call: the arguments of our own attention; None where weights are hooked.
+        before: the steps between the attention before and this layer's weights.
+        after: the steps between these weights and the attention after.
+        call: the arguments of the attention in blocks; None if weights are hooked.
         arguments: by name, those of the module that returned the hooked weights.
     """
 
@@ -81,7 +81,7 @@ class Record:
 
     @property
     def steps(self) -> list[Step]:
-        """What ran from the attention before to the attention after."""
+        """Lists the steps from the attention before to the attention after."""
         return [*self.before, *self.after]
 
 
@@ -89,9 +89,9 @@ class Recorder:
     """Records layers of an encoder; holds one at a time.
 
     Args:
-        layers: which layers.
-        heads: which heads' weights.
-        finish: is given each layer's record once the next layer's weights are there.
+        layers: the layers to record.
+        heads: the heads whose weights are kept.
+        finish: called with each layer's record after the next layer's weights came.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Recorder:
         return hook
 
     def _is_meant(self) -> bool:
-        """Whether a module runs for this recorder, and not for someone else who uses the model."""
+        """Tests whether a module runs for this recorder, and not for another user of the model."""
         listener = present_listener()
         return listener is not None and listener.on_call == self._keep_call
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds and a model wants, held to each other: nothing of the encoder is missing or left over."""
+"""Compares a checkpoint with the model: no weight of the encoder may be missing or unused."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ CONFIG_OF_ANOTHER = "is this the right checkpoint for its config.json?"
 
 @dataclass(frozen=True)
 class Report:
-    """What transformers says after it loaded a model, by names of tensors.
+    """The report of transformers after loading a model, by names of tensors.
 
     Attributes:
-        missing: of the model, not in the checkpoint or there in another shape.
-        unexpected: of the checkpoint, not in the model.
+        missing: tensors of the model that the checkpoint lacks or has in another shape.
+        unexpected: tensors of the checkpoint that are not in the model.
     """
 
     missing: frozenset[str]
@@ -40,23 +40,23 @@ class Report:
 
     @classmethod
     def of(cls, report: Mapping[str, Any]) -> Report:
-        """The report that from_pretrained gives with output_loading_info."""
+        """Makes the report of from_pretrained's output_loading_info."""
         mismatched = {key for key, *_ in report.get("mismatched_keys", ())}
         return cls(frozenset(report["missing_keys"]) | mismatched, frozenset(report["unexpected_keys"]))
 
 
 def is_wrapped(network: nn.Module, encoder: nn.Module, report: Report) -> bool:
-    """Whether weights of the encoder are missing, and others go by names that a wrapper made."""
+    """Tests whether weights of the encoder are missing, and others have names that a wrapper made."""
     wrapped = any(re.search(WRAPPED, key) or "._orig_mod." in key for key in report.unexpected)
     return wrapped and bool(_lacking(network, encoder, report))
 
 
 def check_report(location: Location, network: Any, encoder: nn.Module, report: Report) -> None:
-    """Refuses an encoder that is not the checkpoint's.
+    """Checks that the encoder is the checkpoint's.
 
     Raises:
-        ModelError: weights of the encoder are missing, where random numbers would stand in; or the checkpoint has
-            weights for modules of the encoder that these do not know, and would be measured without.
+        ModelError: weights of the encoder are missing and would be random; or the encoder's modules would ignore some
+            of the checkpoint's weights.
     """
     if lacking := _lacking(network, encoder, report):
         unknown = min(report.unexpected, default="")
@@ -92,7 +92,7 @@ def _why_unused(names: list[str]) -> str:
 
 
 def _lacking(network: nn.Module, encoder: nn.Module, report: Report) -> list[str]:
-    """The weights of the encoder that the checkpoint lacks; poolers do not touch attention, sinusoids are computed."""
+    """Finds the weights that the checkpoint lacks; poolers do not touch attention, sinusoids are computed."""
     sinusoids = {
         id(weight)
         for m in encoder.modules()
@@ -108,7 +108,7 @@ def _lacking(network: nn.Module, encoder: nn.Module, report: Report) -> list[str
 
 
 def _unused(network: Any, encoder: nn.Module, report: Report) -> list[str]:
-    """The weights of the checkpoint that belong into a module of the encoder."""
+    """Finds the unused weights of the checkpoint that belong to a module of the encoder."""
     inside = {id(module) for module in encoder.modules()} - {id(network)}  # beside which heads and poolers are
     modules = {name for name, module in network.named_modules(remove_duplicate=False) if id(module) in inside}
     base = getattr(network, "base_model_prefix", "")
@@ -120,7 +120,7 @@ def _unused(network: Any, encoder: nn.Module, report: Report) -> list[str]:
 
 
 def _homes(key: str, base: str) -> Iterator[str]:
-    """The modules that a weight may belong to, by its name and without the name of the base model before it."""
+    """Lists the modules that a weight may belong to, by its name with and without the base model's before it."""
     for name in {key, key.removeprefix("base_model.model."), re.sub(WRAPPED, "", key)}:
         for path in {name, name.removeprefix(f"{base}.")}:
             way = path.split(".")[:-1]
@@ -128,13 +128,13 @@ def _homes(key: str, base: str) -> Iterator[str]:
 
 
 def check_dtypes(location: Location, network: nn.Module, dequantized: bool) -> None:
-    """Refuses integers in the place of weights, which transformers would take for their values.
+    """Refuses weights stored as integers, which transformers would read as values.
 
     Args:
-        dequantized: whether weights were turned back into floats, each of 8 bits by its scale.
+        dequantized: whether weights of 8 bits were turned back into floats by their scales.
 
     Raises:
-        ModelError: a weight is stored as integers, or in 8 bits without its scale.
+        ModelError: a weight is stored as integers, or in 8 bits without a scale.
     """
     stored = _stored(location)
     floats = {name.rpartition(".")[2] for name, tensor in _tensors(network) if tensor.is_floating_point()}
@@ -154,7 +154,7 @@ def _tensors(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _stored(location: Location) -> dict[str, str]:
-    """The tensors in all weight files of the location, each with its dtype."""
+    """Lists the tensors in all weight files of the location, each with its dtype."""
     stored: dict[str, str] = {}
     for path in location.weight_files:
         stored |= dtypes_in(location.name, path) if path.suffix == ".safetensors" else _dtypes_in_pickle(path)
@@ -162,7 +162,7 @@ def _stored(location: Location) -> dict[str, str]:
 
 
 def _dtypes_in_pickle(path: Any) -> dict[str, str]:
-    """The tensors in a pickle; floats go by the name F32, whatever their size."""
+    """Lists the tensors in a pickle; floats are named F32, whatever their size."""
     content = torch.load(path, map_location="meta", weights_only=True)
     tensors = {name: tensor for name, tensor in content.items() if isinstance(tensor, torch.Tensor)}
     return {

@@ -1,4 +1,4 @@
-"""How a model's weights are captured, decided by a short run when it is loaded.
+"""Decides by a short run at load how a model's weights are captured.
 
 The model's own eager attention is the reference. Attention in blocks through AttentionInterface is used only where it
 gives the same weights and the same output on a padded batch and on a single text; hooks on the eager modules otherwise.
@@ -36,14 +36,14 @@ SHORT, LONG, LONGEST = 12, 24, 600
 
 @dataclass(frozen=True)
 class Capture:
-    """How a model's weights are captured, and what its run at load has shown.
+    """How a model's weights are captured, and what the run at load has shown.
 
     Attributes:
         layers, heads: how many.
-        tap: where its weights are hooked; None: they are captured in blocks.
-        tap_reason: why not in blocks.
+        tap: the outputs where weights are hooked; None: they are captured in blocks.
+        tap_reason: why they are not captured in blocks.
         padding_invariant: whether a text's weights are the same in a padded batch.
-        reach: by layer, which keys a query may see; None: not known.
+        reach: by layer, which keys a query may see; None if unknown.
     """
 
     layers: int
@@ -58,7 +58,7 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
     """Finds out how to capture a freshly loaded eager model.
 
     Raises:
-        ModelError: the model returns no attention weights, or none that are probabilities over its tokens.
+        ModelError: the model returns no attention weights, or they are no probabilities over the tokens.
     """
     if getattr(model.config, "_attn_implementation", "eager") != "eager":
         raise ModelError(f"the model runs {model.config._attn_implementation!r} attention although eager was asked for")
@@ -79,7 +79,7 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
             model.set_attn_implementation("eager")
         for layer, rows in enumerate(padded.weights[0]):
             check_probabilities(rows, model.dtype, layer)
-        if family is None and _speaks_of_windows(model.config):
+        if family is None and _may_be_local(model.config):
             reach = [None if layer is None or layer.everything else layer for layer in reach]
         tap = replace(hooks.find_tap(model, padded.inputs, "square"), reach=tuple(reach))
     else:
@@ -95,7 +95,7 @@ def choose_capture(model: Any, tokenizer: Any, max_length: int | None, family: F
 
 
 def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: Family) -> Capture:
-    """The same for a family whose weights are laid out in a way of its own; these come through hooks."""
+    """Finds out the same for a family with a special layout, whose weights come through hooks."""
     alone, _ = make_batch(texts[:1], model, tokenizer)
     tap = hooks.find_tap(model, alone, family.layout)
     runs = [_run_tapped(model, tokenizer, [text], tap) for text in texts]
@@ -103,7 +103,7 @@ def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: 
     invariant = not tap.layout.pools and "attention_mask" in alone
     if invariant:
         padded, output = _run_tapped(model, tokenizer, texts, tap)
-        differences = [_difference(own, both) for ([own], _), both in zip(runs, padded, strict=True)]
+        differences = [_difference(single, both) for ([single], _), both in zip(runs, padded, strict=True)]
         invariant = max(differences) <= _tolerance(model, padded[0], output)
     reach = tap.reach or tuple(_measured_reach(layer) for layer in weights)
     return Capture(
@@ -117,7 +117,7 @@ def _choose_layout(model: Any, tokenizer: Any, texts: Sequence[Tokens], family: 
 
 
 def _sample_texts(model: Any, tokenizer: Any, max_length: int | None) -> list[Tokens]:
-    """A longer and a shorter text; the longer one exceeds a local window, so that a lost window mask would show."""
+    """Makes a longer and a shorter text; the longer one exceeds a local window, so that a lost mask would show."""
     length = min(max(LONG, _widest_window(model.config) + 8), LONGEST, max_length or LONGEST)
     text = SAMPLE * (1 + length // 8)
     whole = encode(tokenizer, [text])
@@ -130,21 +130,21 @@ def _sample_texts(model: Any, tokenizer: Any, max_length: int | None) -> list[To
 
 
 def _widest_window(config: Any) -> int:
-    """The largest local window that the configuration declares, for all layers or layer by layer."""
+    """Finds the largest local window that the configuration declares, for all layers or layer by layer."""
     try:
         return count(getattr(config, "sliding_window", None)) or 0
     except RuntimeError:  # transformers' way to say that it differs between layers
         return max(count(getattr(layer, "sliding_window", None)) or 0 for layer in config.per_layer_config)
 
 
-def _speaks_of_windows(config: Any) -> bool:
-    """Whether a model of unknown type may have local layers wider than the sample text."""
+def _may_be_local(config: Any) -> bool:
+    """Tests whether a model of unknown type may have local layers wider than the sample text."""
     return any(value and ("window" in name or "local" in name) for name, value in vars(config).items())
 
 
 @dataclass(frozen=True)
 class EagerRun:
-    """A batch and what the model's own eager attention makes of it.
+    """A batch and the results of the model's eager attention.
 
     Attributes:
         spans: the valid positions of each text.
@@ -169,7 +169,7 @@ def _run_eagerly(model: Any, tokenizer: Any, texts: Sequence[Tokens]) -> EagerRu
 def _run_tapped(
     model: Any, tokenizer: Any, texts: Sequence[Tokens], tap: hooks.Tap
 ) -> tuple[list[list[Tensor]], Tensor]:
-    """By text and layer, what the tap brings: (head, query, key); and the last hidden states."""
+    """Captures by hooks (head, query, key) by text and layer, and the last hidden states."""
     inputs, spans = make_batch(texts, model, tokenizer)
     parts: list[list[list[Block]]] = [[] for _ in texts]
 
@@ -183,7 +183,7 @@ def _run_tapped(
 
 
 def _joined(blocks: Sequence[Block], layer: int, dtype: torch.dtype) -> Tensor:
-    """One layer's blocks as (head, query, key)."""
+    """Joins one layer's blocks to (head, query, key)."""
     heads = max(block.heads.stop for block in blocks if block.heads)
     whole = blocks[0].weights.new_zeros(heads, blocks[-1].rows.stop, max(block.keys.stop for block in blocks))
     for block in blocks:
@@ -193,10 +193,10 @@ def _joined(blocks: Sequence[Block], layer: int, dtype: torch.dtype) -> Tensor:
 
 
 def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> tuple[str, list[Reach | None]]:
-    """Repeats eager runs with attention in blocks: what is wrong with that, or nothing if all is equal.
+    """Repeats eager runs with attention in blocks, and says what differs; empty if all is equal.
 
     Returns:
-        the reason, and by layer which keys a query may see, as far as the model's masks say it.
+        the reason, and by layer which keys a query may see, as far as the model's masks show it.
     """
     if not model._can_set_attn_implementation():
         return "the model does not use AttentionInterface", []
@@ -225,7 +225,7 @@ def _why_not_blocks(model: Any, runs: Sequence[EagerRun], tolerance: float) -> t
 
 
 def _fill(texts: list[list[Tensor]], dtype: torch.dtype, layer: int, text: int) -> Observer:
-    """An observer that writes the blocks into that text's and layer's weights."""
+    """Makes an observer that writes the blocks into that text's and layer's weights."""
 
     def keep(block: Block) -> None:
         check_probabilities(block.weights, dtype, layer, complete=block.complete)
@@ -235,10 +235,10 @@ def _fill(texts: list[list[Tensor]], dtype: torch.dtype, layer: int, text: int) 
 
 
 def _tolerance(model: Any, layers: Sequence[Float[Tensor, "head query key"]], output: Tensor) -> float:
-    """How far rounding may move the weights of the last of these layers.
+    """Bounds how far rounding may move the weights of the last of these layers.
 
     Args:
-        output: the model's, whose last axis is as wide as its hidden states.
+        output: the model's output, whose last axis has the width of hidden states.
     """
     tokens = max(weights.shape[-1] for weights in layers)
     return rounding(model.dtype, terms(len(layers), output.shape[-1], tokens))
@@ -249,14 +249,14 @@ def _relative_difference(found: Tensor, expected: Tensor) -> float:
 
 
 def _difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
-    """The largest difference between two texts' weights over all layers; infinite where their shapes differ."""
+    """Finds the largest difference between two texts' weights over all layers; infinite if their shapes differ."""
     if [layer.shape for layer in found] != [layer.shape for layer in expected]:
         return float("inf")
     return max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
 
 
 def _measured_reach(weights: Float[Tensor, "head query key"]) -> Reach | None:
-    """Which keys the queries of a text give any weight, if that is a band around them; None: it is not."""
+    """Finds the band of keys around queries that get any weight; None if they are no band."""
     seen = (weights > 0).any(0)
     if not seen.any():
         return None

@@ -1,4 +1,4 @@
-"""Any tokenizer -> Tokens of at most so many positions: long texts are cut, or read in windows."""
+"""Any tokenizer -> Tokens of limited length: long texts are cut, or read in windows."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ def tokenize(
     stride: int | None = None,
     words: bool = True,
 ) -> list[Tokens]:
-    """A text (or pair) as the encoder reads it: one Tokens, or several windows of a text that is too long.
+    """Tokenizes a text (or pair): one Tokens, or several windows of a text that is too long.
 
     Args:
         text, pair: texts; or lists of words as given, see :func:`attnprobe.models.encoding.encode`.
-        max_length: the most tokens to read at once, added ones included; None: no limit.
+        max_length: how many tokens to read at once, added ones included; None: no limit.
         stride: None cuts a longer text at its end (of a pair, the longer text first). A number reads it in windows,
             each of which repeats the last ``stride`` tokens of the one before; of a pair, the second text is windowed.
-        words: whether to find out which words the tokens belong to, which takes as long as all the rest. They are
-            known if the tokens that are read can be found again in the text, whatever comes after them. Words as given
-            are always known.
+        words: whether to find the words that the tokens belong to, which takes as long as all the rest. They are known
+            if the tokens that are read can be found again in the text. Words as given are always known.
 
     Raises:
         UsageError: the text or one of its words as given holds no token or is not Unicode, only one of a pair has words
@@ -64,10 +63,10 @@ def tokenize(
 
 
 def _check_readable(given: Given, name: str) -> None:
-    """Refuses what is empty, holds an empty word, or is not Unicode.
+    """Refuses a text that is empty, holds an empty word, or is not Unicode.
 
     Raises:
-        UsageError: it is.
+        UsageError: the text is refused.
     """
     words = [given] if isinstance(given, str) else given
     if not any(map(str.strip, words)):
@@ -81,7 +80,7 @@ def _check_readable(given: Given, name: str) -> None:
 
 
 def _count_unread(tokenizer: Any, given: Given, start: Given, read: int) -> int:
-    """How many tokens come after a start that has so many."""
+    """Counts the tokens after the beginning of a text that was read."""
     if len(start) == len(given):
         return 0
     if isinstance(given, str):
@@ -91,11 +90,10 @@ def _count_unread(tokenizer: Any, given: Given, start: Given, read: int) -> int:
 
 
 def beginning(tokenizer: Any, text: Given, max_length: int, *, words: bool = True) -> Given:
-    """The start of a text that begins with the same max_length tokens, so that a huge text is never encoded as a whole.
+    """Finds a beginning of a text with the same first max_length tokens, so that a huge text is never encoded whole.
 
-    A start is believed once another, half as long, gives the same tokens. It is the whole text where no shorter one
-    does, as when a single word goes on and on. Of words as given, each of which has a token,
-    it is one more than max_length.
+    A beginning is accepted if another, half as long, gives the same tokens. The whole text is taken if no shorter
+    beginning does, as when a single word goes on and on. Words as given have a token each, so max_length + 1 suffice.
     """
     if not isinstance(text, str):
         return text[: max_length + 1]
@@ -111,10 +109,10 @@ def beginning(tokenizer: Any, text: Given, max_length: int, *, words: bool = Tru
 
 
 def _settled(tokenizer: Any, start: str, max_length: int, *, words: bool, whole_words: bool) -> Tokens | None:
-    """The first max_length tokens of a text's start; None if it has no more, or its last word may be among them.
+    """Returns the first max_length tokens of a beginning; None if it has no more, or they may reach its last word.
 
     Args:
-        whole_words: whether the start ends at a space.
+        whole_words: whether the beginning ends at a space.
     """
     whole = encode(tokenizer, [start], words=words)
     if len(whole) <= max_length:
@@ -127,7 +125,7 @@ def _settled(tokenizer: Any, start: str, max_length: int, *, words: bool, whole_
 
 
 def _ends_before(tokenizer: Any, start: str, whole: Tokens, at: int, last: int) -> bool:
-    """Whether the token at a position is of an earlier word than the last one, for Unicode and for the tokenizer.
+    """Tests whether the token at a position is before the last word, for Unicode and for the tokenizer.
 
     The tokenizer's word does not matter to BPE and Unigram, which know no longest word.
     """
@@ -140,7 +138,7 @@ def _ends_before(tokenizer: Any, start: str, whole: Tokens, at: int, last: int) 
 
 
 def cut(whole: Tokens, max_length: int) -> Tokens:
-    """The text without its last tokens, as many as do not fit; of a pair, the longer text loses first."""
+    """Cuts the last tokens of a text that do not fit; of a pair, the longer text is cut first."""
     places = [[at for at, segment in enumerate(whole.segments) if segment == number] for number in (1, 2)]
     n_cut = len(whole) - max_length
     _check_room(sum(map(len, places)) - n_cut, max_length)
@@ -151,7 +149,7 @@ def cut(whole: Tokens, max_length: int) -> Tokens:
 
 
 def windows(whole: Tokens, max_length: int, stride: int) -> list[Tokens]:
-    """The text in overlapping windows of max_length tokens, each with the added tokens (and a pair's first text)."""
+    """Splits the text into overlapping windows of max_length tokens, with added tokens (and a pair's first text)."""
     last = max(whole.segments)
     moving = [at for at, segment in enumerate(whole.segments) if segment == last]
     fixed = [at for at, segment in enumerate(whole.segments) if segment != last]

@@ -1,4 +1,4 @@
-"""What a vocabulary can read: whether its capitals are met, and what helps a text whose tokens it does not know."""
+"""Checks what a vocabulary can read: capitals, and texts whose tokens it does not know."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LOWERING = ("do_lower_case", "do_lowercase", "do_lowercase_and_remove_accent")
 
 
 def sentence_settings(name: str, folder: Path) -> dict[str, Any]:
-    """What sentence-transformers keeps beside a model: ``max_seq_length``, ``do_lower_case``; empty if it keeps none.
+    """Reads the settings of sentence-transformers beside a model: ``max_seq_length``, ``do_lower_case``; may be empty.
 
     Raises:
-        ModelError: the file is no JSON object.
+        ModelError: the file of settings is no JSON object.
     """
     paths = (folder / f"sentence_{kind}_config.json" for kind in KINDS)
     path = next(filter(Path.is_file, paths), None)
@@ -33,14 +33,14 @@ def sentence_settings(name: str, folder: Path) -> dict[str, Any]:
 
 
 def settle_case(tokenizer: Any, folder: Path, settings: Mapping[str, Any], load: Callable[..., Any]) -> tuple[Any, str]:
-    """Lets a tokenizer lower-case texts, or keep their capitals, as is meant.
+    """Makes a tokenizer lower-case texts, or keep their capitals, as its vocabulary needs.
 
     Args:
         settings: see :func:`sentence_settings`.
         load: loads the tokenizer anew with the options given.
 
     Returns:
-        the tokenizer, and what to say of a text with capitals.
+        the tokenizer, and the remark on a text with capitals.
     """
     if settings.get("do_lower_case") is True:
         _lower(tokenizer)
@@ -55,7 +55,7 @@ def settle_case(tokenizer: Any, folder: Path, settings: Mapping[str, Any], load:
 
 
 def _states_case(folder: Path) -> bool:
-    """Whether a file says what becomes of capitals; otherwise transformers lower-cases them unasked."""
+    """Tests whether a file states how capitals are read; otherwise transformers lower-cases them unasked."""
     stated = folder / "tokenizer_config.json"
     if (folder / "tokenizer.json").is_file():
         return True
@@ -82,7 +82,7 @@ def _lower(tokenizer: Any) -> None:
 
 
 def _words(tokenizer: Any) -> list[str]:
-    """The vocabulary's pieces without special ones, and without the marks of where in a word they stand."""
+    """Lists the vocabulary's pieces without special ones, and without the marks of their position in a word."""
     special = {*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}
     return [
         surface(piece) for piece in tokenizer.get_vocab() if piece not in special and not BRACKETED.fullmatch(piece)
@@ -90,20 +90,20 @@ def _words(tokenizer: Any) -> list[str]:
 
 
 def _capitals(tokenizer: Any) -> float:
-    """The share of words with capitals among those of ASCII letters; single letters count where there are no others."""
+    """Computes the share of words with capitals among those of ASCII letters; single letters count only if alone."""
     words = [word for word in _words(tokenizer) if word.isascii() and word.isalpha()]
     words = [word for word in words if len(word) > 1] or words
     return sum(word != word.lower() for word in words) / len(words) if words else 0.0
 
 
 def count_unknown(tokenizer: Any, windows: Sequence[Tokens]) -> tuple[int, int]:
-    """How many tokens of a text its vocabulary lacks, and how many tokens it has, added ones left out."""
+    """Counts the tokens of a text that the vocabulary lacks, and all of its tokens, without added ones."""
     content = [window.strings[at] for window in windows for at in window.positions(Role.CONTENT)]
     return content.count(tokenizer.unk_token), len(content)
 
 
 def remark_on_unknown(tokenizer: Any, windows: Sequence[Tokens], texts: Sequence[str]) -> str:
-    """What to say of a text, or a pair, of whose tokens more than MOST_UNKNOWN are unknown; empty of any other."""
+    """Writes the remark on texts with a share of unknown tokens above MOST_UNKNOWN; empty for other texts."""
     unknown, content = count_unknown(tokenizer, windows)
     if unknown <= MOST_UNKNOWN * content:
         return ""
@@ -123,7 +123,7 @@ def _share_unknown(tokenizer: Any, text: str) -> float:
 
 
 def _otherwise(tokenizer: Any, text: str) -> Iterator[str]:
-    """Other ways to write a text: in capitals, with the vocabulary's residues or k-mers apart, or both."""
+    """Lists other ways to write a text: in capitals, with the vocabulary's residues or k-mers apart, or both."""
     yield text.upper()
     sizes = {len(word) for word in _words(tokenizer)}
     if len(sizes) == 1:

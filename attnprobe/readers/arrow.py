@@ -1,4 +1,4 @@
-"""Parquet and Arrow files, batch by batch and only the columns asked for."""
+"""Reads Parquet and Arrow files, batch by batch and only the columns asked for."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BUFFER = 1024 * 1024  # bytes of a Parquet column read at once, so that a row gr
 
 
 def read_parquet(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The rows of a Parquet file; it knows its encoding itself.
+    """Reads the rows of a Parquet file, whatever the encoding.
 
     Raises:
-        InputError: it is no such file, or cannot be read to its end.
+        InputError: the source is no Parquet file, or cannot be read to its end.
         MissingExtraError: pyarrow is not installed.
-        UsageError: a column that is not there or not text, or no telling which holds the text.
+        UsageError: a column is missing or not text, or it is unclear which column holds the text.
     """
     _need_pyarrow()
     from pyarrow import parquet
@@ -37,12 +37,12 @@ def read_parquet(source: Source, columns: Columns, encoding: str) -> Iterator[Re
 
 
 def read_arrow(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The rows of an Arrow IPC file or stream (Feather too), one record batch in memory at a time.
+    """Reads the rows of an Arrow IPC file or stream (Feather too), one record batch in memory at a time.
 
     Raises:
-        InputError: it is no such file, or cannot be read to its end.
+        InputError: the source is no Arrow file, or cannot be read to its end.
         MissingExtraError: pyarrow is not installed.
-        UsageError: a column that is not there or not text, or no telling which holds the text.
+        UsageError: a column is missing or not text, or it is unclear which column holds the text.
     """
     _need_pyarrow()
     with seekable(source) as stream:
@@ -61,7 +61,7 @@ def _need_pyarrow() -> None:
 
 
 def _open(stream: IO[bytes], fields: list[int] | None) -> Any:
-    """A reader of the fields with these numbers, else of all."""
+    """Opens a reader of the fields with these numbers; None: all fields."""
     from pyarrow import ipc
 
     stream.seek(0)
@@ -79,10 +79,10 @@ def _batches(stream: IO[bytes], fields: list[int]) -> Iterator[Any]:
 
 
 def choose_typed(columns: Columns, schema: Any, file: str) -> Columns:
-    """The columns with one for the text; text and pair hold strings, or lists of strings.
+    """Chooses the column of the text, and checks that text and pair hold strings or lists of strings.
 
     Raises:
-        UsageError: a column that is not there or not text, or no telling which holds the text.
+        UsageError: a column is missing or not text, or it is unclear which column holds the text.
     """
     columns = choose(columns, schema.names, file)
     for name in (columns.text, columns.pair):
@@ -105,17 +105,17 @@ def _is_text(type: Any) -> bool:
     from pyarrow import types
 
     inner = type.value_type if types.is_dictionary(type) else type
-    # A column of nulls has no other type; each of its rows is told of.
+    # A column of nulls has no other type; each of its rows is reported as skipped.
     return any(
         is_one(inner) for is_one in (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
     )
 
 
 def to_records(batches: Iterable[Any], columns: Columns, file: str) -> Iterator[Record | Skipped]:
-    """The records in record batches or tables; rows are counted from 1.
+    """Makes records of the rows of record batches or tables; rows are counted from 1.
 
     Raises:
-        InputError: the batches break off; says after which row.
+        InputError: a batch cannot be read; the message names the last row before it.
     """
     row = 0
     names = columns.names
@@ -127,7 +127,7 @@ def to_records(batches: Iterable[Any], columns: Columns, file: str) -> Iterator[
 
 
 def _next(batches: Iterator[Any], file: str, row: int) -> Any:
-    """The next batch, safe to be looked into; None after the last."""
+    """Reads and checks the next batch; None after the last."""
     with located(file, f"broken after row {row}: " if row else "broken: "):
         batch = next(batches, None)
         for column in batch.columns if batch is not None else ():
@@ -136,7 +136,7 @@ def _next(batches: Iterator[Any], file: str, row: int) -> Any:
 
 
 def _check(column: Any) -> None:
-    """Offsets and indices of a broken file could lead out of memory. Bad UTF-8 is the row's, not the file's."""
+    """Checks offsets and indices, which may point outside a broken file; bad UTF-8 is left to the rows."""
     from pyarrow import ArrowInvalid
 
     try:

@@ -1,4 +1,4 @@
-"""How many records a source holds, where a cheap look tells."""
+"""Counts the records of a source where that is cheap."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from attnprobe.readers.streams import compression
 
 
 def count_records(source: Source, encoding: str = "utf-8") -> int | None:
-    """How many records there are, good and bad, without reading them; None: that takes reading them.
+    """Counts the records, good and bad, without reading them; None if that is impossible.
 
-    Of Parquet files and datasets the metadata tell, of plain text and JSON Lines the line feeds.
+    Parquet files and datasets have the count in their metadata; plain text and JSON Lines have a record per line.
     """
     if source.path is None or source.once:
         return None
@@ -27,7 +27,7 @@ def count_records(source: Source, encoding: str = "utf-8") -> int | None:
             return int(pyarrow.parquet.read_metadata(source.path).num_rows)
         if source.format in ("txt", "jsonl") and encoding.lower().replace("_", "-") in ("utf-8", "utf8", "ascii"):
             return _lines(source.path)
-    except Exception:  # what is wrong with a file is said when it is read
+    except Exception:  # a broken file is reported when it is read
         return None
     return None
 
@@ -39,6 +39,6 @@ def _of_dataset(folder: Path) -> int | None:
 
 
 def _lines(path: Path) -> int:
-    """Lines that hold more than white space."""
+    """Counts the lines that hold more than white space."""
     with path.open("rb") as file:
         return sum(1 for line in file if line.strip())

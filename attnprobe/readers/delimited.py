@@ -1,8 +1,9 @@
-"""CSV and TSV: cells in rows, usually below a header."""
+"""Reads CSV and TSV: cells in rows, usually below a header."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from attnprobe.errors import InputError, UsageError
 from attnprobe.readers.fields import choose, to_record
@@ -14,20 +15,20 @@ from attnprobe.values.records import Columns, Record, Skipped
 
 
 def read_csv(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The rows of a CSV file below its header; blank lines are no records.
+    """Reads the rows of a CSV file below its header; blank lines are no records.
 
     A quote that is not closed makes everything up to the next quote, or to the file's end, one row, which is skipped;
-    the reason says how far it reached. Never more than MAX_LINE characters of a row are held in memory.
+    the reason names its last line. Never more than MAX_LINE characters of a row are held in memory.
 
     Raises:
-        InputError: the source cannot be read to its end, or its header not at all.
-        UsageError: a column that is not there, or it is unclear which holds the text or how the file is written.
+        InputError: the source cannot be read to its end, or its header is broken.
+        UsageError: a column is missing, or it is unclear which column holds the text or how the file is written.
     """
     return _read(source, columns, encoding, ",")
 
 
 def read_tsv(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The same with tabs in place of commas."""
+    """Reads a TSV file as :func:`read_csv` does, with tabs in place of commas."""
     return _read(source, columns, encoding, "\t")
 
 
@@ -50,7 +51,7 @@ def _read(source: Source, columns: Columns, encoding: str, usual: str) -> Iterat
                 f"{source.name}: lines {row.line} to {row.end} are read as one row, as quotes enclose them; "
                 "--quoting none reads quotes as text"
             )
-            written = written.told()
+            written = replace(written, quotes_are_sure=True)
 
 
 def _record(row: Row, names: list[str], columns: Columns, file: str) -> Record | Skipped:
@@ -61,7 +62,7 @@ def _record(row: Row, names: list[str], columns: Columns, file: str) -> Record |
 
 
 def _choose(columns: Columns, names: list[str], source: Source) -> Columns:
-    """The columns with one for the text; where the names look like data, the error says what to do."""
+    """Chooses the column of the text; if the names look like data, the error says what to do."""
     try:
         return choose(columns, names, source.name)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""FASTA: sequences of residues below headers."""
+"""Reads FASTA: sequences of residues below headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = Columns(text="sequence", id="id")
 
 
 def read_fasta(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The sequences of a FASTA file, their lines joined; the id is the first word of the header.
+    """Reads the sequences of a FASTA file, their lines joined; the id is the first word of the header.
 
     Never more than MAX_LINE characters of a sequence are held in memory.
 
@@ -49,7 +49,7 @@ class _Entry:
         self.size = 0
 
     def add(self, line: Line) -> None:
-        """Takes one more line of the sequence; a line that begins with ; is a remark."""
+        """Adds one more line of the sequence; a line that begins with ; is a comment."""
         self.fault = self.fault or (line.fault and f"line {line.number}: {line.fault}")
         if line.text.startswith(";"):
             return
@@ -61,7 +61,7 @@ class _Entry:
             self.pieces.append("".join(line.text.split()))
 
     def record(self, file: str) -> Record | Skipped:
-        """The record, or why it is none."""
+        """Makes the record, or the reason to skip it."""
         if self.fault:
             return Skipped(file, self.line, self.fault, self.id)
         return to_record({"id": self.id, "sequence": "".join(self.pieces)}, NAMES, file, self.line)

@@ -1,4 +1,4 @@
-"""Named values -> a record, or why they are none."""
+"""Turns named values into a record, or says why that fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attnprobe.errors import UsageError
 from attnprobe.values.records import Columns, Record, Skipped
 
 PREFERRED = ("text", "sentence", "content", "review", "document")
-HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 KINDS = {
     dict: "an object",
     list: "an array",
@@ -25,19 +25,19 @@ KINDS = {
 
 
 class UnfitError(Exception):
-    """Why a value cannot be used; also stands for a value that could not even be read."""
+    """A value that cannot be used, for the reason in the message; also returned in place of an unreadable value."""
 
 
 def kind(value: object) -> str:
-    """What a value is, in words; for everything unusual, a number."""
+    """Names the type of a value in words."""
     return KINDS.get(type(value), "a number")
 
 
 def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
-    """The columns with one for the text: that asked for, else the only one, else the first of PREFERRED.
+    """Chooses the column of the text: the one asked for, else the only one, else the first of PREFERRED.
 
     Raises:
-        UsageError: there is none, or one of those asked for is not there exactly once.
+        UsageError: it is unclear which column holds the text, or a column asked for is missing or occurs twice.
     """
     for name in columns.names:
         if names.count(name) != 1:
@@ -51,25 +51,25 @@ def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
 
 
 def default_text(columns: Columns, names: Sequence[str]) -> str | None:
-    """The column with the text where none was asked for: the only one that is nothing else, else one of PREFERRED."""
+    """Finds the column of the text if none was asked for: the only free one, else one of PREFERRED."""
     # pandas writes its index along under such a name
     free = [name for name in names if name not in columns.names and not name.startswith("__index_level_")]
     return free[0] if len(free) == 1 else next((name for name in PREFERRED if name in free), None)
 
 
 def undecided(names: Sequence[str], file: str) -> UsageError:
-    """The error that asks for the column with the text."""
+    """Makes the error that asks for the column of the text."""
     return UsageError(f"{file}: which column holds the text?", f"--column NAME; {listing(names)}")
 
 
 def listing(names: Sequence[str], most: int = 20) -> str:
-    """The names there are, as hints show them."""
+    """Lists the column names for a hint."""
     shown = ", ".join(map(repr, names[:most]))
     return f"columns: {shown}{', ...' if len(names) > most else ''}" if names else "it has no columns"
 
 
 def to_record(values: Mapping[str, object], columns: Columns, file: str, line: int) -> Record | Skipped:
-    """The record in one line's or row's values, or why it is none. The columns name one for the text."""
+    """Makes a record of the values of one line or row, or says why it is skipped. The columns name the text's."""
     identifier = None
     try:
         identifier = None if columns.id is None else _identifier(values, columns.id)
@@ -89,7 +89,7 @@ def _identifier(values: Mapping[str, object], name: str) -> str:
 
 
 def _text_or_words(values: Mapping[str, object], name: str) -> tuple[str, tuple[str, ...] | None]:
-    """The text under a name, and its words if these are given."""
+    """Finds the text under a name, and its words if they are given."""
     value = _value(values, name)
     if isinstance(value, list) and (is_words(value) or not value):
         words = _checked_words(value, name)
@@ -100,7 +100,7 @@ def _text_or_words(values: Mapping[str, object], name: str) -> tuple[str, tuple[
 
 
 def is_words(value: object) -> bool:
-    """Whether a value is meant as a list of words: there are strings in it."""
+    """Tests whether a value is a list with strings in it, which is read as words."""
     return isinstance(value, list) and any(isinstance(word, str) for word in value)
 
 
@@ -115,7 +115,7 @@ def _checked_words(words: list[object], name: str) -> tuple[str, ...]:
 
 
 def _label(values: Mapping[str, object], name: str) -> object:
-    """What stands under a name, null too."""
+    """Finds the value under a name, which may be null."""
     value = find(values, name)
     if isinstance(value, UnfitError):
         raise UnfitError(f"{name!r}: {value}" if name in values else str(value))
@@ -123,7 +123,7 @@ def _label(values: Mapping[str, object], name: str) -> object:
 
 
 def find(values: Mapping[str, object], name: str) -> object:
-    """The value under a name, else under a path of names with dots between; an UnfitError where there is none.
+    """Finds the value under a name, else under a path of names with dots between; an UnfitError if there is none.
 
     >>> find({"answer": {"text": "yes"}}, "answer.text")
     'yes'
@@ -145,11 +145,11 @@ def _value(values: Mapping[str, object], name: str) -> object:
     return value
 
 
-def _checked(text: str, name: str, part: str = "") -> str:
+def _checked(text: str, name: str, where: str = "") -> str:
     if not text.strip():
-        raise UnfitError(f"{name!r}{part} is {'blank' if text else 'empty'}")
+        raise UnfitError(f"{name!r}{where} is {'blank' if text else 'empty'}")
     if "\0" in text:
-        raise UnfitError(f"{name!r}{part} holds a NUL character, at position {text.index(chr(0)) + 1}")
-    if half := HALF_A_PAIR.search(text):
-        raise UnfitError(f"{name!r}{part} holds half a surrogate pair, at position {half.start() + 1}")
+        raise UnfitError(f"{name!r}{where} holds a NUL character, at position {text.index(chr(0)) + 1}")
+    if half := LONE_SURROGATE.search(text):
+        raise UnfitError(f"{name!r}{where} holds half a surrogate pair, at position {half.start() + 1}")
     return text

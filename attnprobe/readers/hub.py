@@ -1,4 +1,4 @@
-"""Datasets of the datasets library: a folder that save_to_disk wrote, or one on the Hub."""
+"""Reads datasets of the datasets library: a folder that save_to_disk wrote, or one on the Hub."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NAME = re.compile(r"hub:(\w[\w.-]*(?:/\w[\w.-]*)?)(?:@([^:]+))?(?::(.+))?", re.A
 
 
 def parse(name: str) -> tuple[str, str | None, str]:
-    """Dataset, configuration and split in `hub:NAME[@CONFIG][:SPLIT]`.
+    """Splits `hub:NAME[@CONFIG][:SPLIT]` into dataset, configuration and split.
 
     >>> parse("hub:nyu-mll/glue@sst2:validation")
     ('nyu-mll/glue', 'sst2', 'validation')
 
     Raises:
-        UsageError: it is not of that form.
+        UsageError: the name has another form.
     """
     match = NAME.fullmatch(name)
     if not match:
@@ -32,12 +32,12 @@ def parse(name: str) -> tuple[str, str | None, str]:
 
 
 def read_dataset(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The rows of a dataset.
+    """Reads the rows of a dataset.
 
     Raises:
-        InputError: it cannot be found, loaded, or read to its end.
+        InputError: the dataset cannot be found, loaded, or read to its end.
         MissingExtraError: datasets is not installed.
-        UsageError: a column that is not there or not text, or no telling which holds the text.
+        UsageError: a column is missing or not text, or it is unclear which column holds the text.
     """
     dataset = load(source)
     columns = choose_typed(columns, dataset.features.arrow_schema, source.name)
@@ -46,20 +46,20 @@ def read_dataset(source: Source, columns: Columns, encoding: str) -> Iterator[Re
 
 
 def fingerprint(source: Source) -> str:
-    """What datasets says of a Hub dataset's content.
+    """Returns the fingerprint that the datasets library gives a Hub dataset.
 
     Raises:
-        InputError: it cannot be found or loaded.
+        InputError: the dataset cannot be found or loaded.
         MissingExtraError: datasets is not installed.
     """
     return str(getattr(load(source), "_fingerprint", ""))
 
 
 def load(source: Source) -> Any:
-    """The dataset, its rows on disk.
+    """Loads the dataset, its rows on disk.
 
     Raises:
-        InputError: it cannot be found or loaded.
+        InputError: the dataset cannot be found or loaded.
         MissingExtraError: datasets is not installed.
     """
     try:

@@ -1,4 +1,4 @@
-"""JSON in one document: an array of objects, or an object with one, read element by element.
+"""Reads JSON in one document, an array of objects or an object with one, element by element.
 
 json.load would hold the whole file. Here brackets, strings and commas are followed only so far as to cut out one
 element after the other, which json then reads; so a broken one is skipped, and the others keep their numbers.
@@ -30,13 +30,13 @@ END = Line(0, "\n")
 
 
 def read_json(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The elements of an array, or of the first array of objects in an object; objects one after the other, too.
+    """Reads the elements of an array, of the first array of objects in an object, or objects one after the other.
 
     Ids are their numbers, from 1. Never more than MAX_LINE characters of an element are held in memory.
 
     Raises:
         InputError: the source cannot be read to its end, or is no such JSON.
-        UsageError: as :func:`attnprobe.readers.objects.to_records`; an encoding in which a comma may be something else.
+        UsageError: as :func:`attnprobe.readers.objects.to_records`; or the encoding uses a comma's byte for more.
     """
     if codecs.lookup(encoding).name.startswith(("iso2022", "hz")):
         raise UsageError(f"JSON in {encoding!r} cannot be read", "convert it with iconv")
@@ -44,7 +44,7 @@ def read_json(source: Source, columns: Columns, encoding: str) -> Iterator[Recor
 
 
 def _values(source: Source, encoding: str) -> Iterator[tuple[int, str, str]]:
-    """Number, text and fault of each value that should be a record."""
+    """Yields number, text and fault of each value that should be a record."""
     size = 0
 
     def enough(piece: Line) -> bool:
@@ -60,12 +60,12 @@ def _values(source: Source, encoding: str) -> Iterator[tuple[int, str, str]]:
     if head.startswith(("[", "{")):
         return _chosen(_Scan(source.name, 1).elements(pieces), source)
     if not head and size < streams.HEAD:
-        return ((0, piece.text, "") for piece in pieces if piece.text.strip())  # there is none, but maybe an error
+        return ((0, piece.text, "") for piece in pieces if piece.text.strip())  # no value, but maybe an error
     raise InputError(f"{source.name}: no JSON array or object at its start", "--input-format jsonl or txt?")
 
 
 def _checked(pieces: Iterator[Line], file: str) -> Iterator[Line]:
-    """The pieces, up to one that is too long: what it holds, and so where it ends, is not known."""
+    """Passes pieces on, and refuses one that is too long, since its end is unknown."""
     for piece in pieces:
         if piece.too_long:
             raise InputError(f"{file}: broken JSON: {piece.fault} without a comma")
@@ -73,7 +73,7 @@ def _checked(pieces: Iterator[Line], file: str) -> Iterator[Line]:
 
 
 def _is_followed(head: str) -> bool:
-    """Whether the first object is followed by another."""
+    """Tests whether the first object is followed by another."""
     try:
         _, end = JSONDecoder().raw_decode(head)
     except (ValueError, RecursionError):
@@ -82,8 +82,8 @@ def _is_followed(head: str) -> bool:
 
 
 def _by_line(pieces: Iterator[Line]) -> Iterator[tuple[int, str, str]]:
-    """Number, text and fault of each line that is not blank."""
-    number, held = 1, _Held()
+    """Yields number, text and fault of each line that is not blank."""
+    number, held = 1, _TextBuffer()
     for piece in chain(pieces, [END]):
         *ended, rest = piece.text.split("\n")
         for text in ended:
@@ -96,10 +96,10 @@ def _by_line(pieces: Iterator[Line]) -> Iterator[tuple[int, str, str]]:
 
 
 def _chosen(elements: Iterator[Element], source: Source) -> Iterator[tuple[int, str, str]]:
-    """Number, text and fault of each element of the array that holds the records."""
+    """Yields number, text and fault of each element of the array that holds the records."""
     number = 0
     chosen: str | None = None
-    told = set()
+    reported = set()
     for element in elements:
         is_object = element.text.startswith("{")
         if chosen is None and (is_object or element.key in ("", DATA)):
@@ -107,8 +107,8 @@ def _chosen(elements: Iterator[Element], source: Source) -> Iterator[tuple[int, 
         if element.key == chosen:
             number += 1
             yield number, element.text, element.fault
-        elif is_object and element.key not in told:
-            told.add(element.key)
+        elif is_object and element.key not in reported:
+            reported.add(element.key)
             source.tell(f"{source.name}: only what is under {chosen!r} is read, not what is under {element.key!r}")
 
 
@@ -117,8 +117,8 @@ class Element:
     """One element of an array, or an object that is in none.
 
     Attributes:
-        key: under which the array is; empty if under none.
-        text: of JSON, without white space around it; empty where it is too long.
+        key: the key of its array; empty if the array has none.
+        text: its JSON, without white space around it; empty if it is too long.
         fault: why it cannot be used; empty if it can.
     """
 
@@ -128,8 +128,8 @@ class Element:
 
 
 @dataclass
-class _Held:
-    """The text of the element at hand."""
+class _TextBuffer:
+    """Collects the text of the element that is being read."""
 
     pieces: list[str] = field(default_factory=list)
     size: int = 0
@@ -153,7 +153,7 @@ class _Scan:
     """Follows brackets and strings, and cuts where elements end.
 
     Args:
-        file: its name.
+        file: the file's name.
         level: how many brackets are open around an element: 0 for objects one after the other, else 1, which becomes 2
             within an array that is in an object.
     """
@@ -164,14 +164,14 @@ class _Scan:
         self.inside = False  # of a string
         self.ended = False
         self.root = self.key = ""
-        self.held = _Held()
-        self.all: _Held | None = None  # of an object in which no array of objects is found yet
+        self.held = _TextBuffer()
+        self.all: _TextBuffer | None = None  # of an object in which no array of objects is found yet
 
     def elements(self, pieces: Iterator[Line]) -> Iterator[Element]:
-        """The elements, each whole, and those of arrays in an object with the array's key.
+        """Yields whole elements; those of arrays in an object have the array's key.
 
         Raises:
-            InputError: brackets that do not fit, or something behind the last.
+            InputError: brackets do not match, or text follows the last one.
         """
         for piece in pieces:
             yield from self._cut(piece)
@@ -191,13 +191,13 @@ class _Scan:
                 end = token.end() if self.level == 0 else token.start()
                 self.held.add(text[start:end], piece.fault)
                 start = token.end()
-                yield from self._taken(token[0], piece)
+                yield from self._ended_element(token[0], piece)
         if self.ended and text[start:].strip():
             raise InputError(f"{self.file}: broken JSON: there is more after its end")
         self.held.add(text[start:], piece.fault)
 
     def _tokens(self, text: str) -> Iterator[re.Match[str]]:
-        """The brackets and commas outside of strings, but for commas that are within an element."""
+        """Finds the brackets and commas outside of strings, except commas within an element."""
         end = STRING_END.match(text) if self.inside else None
         if self.inside and not end:
             return
@@ -210,7 +210,7 @@ class _Scan:
                 yield token
 
     def _ends(self, token: str) -> bool:
-        """Follows one bracket or comma; whether the text at hand ends there."""
+        """Follows one bracket or comma; returns whether the collected text ends there."""
         before = self.depth
         self.depth += (token in ("{", "[")) - (token in ("}", "]"))
         if self.depth < 0:
@@ -221,8 +221,8 @@ class _Scan:
             return self.depth == 1 or (self.depth == 2 and self.level == 1 and self.root == "{" and token == "[")
         return before == self.level and token in (",", "}", "]")
 
-    def _taken(self, token: str, piece: Line) -> Iterator[Element]:
-        """What ends there, if it is an element."""
+    def _ended_element(self, token: str, piece: Line) -> Iterator[Element]:
+        """Yields the collected text, if it is an element."""
         taken = self.held.take(self.key)
         if self.level == 0:
             yield taken
@@ -245,7 +245,7 @@ class _Scan:
             raise InputError(f"{self.file}: broken JSON: there is more after its end")
         self.root = token
         if token == "{":
-            self.all = _Held()
+            self.all = _TextBuffer()
             self.all.add(piece.text, piece.fault)
 
     def _close(self, token: str) -> None:
@@ -256,7 +256,7 @@ class _Scan:
 
 
 def _name(member: str) -> str:
-    """The key before an array."""
+    """Reads the key before an array."""
     try:
         return str(JSONDecoder().raw_decode(member)[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, or one string."""
+"""Reads JSON Lines: one object per line, or one string."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attnprobe.values.records import Columns, Record, Skipped
 
 
 def read_jsonl(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The objects of a JSON Lines file; blank lines are no records. A bare string is a text if no column is asked for.
+    """Reads the objects of a JSON Lines file; blank lines are no records. Without columns, a bare string is a text.
 
     Raises:
         InputError: the source cannot be read to its end.

@@ -13,8 +13,8 @@ from attnprobe.readers import streams
 from attnprobe.readers.source import Source
 from attnprobe.readers.streams import chunks, peek
 
-MAX_LINE = 64 * 1024 * 1024  # bytes, the newline among them; what is longer is not held in memory
-# What these mean by a byte depends on other lines, or they are no encodings of files.
+MAX_LINE = 64 * 1024 * 1024  # bytes, the newline among them; longer lines are not held in memory
+# In these a byte's meaning depends on other lines, or they are no encodings of files.
 NOT_BY_LINE = frozenset({"iso2022_kr", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"})
 BYTE_ORDER_MARKS = {
     "utf-16": ((codecs.BOM_UTF16_BE, "utf-16-be"), (b"", "utf-16-le")),
@@ -29,7 +29,7 @@ class Line:
 
     Attributes:
         number: counted from 1.
-        text: with its newline; undecodable bytes replaced; empty where the line is too long.
+        text: with its newline; undecodable bytes replaced; empty if the line is too long.
         fault: why the line cannot be used; empty if it can.
         too_long: whether it is longer than MAX_LINE.
         quotes: how many quote characters a line that is too long had.
@@ -43,15 +43,15 @@ class Line:
 
     @property
     def content(self) -> str:
-        """The text without its newline."""
+        """The text without the newline."""
         return self.text.removesuffix("\n").removesuffix("\r")
 
 
 def check_encoding(encoding: str) -> None:
-    """Makes sure that files in that encoding can be read.
+    """Checks that files in an encoding can be read line by line.
 
     Raises:
-        UsageError: they cannot.
+        UsageError: the encoding is unknown, or its files cannot be read line by line.
     """
     try:
         by_line = codecs.lookup(encoding).name not in NOT_BY_LINE
@@ -63,18 +63,18 @@ def check_encoding(encoding: str) -> None:
 
 
 def lines(source: Source, encoding: str, returns: bool | None = False, commas: bool = False) -> Iterator[Line]:
-    """The lines of a source; a byte order mark at its start is left out.
+    """Reads the lines of a source; a byte order mark at the start is left out.
 
     Args:
         source: read as text, whatever its format.
-        encoding: one that check_encoding lets pass.
-        returns: whether a lone carriage return ends a line, too, as open(newline="") has it; None: if no newline is
-            among the first 64 KiB, which the source is told.
-        commas: whether to give, in place of lines, pieces of any length that end in a newline or a comma; one with a
-            fault is as small as can be.
+        encoding: one that check_encoding accepts.
+        returns: whether a lone carriage return also ends a line, as with open(newline=""); None: if no newline is
+            among the first 64 KiB, which is reported by ``source.tell``.
+        commas: whether to yield, in place of lines, pieces of any length that end in a newline or a comma; a piece
+            with a fault is as small as possible.
 
     Raises:
-        InputError: the source cannot be read to its end; says after which line.
+        InputError: the source cannot be read to its end; the message names the last line.
         MissingExtraError: zstandard is not installed.
     """
     number = 0
@@ -88,10 +88,10 @@ def lines(source: Source, encoding: str, returns: bool | None = False, commas: b
             if returns:
                 source.tell(f"{source.name}: carriage returns end its lines, as it has no newlines")
         for number, raw in enumerate(_split(whole, codec, returns, commas), 1):
-            line = _line(number, raw, codec, encoding, placed=not commas)
+            line = _line(number, raw, codec, encoding, with_position=not commas)
             if commas and line.fault and isinstance(raw, bytes):
-                parts = _cut(raw, _ending(codec, returns, commas), len("\n".encode(codec)))
-                yield from (_line(number, part, codec, encoding, placed=False) for part in parts)
+                small = _cut(raw, _ending(codec, returns, commas), len("\n".encode(codec)))
+                yield from (_line(number, piece, codec, encoding, with_position=False) for piece in small)
             else:
                 yield line
     except InputError as error:
@@ -99,7 +99,7 @@ def lines(source: Source, encoding: str, returns: bool | None = False, commas: b
 
 
 def _returns_alone(pieces: Iterator[bytes], codec: str) -> tuple[bool, Iterator[bytes]]:
-    """Whether carriage returns separate lines and newlines none, as far as one looks ahead; and all pieces."""
+    """Looks ahead for carriage returns without any newline; returns whether they end lines, and all pieces."""
     newline = "\n".encode(codec).strip(b"\0")
     seen = bytearray()
 
@@ -113,7 +113,7 @@ def _returns_alone(pieces: Iterator[bytes], codec: str) -> tuple[bool, Iterator[
 
 
 def _head(pieces: Iterator[bytes]) -> bytes:
-    """The first pieces, long enough for any byte order mark."""
+    """Reads the first pieces, long enough for any byte order mark."""
     head = b""
     while len(head) < 4 and (piece := next(pieces, b"")):
         head += piece
@@ -121,15 +121,15 @@ def _head(pieces: Iterator[bytes]) -> bytes:
 
 
 def _codec(encoding: str, head: bytes) -> str:
-    """The encoding's name, with a byte order where it needs one: the mark's, else little-endian like Python."""
+    """Names the codec of an encoding, with the mark's byte order if it needs one, else little-endian as Python does."""
     name = codecs.lookup(encoding).name
     orders = BYTE_ORDER_MARKS.get(name, ((b"", name),))
     return next(ordered for mark, ordered in orders if head.startswith(mark))
 
 
 @dataclass
-class _Held:
-    """The line at hand, as far as it was read; of one that is too long, its quotes are counted, nothing else."""
+class _LineBuffer:
+    """Collects the line that is being read; of a line that is too long, it only counts the quotes."""
 
     codec: str
     pieces: list[bytes]
@@ -144,22 +144,22 @@ class _Held:
             self.pieces.clear()
 
     def take(self) -> bytes | int:
-        """The line, or the number of its quotes if it is too long; begins the next one."""
+        """Returns the line, or the number of its quotes if it is too long, and begins the next one."""
         taken = self.quotes if self.size > MAX_LINE else b"".join(self.pieces)
         self.pieces, self.size, self.quotes = [], 0, 0
         return taken
 
 
 def _split(pieces: Iterable[bytes], codec: str, returns: bool, commas: bool) -> Iterator[bytes | int]:
-    """Lines with their newlines; a number, that of its quotes, for one that is too long."""
+    """Yields lines with their newlines; for a line that is too long, the number of its quotes."""
     unit, carriage = len("\n".encode(codec)), "\r".encode(codec)
     ending = _ending(codec, returns, commas)
-    held = _Held(codec, [])
+    held = _LineBuffer(codec, [])
     for piece in _aligned(pieces, unit, carriage if returns else None):
         *ended, rest = _cut(piece, ending, unit)
         joined = commas and ended and held.size + len(piece) <= MAX_LINE
-        for part in [b"".join(ended)] if joined else ended:
-            held.add(part)
+        for line in [b"".join(ended)] if joined else ended:
+            held.add(line)
             yield held.take()
         held.add(rest)
     if held.size:
@@ -173,7 +173,7 @@ def _ending(codec: str, returns: bool, commas: bool) -> re.Pattern[bytes]:
 
 
 def _aligned(pieces: Iterable[bytes], unit: int, carriage: bytes | None) -> Iterator[bytes]:
-    """The same bytes in pieces that hold whole units, and do not end in a carriage return, but for the last."""
+    """Cuts the bytes anew: every piece but the last ends on a whole unit and not in a carriage return."""
     rest = b""
     for piece in pieces:
         whole = rest + piece
@@ -185,23 +185,23 @@ def _aligned(pieces: Iterable[bytes], unit: int, carriage: bytes | None) -> Iter
 
 
 def _cut(piece: bytes, ending: re.Pattern[bytes], unit: int) -> list[bytes]:
-    """The piece, cut after each line's ending; what follows the last one comes last, and may be empty."""
+    """Cuts a piece after each line's ending; the rest after the last ending comes last, and may be empty."""
     cuts = [found.end() for found in ending.finditer(piece) if found.start() % unit == 0]
     return [piece[start:end] for start, end in pairwise([0, *cuts, len(piece)])]
 
 
-def _line(number: int, raw: bytes | int, codec: str, encoding: str, placed: bool) -> Line:
+def _line(number: int, raw: bytes | int, codec: str, encoding: str, with_position: bool) -> Line:
     if isinstance(raw, int):
         return Line(number, "", f"longer than {MAX_LINE:,} bytes", too_long=True, quotes=raw)
     try:
         text, fault = raw.decode(codec), ""
     except UnicodeDecodeError as error:
-        text, fault = raw.decode(codec, "replace"), _undecodable(raw, error.start, number, encoding, placed)
+        text, fault = raw.decode(codec, "replace"), _undecodable(raw, error.start, number, encoding, with_position)
     return Line(number, text.removeprefix("\ufeff") if number == 1 else text, fault)
 
 
-def _undecodable(raw: bytes, start: int, number: int, encoding: str, placed: bool) -> str:
+def _undecodable(raw: bytes, start: int, number: int, encoding: str, with_position: bool) -> str:
     marked = number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     hint = "utf-16?" if marked else "NAME if it is in another"
-    where = f" at position {start + 1}" if placed else ""
+    where = f" at position {start + 1}" if with_position else ""
     return f"byte 0x{raw[start]:02x}{where} is not {encoding} (--encoding {hint})"

@@ -11,18 +11,17 @@ from attnprobe.readers.fields import UnfitError, default_text, find, is_words, k
 from attnprobe.values.records import Columns, Record, Skipped
 
 BARE = Columns(text="text")
-HELD = 1000  # records that are held back until a key that was asked for is found
+HELD = 1000  # records that are held back at most until each key that was asked for is found
 
 
 def parse(text: str, fault: str) -> object:
-    """The value that a text of JSON stands for.
+    """Parses the JSON of one value.
 
     Args:
-        text: of one value.
-        fault: why it cannot be used; empty if it can.
+        fault: why the text cannot be used; empty if it can.
 
     Raises:
-        UnfitError: it is broken.
+        UnfitError: the JSON is broken, or has a fault.
     """
     if fault:
         raise UnfitError(fault)
@@ -37,18 +36,18 @@ def parse(text: str, fault: str) -> object:
 
 
 def to_records(found: Iterable[tuple[int, str, str]], columns: Columns, file: str) -> Iterator[Record | Skipped]:
-    """The records in the texts of JSON values; a bare string is a text if no column is asked for.
+    """Makes records of the texts of JSON values; a bare string is a text if no column is asked for.
 
-    Where no column is asked for the text, the first object that has one by default decides for the whole file.
+    If no column of the text is asked for, the first object that has one by default decides for the whole file.
 
     Args:
-        found: number, text and fault of each.
+        found: number, text and fault of each value.
         columns: names of keys, or paths of them with dots between.
-        file: its name.
+        file: the file's name.
 
     Raises:
-        InputError: the values break off.
-        UsageError: it is unclear which key holds the text, or a key that is asked for is in none.
+        InputError: the source cannot be read to its end.
+        UsageError: it is unclear which key holds the text, or no object has a key that is asked for.
     """
     reading = _Objects(columns, file)
     held: list[Record | Skipped] = []
@@ -66,10 +65,10 @@ def to_records(found: Iterable[tuple[int, str, str]], columns: Columns, file: st
 
 
 class _Objects:
-    """Makes records and remembers which keys there are.
+    """Makes records of objects, and remembers their keys.
 
     Attributes:
-        missing: the names asked for that no object has had yet.
+        missing: the keys asked for that no object had so far.
     """
 
     def __init__(self, columns: Columns, file: str) -> None:
@@ -79,7 +78,7 @@ class _Objects:
         self._keys: dict[str, None] = {}
 
     def record(self, number: int, text: str, fault: str) -> Record | Skipped:
-        """The record in one value, or why it is none."""
+        """Makes a record of one value, or says why it is skipped."""
         try:
             value = parse(text, fault)
             if isinstance(value, str) and self.bare:
@@ -89,7 +88,7 @@ class _Objects:
             return Skipped(self.file, number, str(unfit))
 
     def _object(self, value: object) -> Mapping[str, object]:
-        """The value, once it is known which of its keys holds the text."""
+        """Checks that a value is an object, notes its keys, and decides which of them holds the text."""
         if not isinstance(value, dict):
             raise UnfitError(f"{kind(value)}, not an object")
         if self.missing and len(self._keys) < HELD:
@@ -101,17 +100,17 @@ class _Objects:
         return value
 
     def check(self) -> None:
-        """Makes sure that some object had each key that was asked for, if there were objects.
+        """Checks that some object had each key that was asked for, if there were objects.
 
         Raises:
-            UsageError: none had.
+            UsageError: no object had such a key.
         """
         if self.missing and self._keys:
             raise UsageError(f"{self.file}: no record has {min(self.missing)!r}", listing(list(self._keys)))
 
 
 def _paths(value: Mapping[str, object], before: str = "") -> Iterator[str]:
-    """The keys of an object and of those in it, as paths."""
+    """Yields the keys of an object and of the objects in it, as paths."""
     for name, inner in value.items():
         if isinstance(inner, dict) and inner and before.count(".") < 3:
             yield from _paths(inner, f"{before}{name}.")
@@ -120,11 +119,11 @@ def _paths(value: Mapping[str, object], before: str = "") -> Iterator[str]:
 
 
 def _decide(values: Mapping[str, object], columns: Columns, file: str) -> Columns:
-    """The columns with one for the text, found in an object's keys.
+    """Chooses the column of the text by an object's keys.
 
     Raises:
-        UnfitError: this object does not tell.
-        UsageError: the text could be under any of its keys.
+        UnfitError: the object has no text.
+        UsageError: the text could be under any of several keys.
     """
     if all(name in columns.names for name in values):
         raise UnfitError("no text")

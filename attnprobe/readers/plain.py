@@ -1,4 +1,4 @@
-"""Plain text, one record a line."""
+"""Reads plain text, one record per line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WHOLE_LINE = Columns(text="text")
 
 
 def read_txt(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
-    """The lines of a plain-text file; blank ones are no records.
+    """Reads the lines of a plain-text file; blank lines are no records.
 
-    Where there are no newlines, carriage returns end lines.
+    In a file without newlines, carriage returns end lines.
 
     Raises:
         InputError: the source cannot be read to its end.
@@ -24,10 +24,10 @@ def read_txt(source: Source, columns: Columns, encoding: str) -> Iterator[Record
     """
     if columns != Columns():
         raise UsageError(f"{source.name} is read as plain text, which has no columns", "--input-format csv or jsonl?")
-    told = False
+    is_reported = False
     for line in lines(source, encoding, returns=None):
-        if not told and "\r" in line.content.strip():
-            told = True
+        if not is_reported and "\r" in line.content.strip():
+            is_reported = True
             source.tell(f"{source.name}: carriage returns within lines, as in line {line.number}, end no line")
         if line.fault:
             yield Skipped(source.name, line.number, line.fault)

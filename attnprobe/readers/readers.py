@@ -1,4 +1,4 @@
-"""Sources -> records: which reader reads which format, and how many of the records are taken."""
+"""Sources -> records: the table of readers, and how many of the records are taken."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ READERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(
 
 
 def get_reader(name: str) -> Reader:
-    """The reader of that format.
+    """Returns the reader of a format.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no reader has this format.
     """
     if name not in READERS:
         raise UsageError(f"no input format {name!r}", f"one of {' '.join(READERS)}")
@@ -58,23 +58,23 @@ def read_records(
     sample: int | None = None,
     seed: int = 0,
 ) -> Iterator[Record | Skipped]:
-    """The records of all sources in their order, and what had to be skipped on the way.
+    """Reads the records of all sources in their order, among them those that had to be skipped.
 
     Each source that can be read twice is read up to its first record at once, so that a wrong column or a broken
     file is found before anything is measured.
 
     Args:
-        sources: what find_sources gives.
-        columns: which columns hold what.
+        sources: as find_sources returns them.
+        columns: the columns of text, id, pair and labels.
         encoding: of text files; a byte order mark at the start is left out.
-        limit: take only the first so many good records.
-        sample: of these, take so many at random, each equally likely; they come in input order, after the last skipped.
+        limit: how many good records to read at most.
+        sample: how many of these to draw at random, with equal chances; they come in input order, after all skipped.
         seed: of the sample; the same seed gives the same sample.
 
     Raises:
-        InputError: a source cannot be read; says how far it could be.
+        InputError: a source cannot be read; the message names the last line or row that could be.
         MissingExtraError: a package that reads such a source is not installed.
-        UsageError: an unknown encoding, a limit or sample below 1, a column that is not there.
+        UsageError: the encoding is unknown, limit or sample is below 1, or a column is missing.
     """
     check_encoding(encoding)
     for name, number in (("limit", limit), ("sample", sample)):
@@ -96,7 +96,7 @@ def _all(sources: Sequence[Source], columns: Columns, encoding: str) -> Iterator
 
 
 def _first(found: Iterator[Record | Skipped], limit: int | None) -> Iterator[Record | Skipped]:
-    """Up to the last good record within the limit; nothing is read beyond it."""
+    """Yields records up to the last good one within the limit, and reads none beyond it."""
     good = 0
     for record in found:
         good += isinstance(record, Record)
@@ -106,15 +106,15 @@ def _first(found: Iterator[Record | Skipped], limit: int | None) -> Iterator[Rec
 
 
 def sample_of(found: Iterable[Record | Skipped], size: int, chance: random.Random) -> Iterator[Record | Skipped]:
-    """Reservoir sampling (Vitter's algorithm R): after each record, every record so far is in with equal chance."""
+    """Draws a sample with Vitter's algorithm R: after each record, all records so far are in it with equal chance."""
     chosen: list[tuple[int, Record]] = []
     good = 0
     for record in found:
         if isinstance(record, Skipped):
             yield record
             continue
-        place = good if good < size else chance.randrange(good + 1)
+        index = good if good < size else chance.randrange(good + 1)
         good += 1
-        if place < size:
-            chosen[place : place + 1] = [(good, record)]
-    yield from (record for _, record in sorted(chosen, key=lambda one: one[0]))
+        if index < size:
+            chosen[index : index + 1] = [(good, record)]
+    yield from (record for _, record in sorted(chosen, key=lambda numbered: numbered[0]))

@@ -1,4 +1,4 @@
-"""Lines -> rows of cells, by the csv module; where quotes enclose cells, they must be as RFC 4180 has them."""
+"""Lines -> rows of cells, by the csv module; quotes that enclose cells must follow RFC 4180."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Row:
     """One row of a file.
 
     Attributes:
-        line, end: where it starts and ends, counted from 1; here a lone carriage return ends a line, too.
+        line, end: its first and last line, counted from 1; here a lone carriage return also ends a line.
         cells: its values; none if it is a blank line.
         fault: why it cannot be used; empty if it can.
-        widths: of each of its lines, how many cells it would have if quotes were text.
+        widths: how many cells each of its lines would have if quotes were text.
     """
 
     line: int
@@ -29,12 +29,12 @@ class Row:
 
 
 def rows(whole_lines: Iterable[Line], delimiter: str, quoted: bool = True) -> Iterator[Row]:
-    """The rows that such lines make up, and after one that is broken those that begin on the next line.
+    """Reads the rows that lines make up; after a broken row, the next one begins on the next line.
 
     Args:
-        whole_lines: with their ends; a lone carriage return is one.
-        delimiter: what separates cells.
-        quoted: whether quotes may enclose a cell; else they are text.
+        whole_lines: lines with their endings, also lone carriage returns.
+        delimiter: the character that separates cells.
+        quoted: whether quotes may enclose a cell; if not, they are text.
     """
     csv.field_size_limit(max(csv.field_size_limit(), limits.MAX_LINE))
     feed = _Feed(whole_lines, delimiter, quoted)
@@ -54,17 +54,17 @@ def rows(whole_lines: Iterable[Line], delimiter: str, quoted: bool = True) -> It
 
 
 class TooLongError(Exception):
-    """The row at hand is longer than MAX_LINE."""
+    """The current row is longer than MAX_LINE."""
 
 
 class _Feed:
-    """Hands lines to the csv module and remembers what the row at hand is made of.
+    """Hands lines to the csv module and remembers what the current row is made of.
 
     Attributes:
         number: of the last line handed over.
-        start: the first line of the row at hand.
-        fault: the first thing that is wrong with that row; empty if nothing is.
-        blank: whether it is nothing but white space.
+        start: the first line of the row.
+        fault: the first fault of the row; empty if it has none.
+        blank: whether the row is nothing but white space.
         widths: as in :class:`Row`.
     """
 
@@ -75,7 +75,7 @@ class _Feed:
         self.begin()
 
     def begin(self) -> None:
-        """The next line is the first of a row."""
+        """Begins a row with the next line."""
         self.start = self.number + 1
         self.fault = ""
         self.blank = True
@@ -83,11 +83,11 @@ class _Feed:
         self._size = 0
 
     def blame(self, fault: str) -> None:
-        """Notes what is wrong with the row at hand, unless something was before."""
+        """Notes a fault of the row, unless it has one already."""
         self.fault = self.fault or fault
 
     def reach(self) -> str:
-        """How far the row at hand goes, if over more than one line."""
+        """Names the last line of the row so far, if it has more than one."""
         return f", up to line {self.number}" if self.number > self.start else ""
 
     def __iter__(self) -> Iterator[str]:
@@ -107,7 +107,7 @@ class _Feed:
         return line.text
 
     def _pass_over(self, line: Line) -> None:
-        """Reads to the end of a row that is too long: to the line that brings its quotes to an even number."""
+        """Reads to the end of a row that is too long: to the line that makes the number of its quotes even."""
         inside = self._quoted and (self.number > self.start) ^ _odd_quotes(line)
         while inside and (following := next(self._lines, None)):
             self.number = following.number

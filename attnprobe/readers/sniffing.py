@@ -1,8 +1,8 @@
-"""How the first 64 KiB of a CSV or TSV file say that it is written.
+"""Finds out from the first 64 KiB of a CSV or TSV file how it is written.
 
-What the suffix says holds as long as it fits: its delimiter splits the header, and half of the rows into as many cells;
-quotes enclose cells; the first row is a header. Only what does not fit is decided otherwise, and the source is told;
-what fits in two ways is refused with the flag that decides.
+The suffix decides as long as it fits: its delimiter splits the header, and half of the rows into as many cells; quotes
+enclose cells; the first row is a header. What does not fit is decided otherwise, which is reported; what fits in two
+ways is refused with a hint to the flag that decides.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from attnprobe.values.arguments import shown
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 ANNOUNCED = re.compile(r"sep=([^\"\r\n])[\r\n]+")  # the first line of files that are meant for Excel
 SENTENCE_ENDS = tuple(".!?…。！？")
-SENTENCE = 5  # words; what has more is a sentence
+SENTENCE = 5  # words; a cell with more is a sentence
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Written:
 
     Attributes:
         quoted: whether quotes may enclose cells.
-        quotes_are_sure: whether there can be no doubt of that.
+        quotes_are_sure: whether ``quoted`` is beyond doubt.
     """
 
     delimiter: str
@@ -41,37 +41,33 @@ class Written:
     header: bool = True
     quotes_are_sure: bool = True
 
-    def told(self) -> Written:
-        """The same, where doubts about quotes have been told of."""
-        return replace(self, quotes_are_sure=True)
-
 
 @dataclass(frozen=True)
 class Head:
-    """The first lines of a file; of its rows, the last is left out unless the file ends with it."""
+    """The first lines of a file; ``whole`` if they are all, otherwise the last row may be incomplete."""
 
     lines: Sequence[Line]
     whole: bool
 
     def rows(self, delimiter: str, quoted: bool) -> list[Row]:
-        """The rows that are not blank."""
+        """Reads the rows that are not blank and surely complete."""
         found = list(rows(self.lines, delimiter, quoted))
         return [row for row in (found if self.whole else found[:-1]) if row.cells or row.fault]
 
     def text(self, row: Row) -> str:
-        """What a row looks like in the file."""
+        """Returns the text of a row as it is in the file."""
         return "".join(line.text for line in self.lines[row.line - 1 : row.end])
 
 
 def sniff(source: Source, whole_lines: Iterator[Line], usual: str, alone: bool) -> tuple[Written, Iterator[Line]]:
-    """How a file is written, and all its lines; of a file that breaks off among the first, what the suffix says.
+    """Finds out how a file is written, and returns all lines; if the first cannot be read, the suffix decides.
 
     Args:
-        usual: the delimiter that the suffix says.
+        usual: the delimiter that the suffix stands for.
         alone: whether no column is asked for.
 
     Raises:
-        UsageError: it is unclear.
+        UsageError: it is unclear how the file is written.
     """
     asked, size = source.dialect, 0
 
@@ -94,25 +90,25 @@ def sniff(source: Source, whole_lines: Iterator[Line], usual: str, alone: bool) 
     return Written(delimiter, quoted, header, sure), whole
 
 
-def _fit(found: Sequence[Row]) -> int:
-    """How many rows have as many cells as the first."""
+def _count_fitting(found: Sequence[Row]) -> int:
+    """Counts the rows that have as many cells as the first."""
     return sum(len(row.cells) == len(found[0].cells) and not row.fault for row in found[1:])
 
 
 def _delimiter(source: Source, head: Head, usual: str) -> str:
-    """The usual one where it splits the header and half of the rows as well, or nothing else does."""
+    """Chooses the usual delimiter if it splits the header and half of the rows alike, or no other does."""
     quoted = source.dialect.quoting != "none"
     splits = {usual: head.rows(usual, quoted)}
     if _splits(splits[usual]):
         return usual
     splits |= {other: head.rows(other, quoted) for other in DELIMITERS if other != usual}
-    able = [other for other, found in splits.items() if _splits(found)]
-    if len(able) == 1:
-        names = f"{DELIMITERS[able[0]]}, not {DELIMITERS[usual]}"
+    fitting = [other for other, found in splits.items() if _splits(found)]
+    if len(fitting) == 1:
+        names = f"{DELIMITERS[fitting[0]]}, not {DELIMITERS[usual]}"
         source.tell(f"{source.name}: its cells are separated by {names} (--delimiter says otherwise)")
-        return able[0]
+        return fitting[0]
     headers = [other for other, found in splits.items() if found and len(found[0].cells) > 1]
-    doubtful = able or (usual not in headers and [other for other in headers if _used(splits[other])])
+    doubtful = fitting or (usual not in headers and [other for other in headers if _used(splits[other])])
     if doubtful:
         names = " or ".join(DELIMITERS[other] for other in doubtful)
         raise UsageError(f"{source.name}: do {DELIMITERS[usual]} separate its cells, or {names}?", "--delimiter TEXT")
@@ -120,8 +116,8 @@ def _delimiter(source: Source, head: Head, usual: str) -> str:
 
 
 def _splits(found: Sequence[Row]) -> bool:
-    """Whether the header has several cells, and half of the rows have as many."""
-    return bool(found) and len(found[0].cells) > 1 and 2 * _fit(found) >= len(found) - 1
+    """Tests whether the header has several cells, and half of the rows have as many."""
+    return bool(found) and len(found[0].cells) > 1 and 2 * _count_fitting(found) >= len(found) - 1
 
 
 def _used(found: Sequence[Row]) -> bool:
@@ -129,10 +125,10 @@ def _used(found: Sequence[Row]) -> bool:
 
 
 def _quotes(source: Source, head: Head, delimiter: str) -> tuple[bool, bool]:
-    """Whether quotes enclose cells, and whether that is sure.
+    """Decides whether quotes enclose cells, and whether that is sure.
 
-    They do where they stand as RFC 4180 has them, except with tabs if every line fits by itself, which is unclear.
-    Where they do not and more rows fit without them, they are text with tabs, and elsewhere unclear if they join lines.
+    They do if they follow RFC 4180, except with tabs if every line fits by itself, which is unclear. If they do not,
+    and more rows fit without them, they are text with tabs; with other delimiters it is unclear if they join lines.
     """
     asked = source.dialect.quoting
     enclosed = [] if asked else head.rows(delimiter, True)
@@ -144,12 +140,12 @@ def _quotes(source: Source, head: Head, delimiter: str) -> tuple[bool, bool]:
         return True, True
     joined, end = _joined(head, delimiter)
     bare = [row for row in head.rows(delimiter, False) if row.line < end]
-    more = _fit(bare) > _fit(enclosed)
+    more = _count_fitting(bare) > _count_fitting(enclosed)
     if more and tabs and not regular:
         source.tell(f"{source.name}: quotes are read as text (--quoting minimal lets them enclose cells)")
         return False, True
     joined = [row for row in joined if tabs or not row.fault]
-    if more and joined and (not regular or _fit(bare) == len(bare) - 1):
+    if more and joined and (not regular or _count_fitting(bare) == len(bare) - 1):
         lines = f"lines {joined[0].line} to {joined[0].end}"
         raise UsageError(
             f"{source.name}: are {lines} one row, as quotes enclose them, or one each?",
@@ -159,28 +155,28 @@ def _quotes(source: Source, head: Head, delimiter: str) -> tuple[bool, bool]:
 
 
 def _joined(head: Head, delimiter: str) -> tuple[list[Row], int]:
-    """The rows of several lines that would fit each, and the line from which on the head cannot be judged."""
-    every = list(rows(head.lines, delimiter, True))
-    width = next(len(row.cells) for row in every if row.cells or row.fault)
-    joined = [row for row in every if row.end > row.line and row.widths == {width}]
-    judged = head.whole or every[-1] in joined
-    return joined, every[-1].end + judged if judged else every[-1].line
+    """Finds rows of several lines that would all fit alone, and the line from which the head cannot be judged."""
+    enclosed = list(rows(head.lines, delimiter, True))
+    width = next(len(row.cells) for row in enclosed if row.cells or row.fault)
+    joined = [row for row in enclosed if row.end > row.line and row.widths == {width}]
+    judged = head.whole or enclosed[-1] in joined
+    return joined, enclosed[-1].end + judged if judged else enclosed[-1].line
 
 
 def _is_regular(text: str, delimiter: str) -> bool:
-    """Whether quotes in a row stand only where RFC 4180 has them."""
+    """Tests whether quotes in a row follow RFC 4180."""
     cell = f'(?:"(?:[^"]++|"")*+"|[^"{re.escape(delimiter)}\r\n]*+)'
     return '"' not in text or re.fullmatch(f"{cell}(?:{re.escape(delimiter)}{cell})*+[\r\n]*", text) is not None
 
 
 def _has_header(source: Source, found: Sequence[Row]) -> bool:
-    """Whether the only cell of the first row names the column.
+    """Decides whether the only cell of the first row is a header.
 
-    A name of one word above texts of several is one; of a few words, or above texts like it, most likely; else it is
-    unclear.
+    One word above longer texts is a header. A few words, or a word above single words, are taken as one, which is
+    reported. A sentence may be either.
 
     Raises:
-        UsageError: it is unclear.
+        UsageError: the cell is a sentence.
     """
     if not found or len(found[0].cells) != 1:
         return True
@@ -203,5 +199,5 @@ def _is_sentence(cell: str) -> bool:
 
 
 def looks_like_data(name: str) -> bool:
-    """Whether the name of a column looks like a number or a sentence."""
+    """Tests whether the name of a column looks like a number or a sentence."""
     return _is_sentence(name) or re.fullmatch(r"\s*[-+]?\d+([.,]\d+)?\s*", name) is not None or len(name.split()) > 2

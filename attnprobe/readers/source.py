@@ -1,4 +1,4 @@
-"""What a run reads from: one file, stream or dataset."""
+"""The source that a run reads: one file, stream or dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from attnprobe.errors import InputWarning
 from attnprobe.values.records import Dialect
 
-UNSAID = Dialect()
+UNSPECIFIED = Dialect()
 
 
 def warn(message: str) -> None:
@@ -27,18 +27,18 @@ class Source:
         format: one of READERS.
         path: the file, or the folder of a dataset; None for stdin and the Hub.
         once: whether it can be read only once, as stdin and pipes can.
-        dialect: how it is written, as far as that was said.
-        tell: told how it is read where that is not what its suffix says.
+        dialect: how it is written, as far as that was specified.
+        tell: called with a message if the source is read otherwise than its suffix says.
     """
 
     name: str
     format: str
     path: Path | None = None
     once: bool = False
-    dialect: Dialect = UNSAID
+    dialect: Dialect = UNSPECIFIED
     tell: Callable[[str], None] = field(default=warn, compare=False, repr=False)
 
     def files(self) -> Iterator[Path]:
-        """The files that it consists of, in order; none for stdin and the Hub."""
+        """Yields the files that the source consists of, in order; none for stdin and the Hub."""
         if self.path:
             yield from sorted(filter(Path.is_file, self.path.iterdir())) if self.path.is_dir() else [self.path]

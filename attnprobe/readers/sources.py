@@ -1,4 +1,4 @@
-"""What was named on the command line -> the sources to read, each checked before anything is computed."""
+"""Names on the command line -> the sources to read, each checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from attnprobe.errors import InputError, MissingExtraError, UsageError
 from attnprobe.readers import hub
 from attnprobe.readers.readers import READERS
-from attnprobe.readers.source import UNSAID, Source, warn
+from attnprobe.readers.source import UNSPECIFIED, Source, warn
 from attnprobe.readers.streams import compression
 from attnprobe.values.arguments import check_choice, shown
 from attnprobe.values.records import Dialect
@@ -48,24 +48,23 @@ def find_sources(
     header: bool | None = None,
     tell: Callable[[str], None] = warn,
 ) -> list[Source]:
-    """The sources that files, globs, `-` for stdin, dataset folders and `hub:NAME[@CONFIG][:SPLIT]` name.
+    """Finds the sources that files, globs, `-` for stdin, dataset folders and `hub:NAME[@CONFIG][:SPLIT]` name.
 
-    What exists is taken as it stands; else it is read as a glob, whose files come sorted.
+    A name that does not exist is a glob, whose files come sorted.
 
     Args:
         inputs: in the order in which they are to be read.
-        format: of files and stdin, one of READERS; by default a file's suffix tells, and stdin is plain text.
-        delimiter: what separates the cells of CSV and TSV files, `tab` for a tab; by default the file tells.
-        quoting: "minimal" if quotes may enclose cells, "none" if they are text; by default the file tells.
-        header: whether the first row names the columns, else their names are 1, 2, 3 ...; by default it does, and where
-            that is unclear, it is asked for.
-        tell: told, while a file is read, how that is done where it is not what the suffix says; by default a warning.
+        format: of files and stdin, one of READERS; by default a file's suffix decides, and stdin is plain text.
+        delimiter: the character between the cells of CSV and TSV files, `tab` for a tab; by default the file decides.
+        quoting: "minimal" if quotes may enclose cells, "none" if they are text; by default the file decides.
+        header: whether the first row names the columns; if not, their names are 1, 2, 3 ...; by default it does, and an
+            unclear first row is an error.
+        tell: called with a message if a file is read otherwise than its suffix says; by default a warning.
 
     Raises:
-        InputError: nothing there, a folder that is no dataset, a file that cannot be read.
+        InputError: a file does not exist or cannot be read, or a folder is no dataset.
         MissingExtraError: a package that reads such a source is not installed.
-        UsageError: no input, the same input twice, an unknown format, a suffix that tells none, a delimiter that can
-            be none.
+        UsageError: there is no input or the same twice, the format or suffix is unknown, or the delimiter invalid.
     """
     dialect = _dialect(delimiter, quoting, header)
     if format is not None and format not in READERS:
@@ -74,7 +73,7 @@ def find_sources(
         raise UsageError("no input", "name files, or - for stdin")
     found = [source for name in inputs for source in _named(name, format)]
     sources = [replace(source, dialect=dialect, tell=tell) for source in found]
-    if dialect != UNSAID and not any(source.format in DELIMITED for source in sources):
+    if dialect != UNSPECIFIED and not any(source.format in DELIMITED for source in sources):
         raise UsageError("delimiter, quoting and header are for CSV and TSV", "--input-format csv or tsv?")
     seen = set()
     for source in sources:
@@ -86,10 +85,10 @@ def find_sources(
 
 
 def fingerprint(source: Source) -> str:
-    """What tells whether it is the same input as before: of a file, its size and a hash of its ends.
+    """Makes a text that changes with the source's content: of a file, its size and a hash of its ends.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the source cannot be read.
         MissingExtraError: datasets is not installed.
     """
     if source.once:
@@ -103,7 +102,7 @@ def fingerprint(source: Source) -> str:
 
 
 def stamps(source: Source) -> tuple[tuple[int, int, int], ...] | None:
-    """Size, time of the last change and inode of each file, to tell that one changed while it was being read.
+    """Returns size, time of the last change and inode of each file, which show if it changed while it was read.
 
     Returns:
         None for stdin, a pipe, the Hub, and a file that is gone.
@@ -117,10 +116,10 @@ def stamps(source: Source) -> tuple[tuple[int, int, int], ...] | None:
 
 
 def _dialect(delimiter: str | None, quoting: str | None, header: bool | None) -> Dialect:
-    """What was said of how files are written.
+    """Makes the dialect of the options about how files are written.
 
     Raises:
-        UsageError: it cannot be.
+        UsageError: an option has an invalid value.
     """
     if quoting is not None:
         check_choice("quoting", quoting, QUOTING)
@@ -145,7 +144,7 @@ def _named(name: str, format: str | None) -> list[Source]:
 
 
 def _matching(pattern: str) -> list[Path]:
-    """The files that a pattern fits, sorted."""
+    """Lists the files that match a pattern, sorted."""
     found = map(Path, glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
     files = sorted(path for path in found if not path.is_dir())
     if not files:
@@ -154,7 +153,7 @@ def _matching(pattern: str) -> list[Path]:
 
 
 def _at(path: Path, format: str | None) -> Source:
-    """The source at a path that exists."""
+    """Makes the source of a path that exists."""
     name = os.fsencode(path).decode("utf-8", "backslashreplace")
     if path.is_dir():
         return Source(name, "dataset", _dataset_folder(path, name))
@@ -174,7 +173,7 @@ def _format_of(path: Path, name: str) -> str:
 
 
 def _dataset_folder(folder: Path, name: str) -> Path:
-    """The folder of one split: itself, the only one in it, else train."""
+    """Finds the folder of one split: the folder itself, the only split in it, or train."""
     if (folder / "dataset_info.json").is_file() and (folder / "state.json").is_file():
         return folder
     try:
@@ -189,7 +188,7 @@ def _dataset_folder(folder: Path, name: str) -> Path:
 
 
 def _check(source: Source) -> None:
-    """Finds out now what would fail later: a package that is missing, a file that cannot be read."""
+    """Checks early what would fail later: that the packages are installed, and the file can be read."""
     package, extra = EXTRAS.get(source.format, ("", ""))
     if package and find_spec(package) is None:
         raise MissingExtraError(package, extra)

@@ -1,4 +1,4 @@
-"""A source's bytes, decompressed, in pieces; what the compression is, the first bytes tell."""
+"""Reads a source's bytes in pieces, decompressed as the first bytes require."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class BrokenError(Exception):
-    """Compressed data that are not what they should be."""
+    """The compressed data are broken."""
 
 
 def chunks(source: Source) -> Iterator[bytes]:
-    """The source's bytes, decompressed, in pieces that are not empty.
+    """Reads the source's bytes, decompressed, in pieces that are not empty.
 
     Raises:
-        InputError: it cannot be opened, or read to its end.
+        InputError: the source cannot be opened, or read to its end.
         MissingExtraError: zstandard is not installed.
     """
     try:
         with _opened(source) as stream:
             yield from _decompressed(_pieces(stream))
     except (BrokenError, OSError) as error:
-        raise _named(source, error) from error
+        raise _input_error(source, error) from error
 
 
 @contextmanager
 def seekable(source: Source) -> Iterator[IO[bytes]]:
-    """The source as a file for those who must jump in it: the file itself, else a temporary copy on disk.
+    """Opens the source for readers that must seek: the file itself, or a temporary copy on disk.
 
     Raises:
-        InputError: it cannot be opened or copied.
+        InputError: the source cannot be opened or copied.
         MissingExtraError: zstandard is not installed.
     """
     try:
         stream = _seekable(source)
     except OSError as error:
-        raise _named(source, error) from error
+        raise _input_error(source, error) from error
     with stream:
         yield stream
 
@@ -73,10 +73,10 @@ def _seekable(source: Source) -> IO[bytes]:
 
 
 def compression(path: Path) -> str:
-    """How a file is compressed: `gzip`, `zstd` or not at all (empty).
+    """Finds how a file is compressed: `gzip`, `zstd` or not at all (empty).
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
         MissingExtraError: zstandard is needed and not installed.
     """
     with path.open("rb") as stream:
@@ -89,7 +89,7 @@ def _compression(head: bytes) -> str:
     return "zstd" if head.startswith(ZSTD) else "gzip" if head.startswith(GZIP) else ""
 
 
-def _named(source: Source, error: BrokenError | OSError) -> InputError:
+def _input_error(source: Source, error: BrokenError | OSError) -> InputError:
     why = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
     return InputError(f"{source.name}: {why}")
 
@@ -103,7 +103,7 @@ def _opened(source: Source) -> AbstractContextManager[IO[bytes]]:
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    read = getattr(stream, "read1", stream.read)  # read1 takes from a pipe what there is
+    read = getattr(stream, "read1", stream.read)  # read1 takes from a pipe what is available
     while piece := read(CHUNK):
         yield piece
 
@@ -120,7 +120,7 @@ def _decompressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """One gzip member after the other, as gzip -d reads them."""
+    """Decompresses one gzip member after the other, as gzip -d does."""
     member = zlib.decompressobj(wbits=31)
     try:
         for piece in pieces:
@@ -137,7 +137,7 @@ def _gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """One zstd frame after the other. zstandard's stream_reader would not notice that the last one is cut."""
+    """Decompresses one zstd frame after the other; zstandard's stream_reader would not notice that the last is cut."""
     import zstandard
 
     frame = zstandard.ZstdDecompressor().decompressobj()
@@ -155,22 +155,21 @@ def _unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
         raise BrokenError("the zstd data end too early")
 
 
-def peek(parts: Iterable[T], enough: Callable[[T], bool]) -> tuple[list[T], Iterator[T], bool]:
+def peek(items: Iterable[T], enough: Callable[[T], bool]) -> tuple[list[T], Iterator[T], bool]:
     """Looks ahead without taking anything away, as streams cannot be rewound.
 
     Args:
-        parts: what is read.
-        enough: told each part; says whether it is the last to look at.
+        enough: called with each item; returns whether it is the last to look at.
 
     Returns:
-        the first parts; all parts, also an error at its place; whether an error came among the first.
+        the first items; all items, with an error raised where it came; whether an error came among the first items.
     """
     seen: list[T] = []
-    rest = iter(parts)
+    rest = iter(items)
     try:
-        for part in rest:
-            seen.append(part)
-            if enough(part):
+        for item in rest:
+            seen.append(item)
+            if enough(item):
                 break
     except InputError as error:
         return seen, chain(seen, _raising(error)), True

@@ -1,1 +1,1 @@
-"""Numbers -> something to look at."""
+"""Numbers -> figures, pages and tables to look at."""

@@ -1,4 +1,4 @@
-"""Amounts from 0 to 1 as colours or characters of a terminal."""
+"""Draws amounts from 0 to 1 as colours or characters of a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DENSITY = " .:-=+*#%@"
 
 
 def viridis(amount: float) -> Colour:
-    """The colour of an amount, as red, green and blue from 0 to 255."""
+    """Returns the colour of an amount, as red, green and blue from 0 to 255."""
     below = min(int(amount * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
     between = amount * (len(VIRIDIS) - 1) - below
     red, green, blue = (
@@ -30,7 +30,7 @@ def viridis(amount: float) -> Colour:
 
 
 def shade(amount: float) -> Style:
-    """The colour of an amount behind text that can be read on it."""
+    """Returns the colour of an amount as a background, with text that can be read on it."""
     red, green, blue = viridis(amount)
     text = "rgb(0,0,0)" if 0.299 * red + 0.587 * green + 0.114 * blue > 100 else "rgb(255,255,255)"
     return Style.parse(f"{text} on rgb({red},{green},{blue})")
@@ -38,11 +38,11 @@ def shade(amount: float) -> Style:
 
 @dataclass(frozen=True)
 class Ink:
-    """What a terminal draws with.
+    """The colours and characters that a terminal can draw.
 
     Attributes:
-        colours: 256 or more of them; otherwise characters of growing density stand for amounts.
-        ascii: it knows no other characters.
+        colours: whether there are 256 colours; if not, characters of growing density stand for amounts.
+        ascii: whether there are only ASCII characters.
     """
 
     colours: bool
@@ -50,22 +50,22 @@ class Ink:
 
     @classmethod
     def of(cls, console: Console, options: ConsoleOptions) -> Ink:
-        """What there is; colours need Unicode's half blocks as well."""
+        """Finds what a terminal can draw; colours need Unicode's half blocks as well."""
         many = console.color_system in ("256", "truecolor") and not console.no_color
         return cls(many and not options.ascii_only, options.ascii_only)
 
     def spot(self, amount: float, width: int = 1) -> tuple[str, Style]:
-        """An amount as so many equal characters and their style."""
+        """Draws an amount as some equal characters in one style."""
         return (" " * width, _style(None, _step(amount))) if self.colours else (_character(amount) * width, Style())
 
     def halves(self, upper: float, lower: float | None) -> tuple[str, Style]:
-        """Two amounts, one above the other, as one character; without colours, the larger one."""
+        """Draws two amounts, one above the other, as one character; without colours, the larger one."""
         if not self.colours:
             return _character(max(upper, lower or 0)), Style()
         return "▀", _style(_step(upper), None if lower is None else _step(lower))
 
     def label(self, token: str, width: int | None = None) -> str:
-        """A token as it may be printed, and if a width is given, cut or filled up on the left to so many cells."""
+        """Makes a token safe to print, and if a width is given, cuts it or fills it up on the left to so many cells."""
         text = visible(token)
         if self.ascii:
             text = text.encode("ascii", "backslashreplace").decode()
@@ -77,10 +77,11 @@ class Ink:
 
     @property
     def ellipsis(self) -> str:
+        """The character that stands for cut text."""
         return "~" if self.ascii else "…"
 
     def scale(self, low: float, high: float) -> Text:
-        """The legend of all amounts."""
+        """Draws the legend of all amounts."""
         steps = 20 if self.colours else len(DENSITY)
         return Text.assemble(f"{low:.3g} ", *(self.spot(step / (steps - 1)) for step in range(steps)), f" {high:.3g}")
 
@@ -94,7 +95,7 @@ def _character(amount: float) -> str:
 
 
 def _style(text: int | None, background: int | None) -> Style:
-    """Colours by step from 0 to 255; None: the terminal's own."""
+    """Makes the style of colours by step from 0 to 255; None: the terminal's default."""
     return Style(
         color=None if text is None else _colour(text), bgcolor=None if background is None else _colour(background)
     )

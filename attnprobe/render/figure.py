@@ -51,7 +51,7 @@ SMALLEST_FONT = 3.0
 
 
 def check_matplotlib() -> None:
-    """Says before any work is done that figures cannot be drawn.
+    """Checks before any work is done that figures can be drawn.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -61,7 +61,7 @@ def check_matplotlib() -> None:
 
 
 def draw(picture: Picture) -> Figure:
-    """The figure of some weights or of a statistic."""
+    """Draws the figure of some weights or of a statistic."""
     with _house_style(picture):
         figure = _draw_stat(picture) if isinstance(picture, StatMap) else _draw_attention(picture)
         figure.suptitle(visible(title(picture)))
@@ -89,7 +89,7 @@ def save_figure(figure: Figure, stream: IO[bytes], format: str) -> None:
 
 
 def _draw_attention(attention: Attention) -> Figure:
-    """A map for each head: those of one layer side by side with its tokens, those of several layers as a grid."""
+    """Draws a map for each head: those of one layer side by side with tokens, those of several layers as a grid."""
     from matplotlib.colors import Normalize
 
     layers, heads, count, _ = attention.weights.shape
@@ -125,32 +125,34 @@ def _draw_attention(attention: Attention) -> Figure:
 
 
 def _name_queries(tokens: Sequence[str], side: float, left: Sequence[Axes]) -> None:
-    """Tokens at the left of maps that are so many inches high."""
-    places, labels, size = _legible(tokens, side)
+    """Writes tokens at the left of maps that are so many inches high."""
+    positions, labels, size = _legible(tokens, side)
     for axes in left:
-        axes.set_yticks(places, labels, fontsize=size)
+        axes.set_yticks(positions, labels, fontsize=size)
 
 
 def _name_keys(tokens: Sequence[str], side: float, bottom: Sequence[Axes]) -> None:
-    """Tokens below maps that are so many inches wide; ideographs stand upright, one below the other."""
-    places, labels, size = _legible(tokens, side)
+    """Writes tokens below maps that are so many inches wide; ideographs upright, one below the other."""
+    positions, labels, size = _legible(tokens, side)
     upright = [len(it) == 1 or all(unicodedata.east_asian_width(letter) in "WF" for letter in it) for it in labels]
     for axes in bottom:
-        axes.set_xticks(places, ["\n".join(it) if stands else it for it, stands in zip(labels, upright, strict=True)])
+        axes.set_xticks(
+            positions, ["\n".join(it) if stands else it for it, stands in zip(labels, upright, strict=True)]
+        )
         for text, stands in zip(axes.get_xticklabels(), upright, strict=True):
             text.set(fontsize=size, rotation=0 if stands else 90)
 
 
 def _legible(tokens: Sequence[str], side: float) -> tuple[Sequence[int], list[str], float]:
-    """The positions of as many tokens as can be read along so many inches, what they show, and the size of letters."""
+    """Chooses the tokens that can be read along so many inches; returns positions, labels and font size."""
     fits = 0.85 * 72 * side / len(tokens)
     step = max(1, math.ceil(SMALLEST_FONT / fits))
-    places = range(0, len(tokens), step)
-    return places, [visible(tokens[at]) for at in places], min(FONT_SIZE, fits * step)
+    positions = range(0, len(tokens), step)
+    return positions, [visible(tokens[at]) for at in positions], min(FONT_SIZE, fits * step)
 
 
 def _draw_stat(stat: StatMap) -> Figure:
-    """Layers down, heads across, with the numbers; a cell without one stays white."""
+    """Draws layers down and heads across, with the numbers; a cell without one stays white."""
     low, high = stat.limits
     rows, columns = stat.values.shape
     figure = _figure(0.45 * columns, 0.3 * rows)
@@ -171,7 +173,7 @@ def _draw_stat(stat: StatMap) -> Figure:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """A figure for maps of so many inches, with room for labels and legend."""
+    """Makes a figure for maps of so many inches, with room for labels and legend."""
     from matplotlib.figure import Figure as Figure
 
     return Figure(figsize=(width + 2, height + 1.2), layout="constrained")
@@ -179,7 +181,7 @@ def _figure(width: float, height: float) -> Figure:
 
 @contextmanager
 def _plain_style() -> Iterator[None]:
-    """matplotlib's own settings, whatever a person has set."""
+    """Sets matplotlib's defaults, whatever the user has set."""
     import matplotlib.style
 
     with STYLING, matplotlib.style.context("default"):
@@ -209,10 +211,10 @@ def _house_style(picture: Picture) -> Iterator[None]:
 
 
 def fonts_for(text: str) -> list[str]:
-    """The families that together have a text's characters: matplotlib's own, and those of CJK_FONTS that add to it.
+    """Finds the font families that have a text's characters: the default, and those of CJK_FONTS that add to it.
 
     Warns:
-        FontWarning: some characters are in none of them.
+        FontWarning: some characters are in no family.
     """
     from matplotlib.font_manager import FontProperties, fontManager, get_font
 

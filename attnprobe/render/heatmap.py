@@ -50,7 +50,7 @@ class HeatmapView:
 
 
 def _matrix(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
-    """Queries down, keys across; what of the keys does not fit is left out and named."""
+    """Draws queries down and keys across; keys that do not fit are left out and named."""
     weights, count = attention.weights[0, 0], len(attention.key_tokens)
     labels, columns = (
         [ink.label(token) for token in tokens.strings] for tokens in (attention.query_tokens, attention.key_tokens)
@@ -71,7 +71,7 @@ def _matrix(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
 
 
 def _column_heads(labels: Sequence[str], indent: int, ink: Ink) -> Iterator[Text]:
-    """The labels written downwards, each ending above its column."""
+    """Writes labels downwards, each ending above its column."""
     columns = []
     for label in labels:
         letters = _letters(label)
@@ -83,7 +83,7 @@ def _column_heads(labels: Sequence[str], indent: int, ink: Ink) -> Iterator[Text
 
 
 def _letters(label: str) -> list[str]:
-    """The characters of a label, with each the marks that have no width of their own."""
+    """Splits a label into characters, each with the marks that have no width."""
     letters: list[str] = []
     for character in label:
         if letters and cell_len(character) == 0:
@@ -94,7 +94,7 @@ def _letters(label: str) -> list[str]:
 
 
 def _thumbnails(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
-    """A small picture of each head, layer by layer."""
+    """Draws a small picture of each head, layer by layer."""
     indent = len(f"layer {max(attention.layers)} ")
     count, heads = len(attention.key_tokens), len(attention.heads)
     fitting = max(1, (width - indent) // (min(count, SMALLEST_THUMBNAIL) + 1))
@@ -123,21 +123,21 @@ def _head_label(head: int, size: int) -> str:
 
 
 def _thumbnail(weights: np.ndarray, size: int, ink: Ink) -> Iterator[Text]:
-    """The lines of a picture that is size characters wide and half as many high."""
-    spots = [[float(each) for each in row] for row in largest_of_patches(weights, size)]
+    """Draws the lines of a picture that is size characters wide and half as many high."""
+    spots = [[float(weight) for weight in row] for row in largest_of_patches(weights, size)]
     for upper, lower in itertools.zip_longest(spots[::2], spots[1::2]):
         yield Text.assemble(*(ink.halves(*pair) for pair in zip(upper, lower or [None] * size, strict=True)))
 
 
 def largest_of_patches(weights: np.ndarray, size: int) -> np.ndarray:
-    """(query, key) made (size, size), size being at most the number of tokens: the largest weight of each patch."""
+    """Shrinks (query, key) to (size, size), at most the number of tokens, by the largest weight of each patch."""
     starts = np.arange(size) * len(weights) // size
     patches: np.ndarray = np.maximum.reduceat(np.maximum.reduceat(weights, starts, axis=0), starts, axis=1)
     return patches
 
 
 def _stat(stat: StatMap, width: int) -> Iterator[Text]:
-    """Layers down, heads across, in as many parts as the width asks for; empty where there is no number."""
+    """Draws layers down and heads across, split to fit the width; a cell without a number is empty."""
     low, high = stat.limits
     cells = [[number(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
     cell_width = max(len(text) for text in [*itertools.chain(*cells), *map(str, stat.heads)])

@@ -66,7 +66,7 @@ class View:
             stream.write(self.html.encode())
 
     def _repr_html_(self) -> str:
-        """The page in a frame that can reach neither the notebook nor the network."""
+        """Puts the page in a frame that can reach neither the notebook nor the network."""
         return (
             f'<iframe title="attnprobe" sandbox="allow-scripts allow-downloads" style="width: 100%; height: 820px; '
             f'border: 0" srcdoc="{html.escape(self.html)}"></iframe>'
@@ -88,7 +88,7 @@ def pack(weights: np.ndarray) -> str:
 
 
 def as_json(value: Any) -> str:
-    """JSON that holds no character with a meaning in HTML, whatever the tokens are."""
+    """Encodes JSON without any character that has a meaning in HTML, whatever the tokens are."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -119,7 +119,7 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
 
 
 def shorten(text: str, most: int) -> str:
-    """The beginning of a text, in one line."""
+    """Returns the beginning of a text, in one line."""
     line = " ".join(text.split(maxsplit=most)[:most])  # each word has a character at least
     return visible(line if len(line) <= most else f"{line[: most - 1]}…")
 
@@ -129,7 +129,7 @@ def _read(name: str) -> str:
 
 
 def _hash(part: str) -> str:
-    """What a content security policy names a part of the page by."""
+    """Computes the hash by which a content security policy names a part of the page."""
     return f"sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}"
 
 
@@ -140,7 +140,7 @@ def _about(attention: Attention) -> str:
 
 
 def _notes(attention: Attention) -> list[str]:
-    """What a reader must know before trusting the page."""
+    """Writes the notes that a reader must know before trusting the page."""
     cut = attention.pieces.n_cut
     kept = len(attention.pieces)
     notes = [f"The text has {kept + cut} tokens; only the first {kept} were read."] if cut else []

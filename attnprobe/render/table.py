@@ -1,4 +1,4 @@
-"""Tables for a terminal, fitted to its width."""
+"""Makes tables for a terminal, fitted to the width."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ INDEX_WIDTH = len("layer head ")
 
 
 def heads_table(table: Table, width: int) -> RenderableType:
-    """Layer by head, each column shaded from its lowest to its highest value; names the columns that do not fit."""
+    """Tables layers by heads, each column shaded from its lowest to its highest value; names those that do not fit."""
     metrics = list(table.columns[2:])
     columns = {name: [row[table.columns.index(name)] for row in table.rows] for name in metrics}
     empty = [name for name, cells in columns.items() if all(cell is None for cell in cells)]
@@ -60,7 +60,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
 
 
 def remarks(notes: Mapping[str, Any]) -> list[str]:
-    """What a reader should know of how numbers came about: one sentence each."""
+    """Yields a sentence on each thing that a reader should know about how numbers were computed."""
     found = [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
     if notes.get("changed"):
         found.append(f"Not as the checkpoint computes: {notes['changed']}.")
@@ -70,7 +70,7 @@ def remarks(notes: Mapping[str, Any]) -> list[str]:
 
 
 def text_table(table: Table, width: int) -> RenderableType:
-    """A table of words: columns wrap, nothing is cut."""
+    """Makes a table of words: columns wrap, nothing is cut."""
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False, pad_edge=False)
     for name in table.columns:
         drawn.add_column(Text(name), overflow="fold")
@@ -80,7 +80,7 @@ def text_table(table: Table, width: int) -> RenderableType:
 
 
 def tokens_line(table: Table, width: int) -> Text:
-    """What was read: the model, how many tokens, and the first of them."""
+    """Writes the line on what was read: the model, how many tokens, and the first of them."""
     windows: Sequence[Sequence[str]] = table.notes["tokens"]
     count = f"{len(windows[0])} tokens" if len(windows) == 1 else f"{len(windows)} windows"
     line = Text(
@@ -96,7 +96,7 @@ def _column_width(name: str, cells: Sequence[Cell]) -> int:
 
 
 def fitting(widths: dict[str, int], room: int, first: Sequence[str]) -> list[str]:
-    """The columns that fit, those of ``first`` considered before others, in the order of the table; at least one."""
+    """Chooses the columns that fit, those of ``first`` before others, in the order of the table; at least one."""
     chosen: list[str] = []
     for name in sorted(widths, key=lambda name: first.index(name) if name in first else len(first)):
         if room >= widths[name] or not chosen:
@@ -106,14 +106,14 @@ def fitting(widths: dict[str, int], room: int, first: Sequence[str]) -> list[str
 
 
 def number(cell: Cell) -> str:
-    """A number in about five characters."""
+    """Writes a number in about five characters."""
     if not isinstance(cell, float):
         return "" if cell is None else str(cell)
     return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
 
 
 def _shades(cells: Sequence[Cell]) -> list[Style]:
-    """A background for each cell by its place between the column's lowest and highest value."""
+    """Shades each cell by its value between the column's lowest and highest."""
     numbers = [cell for cell in cells if isinstance(cell, float)]
     low, span = min(numbers), max(numbers) - min(numbers)
     return [shade((cell - low) / span) if isinstance(cell, float) and span > 0 else Style() for cell in cells]

@@ -27,7 +27,7 @@ LONGEST_TOKEN, LONGEST_BAR, SHORTEST_BAR = 20, 40, 6
 
 
 def trace_view(trace: Trace, width: int, top: int, **others: Any) -> RenderableType:
-    """The steps, then the ``top`` keys with the highest weights."""
+    """Shows the steps, then the ``top`` keys with the highest weights."""
     steps = RichTable.grid(padding=(0, 2, 0, 0))
     steps.add_column(no_wrap=True)
     steps.add_column(overflow="fold")
@@ -48,7 +48,7 @@ def _title(trace: Trace) -> Text:
 
 
 def _steps(trace: Trace) -> Iterator[tuple[str, str]]:
-    """What is computed, in order: a short name and one or two lines."""
+    """Yields the steps of the computation in order: a short name and one or two lines."""
     start, stop = trace.columns
     if trace.x is not None:
         yield "input", f"x = {_vector(trace.x)}, the query's vector as this attention gets it"
@@ -65,7 +65,7 @@ def _steps(trace: Trace) -> Iterator[tuple[str, str]]:
 
 
 def _made(name: str, trace: Trace) -> str:
-    """How q, k or v comes from a token's vector."""
+    """Describes how q, k or v comes from a token's vector."""
     return ", ".join(trace.made_by[name]) or "what attention is given"
 
 
@@ -98,11 +98,11 @@ def _weight_line(trace: Trace) -> str:
 
 
 def _keys(trace: Trace, order: np.ndarray, width: int) -> tuple[RenderableType, list[str]]:
-    """The table of keys, and the names of the columns that do not fit."""
+    """Makes the table of keys, and lists the names of the columns that do not fit."""
     cells = _cells(trace, order)
     tokens = [token_label(trace.tokens, at) for at in order]
     longest = min(LONGEST_TOKEN, max([5, *map(cell_len, tokens)]))
-    widths = {name: max(map(len, [*name.split("_"), *its])) for name, its in cells.items()}
+    widths = {name: max(map(len, [*name.split("_"), *column])) for name, column in cells.items()}
     room = width - len("position ") - longest - 1
     shown = fitting(widths, room - SHORTEST_BAR - 1, [*FIRST, *trace.terms, *LAST])
     bar = min(LONGEST_BAR, room - 1 - sum(widths[name] + 1 for name in shown))
@@ -122,7 +122,7 @@ def _keys(trace: Trace, order: np.ndarray, width: int) -> tuple[RenderableType, 
 
 
 def _cells(trace: Trace, order: np.ndarray) -> dict[str, list[str]]:
-    """The columns with numbers, as they are printed; without those that say nothing here."""
+    """Writes the cells of columns with numbers; leaves out columns that would show nothing new."""
     table = trace.to_table()
     first = table.columns.index("dot")
     cells = {
@@ -138,7 +138,7 @@ def _cells(trace: Trace, order: np.ndarray) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar that fills a share of its column, in ASCII where the terminal knows no more."""
+    """A bar that fills a share of its column, in ASCII if the terminal has no other characters."""
 
     share: float
 
@@ -160,7 +160,7 @@ def _notes(trace: Trace, rest: np.ndarray, hidden: list[str]) -> Iterator[str]:
 
 
 def _vector(numbers: np.ndarray) -> str:
-    """Its first numbers, how many there are, and its length."""
+    """Writes the first numbers of a vector, how many it has, and the length."""
     first = " ".join(f"{number:.3g}" for number in numbers[:4])
     more = " …" if len(numbers) > 4 else ""
     return f"[{first}{more}] ({len(numbers)} numbers, length {np.linalg.norm(numbers):.3g})"

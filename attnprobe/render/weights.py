@@ -48,7 +48,7 @@ class WeightsView:
             yield Text(note, "dim")
 
     def _drawn(self, rows: Sequence[Sequence[Cell]], ink: Ink) -> RichTable:
-        """The rows; what a row has in common with the one above is not said again."""
+        """Draws the rows; cells equal to those of the row above are left empty."""
         longest = max((cell_len(ink.label(str(row[place]))) for row in rows for place in (3, 5)), default=0)
         token_width = max(5, min(longest, (self.width - NUMBERS) // 3))
         bar_width = max(1, min(LONGEST_BAR, self.width - NUMBERS - 2 * token_width))
@@ -67,7 +67,7 @@ class WeightsView:
         return drawn
 
     def _notes(self) -> Iterator[str]:
-        """What is not shown, and how to see it."""
+        """Yields notes on what is not shown, and how to see it."""
         if self.top:
             yield f"The {self.top} largest weights of each query; --top N or --min-weight W show others."
         if len(self.table.rows) > MOST_SHOWN:

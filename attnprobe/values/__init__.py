@@ -1,1 +1,1 @@
-"""What flows: frozen values and what can be said of them; no torch, no file, no terminal."""
+"""The frozen values that packages hand to each other; no torch, no file, no terminal."""

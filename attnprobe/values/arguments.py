@@ -1,4 +1,4 @@
-"""Arguments that cannot be meant are refused here, in one sentence each; imports nothing heavy."""
+"""Checks arguments, and refuses invalid ones in one sentence; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attnprobe.errors import UsageError
 
 
 def as_integer(value: Any) -> int | None:
-    """The whole number that a value of Python, numpy or torch stands for; None: it is none.
+    """Converts a whole number of Python, numpy or torch to an int; None for any other value.
 
     >>> as_integer(3), as_integer(1.5), as_integer(True)
     (3, None, None)
@@ -28,10 +28,10 @@ def as_integer(value: Any) -> int | None:
 
 
 def check_whole(name: str, value: Any, least: int = 0) -> None:
-    """Refuses what is no whole number, or too small.
+    """Refuses a value that is not a whole number, or below ``least``.
 
     Raises:
-        UsageError: it is.
+        UsageError: the value is refused.
     """
     number = as_integer(value)
     if number is None:
@@ -41,50 +41,50 @@ def check_whole(name: str, value: Any, least: int = 0) -> None:
 
 
 def check_share(name: str, value: Any) -> None:
-    """Refuses what is no number from 0 to 1.
+    """Refuses a value that is not a number from 0 to 1.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the value is refused.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) <= 1:
         raise UsageError(f"{name} must be a number from 0 to 1; got {shown(value)}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
-    """Refuses what is not among the choices.
+    """Refuses a value that is not among the choices.
 
     Raises:
-        UsageError: it is not.
+        UsageError: the value is refused.
     """
     if not isinstance(value, str) or value not in choices:
         raise UsageError(f"{name} must be {' or '.join(choices)}; got {shown(value)}")
 
 
 def check_text(name: str, value: Any) -> None:
-    """Refuses what is no text.
+    """Refuses a value that is not a text.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the value is refused.
     """
     if not isinstance(value, str):
         raise UsageError(f"the {name} must be a str; got {shown(value)}")
 
 
 def check_given(name: str, value: Any) -> None:
-    """Refuses what is neither a text nor a list of words.
+    """Refuses a value that is neither a text nor a list of words.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the value is refused.
     """
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
         check_text(name, value)
 
 
 def check_column(name: str, values: Any) -> None:
-    """Refuses what does not hold one thing after another, and a single text, which would be read by characters.
+    """Refuses a value that is not a column of items, such as a single text, which would be read by characters.
 
     Raises:
-        UsageError: it does not.
+        UsageError: the value is refused.
     """
     several = hasattr(values, "__iter__") or hasattr(values, "__getitem__")
     single = isinstance(values, str | bytes | Mapping) or getattr(values, "ndim", 1) != 1
@@ -93,10 +93,10 @@ def check_column(name: str, values: Any) -> None:
 
 
 def known_options(options: Mapping[str, Any], function: Callable[..., Any]) -> Mapping[str, Any]:
-    """The options themselves, all of which the function takes by name.
+    """Returns the options if the function takes each of them by name.
 
     Raises:
-        UsageError: it does not know one of them.
+        UsageError: the function does not know one of them.
     """
     known = inspect.signature(function).parameters
     for name in options:
@@ -106,7 +106,7 @@ def known_options(options: Mapping[str, Any], function: Callable[..., Any]) -> M
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """What to say of the known name that is most like a wrong one; nothing where none is near.
+    """Suggests the known name that is most like a wrong one; empty if none is near.
 
     >>> nearest("layer", ["layers", "heads"])
     "; did you mean 'layers'?"
@@ -116,6 +116,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it, cut where it is long; its type where it takes several lines."""
+    """Shows a value in a message: cut if it is long, as its type if it takes several lines."""
     text = reprlib.repr(value)
     return text if text.isprintable() else type(value).__name__

@@ -10,22 +10,22 @@ import numpy as np
 
 from attnprobe.values.tokens import Tokens
 
-MOST_WEIGHTS = 2**28  # that are kept unless told otherwise: 1 GiB in float32
+MOST_WEIGHTS = 2**28  # kept by default: 1 GiB in float32
 
 
 @dataclass(frozen=True)
 class Attention:
-    """What some heads of some layers look at in one text.
+    """The weights of some heads of some layers in one text.
 
     Attributes:
         weights: (layer, head, query, key) in float32, or float64 where the model computes in it; rows sum to 1
             unless some attention falls on no token of the text.
-        query_tokens, key_tokens: what the queries and the keys stand for; words at level "word". In self-attention both
-            are the same.
-        pieces: the text as the encoder reads it, at any level.
+        query_tokens, key_tokens: the tokens of queries and of keys; words at level "word". In self-attention both are
+            the same.
+        pieces: the tokens that the encoder reads, also at level "word".
         layers, heads: the numbers of the first two axes, counted from 0.
-        notes: how the weights came about, as in :class:`attnprobe.values.table.Table`.
-        sign: gives the signature.
+        notes: how the weights were computed, as in :class:`attnprobe.values.table.Table`.
+        sign: returns the signature.
     """
 
     weights: np.ndarray
@@ -40,12 +40,12 @@ class Attention:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What some queries give to some keys.
+    """The weights that some queries give to some keys.
 
     Attributes:
         weights: (layer, head, query, key), as in ``attention`` but of these queries and keys only.
         queries, keys: their positions.
-        attention: what the weights are an excerpt of.
+        attention: the weights that the excerpt is cut from.
     """
 
     weights: np.ndarray

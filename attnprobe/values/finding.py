@@ -1,4 +1,4 @@
-"""Which tokens a person means: by position, by characters, or by the vocabulary's piece."""
+"""Finds the tokens that a person names: by position, by characters, or by the vocabulary's piece."""
 
 from __future__ import annotations
 
@@ -12,50 +12,49 @@ from attnprobe.values.tokens import Role, Tokens
 
 
 def find_tokens(tokens: Tokens, query: str) -> list[int]:
-    """The positions of every token that the query means, see :func:`find_places`, in order.
+    """Finds the positions of all tokens that match the query, see :func:`find_matches`, in order.
 
     >>> cat = Tokens(["[CLS]", "cat", "##s"], ["", "cat", "s"], [Role.CLS, Role.CONTENT, Role.CONTENT], [0, 1, 1])
     >>> find_tokens(cat, "cats"), find_tokens(cat, "##s"), find_tokens(cat, "-1")
     ([1, 2], [2], [2])
     """
-    return sorted({at for place in find_places(tokens, query) for at in place})
+    return sorted({at for match in find_matches(tokens, query) for at in match})
 
 
-def find_places(tokens: Tokens, query: str) -> list[list[int]]:
-    """Every place in the text that the query means, each with the positions of its pieces.
+def find_matches(tokens: Tokens, query: str) -> list[list[int]]:
+    """Finds all matches of the query in the text, each as the positions of its pieces.
 
     A whole number within the text is a position, counted from 0, negative ones from the end. Anything else is searched
     for: first as one or more whole words, or an added token such as ``[CLS]``; then as one or more pieces, by their
     characters or as the vocabulary writes them. Upper and lower case differ; white space does not count.
 
     Raises:
-        UsageError: there is no such token; the hint names some that are near.
+        UsageError: no token matches; the hint names some that are like it.
     """
     length = len(tokens)
     if _is_position(query, length):
         return [[int(query) % length]]
     wanted = "".join(query.split())
     added = [[at] for at, role in enumerate(tokens.roles) if role != Role.CONTENT and tokens.strings[at] == query]
-    places = sorted([*added, *_words(tokens, wanted)])
-    if not places:
-        places = list(_runs(tokens.texts, tokens.segments, wanted))
-        places += [[at] for at, string in enumerate(tokens.strings) if string == query and [at] not in places]
-    if not places:
+    matches = sorted([*added, *_words(tokens, wanted)])
+    if not matches:
+        matches = list(_runs(tokens.texts, tokens.segments, wanted))
+        matches += [[at] for at, string in enumerate(tokens.strings) if string == query and [at] not in matches]
+    if not matches:
         raise UsageError(
             f"no token or word {query!r} in the text", f"{_near(tokens, query)}a position, 0 to {length - 1}"
         )
-    return sorted(places)
+    return sorted(matches)
 
 
 def one_query(tokens: Tokens, query: str | int | None) -> tuple[int, str]:
-    """The one token that is meant, and what to say about the choice; nothing where it is plain.
+    """Finds the position of the one token that the query names, and a remark on the choice; empty if it is clear.
 
     Args:
-        query: see :func:`find_places`; of several places the first, of several pieces the first. None: the only token
-            of the text.
+        query: see :func:`find_matches`; the first piece of the first match is taken. None: the only token of the text.
 
     Raises:
-        UsageError: there is no such token, or the text has several and none is named.
+        UsageError: no token matches, or ``query`` is None and the text has several tokens.
     """
     if query is None:
         content = tokens.positions(Role.CONTENT)
@@ -64,20 +63,20 @@ def one_query(tokens: Tokens, query: str | int | None) -> tuple[int, str]:
                 f"which of the {len(content)} tokens asks?", f"name the query: {_near(tokens, '')}a position"
             )
         return content[0], ""
-    first, *others = find_places(tokens, str(query))
-    said: list[str] = []
+    first, *others = find_matches(tokens, str(query))
+    remarks: list[str] = []
     if len(first) > 1:
         pieces = ", ".join(f"{token_label(tokens, at)} at {at}" for at in first)
-        said.append(f"{query} is {len(first)} tokens, {pieces}; the first piece asks")
+        remarks.append(f"{query} is {len(first)} tokens, {pieces}; the first piece asks")
     if isinstance(query, str) and _is_position(query, len(tokens)) and query in tokens.texts:
-        said.append(f"{query} is taken as a position; as a token it stands at {list(tokens.texts).index(query)}")
+        remarks.append(f"{query} is taken as a position; as a token it stands at {list(tokens.texts).index(query)}")
     if others:
-        said.append(f"{query} also stands at {', '.join(str(its[0]) for its in others)}; the first is taken")
-    return first[0], "; ".join(said)
+        remarks.append(f"{query} also stands at {', '.join(str(match[0]) for match in others)}; the first is taken")
+    return first[0], "; ".join(remarks)
 
 
 def token_label(tokens: Tokens, at: int) -> str:
-    """The vocabulary's piece, to be printed, and where it does not show them the characters it stands for.
+    """Labels a token with the vocabulary's piece, and with the characters it stands for if the piece hides them.
 
     >>> token_label(Tokens(["[UNK]", "the"], ["它", "The"], [Role.CONTENT] * 2, [1, 1]), 0)
     '[UNK] (它)'
@@ -91,18 +90,18 @@ def _is_position(query: str, length: int) -> bool:
 
 
 def _words(tokens: Tokens, wanted: str) -> Iterator[list[int]]:
-    """The positions of each run of whole words with these characters."""
+    """Finds each run of whole words with these characters, as the positions of their pieces."""
     if tokens.words is None:
         return
     pieces: list[list[int]] = [[] for _ in tokens.word_texts]
     for at, word in enumerate(tokens.words):
         pieces[word].append(at)
-    for run in _runs(tokens.word_texts, [tokens.segments[its[0]] for its in pieces], wanted):
+    for run in _runs(tokens.word_texts, [tokens.segments[positions[0]] for positions in pieces], wanted):
         yield [at for word in run for at in pieces[word]]
 
 
 def _runs(texts: Sequence[str], segments: Sequence[int], wanted: str) -> Iterator[list[int]]:
-    """The places of consecutive texts of one segment that together are the wanted characters."""
+    """Finds the indices of consecutive texts of one segment that together are the wanted characters."""
     for start, segment in enumerate(segments):
         joined = ""
         for stop in range(start, len(texts)):
@@ -117,7 +116,7 @@ def _runs(texts: Sequence[str], segments: Sequence[int], wanted: str) -> Iterato
 
 
 def _near(tokens: Tokens, query: str) -> str:
-    """Some tokens to choose from, the most alike first."""
+    """Lists some tokens to choose from, the most alike first, for a hint."""
     known = {text.casefold(): text for text in [*tokens.word_texts, *tokens.texts, *tokens.strings] if text.strip()}
     alike = get_close_matches(query.casefold(), known, n=5, cutoff=0.5) or list(known)[:5]
-    return f"{', '.join(visible(known[each]) for each in alike)}, ... or "
+    return f"{', '.join(visible(known[text]) for text in alike)}, ... or "

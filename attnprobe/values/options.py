@@ -1,12 +1,12 @@
-"""The options of measuring, each stated once: its default, what it may be, and whether numbers depend on it.
+"""The options of measuring, each stated once: default, allowed values, and whether numbers depend on it.
 
 To add an option: one field here. Functions, flags, checks and the signature take it from its group. What a field may
-say besides its default:
+state besides its default:
 
-    help, metavar, flags    what a person reads of it, what stands for its value, how it is spelled (--name-of-field)
-    choices, least, share   what it may be: words, a whole number of at least this, a number from 0 to 1
-    indices                 that it names layers or heads
-    signed, silent          False: no number depends on it; the value with which it says nothing
+    help, metavar, flags    the help text, the word for the value, the spellings (--name-of-field)
+    choices, least, share   the allowed values: words, a whole number of at least this, a number from 0 to 1
+    indices                 whether the option names layers or heads
+    signed, silent          False: no number depends on it; the value that changes no number
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from attnprobe.values.selection import Indices, parse_indices
 
 
 def option(default: Any = MISSING, **about: Any) -> Any:
-    """An option of any value; it must be given where it has no default."""
+    """Declares an option of any value; an option without a default must be given."""
     return field(default=default, metadata=about)
 
 
 def choice(default: str | None, *others: str, **about: Any) -> Any:
-    """An option that is one of these words, or None where that is its default."""
+    """Declares an option that is one of these words, or None if that is its default."""
     return option(default, choices=(default, *others) if default else others, **about)
 
 
 def whole(default: int | None, *, least: int = 0, metavar: str = "N", **about: Any) -> Any:
-    """An option that is a whole number of at least so much, or None where that is its default."""
+    """Declares an option that is a whole number of at least ``least``, or None if that is its default."""
     return option(default, least=least, metavar=metavar, **about)
 
 
 def share(default: float | None, *, metavar: str = "SHARE", **about: Any) -> Any:
-    """An option that is a number from 0 to 1, or None where that is its default."""
+    """Declares an option that is a number from 0 to 1, or None if that is its default."""
     return option(default, share=True, metavar=metavar, **about)
 
 
 def indices(default: Any = MISSING, **about: Any) -> Any:
-    """An option that names layers or heads, see :func:`attnprobe.values.selection.select`."""
+    """Declares an option that names layers or heads, see :func:`attnprobe.values.selection.select`."""
     return option(default, indices=True, **about)
 
 
@@ -50,7 +50,7 @@ class Options:
     """A group of options.
 
     Raises:
-        UsageError: an option has no such value.
+        UsageError: an option has an invalid value.
     """
 
     def __post_init__(self) -> None:
@@ -64,28 +64,28 @@ class Options:
 
     @classmethod
     def choices(cls, name: str) -> tuple[str, ...]:
-        """The words that an option may be, its default first."""
+        """The allowed words of an option, the default first."""
         words: tuple[str, ...] = cls.__dataclass_fields__[name].metadata["choices"]
         return words
 
     @classmethod
     def of(cls, given: Mapping[str, Any], *, without: Iterable[str] = ()) -> Self:
-        """The group with these options, which are all its own; see :func:`take`."""
+        """Makes the group from options that all belong to it; see :func:`take`."""
         group: Self = take(given, cls, without=without)[0]
         return group
 
     def without(self, *names: str) -> dict[str, Any]:
-        """The options by name, but for these."""
+        """Returns the options by name, without these."""
         return {name: value for name, value in vars(self).items() if name not in names}
 
     def changed(self) -> dict[str, Any]:
-        """The options by name that have not their default."""
+        """Returns the options by name that differ from their default."""
         return {
             option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
         }
 
     def signed(self) -> dict[str, object]:
-        """The options that numbers depend on, for the signature; None where one changes nothing."""
+        """The options that numbers depend on, for the signature; None for a value that changes nothing."""
         values = {option.name: (option, getattr(self, option.name)) for option in fields(self)}
         return {
             name: None if value == option.metadata.get("silent") else value
@@ -99,9 +99,9 @@ class Reading(Options):
     """How a text is read.
 
     Attributes:
-        max_length: the most tokens read at once, a longer text is cut; None: as many as the model reads.
+        max_length: how many tokens are read at most, a longer text is cut; None: as many as the model reads.
         stride: reads a longer text in windows that overlap by this many tokens instead of cutting it; None: cuts it.
-        level: what a position is: "token", or "word": weights summed over the key's pieces, averaged over the query's.
+        level: "token", or "word": weights are summed over the key's pieces and averaged over the query's.
         global_attention: which tokens Longformer and LED let see and be seen by all: "none" (as the bare model does),
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
@@ -126,7 +126,7 @@ class Reading(Options):
 
 @dataclass(frozen=True)
 class Selection(Options):
-    """Which layers and heads.
+    """Chooses layers and heads.
 
     Attributes:
         layers, heads: by number, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``; ``"all"``, None: all.
@@ -143,11 +143,11 @@ class Selection(Options):
 
 @dataclass(frozen=True)
 class Averaging(Options):
-    """What the mean over a text's queries is of.
+    """The queries that a mean is taken over, and what counts as long range.
 
     Attributes:
         queries: "all", or "content": only tokens of the text, not those that the tokenizer added.
-        long_range: from how many tokens on long_range_share counts.
+        long_range: the distance in tokens from which long_range_share counts.
     """
 
     queries: str = choice("all", "content", help="Average over all queries, or those of the text only.")
@@ -156,11 +156,11 @@ class Averaging(Options):
 
 @dataclass(frozen=True)
 class Running(Options):
-    """How a run over many texts goes about it; no number depends on it.
+    """How a run over many texts proceeds; no number depends on it.
 
     Attributes:
         batch_tokens: how many tokens are run at once.
-        on_error: what a record that cannot be used does: "skip" leaves it out, "fail" ends the run.
+        on_error: "skip" leaves out a record that cannot be used, "fail" ends the run at it.
         max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
     """
 
@@ -177,12 +177,12 @@ class Running(Options):
 
 @dataclass(frozen=True)
 class Engine(Options):
-    """Where many texts are measured; no number depends on it.
+    """The processes that measure many texts; no number depends on them.
 
     Attributes:
         engine: "local", this machine, or "ray", a Ray cluster.
         workers: how many processes.
-        num_gpus: how much of a GPU each one gets, on Ray.
+        num_gpus: how many GPUs, or what share of one, each process gets on Ray.
     """
 
     engine: str = choice("local", "ray", signed=False, help="ray: the workers are actors of a Ray cluster.")
@@ -193,7 +193,7 @@ class Engine(Options):
 
     @property
     def is_here(self) -> bool:
-        """Whether this process does it."""
+        """Whether this process measures everything."""
         return self.engine == "local" and self.workers == 1
 
 
@@ -225,14 +225,14 @@ Group = TypeVar("Group", bound=Options)
 def take(
     given: Mapping[str, Any], *groups: type[Group], beside: Iterable[str] = (), without: Iterable[str] = ()
 ) -> list[Any]:
-    """Each group with those of the options that are its own.
+    """Makes each group from those of the options that belong to it.
 
     Args:
-        beside: names that are known, too, but belong to none of the groups.
+        beside: names that are allowed, too, but belong to none of the groups.
         without: names of options that do not apply here.
 
     Raises:
-        UsageError: an option belongs to none of the groups or does not apply, or has no such value.
+        UsageError: an option belongs to none of the groups, does not apply, or has an invalid value.
     """
     known = [*beside, *(name for group in groups for name in group.names() if name not in without)]
     for name in given:
@@ -242,10 +242,10 @@ def take(
 
 
 def _checked(option: Field[Any], value: Any) -> Any:
-    """The value, where the option may have it.
+    """Returns the value if the option allows it.
 
     Raises:
-        UsageError: it may not.
+        UsageError: the option does not allow the value.
     """
     about = option.metadata
     if value is None and option.default is None:

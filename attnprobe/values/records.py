@@ -1,4 +1,4 @@
-"""What readers give: records, and lines that could not be used."""
+"""The values that readers yield: records, and records that were skipped."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Record:
     "I ca n't"
 
     Attributes:
-        id: the id column's value, else the line's number (`file:line` where there are several files).
-        text, pair: as people read them; of words as given, these joined by spaces where nothing else is said.
-        file, line: where it stands, as in :class:`Skipped`.
+        id: the id column's value, else the line's number (`file:line` if there are several files).
+        text, pair: the texts as people read them; by default the words joined by spaces.
+        file, line: where the record is, as in :class:`Skipped`.
         words, pair_words: the words as given, which the tokenizer then reads one by one; None: the text is read.
-        labels: what the record says of its text, by name: values of JSON, such as relations or a class.
+        labels: what the record says about its text, by name: values of JSON, such as relations or a class.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Record:
 
     @property
     def given(self) -> tuple[Given, Given | None]:
-        """What the tokenizer reads of text and pair: words as given where there are any."""
+        """The text and pair that the tokenizer reads: the words if they are given."""
         text = self.text if self.words is None else self.words
         return text, self.pair if self.pair_words is None else self.pair_words
 
@@ -58,10 +58,10 @@ class Skipped:
     """A record that cannot be used.
 
     Attributes:
-        file: where it stands; `-` for stdin.
-        line: counted from 1; the row's number in Parquet, Arrow and datasets; None where there is no telling.
-        reason: why, in words for people.
-        id: the record's id where one could be read.
+        file: the name of the file; `-` for stdin.
+        line: counted from 1; the row's number in Parquet, Arrow and datasets; None if unknown.
+        reason: why it cannot be used, in words for people.
+        id: the record's id if it could be read.
     """
 
     file: str
@@ -72,11 +72,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns or keys hold what; None leaves the choice to the reader (for text) or means that there is none.
+    """The names of the columns or keys that a record is made of; None: the reader chooses (text), or none is read.
 
     Attributes:
-        text, pair: strings, or lists of strings, which are words as given.
-        labels: kept as they are, in :attr:`Record.labels`.
+        text, pair: columns of strings, or of lists of strings, which are words as given.
+        labels: columns kept as they are, in :attr:`Record.labels`.
     """
 
     text: str | None = None
@@ -86,19 +86,19 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """Every column that is named, once."""
+        """The named columns, each once."""
         named = (self.text, self.id, self.pair, *self.labels)
         return list(dict.fromkeys(name for name in named if name is not None))
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the cells of CSV and TSV files are written; None leaves it to the reader, who looks at the first 64 KiB.
+    """How the cells of CSV and TSV files are written; None: the reader decides by the first 64 KiB.
 
     Attributes:
-        delimiter: what separates cells, one character.
+        delimiter: the character that separates cells.
         quoting: "minimal" if quotes may enclose a cell, "none" if they are text.
-        header: whether the first row names the columns; else their names are 1, 2, 3 ...
+        header: whether the first row names the columns; if not, their names are 1, 2, 3 ...
     """
 
     delimiter: str | None = None

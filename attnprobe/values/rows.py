@@ -1,4 +1,4 @@
-"""Blocks of rows, as runs over many texts give them."""
+"""Blocks of rows, as runs over many texts yield them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas
 
-TEXT_COLUMNS = {"id": "string", "n_tokens": "int32"}  # what every row says of its text
+TEXT_COLUMNS = {"id": "string", "n_tokens": "int32"}  # of the text that a row is about
 HEAD_COLUMNS = {"layer": "int16", "head": "int16"}
 
 
@@ -42,12 +42,12 @@ class RowBlock:
         names: Sequence[str],
         values: np.ndarray,
     ) -> RowBlock:
-        """A row per text, layer and head; values: (text, layer, head, name)."""
+        """Makes a block with a row per text, layer and head; values: (text, layer, head, name)."""
         return cls(({"id": ids, "n_tokens": n_tokens}, {"layer": layers}, {"head": heads}), names, values)
 
     @property
     def ids(self) -> Sequence[str]:
-        """Of the texts."""
+        """The ids of the texts."""
         return self.axes[0]["id"]
 
     @property
@@ -64,11 +64,11 @@ class RowBlock:
         return prod(self.values.shape[:-1])
 
     def index(self) -> dict[str, np.ndarray]:
-        """The columns of the axes, a cell for each row; text as objects."""
+        """Spreads the columns of the axes to a cell for each row; text as objects."""
         sizes = self.values.shape[:-1]
         found = {}
-        for place, axis in enumerate(self.axes):
-            inner, outer = prod(sizes[place + 1 :]), prod(sizes[:place])
+        for number, axis in enumerate(self.axes):
+            inner, outer = prod(sizes[number + 1 :]), prod(sizes[:number])
             for name, cells in axis.items():
                 is_text = TEXT_COLUMNS.get(name) == "string" or any(isinstance(cell, str) for cell in cells)
                 kind = object if is_text else int
@@ -76,7 +76,7 @@ class RowBlock:
         return found
 
     def with_text(self, change: Callable[[str], str]) -> RowBlock:
-        """The block with its cells of text changed."""
+        """Returns the block with its cells of text changed."""
         axes = [
             {name: [change(cell) if isinstance(cell, str) else cell for cell in cells] for name, cells in axis.items()}
             for axis in self.axes
@@ -84,7 +84,7 @@ class RowBlock:
         return replace(self, axes=axes)
 
     def to_frame(self) -> pandas.DataFrame:
-        """The rows as a DataFrame."""
+        """Returns the rows as a DataFrame."""
         import pandas
 
         numbers = self.values.reshape(-1, len(self.names))

@@ -1,4 +1,4 @@
-"""Which layers or heads are meant by ``3``, ``0-5``, ``0,2,-1`` or ``all``, counted from 0."""
+"""Selects layers or heads by ``3``, ``0-5``, ``0,2,-1`` or ``all``, counted from 0."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FORMS = "write 3, [0, 2, -1], '0-5' or 'all'"
 
 
 def select(choice: Indices, count: int, what: str) -> list[int]:
-    """Layer or head numbers in ascending order, from a number, several, or text like ``0-5``, ``0,2,-1``, ``all``.
+    """Lists the chosen layers or heads in ascending order, given as numbers or text like ``0-5``, ``0,2,-1``, ``all``.
 
     >>> select("0-2,-1", 6, "layer")
     [0, 1, 2, 5]
 
     Raises:
-        UsageError: not of that form, out of range, or none at all.
+        UsageError: the choice has another form, is out of range, or is empty.
     """
     numbers = parse_indices(choice) if isinstance(choice, str) else choice
     if numbers is None:
@@ -36,33 +36,33 @@ def select(choice: Indices, count: int, what: str) -> list[int]:
 
 
 def _integers(choice: Any, what: str) -> Iterator[int]:
-    """The whole numbers of a choice, be it one or several, of Python, numpy or pandas."""
+    """Yields the whole numbers of a choice of one or several, of Python, numpy or pandas."""
     alone = as_integer(choice)
     if alone is None and (isinstance(choice, bytes | bytearray) or not isinstance(choice, Iterable)):
         raise UsageError(f"{what} must be whole numbers; got {shown(choice)}", FORMS)
-    for each in [alone] if alone is not None else choice:
-        number = as_integer(each)
+    for value in [alone] if alone is not None else choice:
+        number = as_integer(value)
         if number is None:
-            raise UsageError(f"{what} must be whole numbers; got {shown(each)} among them", FORMS)
+            raise UsageError(f"{what} must be whole numbers; got {shown(value)} among them", FORMS)
         yield number
 
 
 def parse_indices(text: str) -> Iterable[int] | None:
-    """The numbers in ``3``, ``0-5`` or ``0,2,-1``, ranges left unexpanded; None for ``all``.
+    """Reads the numbers in ``3``, ``0-5`` or ``0,2,-1``, ranges left unexpanded; None for ``all``.
 
     Raises:
-        UsageError: the text is not of that form.
+        UsageError: the text has another form.
     """
     if text.strip() == "all":
         return None
     ranges: list[Sequence[int]] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().rpartition("-")
+    for item in text.split(","):
+        first, dash, last = item.strip().rpartition("-")
         try:
-            named = range(int(first), int(last) + 1) if dash and first else [int(part)]
+            named = range(int(first), int(last) + 1) if dash and first else [int(item)]
         except ValueError as error:
             raise UsageError(f"cannot read {shown(text)} as numbers", "write 3, 0-5, 0,2,-1 or all") from error
         if not named:
-            raise UsageError(f"{shown(part.strip())} names no number", "write a range from low to high, such as 0-5")
+            raise UsageError(f"{shown(item.strip())} names no number", "write a range from low to high, such as 0-5")
         ranges.append(named)
     return chain.from_iterable(ranges)

@@ -1,4 +1,4 @@
-"""What must be equal for two results to be comparable."""
+"""The signature of a result: two results are comparable if theirs are equal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ORDER = ("model", "tokenizer", "dtype", "max_length", "stride", "queries", "leve
 
 
 def signature(**parts: object) -> str:
-    """The signature that every result carries, after sacreBLEU's: ``key:value`` pairs joined by ``|``.
+    """Makes the signature that every result carries, as sacreBLEU does: ``key:value`` pairs joined by ``|``.
 
     Parts that are None are left out; those of ORDER come first. The versions of attnprobe, torch and transformers are
     added.

@@ -1,4 +1,4 @@
-"""Head statistics over many texts: sums that add up, whichever process they come from, and what they mean."""
+"""Head statistics over many texts: sums that add up, from whichever process, and the tables made of them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ COLUMNS = ["layer", "head", "metric", "mean", "std", "ci_low", "ci_high", "token
 
 @dataclass(frozen=True)
 class Summary:
-    """What is left of many texts: enough for means, deviations and intervals, over texts and over tokens.
+    """Sufficient statistics of many texts: enough for means, deviations and intervals, over texts and over tokens.
 
     ``a + b`` is the summary of the texts of both (Chan, Golub & LeVeque 1979); sum() adds up any number.
 
     Attributes:
-        layers, heads, metrics: what the axes below stand for.
-        signature: what the numbers depend on; summaries of unequal ones do not add up.
+        layers, heads, metrics: the labels of the axes below.
+        signature: what the numbers depend on; summaries with unequal signatures do not add up.
         n_texts: (layer, metric) how many texts have a value.
         mean: (layer, head, metric) the mean of the texts' values.
-        squares: (layer, head, metric) the sum of their squared deviations from it.
+        squares: (layer, head, metric) the sum of the texts' squared deviations from ``mean``.
         total: (layer, head, metric) the metric summed over all queries of all texts.
-        n_queries: (layer, metric) how many queries that is.
+        n_queries: (layer, metric) how many queries ``total`` sums over.
         offsets: (layer, head, offset) the weights summed over all queries, by key − query, from −m to m; m = 0 and
-            nothing but zeros where no profile was asked for.
-        n_profiled: how many queries that is.
+            nothing but zeros if no profile was asked for.
+        n_profiled: how many queries ``offsets`` sums over.
     """
 
     layers: tuple[int, ...]
@@ -58,7 +58,7 @@ class Summary:
         return cls(*labels, signature, by_layer, by_head, by_head, by_head, by_layer, offsets, np.zeros(()))
 
     def of(self, totals: np.ndarray, counts: np.ndarray) -> Summary:
-        """One with these labels, of texts' sums (text, layer, head, metric) over (text, layer, metric) queries."""
+        """Summarizes texts by their sums (text, layer, head, metric) over (text, layer, metric) queries."""
         if not len(totals):
             return self
         has_value = (counts > 0)[:, :, None]
@@ -70,17 +70,17 @@ class Summary:
         return replace(self, n_texts=n_texts, mean=mean, squares=squares, total=totals.sum(0), n_queries=counts.sum(0))
 
     def of_texts(self, texts: Sequence[Any], together: Offsets | None) -> Summary:
-        """One with these labels, of measured texts whose ``found`` holds their sums, and of their weights by offset."""
+        """Summarizes measured texts, whose ``found`` holds their sums, and their weights by offset."""
         totals = np.array([text.found.total for text in texts])
         counts = np.array([text.found.count for text in texts])
         summary = self.of(totals, counts)
         return summary.with_profile(together.sums, together.n_queries) if together else summary
 
     def __add__(self, other: Summary) -> Summary:
-        """The summary of the texts of both.
+        """Summarizes the texts of both.
 
         Raises:
-            UsageError: they are of other layers, heads or metrics, or were not measured alike.
+            UsageError: the layers, heads, metrics or signatures differ.
         """
         for name in LABELS:
             one, another = getattr(self, name), getattr(other, name)
@@ -101,19 +101,19 @@ class Summary:
         )
 
     def __radd__(self, other: int) -> Summary:
-        """So that sum() can start from 0."""
+        """Lets sum() start from 0."""
         return self if other == 0 else NotImplemented
 
     def with_profile(self, offsets: np.ndarray, n_queries: int = 0) -> Summary:
-        """The same, and the weights of these texts by key − query; see ``offsets``."""
+        """Adds weights by key − query; see ``offsets``."""
         return replace(self, offsets=_add_centred(self.offsets, offsets), n_profiled=self.n_profiled + n_queries)
 
     def table(self) -> Table:
-        """One row per layer, head and metric.
+        """Makes a table with one row per layer, head and metric.
 
         ``mean``, ``std`` and the 95 % interval ``ci_low`` … ``ci_high`` are over texts, each counted once (macro): the
         standard deviation divides by n − 1, the interval is Student's t. ``token_mean`` is over all queries of all
-        texts (micro). ``n_texts`` and ``n_tokens`` say over how many. Missing where no text has a value.
+        texts (micro). ``n_texts`` and ``n_tokens`` count both. Missing if no text has a value.
         """
         from scipy.special import stdtrit
 
@@ -129,64 +129,61 @@ class Summary:
                 layer,
                 head,
                 metric,
-                *(
-                    None if np.isnan(column[index, at, place]) else float(column[index, at, place])
-                    for column in columns
-                ),
-                int(self.n_texts[index, place]),
-                int(self.n_queries[index, place]),
+                *(None if np.isnan(column[i, j, k]) else float(column[i, j, k]) for column in columns),
+                int(self.n_texts[i, k]),
+                int(self.n_queries[i, k]),
             )
-            for index, layer in enumerate(self.layers)
-            for at, head in enumerate(self.heads)
-            for place, metric in enumerate(self.metrics)
+            for i, layer in enumerate(self.layers)
+            for j, head in enumerate(self.heads)
+            for k, metric in enumerate(self.metrics)
         ]
         return Table(COLUMNS, rows, sign=self._sign)
 
     def to_frame(self) -> pandas.DataFrame:
-        """The table as a DataFrame."""
+        """Returns the table as a DataFrame."""
         return self.table().to_frame()
 
     def means(self, title: str = "") -> Table:
-        """The means over texts as ``heads`` shows a text: one row per layer and head, one column per metric."""
+        """Makes a table of the means over texts: one row per layer and head, one column per metric."""
         rows: list[Sequence[Cell]] = [
-            (layer, head, *(float(x) if n else None for x, n in zip(self.mean[i, at], self.n_texts[i], strict=True)))
+            (layer, head, *(float(x) if n else None for x, n in zip(self.mean[i, j], self.n_texts[i], strict=True)))
             for i, layer in enumerate(self.layers)
-            for at, head in enumerate(self.heads)
+            for j, head in enumerate(self.heads)
         ]
         return Table(["layer", "head", *self.metrics], rows, {"title": title}, sign=self._sign)
 
     def profile(self) -> Table:
-        """One row per layer, head and offset key − query: the weight that falls there, mean over all queries."""
+        """Makes a table of the weight at each offset key − query, per layer and head, as the mean over all queries."""
         side = self.offsets.shape[-1] // 2
         shares = self.offsets / max(float(self.n_profiled), 1.0)
         rows = [
-            (layer, head, offset, float(shares[index, at, offset + side]))
-            for index, layer in enumerate(self.layers)
-            for at, head in enumerate(self.heads)
+            (layer, head, offset, float(shares[i, j, offset + side]))
+            for i, layer in enumerate(self.layers)
+            for j, head in enumerate(self.heads)
             for offset in range(-side, side + 1)
         ]
         return Table(["layer", "head", "offset", "share"], rows, sign=self._sign)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Its numbers by name; :meth:`restored` makes it again."""
-        return {name: np.asarray(part) for name, part in vars(self).items() if name not in LABELS}
+        """The numbers by name, from which :meth:`restored` makes an equal summary."""
+        return {name: np.asarray(array) for name, array in vars(self).items() if name not in LABELS}
 
     def restored(self, arrays: Mapping[str, np.ndarray]) -> Summary:
-        """The summary with these labels that gave these arrays.
+        """Makes the summary whose :meth:`arrays` these are.
 
         Raises:
-            ValueError: none did.
+            ValueError: no summary with these labels has such arrays.
         """
         check_arrays(arrays, self.arrays(), growing=["offsets"])
         numbers: dict[str, Any] = {**arrays}
         return replace(self, **numbers)
 
     def tables(self) -> dict[str, Callable[[], Table]]:
-        """The table over all texts, and that of weights by offset."""
+        """The functions that make the tables ``summary`` and ``profile``."""
         return {"summary": self.table, "profile": self.profile}
 
     def overview(self, title: str) -> Table:
-        """The means, as a terminal shows them."""
+        """Makes the table of means that a terminal shows."""
         return self.means(title)
 
     def _sign(self) -> str:
@@ -199,7 +196,7 @@ class Offsets:
 
     Attributes:
         sums: (layer, head, offset), from −m to m.
-        n_queries: how many queries were summed over.
+        n_queries: how many queries ``sums`` sums over.
     """
 
     sums: np.ndarray
@@ -212,13 +209,13 @@ class Offsets:
 def check_arrays(
     arrays: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], growing: Collection[str] = ()
 ) -> None:
-    """Refuses arrays that are not like those expected.
+    """Refuses arrays whose names, types or shapes differ from those expected.
 
     Args:
         growing: the names of arrays whose last axis has any odd length.
 
     Raises:
-        ValueError: a name is missing or one too many, or a type or shape is another.
+        ValueError: the arrays are refused.
     """
     if set(arrays) != set(expected):
         raise ValueError("wrong names")
@@ -231,7 +228,7 @@ def check_arrays(
 
 
 def _add_centred(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The sum of two arrays that are aligned by the middle of their last axis."""
+    """Adds two arrays, aligned by the middle of their last axis."""
     if one.shape[-1] < other.shape[-1]:
         one, other = other, one
     margin = (one.shape[-1] - other.shape[-1]) // 2

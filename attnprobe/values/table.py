@@ -1,4 +1,4 @@
-"""Rows with named columns: what every command makes and every writer takes."""
+"""Rows with named columns, which every command makes and every writer writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK = 2**16  # rows of arrays that are made at a time
 
 
 class ArrayRows(Sequence[Sequence[Cell]]):
-    """Rows kept as one array a column, for tables of millions; each row is made when it is read.
+    """Rows kept as one array per column, for tables of millions; a row is made when it is read.
 
     A float32 is read as the float with the same fewest digits: 0.1, not 0.10000000149011612.
     """
@@ -26,10 +26,10 @@ class ArrayRows(Sequence[Sequence[Cell]]):
     def __len__(self) -> int:
         return len(self.arrays[0])
 
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return ArrayRows([array[place] for array in self.arrays])
-        start = range(len(self))[place]
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return ArrayRows([array[index] for array in self.arrays])
+        start = range(len(self))[index]
         return next(iter(self[start : start + 1]))
 
     def __iter__(self) -> Iterator[Sequence[Cell]]:
@@ -46,10 +46,10 @@ class TextRows(Sequence[Sequence[Cell]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return TextRows(self.rows[place], self.change)
-        return self._changed(self.rows[place])
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return TextRows(self.rows[index], self.change)
+        return self._changed(self.rows[index])
 
     def __iter__(self) -> Iterator[Sequence[Cell]]:
         return map(self._changed, self.rows)
@@ -68,13 +68,13 @@ def _cells(array: np.ndarray) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in column order. None is a missing value: a statistic without meaning there.
+    """Rows in column order. None is a missing value: a statistic that has no meaning in this row.
 
     Attributes:
-        notes: how the numbers came about, for what a terminal shows.
-        sign: gives the signature, what the numbers depend on. Called only where the result keeps it, since it hashes
+        notes: how the numbers were computed, for the terminal.
+        sign: returns the signature, what the numbers depend on. Called only if the result keeps it, since it hashes
             the model's weights.
-        document: gives the one object that JSON holds instead of the rows, where there is more to say than they do.
+        document: returns the object that JSON holds instead of the rows, if the rows do not hold everything.
     """
 
     columns: Sequence[str]
@@ -84,35 +84,35 @@ class Table:
     document: Callable[[], Mapping[str, Any]] | None = None
 
     def sorted_by(self, column: str | None) -> Table:
-        """The rows from the highest to the lowest value, missing ones last; equal ones keep their order."""
+        """Sorts the rows from the highest to the lowest value, missing ones last; equal ones keep their order."""
         if column is None:
             return self
-        place = self.columns.index(column)
+        index = self.columns.index(column)
 
         def rank(row: Sequence[Any]) -> tuple[bool, Any]:
-            return (True, 0) if row[place] is None else (False, -row[place])
+            return (True, 0) if row[index] is None else (False, -row[index])
 
         return replace(self, rows=sorted(self.rows, key=rank), notes={**self.notes, "sorted_by": column})
 
     def with_text(self, change: Callable[[str], str]) -> Table:
-        """The table with its cells of text changed."""
+        """Returns the table with its cells of text changed."""
         return replace(self, rows=TextRows(self.rows, change))
 
     def head(self, count: int | None) -> Table:
-        """The first rows; None: all."""
+        """Returns the table with its first rows only; None: all."""
         return replace(self, rows=self.rows[:count])
 
     def column(self, name: str) -> list[Cell] | np.ndarray:
-        """All cells of a column; an array where the rows are kept as such."""
-        place = self.columns.index(name)
-        return self.rows.arrays[place] if isinstance(self.rows, ArrayRows) else [row[place] for row in self.rows]
+        """Returns all cells of a column, as an array if the rows are kept as arrays."""
+        index = self.columns.index(name)
+        return self.rows.arrays[index] if isinstance(self.rows, ArrayRows) else [row[index] for row in self.rows]
 
     def to_table(self) -> Table:
         """The table itself, for who takes all that a table can be made of."""
         return self
 
     def to_frame(self) -> pandas.DataFrame:
-        """The table as a DataFrame; missing values become NaN, and the signature is in ``attrs["signature"]``."""
+        """Returns the table as a DataFrame, missing values as NaN, and the signature in ``attrs["signature"]``."""
         import pandas
 
         if isinstance(self.rows, ArrayRows):

@@ -14,10 +14,10 @@ INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2
 
 
 def word_spans(text: str) -> list[Span]:
-    """The words of a text as (start, end) characters, by Unicode's default word boundaries (UAX #29).
+    """Finds the words of a text as (start, end) characters, by Unicode's default word boundaries (UAX #29).
 
-    Punctuation marks, symbols, ideographs and whole emoji sequences are words of their own; white space is none, and
-    where a script has no spaces between words none are known, see :func:`unspaced_script`.
+    Punctuation marks, symbols, ideographs and whole emoji sequences are words of their own. White space is no word, and
+    a script without spaces between words has no known words, see :func:`unspaced_script`.
 
     >>> [("我们 can't 👍🏽!")[start:end] for start, end in word_spans("我们 can't 👍🏽!")]
     ['我', '们', "can't", '👍🏽', '!']
@@ -31,7 +31,7 @@ def word_spans(text: str) -> list[Span]:
 
 
 def unspaced_script(text: str) -> str:
-    """The script of a text that has no spaces between words, so that finding them takes a dictionary; empty: none.
+    """Names the script of a text without spaces between words, where finding words takes a dictionary; else empty.
 
     >>> unspaced_script("ฉันรักแมว"), unspaced_script("我们 can't")
     ('Thai', '')
@@ -45,7 +45,7 @@ def unspaced_script(text: str) -> str:
 
 
 def assign_words(texts: Sequence[str], offsets: Sequence[Span], segments: Sequence[int]) -> tuple[list[int], list[str]]:
-    """Which word each token belongs to, from character offsets alone.
+    """Finds the word that each token belongs to, from character offsets alone.
 
     A token that covers several words (``...`` as one piece) joins them; a token outside every word, added, white space
     or of a script whose words are not known, is a unit of its own. Consecutive tokens of one word share a number;
@@ -75,7 +75,7 @@ def assign_words(texts: Sequence[str], offsets: Sequence[Span], segments: Sequen
 
 
 def _word_around(text: str, spans: Sequence[Span], start: int, end: int) -> Span:
-    """The words that the characters start..end touch, as one span; start..end itself where they touch none."""
+    """Finds the words that the characters start..end touch, as one span; start..end if they touch none."""
     while start < end and text[start].isspace():  # byte-level and SentencePiece offsets may include the space before
         start += 1
     first = bisect.bisect_right(spans, start, key=lambda span: span[1])
@@ -85,7 +85,7 @@ def _word_around(text: str, spans: Sequence[Span], start: int, end: int) -> Span
 
 @lru_cache(maxsize=2**16)
 def is_punctuation(text: str) -> bool:
-    """Whether a token's text is punctuation throughout: every character of Unicode category P*.
+    """Tests whether all characters of a token's text are punctuation (Unicode category P*).
 
     >>> is_punctuation("。"), is_punctuation("..."), is_punctuation("$"), is_punctuation("")
     (True, True, False, False)
@@ -94,7 +94,7 @@ def is_punctuation(text: str) -> bool:
 
 
 def visible(token: str) -> str:
-    """A token as it may be printed: controls, bidi marks and zero-width characters shown instead of obeyed.
+    """Makes a token safe to print: controls, bidi marks and zero-width characters are shown instead of obeyed.
 
     >>> visible("[/INST]"), visible("a\\nb"), visible("\\x1b[31m"), visible("\\u202e")
     ('[/INST]', 'a␊b', '␛[31m', '<U+202E>')

@@ -1,4 +1,4 @@
-"""The positions of one encoded text: what each stands for, and which word it belongs to."""
+"""The tokens of one encoded text: their roles, and the words they belong to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Role(IntEnum):
-    """What a position is for. Everything but CONTENT was added by the tokenizer, never typed in the text."""
+    """The role of a token. Tokens of any role but CONTENT were added by the tokenizer, never typed in the text."""
 
     CONTENT = 0
     CLS = 1
@@ -25,15 +25,15 @@ class Tokens:
     Attributes:
         strings: the vocabulary's pieces, e.g. ``##ing``; data, to be shown through :func:`visible`.
         texts: the characters of the text that each piece stands for, stripped of white space; empty for added tokens.
-        roles: what each position is for.
+        roles: the role of each position.
         segments: 0 for added tokens, 1 for the first text, 2 for the second.
         words: the unit each position belongs to, counted from 0 in order of position: a word of the text, an added
-            token, or a lone piece outside any word. None where tokens cannot be found again in the text. Of words as
-            given, every word that is read is one unit, in the order given.
+            token, or a lone piece outside any word. None if tokens cannot be found again in the text. Words as given
+            are one unit each, in the order given.
         word_texts: the characters of each unit.
-        inputs: what the model is called with, one number per position, by argument name.
+        inputs: the model's inputs, one number per position, by argument name.
         n_cut: how many tokens of the text did not fit and were left out.
-        labels: what the record says of the text, see :class:`attnprobe.Record`; of the whole text, also in a window.
+        labels: the record's labels, see :class:`attnprobe.Record`; a window has those of the whole text.
     """
 
     strings: Sequence[str]
@@ -61,7 +61,7 @@ class Tokens:
         return found
 
     def take(self, positions: Sequence[int]) -> Tokens:
-        """The same text with only these positions, in this order; words are counted anew."""
+        """Keeps only these positions, in this order; words are counted anew."""
         words, word_texts = None, self.word_texts
         if self.words is not None:
             kept = sorted({self.words[at] for at in positions})
@@ -80,7 +80,7 @@ class Tokens:
         )
 
     def by_word(self) -> Tokens:
-        """The same text with its words as positions (see ``words``)."""
+        """Makes a position of each word (see ``words``)."""
         if self.words is None:
             raise ValueError("the tokens cannot be found again in the text, so there are no words")
         first_of = {word: at for at, word in reversed(list(enumerate(self.words)))}

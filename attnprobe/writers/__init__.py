@@ -31,15 +31,15 @@ BUILT_IN = {
 WRITERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(group="attnprobe.writers")} | BUILT_IN
 TENSORS = ("npz", "safetensors")  # of weights only
 FIGURES = ("png", "svg", "pdf")
-SELF_DESCRIBING = frozenset({"parquet", "html", *TENSORS, *FIGURES})  # formats that hold the signature themselves
+SELF_DESCRIBING = frozenset({"parquet", "html", *TENSORS, *FIGURES})  # their files hold the signature
 SUFFIXES = {f".{name}": name for name in (*WRITERS, *TENSORS, *FIGURES)} | {".md": "markdown"}
 
 
 def format_of(path: Path, formats: Collection[str] = WRITERS) -> str:
-    """The one of some formats that a file's suffix names.
+    """Returns the format that a file's suffix names.
 
     Raises:
-        UsageError: none of them has this suffix.
+        UsageError: none of the formats has this suffix.
     """
     known = {suffix: name for suffix, name in SUFFIXES.items() if name in formats}
     try:
@@ -51,10 +51,10 @@ def format_of(path: Path, formats: Collection[str] = WRITERS) -> str:
 
 
 def get_writer(name: str) -> Writer:
-    """The writer of that format.
+    """Returns the writer of a format.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no writer has this format.
     """
     if name not in WRITERS:
         raise UsageError(f"no format {name!r}", f"one of {' '.join(WRITERS)}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_parquet(table: Table, stream: IO[bytes]) -> None:
-    """Parquet by pyarrow; missing values are null.
+    """Writes a table as Parquet; missing values are null.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
@@ -29,7 +29,7 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
 
 
 def _typed(cells: list[Cell] | np.ndarray) -> tuple[Sequence[Cell] | np.ndarray, str | None]:
-    """The cells of a column and their type: text where some are text, numbers where all are missing."""
+    """Returns the cells of a column and their type: text if some are text, numbers if all are missing."""
     if not isinstance(cells, list):
         return cells, "string" if cells.dtype == object else None
     if any(isinstance(cell, str) for cell in cells):

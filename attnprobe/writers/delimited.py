@@ -8,11 +8,11 @@ from typing import IO
 
 from attnprobe.values.table import Table
 
-FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # what a formula begins with, and what spreadsheets take for it
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # characters that begin a formula in some spreadsheet
 
 
 def inert(text: str) -> str:
-    """The text, behind an apostrophe if a spreadsheet would take it for a formula.
+    """Puts an apostrophe before a text that a spreadsheet would take for a formula.
 
     >>> inert("=1+1"), inert("1=1")
     ("'=1+1", '1=1')
@@ -21,12 +21,12 @@ def inert(text: str) -> str:
 
 
 def write_csv(table: Table, stream: IO[bytes]) -> None:
-    """Comma-separated values; read them with ``pandas.read_csv(path, keep_default_na=False, na_values=[""])``."""
+    """Writes comma-separated values, for ``pandas.read_csv(path, keep_default_na=False, na_values=[""])``."""
     _write(table, stream, ",")
 
 
 def write_tsv(table: Table, stream: IO[bytes]) -> None:
-    """Tab-separated values in the same dialect."""
+    """Writes tab-separated values in the same dialect."""
     _write(table, stream, "\t")
 
 

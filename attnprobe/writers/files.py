@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Writes files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import IO
 from attnprobe.errors import OutputError
 from attnprobe.values.table import Table
 from attnprobe.writers import SELF_DESCRIBING, get_writer
-from attnprobe.writers.locks import take
+from attnprobe.writers.locks import try_lock
 
 TEMPORARY = r"[a-z0-9_]{8}\.tmp"  # how the name of a temporary file ends
 
 
 def write_file(table: Table, path: Path, format: str, *, overwrite: bool = False) -> None:
-    """Writes the table in a format, and where that has no place for it, its signature as ``PATH.meta.json``.
+    """Writes the table in a format, and its signature as ``PATH.meta.json`` if the format cannot hold it.
 
     Raises:
-        OutputError: see :func:`check_target`; or writing failed, and what stood there before still stands.
+        OutputError: see :func:`check_target`; or writing failed, which leaves an earlier file as it was.
     """
     check_target(path, format, overwrite=overwrite)
     with replacing(path) as stream:
@@ -34,20 +34,20 @@ def write_file(table: Table, path: Path, format: str, *, overwrite: bool = False
 
 
 def meta_path(path: Path) -> Path:
-    """Where the signature of a file lies whose format has no place for it."""
+    """Returns the path of the signature of a file whose format cannot hold it."""
     return path.with_name(path.name + ".meta.json")
 
 
 def meta(table: Table) -> bytes:
-    """The table's signature as JSON."""
+    """Encodes the table's signature as JSON."""
     return json.dumps({"signature": table.sign() if table.sign else ""}, indent=2).encode() + b"\n"
 
 
 def check_target(path: Path, format: str, *, overwrite: bool = False) -> None:
-    """Says before any work is done whether a file can be written.
+    """Checks before any work is done that a file can be written.
 
     Raises:
-        OutputError: it exists and ``overwrite`` is off, is a folder, or its folder is missing or not writable.
+        OutputError: the file exists and ``overwrite`` is off, is a folder, or its folder is missing or not writable.
     """
     if path.is_dir():
         raise OutputError(f"{str(path)!r} is a folder", "name a file in it")
@@ -61,23 +61,23 @@ def check_target(path: Path, format: str, *, overwrite: bool = False) -> None:
 
 
 def needs_meta(path: Path, format: str) -> bool:
-    """Whether the signature of a file in this format lies in another one."""
+    """Tests whether the signature of a file in this format needs another file."""
     return format not in SELF_DESCRIBING and not is_special(path)
 
 
 def is_special(path: Path) -> bool:
-    """Whether it is a pipe or a device, such as /dev/null, to be written into and never replaced."""
+    """Tests whether a path is a pipe or a device, such as /dev/null, which is written into and never replaced."""
     return path.exists() and not path.is_file()
 
 
 @contextmanager
 def replacing(path: Path, confirm: Callable[[os.stat_result], None] | None = None) -> Iterator[IO[bytes]]:
-    """A stream whose content becomes the file at once when the with-block ends well, and never otherwise.
+    """Opens a stream whose content becomes the file at once if the with-block ends well, and never otherwise.
 
     The content is on the disk before the file appears.
 
     Args:
-        confirm: is called with the status of the new file before it is moved into place; what it raises prevents that.
+        confirm: called with the status of the new file before it replaces the old one; an error from it prevents that.
     """
     temporary = None
     try:
@@ -88,7 +88,7 @@ def replacing(path: Path, confirm: Callable[[os.stat_result], None] | None = Non
         path = path.resolve()  # through a link to the file itself
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False) as file:
             temporary = Path(file.name)
-            take(file.fileno())  # as long as it is held, remove_leftovers() leaves it alone
+            try_lock(file.fileno())  # while it is locked, remove_leftovers() leaves it alone
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -105,7 +105,7 @@ def replacing(path: Path, confirm: Callable[[os.stat_result], None] | None = Non
 
 
 def sync_folder(folder: Path) -> None:
-    """Brings the names in a folder to the disk, where the system can."""
+    """Writes the names in a folder to the disk, if the system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -121,7 +121,7 @@ def remove_leftovers(path: Path) -> None:
     for name in filter(pattern.fullmatch, os.listdir(path.parent)):  # noqa: PTH208 (names, of many files)
         leftover = path.with_name(name)
         with suppress(OSError), leftover.open("r+b") as file:
-            if take(file.fileno()):
+            if try_lock(file.fileno()):
                 leftover.unlink()
 
 

@@ -1,4 +1,4 @@
-"""JSON (one array, or one object) and JSON Lines (one object a line); missing values are null."""
+"""Writes JSON (one array, or one object) and JSON Lines (one object per line); missing values are null."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attnprobe.values.table import Table
 
 
 def write_json(table: Table, stream: IO[bytes]) -> None:
-    """An array with one object a row; or the table's document, numbers in the fewest digits that give them again."""
+    """Writes an array with one object per row; or the table's document, with as few digits as identify each number."""
     if table.document:
         stream.write(orjson.dumps(table.document(), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE))
         return
@@ -20,7 +20,7 @@ def write_json(table: Table, stream: IO[bytes]) -> None:
 
 
 def write_jsonl(table: Table, stream: IO[bytes]) -> None:
-    """One object a line."""
+    """Writes one object per line."""
     for line in _objects(table):
         stream.write(line + b"\n")
 

@@ -1,4 +1,4 @@
-"""Locks that the system holds for a process, and lets go when the process ends, however it ends."""
+"""Locks files by the system, which unlocks them when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ UNSUPPORTED = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL}  # so
 HOLDER = "process "  # how the content of a lock file begins
 
 
-def take(descriptor: int) -> bool:
-    """Locks an open file, without waiting; False if another process holds it.
+def try_lock(descriptor: int) -> bool:
+    """Locks an open file, without waiting; returns False if another process has locked it.
 
-    A file system without locks counts as if nobody held it.
+    On a file system without locks, a file counts as not locked.
     """
     if sys.platform == "win32":
         return True
@@ -34,20 +34,20 @@ def take(descriptor: int) -> bool:
 
 
 def lock_path(path: Path) -> Path:
-    """The file whose lock means that a process is writing this file."""
+    """Returns the path of the file that is locked while a process writes this file."""
     path = path.resolve()  # so that all links to a file share one lock
     return path.with_name(f".{path.name}.lock")
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps every other run from writing the file until the block ends, or the process.
+    """Keeps other runs from writing the file until the block or the process ends.
 
     Raises:
-        OutputError: another run is writing it, or its lock cannot be made.
+        OutputError: another run is writing the file, or the lock file cannot be made.
     """
     lock = lock_path(path)
-    descriptor = _open_and_take(lock, path)
+    descriptor = _open_and_lock(lock, path)
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.ftruncate(descriptor, 0)
@@ -59,17 +59,17 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _open_and_take(lock: Path, path: Path) -> int:
+def _open_and_lock(lock: Path, path: Path) -> int:
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise OutputError(f"cannot write {str(lock)!r}: {error.strerror or error}") from error
-        is_taken, holder = take(descriptor), os.read(descriptor, 200).decode("utf-8", "replace")
-        if is_taken and (not holder or holder.startswith(HOLDER)) and _is_at(descriptor, lock):
+        is_locked, holder = try_lock(descriptor), os.read(descriptor, 200).decode("utf-8", "replace")
+        if is_locked and (not holder or holder.startswith(HOLDER)) and _is_at(descriptor, lock):
             return descriptor
         os.close(descriptor)
-        if not is_taken:
+        if not is_locked:
             hint = "wait until it ends, or end it"
             raise OutputError(f"{str(path)!r} is being written by {holder or 'another process'}", hint)
         if holder and not holder.startswith(HOLDER):
@@ -77,7 +77,7 @@ def _open_and_take(lock: Path, path: Path) -> int:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one that lies there."""
+    """Tests whether the open file is still the one at the path."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A Markdown table for notes and issues: numbers to six significant digits."""
+"""Writes Markdown tables for notes and issues: numbers to six significant digits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attnprobe.values.text import visible
 
 
 def write_markdown(table: Table, stream: IO[bytes]) -> None:
-    """A pipe table; text cells are escaped, numbers set to the right."""
+    """Writes a pipe table; text cells are escaped, numbers set to the right."""
     numeric = [all(not isinstance(row[column], str) for row in table.rows) for column in range(len(table.columns))]
     lines = [table.columns, ["---:" if number else "---" for number in numeric], *map(_cells, table.rows)]
     stream.write("".join(f"| {' | '.join(map(str, line))} |\n" for line in lines).encode())

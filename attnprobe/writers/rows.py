@@ -1,6 +1,6 @@
-"""Blocks of rows -> bytes that can be put one after another: CSV, TSV and JSON Lines; Parquet in files of its own.
+"""Blocks of rows -> bytes that can be put one after another: CSV, TSV and JSON Lines; Parquet as separate files.
 
-Numbers are written in the fewest digits that give the same float32 again.
+Numbers are written with as few digits as identify each float32.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ROW_FORMATS = ("csv", "tsv", "jsonl", "parquet")
 
 
 def check_row_format(name: str, *, streamed: bool) -> None:
-    """Refuses a format in which rows cannot be written as they come.
+    """Checks that rows can be written in a format as they come.
 
     Raises:
-        UsageError: they cannot, or not to standard output.
+        UsageError: the format cannot be written row by row, or not to standard output.
         MissingExtraError: the format's package is not installed.
     """
     if name not in ROW_FORMATS:
@@ -43,17 +43,17 @@ def check_row_format(name: str, *, streamed: bool) -> None:
 
 
 def header(columns: Iterable[str], format: str) -> bytes:
-    """The bytes before all rows."""
+    """Encodes the line of column names before all rows; empty if the format has none."""
     if format not in DELIMITERS:
         return b""
     return (DELIMITERS[format].join(f'"{name}"' for name in columns) + "\n").encode()
 
 
 def encode_rows(blocks: Iterable[RowBlock], format: str, *, inert_text: bool = False) -> bytes:
-    """The rows of some blocks, each with its line feed; or a whole Parquet file.
+    """Encodes the rows of some blocks, each with a line feed; or a whole Parquet file.
 
     Args:
-        inert_text: whether no cell of text is to be taken for a formula by a spreadsheet.
+        inert_text: whether to keep spreadsheets from taking a text for a formula, see :func:`inert`.
     """
     if inert_text:
         blocks = [block.with_text(inert) for block in blocks]
@@ -64,24 +64,24 @@ def encode_rows(blocks: Iterable[RowBlock], format: str, *, inert_text: bool = F
 
 
 def _delimited(block: RowBlock, delimiter: str) -> Iterator[bytes]:
-    """Text quoted, numbers bare, missing values empty.
+    """Encodes rows with text quoted, numbers bare, missing values empty.
 
     The numbers of a text are written as JSON in one go, ``[[1.0,null],[...]]``, and cut into rows at ``],[``: no text
     stands among them.
     """
     comma = delimiter.encode()
-    places = [delimiter.join(["", *map(_quoted, cells), ""]).encode() for cells in _cells(block.axes[1:])]
+    middles = [delimiter.join(["", *map(_quoted, cells), ""]).encode() for cells in _cells(block.axes[1:])]
     for cells, values in zip(_cells(block.axes[:1]), block.values, strict=True):
         start = delimiter.join(map(_quoted, cells)).encode()
-        numbers = orjson.dumps(values.reshape(len(places), -1), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
-        rows = numbers.replace(b"null", b"").split(b"],[") if places else []
-        for place, row in zip(places, rows, strict=True):
-            yield start + place + (row if comma == b"," else row.replace(b",", comma)) + b"\n"
+        numbers = orjson.dumps(values.reshape(len(middles), -1), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2]
+        rows = numbers.replace(b"null", b"").split(b"],[") if middles else []
+        for middle, row in zip(middles, rows, strict=True):
+            yield start + middle + (row if comma == b"," else row.replace(b",", comma)) + b"\n"
 
 
 def _cells(axes: Sequence[Mapping[str, Sequence[Any]]]) -> list[tuple[Any, ...]]:
-    """The cells of some axes' columns, a tuple for each combination of their places."""
-    return [tuple(chain(*places)) for places in product(*(zip(*axis.values(), strict=True) for axis in axes))]
+    """Combines the cells of some axes' columns: a tuple for each combination of indices."""
+    return [tuple(chain(*cells)) for cells in product(*(zip(*axis.values(), strict=True) for axis in axes))]
 
 
 def _quoted(cell: Any) -> str:
@@ -92,12 +92,12 @@ def _quoted(cell: Any) -> str:
 
 
 def _objects(block: RowBlock) -> Iterator[bytes]:
-    """One JSON object a row; missing values are null."""
+    """Encodes one JSON object per row; missing values are null."""
     names = [*chain(*block.axes)]
-    places = _cells(block.axes[1:])
+    middles = _cells(block.axes[1:])
     for cells, values in zip(_cells(block.axes[:1]), block.values, strict=True):
-        for place, row in zip(places, values.reshape(len(places), -1), strict=True):
-            start = orjson.dumps(dict(zip(names, (*cells, *place), strict=True)))
+        for middle, row in zip(middles, values.reshape(len(middles), -1), strict=True):
+            start = orjson.dumps(dict(zip(names, (*cells, *middle), strict=True)))
             numbers = orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",") if len(row) else []
             pairs = [b'"%b":%b' % (name.encode(), cell) for name, cell in zip(block.names, numbers, strict=True)]
             yield start[:-1] + b"," + b",".join(pairs) + b"}\n"
@@ -114,7 +114,7 @@ def _parquet(blocks: Sequence[RowBlock]) -> bytes:
 
 
 def _arrow(block: RowBlock) -> Any:
-    """The block as an Arrow table; columns that only some blocks have come as they are, and get their types later."""
+    """Makes an Arrow table of the block; join_parts sets the types of columns that only some measurements have."""
     import numpy as np
     import pyarrow
 
@@ -131,7 +131,7 @@ def _arrow(block: RowBlock) -> Any:
 
 
 def schema_of(columns: Mapping[str, str]) -> Any:
-    """The Arrow schema of columns with their types."""
+    """Makes the Arrow schema of columns with their types."""
     import pyarrow
 
     return pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in columns.items()])
@@ -140,7 +140,7 @@ def schema_of(columns: Mapping[str, str]) -> Any:
 def join_parts(
     parts: Iterable[Path], format: str, columns: Mapping[str, str], stream: IO[bytes], manifest: Mapping[str, Any]
 ) -> None:
-    """Puts parts into one file: bytes after bytes, or Parquet row groups with the manifest in the metadata."""
+    """Joins parts into one file: byte after byte, or as Parquet row groups with the manifest in the metadata."""
     if format != "parquet":
         stream.write(header(columns, format))
         for part in parts:
@@ -159,10 +159,11 @@ def join_parts(
 
 
 def parquet_manifest(path: Path) -> bytes:
-    """What join_parts wrote into a Parquet file's metadata.
+    """Returns the manifest that join_parts wrote into a Parquet file's metadata.
 
     Raises:
-        KeyError: there is no manifest in it; TypeError: there is no metadata.
+        KeyError: the metadata have no manifest.
+        TypeError: the file has no metadata.
     """
     import pyarrow.parquet
 

@@ -1,8 +1,8 @@
-"""Weights as tensors: NumPy's .npz, and safetensors.
+"""Writes weights as tensors: NumPy's .npz, and safetensors.
 
 Both hold ``weights`` (layer, head, query, key) and the numbers of its axes, ``layers``, ``heads``, ``queries`` and
-``keys``. ``tokens`` (what the positions stand for) and ``signature`` are arrays of text in .npz; in safetensors they
-are in the metadata, ``tokens`` as JSON.
+``keys``. ``tokens`` and ``signature`` are arrays of text in .npz; in safetensors they are in the metadata, ``tokens``
+as JSON.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 from attnprobe.values.attention import Excerpt
 
 
-def write_npz(part: Excerpt, stream: IO[bytes]) -> None:
-    """Read it with ``numpy.load(path)``."""
-    text = {"tokens": np.array(part.attention.key_tokens.strings), "signature": np.array(_signature(part))}
-    np.savez(stream, allow_pickle=False, **_tensors(part), **text)
+def write_npz(excerpt: Excerpt, stream: IO[bytes]) -> None:
+    """Writes weights for ``numpy.load(path)``."""
+    text = {"tokens": np.array(excerpt.attention.key_tokens.strings), "signature": np.array(_signature(excerpt))}
+    np.savez(stream, allow_pickle=False, **_tensors(excerpt), **text)
 
 
-def write_safetensors(part: Excerpt, stream: IO[bytes]) -> None:
-    """Read it with ``safetensors.safe_open(path, "np")``, whose ``metadata()`` has the tokens and the signature."""
+def write_safetensors(excerpt: Excerpt, stream: IO[bytes]) -> None:
+    """Writes weights for ``safetensors.safe_open(path, "np")``, whose ``metadata()`` has tokens and signature."""
     from safetensors.numpy import save
 
-    tokens = json.dumps(list(part.attention.key_tokens.strings), ensure_ascii=False)
-    data = save(_tensors(part), {"tokens": tokens, "signature": _signature(part)})
+    tokens = json.dumps(list(excerpt.attention.key_tokens.strings), ensure_ascii=False)
+    data = save(_tensors(excerpt), {"tokens": tokens, "signature": _signature(excerpt)})
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:start]), sort_keys=True).encode()  # the library's order is by chance
     header += b" " * (-len(header) % 8)
@@ -34,13 +34,13 @@ def write_safetensors(part: Excerpt, stream: IO[bytes]) -> None:
     stream.write(memoryview(data)[start:])
 
 
-def _tensors(part: Excerpt) -> dict[str, np.ndarray]:
-    attention = part.attention
-    axes = {"layers": attention.layers, "heads": attention.heads, "queries": part.queries, "keys": part.keys}
-    return {"weights": np.ascontiguousarray(part.weights)} | {
+def _tensors(excerpt: Excerpt) -> dict[str, np.ndarray]:
+    attention = excerpt.attention
+    axes = {"layers": attention.layers, "heads": attention.heads, "queries": excerpt.queries, "keys": excerpt.keys}
+    return {"weights": np.ascontiguousarray(excerpt.weights)} | {
         name: np.array(numbers, dtype=np.int64) for name, numbers in axes.items()
     }
 
 
-def _signature(part: Excerpt) -> str:
-    return part.attention.sign() if part.attention.sign else ""
+def _signature(excerpt: Excerpt) -> str:
+    return excerpt.attention.sign() if excerpt.attention.sign else ""
