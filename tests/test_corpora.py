@@ -385,6 +385,27 @@ def test_text_the_model_fails_on_does_not_take_others_with_it(
         list(corpus_stats(texts, exact_bert))
 
 
+def test_text_that_fails_in_one_window_counts_in_none(exact_bert: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its other windows were in batches with those of other texts."""
+    options: dict[str, Any] = {"profile": True, "threads": 1, "max_length": 6, "stride": 1}
+    texts = ["one two three four five six seven", "two three four five six seven one", "six five four three two one"]
+    expected = corpus_stats([texts[0], texts[2]], exact_bert, **options)
+    rows = expected.to_frame()
+    bad = exact_bert.tokenize(texts[1], max_length=6, stride=1)[0].inputs["input_ids"]
+    measure = prober.measure
+
+    def fail(batch: Any, *arguments: Any) -> Any:
+        if any(tokens.inputs["input_ids"] == bad for tokens in batch):
+            raise TextError("Model fails on this window")
+        return measure(batch, *arguments)
+
+    monkeypatch.setattr(prober, "measure", fail)
+    stats = corpus_stats(texts, exact_bert, on_error="skip", ids=["1", "bad", "2"], **options)
+    pd.testing.assert_frame_equal(stats.to_frame(), rows, rtol=STORED, atol=STORED)
+    for name, array in expected.summary.arrays().items():
+        np.testing.assert_allclose(stats.summary.arrays()[name], array, rtol=EXACT, atol=EXACT, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
