@@ -138,7 +138,7 @@ def check_commands(done: dict[str, Any], encoder: Encoder) -> None:
     assert "model types" in done["models"][1]  # what is there is not replaced
     assert_csv(done["csv"][1], encoder)
     largest = keep_weights(TEXT, encoder, level="word")
-    assert [row["token"] for row in json.loads(done["largest"][1])] == list(largest.tokens.strings)
+    assert [row["token"] for row in json.loads(done["largest"][1])] == list(largest.key_tokens.strings)
     received = [row["received"] for row in json.loads(done["largest"][1])]
     np.testing.assert_allclose(received, largest.weights.max((0, 1, 2)), rtol=0, atol=6e-4)
     assert done["table"][1].split()[:3] == ["position", "token", "received"]
