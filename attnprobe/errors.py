@@ -77,3 +77,8 @@ class CaseWarning(UserWarning):
 
 class FontWarning(UserWarning):
     """Some characters of a figure are in no installed font; the message names them."""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an exception's message; its type if the message is empty."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

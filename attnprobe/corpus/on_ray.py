@@ -20,7 +20,7 @@ from typing import Any
 from attnprobe.corpus.prober import Result
 from attnprobe.corpus.threads import cores
 from attnprobe.corpus.workers import Chunk, Recipe, Worker, in_order
-from attnprobe.errors import AttnprobeError, MissingExtraError, UsageError
+from attnprobe.errors import AttnprobeError, MissingExtraError, UsageError, first_line
 
 RESTARTS = 3  # how often a lost Ray actor is started again; its chunks are measured again
 START_SECONDS = 600  # until all Ray actors must run; a cluster may have to start machines for them
@@ -84,7 +84,7 @@ def _connect(ray: Any, address: str, workers: int, num_gpus: float) -> None:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         what = "Ray does not start" if local else f"cannot connect to the Ray cluster at RAY_ADDRESS={address}"
-        raise AttnprobeError(f"{what}: {_first_line(error)}", "`ray status` shows whether a cluster is up") from error
+        raise AttnprobeError(f"{what}: {first_line(error)}", "`ray status` shows whether a cluster is up") from error
     gpus = ray.cluster_resources().get("GPU", 0)
     if local and workers * num_gpus > gpus:
         raise AttnprobeError(
@@ -125,7 +125,7 @@ def _explained(ray: Any) -> Iterator[None]:
         cause = error.cause
         if isinstance(cause, AttnprobeError):
             raise cause from error
-        raise AttnprobeError(f"a Ray worker failed: {type(cause).__name__}: {_first_line(cause)}") from error
+        raise AttnprobeError(f"a Ray worker failed: {type(cause).__name__}: {first_line(cause)}") from error
     except ray.exceptions.RayActorError as error:
         if "failed to import" in str(error):
             reason = str(error).strip().splitlines()[-1]
@@ -168,7 +168,3 @@ def _wait_for(ray: Any, actors: Sequence[Any]) -> None:
             f"after {START_SECONDS} seconds Ray runs {len(done)} of {len(actors)} workers",
             "`ray status` shows what is free; give fewer --workers or a smaller --num-gpus",
         )
-
-
-def _first_line(error: BaseException | None) -> str:
-    return next(iter(str(error).strip().splitlines()), "")

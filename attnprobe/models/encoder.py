@@ -18,10 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
-from attnprobe.errors import ModelError, TextError, UsageError
+from attnprobe.errors import ModelError, TextError, UsageError, first_line
 from attnprobe.models.batches import make_batch
 from attnprobe.models.edits import Edit
-from attnprobe.models.explained import first_line
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Group, Listener, listening

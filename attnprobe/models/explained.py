@@ -27,8 +27,3 @@ def explained(what: str, hint: str = "") -> Iterator[None]:
 def in_one_line(error: BaseException) -> str:
     """Returns an exception's message in one line of at most 200 characters; its type if the message is empty."""
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an exception's message; its type if the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -18,8 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from attnprobe.errors import ModelError
-from attnprobe.models.explained import first_line
+from attnprobe.errors import ModelError, first_line
 from attnprobe.models.interface import Listener, listening, present_listener
 from attnprobe.models.layouts import LAYOUTS, Layout, Path, Reach, Returned
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from attnprobe.errors import InputError, MissingExtraError, UsageError
+from attnprobe.errors import InputError, MissingExtraError, UsageError, first_line
 from attnprobe.readers.fields import UnfitError, choose, to_record
 from attnprobe.readers.source import Source
 from attnprobe.readers.streams import seekable
@@ -163,6 +163,4 @@ def located(file: str, what: str) -> Iterator[None]:
     try:
         yield
     except (ArrowException, OSError, EOFError) as error:
-        raise InputError(
-            f"{file}: {what}{str(error).strip().splitlines()[0] if str(error).strip() else error!r}"
-        ) from error
+        raise InputError(f"{file}: {what}{first_line(error)}") from error

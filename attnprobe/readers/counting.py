@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from attnprobe.readers.source import Source
 from attnprobe.readers.streams import compression
 
+START = 2**16  # bytes that tell how lines end
+
 
 def count_records(source: Source, encoding: str = "utf-8") -> int | None:
     """Counts the records, good and bad, without reading them; None if that is impossible.
 
-    Parquet files and datasets have the count in their metadata; plain text and JSON Lines have a record per line.
+    Parquet files have the count in their metadata; plain text and JSON Lines have a record per line.
     """
-    if source.path is None or source.once:
+    if source.path is None or source.once or source.path.is_dir():
         return None
     try:
-        if source.format == "dataset":
-            return _of_dataset(source.path)
         if compression(source.path):
             return None
         if source.format == "parquet":
@@ -32,13 +31,11 @@ def count_records(source: Source, encoding: str = "utf-8") -> int | None:
     return None
 
 
-def _of_dataset(folder: Path) -> int | None:
-    splits = json.loads((folder / "dataset_info.json").read_text(encoding="utf-8")).get("splits") or {}
-    counts = [split.get("num_examples") for split in splits.values()]
-    return counts[0] if len(counts) == 1 else None
-
-
-def _lines(path: Path) -> int:
-    """Counts the lines that hold more than white space."""
+def _lines(path: Path) -> int | None:
+    """Counts the lines that hold more than white space; None where they end in carriage returns or UTF-16."""
     with path.open("rb") as file:
+        start = file.read(START)
+        if b"\0" in start or (b"\r" in start and b"\n" not in start):
+            return None
+        file.seek(0)
         return sum(1 for line in file if line.strip())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from attnprobe.errors import InputError, MissingExtraError, UsageError
+from attnprobe.errors import InputError, MissingExtraError, UsageError, first_line
 from attnprobe.readers.arrow import BATCH, choose_typed, to_records
 from attnprobe.readers.source import Source
 from attnprobe.values.records import Columns, Record, Skipped
@@ -73,8 +73,7 @@ def load(source: Source) -> Any:
             return datasets.load_from_disk(str(source.path))
         return _download(datasets, *parse(source.name))
     except Exception as error:  # whatever the network, the Hub, the cache and each file format raise
-        lines = str(error).strip().splitlines() or [repr(error)]
-        raise InputError(f"{source.name}: {lines[0]}", "check name, split and network") from error
+        raise InputError(f"{source.name}: {first_line(error)}", "check name, split and network") from error
     finally:
         if not quiet:
             datasets.enable_progress_bars()
