@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
+
+from attnprobe.values.plugins import Row, load, with_plugins
 
 if TYPE_CHECKING:
     from attnprobe.analyses.kinds import Analysis
 
-BUILT_IN: dict[str, tuple[str, str]] = {
+BUILT_IN: dict[str, Row] = {
     "weights": (
         "attnprobe.analyses.weights:WEIGHTS",
         "The attention weights themselves: one row per layer, head, query and key; or tensors (.npz, .safetensors).",
@@ -29,20 +29,11 @@ BUILT_IN: dict[str, tuple[str, str]] = {
 }
 
 
-def _with_plugins() -> dict[str, tuple[str, str]]:
-    found = {
-        entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
-        for entry in entry_points(group="attnprobe.analyses")
-    }
-    return BUILT_IN | {name: row for name, row in sorted(found.items()) if name not in BUILT_IN}
-
-
-ANALYSES: Mapping[str, tuple[str, str]] = _with_plugins()
+ANALYSES: Mapping[str, Row] = with_plugins("attnprobe.analyses", BUILT_IN)
 
 
 def load_analysis(name: str) -> Analysis:
     """Loads the analysis of that name, with the meaning of the row unless it states another."""
     target, meaning = ANALYSES[name]
-    module, _, attribute = target.partition(":")
-    analysis: Analysis = getattr(import_module(module), attribute)
+    analysis: Analysis = load(target)
     return replace(analysis, meaning=analysis.meaning or meaning)

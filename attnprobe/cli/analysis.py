@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from attnprobe.analyses import load_analysis
@@ -12,6 +11,7 @@ from attnprobe.cli.joining import Command, join
 from attnprobe.cli.options import Loading, Saving, Talking, Text, saving_as
 from attnprobe.cli.output import note, warnings_as_notes
 from attnprobe.values.options import Options
+from attnprobe.values.plugins import load
 from attnprobe.writers import WRITERS
 
 
@@ -46,13 +46,8 @@ def _run(
     for remark in () if talking.quiet else getattr(result, "remarks", ()):
         note(remark)
     if destination.format in analysis.formats:
-        destination.save(partial(_load(analysis.formats[destination.format]), result))
+        destination.save(partial(load(analysis.formats[destination.format]), result))
     elif destination.format == "table" and analysis.view:
-        destination.show(lambda width: _load(analysis.view)(result, width, **options))
+        destination.show(lambda width: load(analysis.view)(result, width, **options))
     else:
         destination.write(result.to_table(), text_table)
-
-
-def _load(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(import_module(module), attribute)

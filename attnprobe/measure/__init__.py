@@ -8,33 +8,24 @@ own through the entry point group ``attnprobe.measurements`` (``name = "package.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import nearest, shown
+from attnprobe.values.plugins import Row, load, with_plugins
 
 if TYPE_CHECKING:
     from attnprobe.measure.kinds import Measurement
     from attnprobe.models.encoder import Encoder
     from attnprobe.values.options import Reading
 
-BUILT_IN: dict[str, tuple[str, str]] = {
+BUILT_IN: dict[str, Row] = {
     "heads": ("attnprobe.measure.heads:HeadMeans", "every metric of every head, averaged over a text's queries"),
     "weights": ("attnprobe.measure.weights:KeptWeights", "the attention weights themselves"),
 }
 
 
-def _with_plugins() -> dict[str, tuple[str, str]]:
-    found = {
-        entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
-        for entry in entry_points(group="attnprobe.measurements")
-    }
-    return BUILT_IN | {name: row for name, row in sorted(found.items()) if name not in BUILT_IN}
-
-
-MEASUREMENTS: Mapping[str, tuple[str, str]] = _with_plugins()
+MEASUREMENTS: Mapping[str, Row] = with_plugins("attnprobe.measurements", BUILT_IN)
 
 
 def check_measurement(name: Any) -> None:
@@ -55,6 +46,5 @@ def choose_measurement(name: str, encoder: Encoder, reading: Reading, **options:
         UsageError: the name or an option is unknown, or an option does not suit the model.
     """
     check_measurement(name)
-    module, _, attribute = MEASUREMENTS[name][0].partition(":")
-    measurement: Measurement = getattr(import_module(module), attribute).choose(encoder, reading, **options)
+    measurement: Measurement = load(MEASUREMENTS[name][0]).choose(encoder, reading, **options)
     return measurement

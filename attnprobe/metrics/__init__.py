@@ -8,17 +8,16 @@ point group ``attnprobe.metrics`` (``name = "package.module:object"``). Listing 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import nearest, shown
+from attnprobe.values.plugins import Row, load, with_plugins
 
 if TYPE_CHECKING:
     from attnprobe.metrics.kinds import Metric
 
-BUILT_IN: dict[str, tuple[str, str]] = {
+BUILT_IN: dict[str, Row] = {
     "entropy": ("attnprobe.metrics.spread:entropy", "how widely the head spreads its attention"),
     "relative_entropy": ("attnprobe.metrics.spread:relative_entropy", "entropy as a share of the largest possible"),
     "confidence": ("attnprobe.metrics.spread:confidence", "the largest weight of each query, separators left out"),
@@ -40,15 +39,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
 }
 
 
-def _with_plugins() -> dict[str, tuple[str, str]]:
-    found = {
-        entry.name: (entry.value, f"from {entry.dist.name if entry.dist else entry.value}")
-        for entry in entry_points(group="attnprobe.metrics")
-    }
-    return BUILT_IN | {name: row for name, row in sorted(found.items()) if name not in BUILT_IN}
-
-
-METRICS: Mapping[str, tuple[str, str]] = _with_plugins()
+METRICS: Mapping[str, Row] = with_plugins("attnprobe.metrics", BUILT_IN)
 
 
 def check_names(names: Any) -> list[str]:
@@ -72,10 +63,4 @@ def check_names(names: Any) -> list[str]:
 
 def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
     """Loads the declarations of the chosen metrics, by name, in the order of METRICS."""
-    return {name: _load(METRICS[name][0]) for name in check_names(names)}
-
-
-def _load(target: str) -> Metric:
-    module, _, attribute = target.partition(":")
-    metric: Metric = getattr(import_module(module), attribute)
-    return metric
+    return {name: load(METRICS[name][0]) for name in check_names(names)}

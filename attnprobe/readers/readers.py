@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Protocol
 
 from attnprobe.errors import UsageError
 from attnprobe.readers.lines import check_encoding
 from attnprobe.readers.source import Source
+from attnprobe.values.plugins import load
 from attnprobe.values.records import Columns, Record, Skipped
 
 
@@ -44,8 +44,7 @@ def get_reader(name: str) -> Reader:
     """
     if name not in READERS:
         raise UsageError(f"no input format {name!r}", f"one of {' '.join(READERS)}")
-    module, _, attribute = READERS[name].partition(":")
-    reader: Reader = getattr(import_module(module), attribute)
+    reader: Reader = load(READERS[name])
     return reader
 
 

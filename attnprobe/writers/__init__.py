@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from attnprobe.errors import UsageError
+from attnprobe.values.plugins import load
 
 if TYPE_CHECKING:
     from attnprobe.values.table import Table
@@ -58,6 +58,5 @@ def get_writer(name: str) -> Writer:
     """
     if name not in WRITERS:
         raise UsageError(f"no format {name!r}", f"one of {' '.join(WRITERS)}")
-    module, _, attribute = WRITERS[name].partition(":")
-    writer: Writer = getattr(import_module(module), attribute)
+    writer: Writer = load(WRITERS[name])
     return writer
