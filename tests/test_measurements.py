@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from attnprobe import Columns, Encoder, load_encoder, run_corpus, weights
 from attnprobe.corpus import settings as corpus_settings
 from attnprobe.corpus.jobs import Job
 from attnprobe.corpus.prober import Result
+from attnprobe.errors import UsageError
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.running import measure
 from attnprobe.measure.several import Several
@@ -176,3 +178,21 @@ def test_weights_of_a_corpus_are_those_of_each_text(source: Path, encoder: Encod
     found = rows[rows["id"] == "n3"].drop(columns=["id", "n_tokens"]).reset_index(drop=True)
     expected = weights(TEXTS[3], encoder, **options)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"summary": "s.csv"}, "no summary"),
+        ({"profile": "p.csv"}, "no option 'profile'"),
+        ({"metrics": ["entropy"]}, "no option 'metrics'"),
+        ({"measure": "weight"}, "did you mean 'weights'"),
+    ],
+    ids=str,
+)
+def test_what_a_measurement_does_not_give_is_refused(
+    options: dict[str, Any], message: str, source: Path, encoder: Encoder, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run_corpus(source, tmp_path / "out.csv", encoder, **{"measure": "weights", **options})
+    assert list(tmp_path.iterdir()) == []

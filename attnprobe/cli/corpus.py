@@ -55,7 +55,7 @@ def corpus(
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.workers import Recipe
-    from attnprobe.render.table import heads_table, text_table
+    from attnprobe.render.table import overview_table, text_table
 
     encoder = loading.encoder()
     settings = Settings.choose(encoder, measuring.measure, **options)
@@ -79,7 +79,7 @@ def corpus(
         note(f"{str(destination.path)!r} is complete; there is nothing to resume")
         return
     if destination.format == "table":
-        destination.write(run.summary.overview(_title(encoder, run)), heads_table)
+        destination.write(run.summary.overview(_title(encoder, run)), overview_table)
     _tell(run, talking.quiet)
 
 

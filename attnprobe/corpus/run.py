@@ -20,7 +20,7 @@ from attnprobe.corpus.results import Results
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.state import State
 from attnprobe.corpus.workers import Recipe
-from attnprobe.errors import OutputError
+from attnprobe.errors import OutputError, UsageError
 from attnprobe.measure.kinds import Measurement, Summary
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
@@ -59,6 +59,7 @@ class CorpusRun:
         self.recipe, self.engine = recipe, engine or Engine()
         self.first_skipped: Skipped | None = None
         self.was_complete = False
+        check_tables(outputs, prober.empty)
         columns, empty = prober.settings.columns, prober.empty
         self.sink: Job | Stream
         if outputs.output:
@@ -168,6 +169,17 @@ class CorpusRun:
                 if on_result:
                     on_result(result)
             self.sink.finish()
+
+
+def check_tables(outputs: Results, summary: Summary) -> None:
+    """Refuses tables that the measurement does not give.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    for name in ("summary", "profile"):
+        if getattr(outputs, name) is not None and name not in summary.tables():
+            raise UsageError(f"what is measured gives no {name}", f"leave --{name} out")
 
 
 def check_complete(outputs: Results) -> None:

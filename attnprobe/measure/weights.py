@@ -49,7 +49,7 @@ class KeptWeights:
         Raises:
             UsageError: an option is unknown, or a layer or head out of range.
         """
-        take(options, beside=("layers", "heads"))
+        take(options, beside=("layers", "heads"), hint="of --measure weights, -l and --head choose layers and heads")
         layers = select(options.get("layers"), encoder.layers, "layer")
         heads = select(options.get("heads"), encoder.heads, "head")
         return cls(tuple(layers), tuple(heads), reading.level)

@@ -59,6 +59,13 @@ def heads_table(table: Table, width: int) -> RenderableType:
     return Group(title, "", drawn, "", *(Text(note, "dim") for note in notes))
 
 
+def overview_table(table: Table, width: int) -> RenderableType:
+    """What a run over many texts says of them all: head statistics as above, else the title and the rows."""
+    if list(table.columns[:2]) == ["layer", "head"]:
+        return heads_table(table, width)
+    return Group(Text(visible(table.notes["title"])), *([text_table(table, width)] if table.columns else []))
+
+
 def remarks(notes: Mapping[str, Any]) -> list[str]:
     """Yields a sentence on each thing that a reader should know about how numbers were computed."""
     found = [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]

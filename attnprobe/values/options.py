@@ -223,13 +223,18 @@ Group = TypeVar("Group", bound=Options)
 
 
 def take(
-    given: Mapping[str, Any], *groups: type[Group], beside: Iterable[str] = (), without: Iterable[str] = ()
+    given: Mapping[str, Any],
+    *groups: type[Group],
+    beside: Iterable[str] = (),
+    without: Iterable[str] = (),
+    hint: str = "",
 ) -> list[Any]:
     """Makes each group from those of the options that belong to it.
 
     Args:
         beside: names that are allowed, too, but belong to none of the groups.
         without: names of options that do not apply here.
+        hint: what the error says of those that do.
 
     Raises:
         UsageError: an option belongs to none of the groups, does not apply, or has an invalid value.
@@ -237,7 +242,7 @@ def take(
     known = [*beside, *(name for group in groups for name in group.names() if name not in without)]
     for name in given:
         if name not in known:
-            raise UsageError(f"no option {name!r}{nearest(name, known)}")
+            raise UsageError(f"no option {name!r}{nearest(name, known)}", hint)
     return [group(**{name: given[name] for name in group.names() if name in given}) for group in groups]
 
 
