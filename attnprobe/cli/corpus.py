@@ -13,7 +13,7 @@ import typer
 from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results
 from attnprobe.cli.options import Loading, Metrics, Talking
 from attnprobe.cli.output import Output, Progress, note
-from attnprobe.errors import Interrupted, UnknownTokensWarning
+from attnprobe.errors import Interrupted, UnknownTokensWarning, UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
 from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
@@ -65,6 +65,8 @@ def corpus(
     if saving.dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
         return
+    if destination.format == "table" and not prober.empty.tables():
+        raise UsageError(f"{measuring.measure} have no summary to show", "-o FILE writes rows, -f csv prints them")
     stream = None if destination.path else destination.row_stream
     recipe = Recipe(dict(vars(loading)), settings)
     run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
