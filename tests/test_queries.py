@@ -5,6 +5,7 @@ import pytest
 from attnprobe import Encoder, Tokens
 from attnprobe.errors import UsageError
 from attnprobe.values.finding import find_matches, find_tokens, one_query, token_label
+from attnprobe.values.tokens import Role
 
 SENTENCE = "The unbelievable cat saw The Cat's 37 toys 👍🏽; it itself [SEP] saw."
 
@@ -97,3 +98,16 @@ def test_tokens_that_cannot_be_found_in_the_text() -> None:
     tokens = Tokens(["<s>", "▁a", "b"], ["", "", ""], [Role.CLS, Role.CONTENT, Role.CONTENT], [0, 1, 1])
     assert find_tokens(tokens, "▁a") == [1]
     assert token_label(tokens, 1) == "▁a"
+
+
+def test_pieces_without_characters_are_no_part_of_a_match() -> None:
+    """A SentencePiece vocabulary may write ▁ as a token of its own before a word."""
+    roles = [Role.CLS, Role.CONTENT, Role.CONTENT, Role.CONTENT]
+    tokens = Tokens(
+        ["<s>", "▁", "机器", "学"], ["", "", "机器", "学"], roles, [0, 1, 1, 1], [0, 1, 1, 2], ["", "机器", "学"]
+    )
+    assert find_matches(tokens, "机器") == [[2]]
+    assert one_query(tokens, "机器") == (2, "")
+    assert find_matches(tokens, "机器学") == [[2, 3]]
+    assert find_matches(tokens, "▁") == [[1]]
+    assert find_matches(tokens, "<s>") == [[0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 
 from attnprobe.errors import UsageError
 from attnprobe.values.text import visible
@@ -26,7 +27,8 @@ def find_matches(tokens: Tokens, query: str) -> list[list[int]]:
 
     A whole number within the text is a position, counted from 0, negative ones from the end. Anything else is searched
     for: first as one or more whole words, or an added token such as ``[CLS]``; then as one or more pieces, by their
-    characters or as the vocabulary writes them. Upper and lower case differ; white space does not count.
+    characters or as the vocabulary writes them. Upper and lower case differ; white space does not count. Pieces without
+    characters, such as a lone ``▁``, are no part of a match.
 
     Raises:
         UsageError: no token matches; the hint names some that are like it.
@@ -44,7 +46,7 @@ def find_matches(tokens: Tokens, query: str) -> list[list[int]]:
         raise UsageError(
             f"no token or word {query!r} in the text", f"{_near(tokens, query)}a position, 0 to {length - 1}"
         )
-    return sorted(matches)
+    return sorted(map(partial(_with_characters, tokens), matches))
 
 
 def one_query(tokens: Tokens, query: str | int | None) -> tuple[int, str]:
@@ -83,6 +85,11 @@ def token_label(tokens: Tokens, at: int) -> str:
     """
     string, text = tokens.strings[at], tokens.texts[at]
     return visible(string if text.casefold() in string.casefold() else f"{string} ({text})")
+
+
+def _with_characters(tokens: Tokens, match: Sequence[int]) -> list[int]:
+    """Leaves out pieces without characters, unless a match has nothing else: added tokens have none."""
+    return [at for at in match if tokens.texts[at].strip()] or list(match)
 
 
 def _is_position(query: str, length: int) -> bool:
