@@ -80,8 +80,9 @@ def assert_equal(found: Any, expected: Any) -> None:
 @pytest.mark.parametrize("family", FAMILIES_IN_FULL)
 def test_heads_add_up_to_the_models_attention(family: str, encoder_of: Callable[[str], Encoder]) -> None:
     """Σ a·v·W_O + b_O, with what else ConvBERT's map reads, is the map's output: by loops over heads and tokens."""
+    plain = encoder_of(family)
     with float64():
-        encoder = doubled(encoder_of(family))
+        encoder = doubled(plain)
         tokens = tokens_of(encoder, family)
         for layer in all_layers(encoder, tokens):
             assert layer.output is not None
@@ -119,8 +120,9 @@ def close(found: Tensor, expected: Tensor) -> None:
 @pytest.mark.numeric
 def test_output_is_that_of_the_attention_module(encoder_of: Callable[[str], Encoder]) -> None:
     """The output map's is what BERT's residual is added to; x is the hidden state."""
+    plain = encoder_of("bert")
     with float64():
-        encoder = doubled(encoder_of("bert"))
+        encoder = doubled(plain)
         tokens, made = tokens_of(encoder, "bert"), []
         model = encoder.model
         handles = [
