@@ -28,8 +28,8 @@ Every measured type is built small and held to loops over its own `output_attent
 HEAD_OF_ANALYSES = """# Analyses
 
 What can be made of one text's attention. Each is a command, `attnprobe NAME TEXT`, and a function of the library,
-`attnprobe.NAME(text, encoder)`, with these options and columns. Added by one file and one row in `ANALYSES`
-(`attnprobe/analyses/__init__.py`), from which `make docs` writes this page.
+`attnprobe.NAME(text, encoder)`, with these options and columns. Added by one file and one row in `BUILT_IN`
+of `attnprobe/analyses/__init__.py`, from which `make docs` writes this page.
 """
 
 

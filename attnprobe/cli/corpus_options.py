@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attnprobe.cli.options import Saving
 from attnprobe.cli.output import Output
-from attnprobe.measure import BUILT_IN as MEASUREMENTS
+from attnprobe.measure import MEASUREMENTS
 from attnprobe.values.options import Options, choice, option, whole
 
 
@@ -62,7 +62,7 @@ class Measuring(Options):
     measure: str = option(
         "heads",
         metavar="NAME",
-        help=f"What to measure: {', '.join(MEASUREMENTS)}, or what another package adds.",
+        help=f"What to measure: {', '.join(MEASUREMENTS)}. Metrics, --queries and --profile are for heads.",
         autocompletion=lambda: list(MEASUREMENTS),
     )
 

@@ -91,5 +91,6 @@ class Settings:
 
 def failure(skipped: Skipped) -> InputError:
     """Makes the error for an unusable record, if such records end a run."""
-    where = skipped.file if skipped.line is None else f"{skipped.file}:{skipped.line}"
+    where = skipped.file or f"record {skipped.id!r}"
+    where = where if skipped.line is None else f"{where}:{skipped.line}"
     return InputError(f"{where}: {skipped.reason}", "--on-error skip leaves such records out and lists them")

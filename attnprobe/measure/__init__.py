@@ -46,5 +46,9 @@ def choose_measurement(name: str, encoder: Encoder, reading: Reading, **options:
         UsageError: the name or an option is unknown, or an option does not suit the model.
     """
     check_measurement(name)
-    measurement: Measurement = load(MEASUREMENTS[name][0]).choose(encoder, reading, **options)
+    kind = load(MEASUREMENTS[name][0])
+    try:
+        measurement: Measurement = kind.choose(encoder, reading, **options)
+    except UsageError as error:
+        raise UsageError(str(error), error.hint or f"of --measure {name}") from error
     return measurement

@@ -6,7 +6,9 @@
     measurement.rows(texts)             rows of texts in their order
     summary.of_texts(texts, together)   statistics of many texts; summaries add up, and are stored as arrays
 
-Runs know nothing else about what they measure, be it of one text or a corpus, in threads, processes or on Ray.
+Runs know nothing else about what they measure, be it of one text or a corpus, in threads, processes or on Ray. A class
+whose name stands in MEASUREMENTS also has ``choose(encoder, reading, **options)``, which makes a measurement of what a
+person asked for. A measurement without a summary uses NoSummary of ``nothing.py``; ``tests/toy.py`` is a whole example.
 """
 
 from __future__ import annotations
@@ -117,7 +119,10 @@ class Measurement(Protocol):
 
     @property
     def size(self) -> int:
-        """About how many numbers the rows of a text hold, which bounds how many texts are held at once."""
+        """About how many numbers a text's rows, or what is kept of it, hold.
+
+        It sets how many texts are held at once, at most 2²⁰ numbers or 4,096 texts, and so how often work is stored.
+        """
 
     def described(self) -> dict[str, Any]:
         """Returns the settings as values of JSON: a run that was killed goes on only with equal ones."""

@@ -7,6 +7,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from attnprobe.errors import AttnprobeError, first_line
+
 Row = tuple[str, str]
 """``module:object``, and its meaning."""
 
@@ -21,6 +23,15 @@ def with_plugins(group: str, built_in: Mapping[str, Row]) -> dict[str, Row]:
 
 
 def load(target: str) -> Any:
-    """Imports the object of ``module:object``."""
+    """Imports the object of ``module:object``.
+
+    Raises:
+        AttnprobeError: another package names a module or object that cannot be imported.
+    """
     module, _, attribute = target.partition(":")
-    return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if module.partition(".")[0] == "attnprobe":
+            raise
+        raise AttnprobeError(f"{target!r} cannot be loaded: {first_line(error)}", "install its package anew") from error
