@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import numbers
 import operator
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attnprobe.errors import UsageError
@@ -90,19 +89,6 @@ def check_column(name: str, values: Any) -> None:
     single = isinstance(values, str | bytes | Mapping) or getattr(values, "ndim", 1) != 1
     if single or not several:
         raise UsageError(f"{name} must be a list, or another iterable; got {shown(values)}")
-
-
-def known_options(options: Mapping[str, Any], function: Callable[..., Any]) -> Mapping[str, Any]:
-    """Returns the options if the function takes each of them by name.
-
-    Raises:
-        UsageError: the function does not know one of them.
-    """
-    known = inspect.signature(function).parameters
-    for name in options:
-        if name not in known:
-            raise UsageError(f"no option {name!r}{nearest(name, known)}")
-    return options
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
