@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from attnprobe import Columns, Encoder, load_encoder, run_corpus, weights
 from attnprobe.corpus import settings as corpus_settings
 from attnprobe.corpus.jobs import Job
 from attnprobe.corpus.prober import Result
-from attnprobe.errors import UsageError
+from attnprobe.errors import OutputError, UsageError
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.running import measure
 from attnprobe.measure.several import Several
@@ -122,6 +123,18 @@ def test_killed_and_taken_up_again(
                 kills += 1
     assert kills == len(TEXTS) // corpus_settings_chunk(encoder) + 1
     assert contents(tmp_path) == whole
+
+
+@dataclass(frozen=True)
+class OtherWeights(LargestWeights):
+    """Another measurement, of the same settings."""
+
+
+def test_run_of_another_measurement_is_not_taken_up(source: Path, encoder: Encoder, tmp_path: Path) -> None:
+    toys = [kind.choose(encoder, Reading()) for kind in (LargestWeights, OtherWeights)]
+    run_corpus(source, tmp_path / "out.csv", encoder, measure=toys[0])
+    with pytest.raises(OutputError, match="cannot resume, the options is another"):
+        run_corpus(source, tmp_path / "out.csv", encoder, measure=toys[1], resume=True)
 
 
 def corpus_settings_chunk(encoder: Encoder) -> int:

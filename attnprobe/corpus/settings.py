@@ -8,7 +8,7 @@ from typing import Any
 
 from attnprobe.corpus.chunks import Item, chunks
 from attnprobe.errors import InputError
-from attnprobe.measure import choose_measurement
+from attnprobe.measure import MEASUREMENTS, choose_measurement
 from attnprobe.measure.kinds import Measurement
 from attnprobe.measure.reading import sign
 from attnprobe.models.encoder import Encoder
@@ -71,7 +71,9 @@ class Settings:
 
     def described(self) -> dict[str, Any]:
         """Returns the settings that change results but are not in the signature, as values of JSON."""
-        return {**self.measurement.described(), **asdict(self.running)}
+        kind = f"{type(self.measurement).__module__}:{type(self.measurement).__qualname__}"
+        named = {} if kind == MEASUREMENTS["heads"][0] else {"measure": kind}
+        return {**named, **self.measurement.described(), **asdict(self.running)}
 
     def chunks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         """Cuts the items into chunks that are measured together; the result of one does not depend on any other.
