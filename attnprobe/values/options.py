@@ -80,8 +80,11 @@ class Options:
 
     def changed(self) -> dict[str, Any]:
         """Returns the options by name that differ from their default."""
+        given = {option.name: (option.default, getattr(self, option.name)) for option in fields(self)}
         return {
-            option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
+            name: value
+            for name, (default, value) in given.items()
+            if type(value) is not type(default) or value != default  # an array of layers has no single truth
         }
 
     def signed(self) -> dict[str, object]:
