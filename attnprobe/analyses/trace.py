@@ -303,4 +303,9 @@ TRACE = Analysis(
     options=(Row, Annotated[Reading, Without("stride", "level", "global_attention")]),
     shown=(Keys,),
     view="attnprobe.render.trace:trace_view",
+    examples=(
+        "attnprobe trace 'It was too tired.' -l 3 --head 1 --query It",
+        "attnprobe trace 'It was too tired.' -l 3 --head 1 --query 2 --top 3",
+        "attnprobe trace 'It was too tired.' -l -1 --head 0 --query tired -f json",
+    ),
 )

@@ -58,7 +58,7 @@ class Filters(Options):
         None,
         "a-b",
         "b-a",
-        help="Of a pair: only from queries in the first text to keys in the second, or the other way.",
+        help="Of a pair: only from the first text to the second, or the other way.",
     )
     max_rows: int = whole(10_000_000, least=1, help="Refuse to write more rows than this.")
 
@@ -212,4 +212,9 @@ WEIGHTS = Analysis(
     fit=fit,
     view="attnprobe.render.weights:weights_view",
     formats=TENSORS,
+    examples=(
+        "attnprobe weights 'The cat sat on the mat.' -l 0 --head 2 --top 1",
+        "attnprobe weights 'The cat sat on the mat.' --query cat --min-weight 0.2",
+        "attnprobe weights 'The cat sat on the mat.' -o weights.parquet",
+    ),
 )
