@@ -133,7 +133,7 @@ def weights(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
     found: Weights = load_analysis("weights")(
@@ -181,7 +181,7 @@ def trace(
         ModelError: the scores have a term that is not separated here, or the numbers do not add up.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
     row = {"layer": layer, "head": head, "query": query}
@@ -223,7 +223,7 @@ def heatmap(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`; and
+        UserWarning: as :func:`attnprobe.head_stats`; and
         FontWarning: some characters are in no installed font.
     """
     from attnprobe.analyses.pictures import take_picture
@@ -270,7 +270,7 @@ def view(
         ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
