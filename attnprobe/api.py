@@ -36,16 +36,10 @@ def head_stats(
     metrics: Sequence[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    queries: str = "all",
-    long_range: int = 10,
-    max_length: int | None = None,
-    stride: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> pandas.DataFrame:
+) -> pandas.DataFrame:  # fmt: skip
     """Measures what each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
 
     Args:
