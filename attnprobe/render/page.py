@@ -38,6 +38,7 @@ SCRIPTS = (
     "stats",
     "controls",
     "export",
+    "address",
     "main",
 )
 
@@ -158,6 +159,7 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
         "pieces": _units(pieces),
         "words": words,
         "pair": 2 in pieces.segments,
+        "opening": {"layer": 0, "head": 0, "query": [], "key": [], "scale": "sqrt"},
         "metrics": [{"name": name, "meaning": METRICS[name][1]} for name in METRICS],
         "stats": [
             [[None if math.isnan(value) else value for value in row] for row in layer] for layer in means.tolist()

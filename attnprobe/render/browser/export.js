@@ -38,12 +38,12 @@ function pictureLines() {
 }
 
 function pictureLabels() {
-  const place = focused();
+  const focus = focused();
   const column = (/** @type {"query" | "key"} */ side, /** @type {number[]} */ units) =>
     units.map((unit, at) => {
       const x = side === "query" ? -8 : PICTURE.lines + 8;
       const anchor = side === "query" ? "end" : "start";
-      const weight = place?.side === side && place.at === at ? 700 : 400;
+      const weight = focus?.side === side && focus.rows.includes(at) ? 700 : 400;
       const y = at * rowHeight() + rowHeight() / 2 + 4.5;
       const attributes = { x, y, "text-anchor": anchor, "font-weight": weight };
       return draw("text", attributes, short(scene.units.labels[unit]));

@@ -10,18 +10,18 @@ function start() {
   find("png", HTMLElement).addEventListener("click", savePng);
   find("help", HTMLElement).addEventListener("click", () => find("keys-help", HTMLDialogElement).showModal());
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && state.pinned) change({ pinned: null }, "lines");
+    if (event.key === "Escape") letGo();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change({}, "choice"));
   drawLegend();
-  nameTheme();
-  change({}, "choice");
+  followAddress();
 }
 
 /** @param {What} what */
 async function show(what) {
   markControls();
   if (what !== "lines") {
+    showTheme();
     markGrid();
     markStats();
   }
