@@ -291,6 +291,10 @@ def view(
     pair: str | None = None,
     layers: Indices = None,
     heads: Indices = None,
+    show: str | None = None,
+    query: int | str | None = None,
+    key: int | str | Sequence[int | str] | None = None,
+    scale: str | None = None,
     most: int | None = MOST_OF_A_PAGE,
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
@@ -300,11 +304,15 @@ def view(
     Args:
         text, encoder, model: as in :func:`attnprobe.head_stats`.
         pair, layers, heads: as in :func:`attnprobe.head_stats`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
+            page offers both.
         most: how many weights the page may hold, at a bit more than a byte each; None: any number.
         options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
 
     Raises:
-        UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
+        UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
+            than ``most``.
         ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
@@ -312,9 +320,13 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
+    from attnprobe.values.options import Scaling, Showing
 
-    found = explore(text, loaded(encoder, model), pair=pair, layers=layers, heads=heads, most=most, **options)
-    return make_view(text if pair is None else f"{text} / {pair}", found)
+    showing = Showing(show, query, key)  # type: ignore[arg-type]
+    chosen = Scaling(scale).scale or "sqrt"
+    options |= {"pair": pair, "layers": layers, "heads": heads, "most": most, "showing": showing}
+    found = explore(text, loaded(encoder, model), **options)
+    return make_view(text if pair is None else f"{text} / {pair}", found, chosen)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

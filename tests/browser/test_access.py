@@ -27,8 +27,8 @@ def test_tab_reaches_every_group_once(page: Page) -> None:
         stops.append(page.evaluate(FOCUS))
         if stops[-1] == "select layer 0, head 0":
             break
-    order = ["help", "theme", "layer", "head", "all-heads", "no-heads", "words", "special", "threshold", "svg", "png"]
-    order += ["queries 0", "keys 0", "As text", "layer 0, head 0", "layer", "head"]
+    order = ["help", "theme", "layer", "head", "all-heads", "no-heads", "words", "special", "scale", "threshold"]
+    order += ["svg", "png", "queries 0", "keys 0", "As text", "layer 0, head 0", "layer", "head"]
     assert [stop for stop in stops if stop in order] == order
     assert len(stops) < 45
 
@@ -86,8 +86,8 @@ def test_arrows_and_enter_choose_a_heat_map_and_a_row(page: Page) -> None:
 
 
 def test_help_opens_and_closes(page: Page) -> None:
-    page.get_by_role("button", name="Keys").click()
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.get_by_role("button", name="Keyboard").click()
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 

@@ -16,7 +16,7 @@ PRESSED = "#tokens [aria-pressed=true]"
 
 def follow(page: Page, text: str) -> None:
     """Follows a link to the same page; what it does is over afterwards."""
-    page.evaluate("(text) => new Promise((done) => { addEventListener('hashchange', done); location.hash = text })", text)
+    page.evaluate("(text) => new Promise((done) => ((onhashchange = done), (location.hash = text)))", text)
 
 
 def test_a_finding_is_a_link(page: Page, minilm: Encoder) -> None:
@@ -83,7 +83,7 @@ def test_a_part_of_an_address_is_enough(page: Page) -> None:
 
 
 def test_numbers_in_an_address_are_those_of_the_model(open_page: Open, minilm: Encoder) -> None:
-    page = open_page(view(TEXT, minilm, layers=[2, 5], heads="3,7"))
+    page = open_page(view(TEXT, minilm, layers=[2, 5], heads="3,7", show="2.3"))
     follow(page, "layer=5&head=7")
     expect(page.locator("#what")).to_contain_text("Layer 5, head 7")
     follow(page, "layer=1&head=0")

@@ -30,7 +30,10 @@ def test_svg(open_page: Open, sentence: View, scheme: str) -> None:
     root = ElementTree.fromstring(saved(page, "#svg"))
     assert len(root.findall(f".//{SVG}path")) == lines(page)
     texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
-    assert texts == ["all-MiniLM-L6-v2, layer 0head 0head 4", *labels(page, "queries"), *labels(page, "keys")]
+    settings = "weights ≥ 0.020 · pieces · special tokens shown · colour by √weight"
+    names = ["all-MiniLM-L6-v2, layer 0head 0head 4", settings]
+    assert texts == [*names, *labels(page, "queries"), *labels(page, "keys")]
+    assert root.findtext(f"{SVG}desc") == f"all-MiniLM-L6-v2 · layer.head 0.0, 0.4 · {settings}"
     assert root.findtext(f"{SVG}metadata") == sentence.signature
     assert root.find(f"{SVG}rect").get("fill") == page.evaluate("getComputedStyle(document.body).backgroundColor")
     strokes = {path.get("stroke") for path in root.iter(f"{SVG}path")}

@@ -39,6 +39,7 @@ function chooseHeads(heads) {
 function readControl(input) {
   if (input.name === "layer") change({ layer: Number(input.value) }, "heads");
   else if (input.name === "head") chooseHeads(checkedHeads());
+  else if (input.name === "scale") change({ scale: input.value }, "choice");
   else if (input.name === "threshold") change({ threshold: thresholdAt(input.value) }, "lines");
   else {
     const value = input.name === "words" ? input.value === "words" : input.value;
@@ -64,6 +65,7 @@ function markControls() {
     if (input.name === "words") input.checked = input.value === (state.choice.words ? "words" : "pieces");
     if (input.name === "special") input.checked = input.value === state.choice.special;
     if (input.name === "pair") input.checked = input.value === state.choice.pair;
+    if (input.name === "scale") input.checked = input.value === state.scale;
     if (input.name === "threshold") markThreshold(input);
   }
   find("least", HTMLElement).textContent = number(state.threshold);

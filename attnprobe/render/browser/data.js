@@ -11,6 +11,7 @@
  *   opening: { layer: number, head: number, query: number[], key: number[], scale: string },
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
+ *   roles: Record<string, string[]>,
  * }} Page
  */
 

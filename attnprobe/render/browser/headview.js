@@ -128,7 +128,7 @@ function lineAttributes(line, width) {
 
 /** @param {number} weight */
 function strokeOf(weight) {
-  return { "stroke-width": (0.6 + 3.4 * weight).toFixed(2), "stroke-opacity": Math.sqrt(weight).toFixed(3) };
+  return { "stroke-width": (0.6 + 3.4 * weight).toFixed(2), "stroke-opacity": strength(weight).toFixed(3) };
 }
 
 function drawLegend() {
@@ -136,12 +136,14 @@ function drawLegend() {
     const line = draw("path", { d: "M0 6H26", stroke: "currentColor", ...strokeOf(weight) });
     return [draw("svg", { width: 26, height: 12 }, line), String(weight)];
   });
-  find("legend", HTMLElement).append(...samples);
+  find("legend", HTMLElement).replaceChildren(...samples);
 }
 
 function drawLines() {
   const height = rowHeight() * Math.max(scene.queries.length, scene.keys.length);
-  find("head-view", HTMLElement).style.setProperty("--row", `${rowHeight()}px`);
+  const view = find("head-view", HTMLElement);
+  view.style.setProperty("--row", `${rowHeight()}px`);
+  view.style.setProperty("--heads", String(scene.heads.length));
   canvas.setAttribute("viewBox", `0 0 100 ${Math.max(height, 1)}`);
   canvas.style.height = `${height}px`;
   const { lines, total } = linesToDraw();
@@ -166,7 +168,7 @@ function markTokens() {
       const weights = focus && focus.side !== side ? weightsBetween(focus, at) : [];
       const most = weights.indexOf(Math.max(...weights));
       button.style.setProperty("--tint", weights.length ? colourName(scene.heads[most]) : "transparent");
-      button.style.setProperty("--amount", `${weights.length ? Math.round(50 * Math.sqrt(weights[most])) : 0}%`);
+      button.style.setProperty("--amount", `${weights.length ? Math.round(50 * strength(weights[most])) : 0}%`);
       button.lastElementChild?.replaceChildren(...weights.map(valueOf));
       button.classList.toggle("focused", focus?.side === side && focus.rows.includes(at));
       button.setAttribute("aria-pressed", String(kept.includes(at)));
@@ -192,7 +194,7 @@ function valueOf(weight, index) {
   const written = scene.heads.length <= MOST_NUMBERS;
   const value = make("span", { class: written ? "value" : "cell" }, written && weight >= 0.005 ? number(weight) : "");
   value.style.setProperty("--head", colourName(scene.heads[index]));
-  if (!written) value.style.opacity = String(Math.sqrt(weight));
+  if (!written) value.style.opacity = String(strength(weight));
   return value;
 }
 
@@ -224,7 +226,7 @@ function say(drawn, total) {
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
   const left = empty ? ` Rows left empty, having less than 1 % for these tokens: ${empty}.` : "";
   find("what", HTMLElement).textContent = `${where}: ${lines}.${left}`;
-  find("top", HTMLElement).replaceChildren(...(focus ? topOf(focus) : [HINT]));
+  find("top", HTMLElement).replaceChildren(...(focus ? topOf(focus) : [make("p", { class: "hint" }, HINT)]));
 }
 
 /** How many rows of the shown heads hold nothing. */
@@ -235,22 +237,26 @@ function emptyRows() {
   return scene.weights.reduce((sum, weights) => sum + rowsOf(weights).length, 0);
 }
 
-const HINT = "Point at a token or move to it with Tab and the arrow keys to see its weights alone; click to keep them.";
+const HINT = "Point at a token to see its weights alone; click to keep it, Shift-click for several.";
 
 /** The tokens of these rows, in quotes. @param {Focus} focus */
-function quoted({ side, rows }) {
+function namesOf({ side, rows }) {
   const units = side === "query" ? scene.queries : scene.keys;
-  return rows.map((row) => `“${scene.units.labels[units[row]]}”`).join(" + ");
+  return quoted(rows.map((row) => scene.units.labels[units[row]]));
 }
 
 /** @param {Focus} focus */
 function topOf(focus) {
   const verb = focus.side === "query" ? "looks at" : "is looked at by";
+  const keys = { side: /** @type {const} */ ("key"), rows: keptRows("key") };
+  const sumTo = (/** @type {Focus} */ keys, /** @type {number} */ index) =>
+    `${namesOf(keys)} ${number(weightAmong(scene.weights[index], scene.keys.length, focus.rows, keys.rows))}; most at `;
   return scene.heads.map((head, index) => {
     const list = strongest(focus, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
+    const sum = keys.rows.length && focus.side === "query" ? sumTo(keys, index) : "";
     const name = make("span", { class: "name" }, `Head ${page.heads[head]}`);
     name.style.setProperty("--head", colourName(head));
-    return make("p", {}, name, ` ${quoted(focus)} ${verb} `, list.join(" · "));
+    return make("p", {}, name, ` ${namesOf(focus)} ${verb} ${sum}`, list.join(" · "));
   });
 }
 

@@ -4,6 +4,7 @@ function start() {
   buildControls();
   buildGrid();
   buildStats();
+  rove(find("ranking", HTMLElement), "button", (key, at, count) => gridStep(key, at, count, count));
   watchTokens();
   listeners.push(show);
   find("svg", HTMLElement).addEventListener("click", saveSvg);
@@ -13,7 +14,6 @@ function start() {
     if (event.key === "Escape") letGo();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change({}, "choice"));
-  drawLegend();
   followAddress();
 }
 
@@ -23,10 +23,12 @@ async function show(what) {
   if (what !== "lines") {
     showTheme();
     markGrid();
+    markRanking();
     markStats();
+    drawLegend();
   }
   await showHeads(what);
-  if (what === "choice") requestAnimationFrame(() => setTimeout(drawGrid)); // when the head view is on the screen
+  if (what === "choice" || isChoiceNew()) requestAnimationFrame(() => setTimeout(drawGrid)); // when the head view is on the screen
 }
 
 start();

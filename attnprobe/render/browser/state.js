@@ -148,6 +148,11 @@ function applyState(text) {
   change(news, "choice");
 }
 
+/** How strong the colour of a weight is, from 0 to 1. @param {number} weight */
+function strength(weight) {
+  return state.scale === "sqrt" ? Math.sqrt(weight) : weight;
+}
+
 /** @param {number} head */
 function colourName(head) {
   return `var(--head-${page.heads[head] % COLOURS})`;
