@@ -185,7 +185,8 @@ class Showing(Options):
     @property
     def place(self) -> tuple[int, int] | None:
         """The numbers of layer and head."""
-        found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", str(self.show))
+        text = self.show if isinstance(self.show, str) else ""
+        found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", text)
         return (int(found[1]), int(found[2])) if found else None
 
     @property

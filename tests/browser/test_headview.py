@@ -92,6 +92,10 @@ def test_opacity_and_width_grow_with_the_weight(page: Page, weights: np.ndarray)
     visible = np.sort(weights[0, 0][weights[0, 0] >= 0.02])
     np.testing.assert_allclose(opacity, np.sqrt(visible), atol=1e-3)
     np.testing.assert_allclose(width, 0.6 + 3.4 * visible, atol=1e-2)
+    choose(page, "scale", "linear")
+    expect(page.locator("#legend path").first).to_have_attribute("stroke-opacity", "0.050")
+    opacity = drawn.evaluate_all("(all) => all.map((path) => Number(path.getAttribute('stroke-opacity')))")
+    np.testing.assert_allclose(opacity, visible, atol=1e-3)
 
 
 def test_layer_picker(page: Page, weights: np.ndarray) -> None:
