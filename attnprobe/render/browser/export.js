@@ -75,12 +75,12 @@ function pictureLines() {
 }
 
 function pictureLabels() {
-  const focus = focused();
-  const column = (/** @type {"query" | "key"} */ side, /** @type {number[]} */ units) =>
+  const kept = { query: keptRows("query"), key: keptRows("key") };
+  const column = (/** @type {Side} */ side, /** @type {number[]} */ units) =>
     units.map((unit, at) => {
       const x = side === "query" ? -8 : PICTURE.lines + 8;
       const anchor = side === "query" ? "end" : "start";
-      const weight = focus?.side === side && focus.rows.includes(at) ? 700 : 400;
+      const weight = kept[side].includes(at) ? 700 : 400;
       const y = at * rowHeight() + rowHeight() / 2 + 4.5;
       const attributes = { x, y, "text-anchor": anchor, "font-weight": weight };
       return draw("text", attributes, short(scene.units.labels[unit], 22));

@@ -33,6 +33,7 @@ async function showHeads(what) {
     const fresh = choice !== scene.choice;
     Object.assign(scene, { layer, choice, units: unitsOf(choice), queries, keys, heads, weights });
     if (fresh) fillLists();
+    if (fresh) scrollToKept();
   }
   drawLines();
 }
@@ -42,8 +43,17 @@ function fillLists() {
   fill("key", scene.keys);
 }
 
+/** Scrolls the lists to the first of the kept tokens, unless it is in sight. */
+function scrollToKept() {
+  const view = find("scroll", HTMLElement);
+  const height = rowHeight();
+  const top = height * Math.min(...keptRows("query"), ...keptRows("key"));
+  const isSeen = top > view.scrollTop && top < view.scrollTop + view.clientHeight - 3 * height;
+  if (top < Infinity && !isSeen) view.scrollTop = top - view.clientHeight / 3;
+}
+
 /**
- * @param {"query" | "key"} side
+ * @param {Side} side
  * @param {number[]} units
  */
 function fill(side, units) {
