@@ -14,11 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest, shown
 from attnprobe.values.selection import Indices, parse_indices
+
+INPUT, MODEL, WHAT, RUN, OUTPUT = PANELS = ("Input", "Model", "What", "Run", "Output")
 
 
 def option(default: Any = MISSING, **about: Any) -> Any:
@@ -50,9 +52,14 @@ def indices(default: Any = MISSING, **about: Any) -> Any:
 class Options:
     """A group of options.
 
+    Attributes:
+        panel: the part of a command's help that lists them.
+
     Raises:
         UsageError: an option has an invalid value.
     """
+
+    panel: ClassVar[str] = WHAT
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -81,8 +88,11 @@ class Options:
 
     def changed(self) -> dict[str, Any]:
         """Returns the options by name that differ from their default."""
+        given = {option.name: (option.default, getattr(self, option.name)) for option in fields(self)}
         return {
-            option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
+            name: value
+            for name, (default, value) in given.items()
+            if type(value) is not type(default) or value != default  # an array of layers has no single truth
         }
 
     def signed(self) -> dict[str, object]:
@@ -107,6 +117,8 @@ class Reading(Options):
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
 
+    panel: ClassVar[str] = INPUT
+
     max_length: int | None = whole(
         None,
         least=1,
@@ -121,7 +133,7 @@ class Reading(Options):
         "cls",
         "first",
         silent="none",
-        help="Longformer and LED: what sees and is seen by all, the classification token or the first text.",
+        help="Of Longformer and LED: what sees, and is seen by, all tokens.",
     )
 
 
@@ -219,6 +231,8 @@ class Running(Options):
         max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
     """
 
+    panel: ClassVar[str] = RUN
+
     batch_tokens: int = whole(2048, least=1, signed=False, help="Tokens to run at once.")
     on_error: str = choice(
         "skip", "fail", signed=False, help="Records that cannot be used: list them and go on, or stop."
@@ -226,7 +240,7 @@ class Running(Options):
     max_unknown: float | None = share(
         None,
         signed=False,
-        help="Records with a larger share of tokens unknown to the model cannot be used.  [default: any]",
+        help="Skip records with a larger share of tokens unknown to the model.  [default: any]",
     )
 
 
@@ -239,6 +253,8 @@ class Engine(Options):
         workers: how many processes.
         num_gpus: how many GPUs, or what share of one, each process gets on Ray.
     """
+
+    panel: ClassVar[str] = RUN
 
     engine: str = choice("local", "ray", signed=False, help="ray: the workers are actors of a Ray cluster.")
     workers: int = whole(
