@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from attnprobe import Encoder, view
+from attnprobe import Encoder, View, view
 from attnprobe.measure.weights import keep_weights
 from tests.browser.conftest import TEXT, Open
 from tests.browser.reading import choose, labels, shown, token
@@ -116,3 +116,25 @@ def test_several_tokens_add_up_as_keys_and_average_as_queries(page: Page, minilm
         np.testing.assert_allclose(numbers, np.where(how < 0.005, 0, how), atol=5.1e-3)
         page.keyboard.press("Escape")
         expect(page.locator(PRESSED)).to_have_count(0)
+
+
+def test_a_page_in_a_frame_tells_and_follows_the_page_around_it(browser: Browser, sentence: View) -> None:
+    page = browser.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda message: wrong.append(message.text))
+    page.set_content(sentence._repr_html_())
+    page.evaluate("window.told = []; addEventListener('message', ({ data }) => window.told.push(data.shows))")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("button", name="layer 2, head 9", exact=True).click()
+    page.wait_for_function("window.told.length === 1")
+    assert page.evaluate("window.told[0]").startswith("layer=2&head=9&query=&key=&level=pieces&special=show&")
+    page.evaluate("frames[0].postMessage({ show: 'layer=4&head=1,3&query=2' }, '*')")
+    expect(frame.locator("#what")).to_contain_text("Layer 4, heads 1, 3")
+    for strange in ("7", "null", "{ show: 7 }", "'layer=1'", "{ show: 'layer=99' }"):
+        page.evaluate(f"frames[0].postMessage({strange}, '*')")
+    expect(frame.locator("#what")).to_contain_text("Layer 0, head 0")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.told.length") == 1  # what it was told, it does not tell
+    assert wrong == []
+    page.close()
