@@ -250,6 +250,10 @@ def view(
     heads: Indices = "all",
     max_length: int | None = None,
     global_attention: str = "none",
+    show: str | None = None,
+    query: int | str | None = None,
+    key: int | str | Sequence[int | str] | None = None,
+    scale: str | None = None,
     most: int | None = MOST_OF_A_PAGE,
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> View:
@@ -257,10 +261,14 @@ def view(
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
+            page offers both.
         most: how many weights the page may hold, at a bit more than a byte each; None: any number.
 
     Raises:
-        UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
+        UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
+            than ``most``.
         ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
@@ -268,8 +276,10 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
+    from attnprobe.values.options import Scaling, Showing
 
     check_one(text)
+    colours = Scaling(scale)
     found = explore(
         text,
         loaded(encoder, model),
@@ -277,10 +287,11 @@ def view(
         layers=layers,
         heads=heads,
         most=most,
+        showing=Showing.of({"show": show, "query": query, "key": key}),
         max_length=max_length,
         global_attention=global_attention,
     )
-    return make_view(text if pair is None else f"{text} / {pair}", found)
+    return make_view(text if pair is None else f"{text} / {pair}", found, colours.scale or "sqrt")
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
