@@ -292,6 +292,8 @@ def view(
     layers: Indices = None,
     heads: Indices = None,
     most: int | None = MOST_OF_A_PAGE,
+    steps: bool = True,
+    lang: str = "en",
     model: str | PathLike[str] = DEFAULT_MODEL,
     **options: Any,
 ) -> View:
@@ -301,6 +303,8 @@ def view(
         text, encoder, model: as in :func:`attnprobe.head_stats`.
         pair, layers, heads: as in :func:`attnprobe.head_stats`.
         most: how many weights the page may hold, at a bit more than a byte each; None: any number.
+        steps: whether the page shows the steps of the computation, see :mod:`attnprobe.analyses.steps`.
+        lang: the language that explains these steps, "en" or "zh".
         options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
 
     Raises:
@@ -312,9 +316,12 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
+    from attnprobe.values.options import Explaining
 
-    found = explore(text, loaded(encoder, model), pair=pair, layers=layers, heads=heads, most=most, **options)
-    return make_view(text if pair is None else f"{text} / {pair}", found)
+    asked = Explaining(no_steps=not steps, lang=lang)
+    options |= {"pair": pair, "layers": layers, "heads": heads, "most": most, "steps": steps}
+    found = explore(text, loaded(encoder, model), **options)
+    return make_view(text if pair is None else f"{text} / {pair}", found, asked.lang)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Measures all that a page shows of a text in one pass of the model."""
+"""Measures all that a page shows of a text: weights in one pass of the model, the steps to them in another."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.analyses.steps import Steps, keep_steps
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.reading import sign, windows_of
 from attnprobe.measure.running import measure
@@ -26,11 +27,13 @@ class Explored:
     Attributes:
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         signature: what the means depend on.
+        steps: the numbers behind the weights; None if they were not asked for.
     """
 
     attention: Attention
     means: np.ndarray
     signature: str
+    steps: Steps | None = None
 
 
 def explore(
@@ -41,9 +44,10 @@ def explore(
     layers: Indices,
     heads: Indices,
     most: int | None,
+    steps: bool = True,
     **options: Any,
 ) -> Explored:
-    """Measures weights and means of a text; the arguments are those of :func:`attnprobe.view`."""
+    """Measures weights, means and steps of a text; the arguments are those of :func:`attnprobe.view`."""
     reading = Reading.of(options, without=["stride", "level"])
     if most is not None:
         check_whole("most", most)
@@ -53,4 +57,5 @@ def explore(
     check_size(weights.shape(pieces), most)
     [(kept, sums)] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
     attention = attention_of(weights, kept, encoder, pieces, reading)
-    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()))
+    walked = keep_steps(encoder, pieces, weights.layers, weights.heads) if steps else None
+    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()), walked)

@@ -9,7 +9,7 @@ from typing import Annotated
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import Options, Reading, Selection, Without, option
+from attnprobe.values.options import Explaining, Options, Reading, Selection, Without, option
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ def view(
     loading: Loading,
     selection: Selection,
     reading: Annotated[Reading, Without("stride", "level")],
+    explaining: Explaining,
     page: Page,
     talking: Talking,
 ) -> None:
@@ -45,7 +46,9 @@ def view(
 
     encoder = loading.encoder()
     with warnings_as_notes(talking.quiet):
-        made = api.view(words, encoder, pair=text.pair, **vars(selection), **reading.without("stride", "level"))
+        how = {**vars(selection), **reading.without("stride", "level")}
+        how |= {"steps": not explaining.no_steps, "lang": explaining.lang}
+        made = api.view(words, encoder, pair=text.pair, **how)
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

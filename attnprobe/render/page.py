@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.exploring import Explored
+from attnprobe.analyses.steps import Steps
 from attnprobe.metrics import METRICS
+from attnprobe.render.steps import pack_steps
 from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
 from attnprobe.values.text import visible
@@ -36,6 +38,10 @@ SCRIPTS = (
     "pointing",
     "modelview",
     "stats",
+    "walk",
+    "wording",
+    "pictures",
+    "steps",
     "controls",
     "export",
     "main",
@@ -73,9 +79,10 @@ class View:
         )
 
 
-def make_view(title: str, found: Explored) -> View:
-    """The page of what was found of a text."""
-    return View(make_page(title, found.attention, found.means, found.signature), found.signature)
+def make_view(title: str, found: Explored, lang: str = "en") -> View:
+    """The page of what was found of a text; ``lang``: of the words that explain the steps, "en" or "zh"."""
+    page = make_page(title, found.attention, found.means, found.signature, found.steps, lang)
+    return View(page, found.signature)
 
 
 def pack(weights: np.ndarray) -> str:
@@ -93,7 +100,14 @@ def as_json(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def make_page(title: str, attention: Attention, means: np.ndarray, signature: str) -> str:
+def make_page(
+    title: str,
+    attention: Attention,
+    means: np.ndarray,
+    signature: str,
+    steps: Steps | None = None,
+    lang: str = "en",
+) -> str:
     """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
     style = _read("page.css")
     script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
@@ -103,6 +117,8 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
         for layer, of_layer in enumerate(attention.weights)
         for head, weights in enumerate(of_layer)
     ]
+    walk, numbers = pack_steps(steps)
+    blocks += [f'<script type="text/plain" id="numbers-{at}">{packed}</script>' for at, packed in enumerate(numbers)]
     return Template(_read("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
@@ -111,7 +127,7 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
         about=html.escape(_about(attention)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
         style=style,
-        data=as_json(_data(attention, means, signature)),
+        data=as_json(_data(attention, means, signature) | {"steps": walk, "lang": lang}),
         first=blocks[0],
         others="\n".join(blocks[1:]),
         script=script,

@@ -155,6 +155,19 @@ class Averaging(Options):
 
 
 @dataclass(frozen=True)
+class Explaining(Options):
+    """Chooses how the page explains attention.
+
+    Attributes:
+        no_steps: whether to leave out the computation of each weight, which makes a page twice as large or more.
+        lang: the language in which the steps are first explained, "en" or "zh".
+    """
+
+    no_steps: bool = option(False, help="Leave out the steps of the computation.")
+    lang: str = choice("en", "zh", help="The language that explains these steps.")
+
+
+@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 

@@ -4,6 +4,7 @@ function start() {
   buildControls();
   buildGrid();
   buildStats();
+  buildSteps();
   watchTokens();
   listeners.push(show);
   find("svg", HTMLElement).addEventListener("click", saveSvg);
