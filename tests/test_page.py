@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from attnprobe import METRICS, Encoder, TruncationWarning, head_stats, view
-from attnprobe.analyses import steps
 from attnprobe.errors import OutputError, UsageError
 from attnprobe.measure.weights import keep_weights
 from attnprobe.render.page import PARTS, SCRIPTS, as_json, make_page, pack
@@ -98,13 +97,12 @@ def test_what_heads_share_is_packed_once(encoder_of: Callable[[str], Encoder]) -
 
 def test_too_many_steps_are_left_out(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
     made = data_of(view(TEXT, minilm, layers="0-1").html)["steps"]
-    monkeypatch.setattr(steps, "MOST_NUMBERS", 5_000)
+    monkeypatch.setattr("attnprobe.analyses.steps.MOST_NUMBERS", 5_000)
     cut = view(TEXT, minilm, layers="0-1").html
     assert len(made["layers"]) == 2
     assert 'id="numbers-' not in cut
-    assert re.fullmatch(
-        r"[\d,]+ numbers would be kept for this text, and 5,000 are the most", data_of(cut)["steps"]["missing"]
-    )
+    expected = r"this text needs [\d,]+ numbers for them, and 5,000 are the most: -l or --max-length makes them fewer"
+    assert re.fullmatch(expected, data_of(cut)["steps"]["missing"])
 
 
 def test_an_unknown_language(minilm: Encoder) -> None:

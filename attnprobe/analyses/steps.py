@@ -109,13 +109,16 @@ def _count(layer: LayerSteps) -> int:
 
 
 def _check_count(count: int) -> None:
-    """Checks how many numbers would be kept.
+    """Checks how many numbers are needed.
 
     Raises:
         ModelError: there are too many.
     """
     if count > MOST_NUMBERS:
-        raise ModelError(f"{count:,} numbers would be kept for this text, and {MOST_NUMBERS:,} are the most")
+        raise ModelError(
+            f"this text needs {count:,} numbers for them, and {MOST_NUMBERS:,} are the most: -l or --max-length makes"
+            " them fewer"
+        )
 
 
 def _of_layer(parts: LayerParts, heads: Sequence[int]) -> LayerSteps:
