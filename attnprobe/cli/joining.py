@@ -31,11 +31,15 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
         UsageError: when the command is called, an option has an invalid value.
     """
     groups = {name: group_of(annotation) for name, annotation in parameters.items()}
-    flags = [flag(option, get_type_hints(group)[option.name]) for group, chosen in groups.values() for option in chosen]
+    flags = [
+        flag(option, get_type_hints(group)[option.name], group.panel)
+        for group, chosen in groups.values()
+        for option in chosen
+    ]
 
     def run(**given: Any) -> None:
         made = {
-            name: group(**{option.name: given[option.name] for option in chosen})
+            name: group(**{option.name: _value(option, given[option.name]) for option in chosen})
             for name, (group, chosen) in groups.items()
         }
         command(**made)
@@ -46,25 +50,31 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
     return run
 
 
-def flag(option: Field[Any], kind: Any) -> Parameter:
+def flag(option: Field[Any], kind: Any, panel: str) -> Parameter:
     """Makes the parameter from which typer makes an option's flag.
 
     Args:
         kind: the type of the option's value.
+        panel: the part of the help that lists it.
     """
     about = option.metadata
-    default = Parameter.empty if option.default is MISSING else option.default
+    default = Parameter.empty if option.default is MISSING else _value(option, option.default)
     if "choices" in about:
         kind = Literal[about["choices"]] if default is not None else Literal[about["choices"]] | None
     elif "indices" in about:
         kind = str
     said = {name: about[name] for name in AS_TYPER_HAS_IT if name in about} | dict(_limits(about))
-    said["show_default"] = default is not None
+    said |= {"show_default": default is not None, "rich_help_panel": panel}
     if about.get("argument"):
         shown: Any = typer.Argument(**said)
     else:
         shown = typer.Option(*spelled(option), **said)
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, shown])
+
+
+def _value(option: Field[Any], given: Any) -> Any:
+    """Turns what a flag says into the value of its option, and back: it turns off what is on by default."""
+    return not given if option.default is True else given
 
 
 def _limits(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

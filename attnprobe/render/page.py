@@ -23,7 +23,9 @@ from attnprobe.metrics import METRICS
 from attnprobe.render.steps import pack_steps
 from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
-from attnprobe.values.text import visible
+from attnprobe.values.notebook import one_line
+from attnprobe.values.signature import part_of
+from attnprobe.values.text import shorten, visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
@@ -48,7 +50,7 @@ SCRIPTS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class View:
     """A page to look at; in a notebook it shows itself.
 
@@ -70,6 +72,9 @@ class View:
         check_target(path, "html", overwrite=overwrite)
         with replacing(path) as stream:
             stream.write(self.html.encode())
+
+    def __repr__(self) -> str:
+        return one_line("View", part_of(self.signature, "model"), f"a page of {len(self.html) / 1e6:.1f} MB")
 
     def _repr_html_(self) -> str:
         """Puts the page in a frame that can reach neither the notebook nor the network."""
@@ -132,12 +137,6 @@ def make_page(
         others="\n".join(blocks[1:]),
         script=script,
     )
-
-
-def shorten(text: str, most: int) -> str:
-    """Returns the beginning of a text, in one line."""
-    line = " ".join(text.split(maxsplit=most)[:most])  # each word has a character at least
-    return visible(line if len(line) <= most else f"{line[: most - 1]}…")
 
 
 def _read(name: str) -> str:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest
 from attnprobe.values.selection import Indices, parse_indices
+
+INPUT, MODEL, WHAT, RUN, OUTPUT = PANELS = ("Input", "Model", "What", "Run", "Output")
 
 
 def option(default: Any = MISSING, **about: Any) -> Any:
@@ -49,9 +51,14 @@ def indices(default: Any = MISSING, **about: Any) -> Any:
 class Options:
     """A group of options.
 
+    Attributes:
+        panel: the part of a command's help that lists them.
+
     Raises:
         UsageError: an option has an invalid value.
     """
+
+    panel: ClassVar[str] = WHAT
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -80,8 +87,11 @@ class Options:
 
     def changed(self) -> dict[str, Any]:
         """Returns the options by name that differ from their default."""
+        given = {option.name: (option.default, getattr(self, option.name)) for option in fields(self)}
         return {
-            option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
+            name: value
+            for name, (default, value) in given.items()
+            if type(value) is not type(default) or value != default  # an array of layers has no single truth
         }
 
     def signed(self) -> dict[str, object]:
@@ -106,6 +116,8 @@ class Reading(Options):
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
 
+    panel: ClassVar[str] = INPUT
+
     max_length: int | None = whole(
         None,
         least=1,
@@ -120,7 +132,7 @@ class Reading(Options):
         "cls",
         "first",
         silent="none",
-        help="Longformer and LED: what sees and is seen by all, the classification token or the first text.",
+        help="Of Longformer and LED: what sees, and is seen by, all tokens.",
     )
 
 
@@ -156,14 +168,14 @@ class Averaging(Options):
 
 @dataclass(frozen=True)
 class Explaining(Options):
-    """Chooses how the page explains attention.
+    """Chooses how a page explains attention.
 
     Attributes:
-        no_steps: whether to leave out the computation of each weight, which makes a page twice as large or more.
-        lang: the language in which the steps are first explained, "en" or "zh".
+        steps: whether the page shows the steps of the computation, which more than double its size.
+        lang: the language that explains these steps first, "en" or "zh".
     """
 
-    no_steps: bool = option(False, help="Leave out the steps of the computation.")
+    steps: bool = option(True, help="Leave out the steps of the computation.")
     lang: str = choice("en", "zh", help="The language that explains these steps.")
 
 
@@ -177,6 +189,8 @@ class Running(Options):
         max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
     """
 
+    panel: ClassVar[str] = RUN
+
     batch_tokens: int = whole(2048, least=1, signed=False, help="Tokens to run at once.")
     on_error: str = choice(
         "skip", "fail", signed=False, help="Records that cannot be used: list them and go on, or stop."
@@ -184,7 +198,7 @@ class Running(Options):
     max_unknown: float | None = share(
         None,
         signed=False,
-        help="Records with a larger share of tokens unknown to the model cannot be used.  [default: any]",
+        help="Skip records with a larger share of tokens unknown to the model.  [default: any]",
     )
 
 
@@ -197,6 +211,8 @@ class Engine(Options):
         workers: how many processes.
         num_gpus: how many GPUs, or what share of one, each process gets on Ray.
     """
+
+    panel: ClassVar[str] = RUN
 
     engine: str = choice("local", "ray", signed=False, help="ray: the workers are actors of a Ray cluster.")
     workers: int = whole(
@@ -227,8 +243,9 @@ def group_of(annotation: Any) -> tuple[type[Options], list[Field[Any]]]:
 
 
 def spelled(option: Field[Any]) -> tuple[str, ...]:
-    """How an option is written on a command line."""
-    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{option.name.replace('_', '-')}",))
+    """How an option is written on a command line; the flag of what is on by default turns it off."""
+    name = f"no-{option.name}" if option.default is True else option.name
+    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{name.replace('_', '-')}",))
     return flags
 
 

@@ -55,7 +55,7 @@ const PICTURES = {
       barsOf(name, `${words.length} ${decimal(lengthOf(vector))}`, vector, most, dimensionOf(vector, words));
     const made = `v = ${madeBy(of.made_by.v, words) || words.given}`;
     const formula = `${made}\nz = Σ weight·v: ${sizeOf(z, words)}\n${facts.key}: ‖${decimal(weight)} · v‖ = ${decimal(walk.value_norm[key])}`;
-    return { formula, pictures: [row("v", v), row("weight·v", part), row("z", z)] };
+    return { formula, pictures: [row("v", v), row(words.weighted, part), row("z", z)] };
   },
 
   place: ({ facts, words }) => {

@@ -132,6 +132,7 @@ function sceneOf(walk, words) {
     hasInput: walk.x !== null,
     hasOutput: walk.projected !== null,
     terms: Object.keys(walk.terms),
+    cap: of.softcap,
     hidden: walk.score.filter((score) => score === -Infinity).length,
     sink: of.sink !== null,
   };
@@ -169,6 +170,6 @@ function stepsOf(scene) {
 /** @param {Scene} scene @param {Float32Array} weights */
 function noteOf({ walk, words }, weights) {
   const difference = Math.max(...walk.weight.map((weight, key) => Math.abs(weight - weights[key])));
-  const megabytes = ((page.steps?.bytes ?? 0) / 1e6).toFixed(1);
-  return words.note(difference < 1e-5 ? words.below : difference.toPrecision(1), megabytes);
+  const megabytes = Number(((page.steps?.bytes ?? 0) / 1e6).toPrecision(2));
+  return words.note(difference < 1e-5 ? words.below : difference.toPrecision(1), String(megabytes));
 }

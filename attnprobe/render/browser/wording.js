@@ -6,7 +6,8 @@
  * @typedef {{
  *   query: string, key: string, layer: number, head: number, heads: number, keyDimensions: number, dimensions: number,
  *   from: number, to: number,
- *   scale: "root" | "one" | "own", isRotated: boolean, hasInput: boolean, hasOutput: boolean, terms: string[], hidden: number, sink: boolean,
+ *   scale: "root" | "one" | "own", isRotated: boolean, hasInput: boolean, hasOutput: boolean, terms: string[],
+ *   cap: number | null, hidden: number, sink: boolean,
  * }} Facts
  */
 
@@ -28,9 +29,9 @@ const SENTENCES = {
       one: "This model does not divide by √d: its factor is 1.",
       own: "This model multiplies by a factor of its own in place of 1/√d.",
     })[scale],
-  terms: ({ terms, hidden }) =>
+  terms: ({ terms, cap, hidden }) =>
     [
-      terms.includes("softcap") ? "A soft cap c·tanh(score / c) keeps the score between −c and c." : "",
+      cap === null ? "" : `A soft cap, ${cap}·tanh(score / ${cap}), keeps the score between −${cap} and ${cap}.`,
       terms.includes("position_bias") ? "A bias is added that depends on the positions of query and key." : "",
       terms.some((name) => !["softcap", "position_bias"].includes(name)) ? "The model adds a term of its own." : "",
       hidden ? "Keys that this query may not see get −∞, and so the weight 0." : "",
@@ -61,9 +62,9 @@ const CHINESE = {
       one: "这个模型不除以 √d，缩放系数为 1。",
       own: "这个模型不用 1/√d，而用自己的系数来缩放点积。",
     })[scale],
-  terms: ({ terms, hidden }) =>
+  terms: ({ terms, cap, hidden }) =>
     [
-      terms.includes("softcap") ? "软上限 c·tanh(分数 / c) 把分数限制在 −c 与 c 之间。" : "",
+      cap === null ? "" : `软上限 ${cap}·tanh(分数 / ${cap}) 把分数限制在 −${cap} 与 ${cap} 之间。`,
       terms.includes("position_bias") ? "分数再加上一个由查询和键的位置决定的偏置。" : "",
       terms.some((name) => !["softcap", "position_bias"].includes(name)) ? "模型再加上一个自己的项。" : "",
       hidden ? "查询看不到的键，分数记为 −∞，权重因而为 0。" : "",
@@ -112,6 +113,7 @@ const WORDING = {
     size: (/** @type {number} */ count, /** @type {string} */ length) => `${count} numbers, length ${length}`,
     length: "length",
     sum: "sum",
+    weighted: "weight·v",
     largest: (/** @type {number} */ at, /** @type {string} */ terms) => `Dimension ${at} adds most: ${terms}.`,
     dimension: (/** @type {number} */ at) => `dimension ${at}`,
     columnsOf: (/** @type {Facts} */ { from, to, dimensions, heads }) => `z: columns ${from} to ${to} of ${heads * dimensions}`,
@@ -158,6 +160,7 @@ const WORDING = {
     size: (/** @type {number} */ count, /** @type {string} */ length) => `${count} 维，长度 ${length}`,
     length: "长度",
     sum: "和",
+    weighted: "权重·v",
     largest: (/** @type {number} */ at, /** @type {string} */ terms) => `第 ${at} 维贡献最大：${terms}。`,
     dimension: (/** @type {number} */ at) => `第 ${at} 维`,
     columnsOf: (/** @type {Facts} */ { from, to, dimensions, heads }) => `z：共 ${heads * dimensions} 列中的第 ${from} 至第 ${to} 列`,
