@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.steps import HeadSteps, LayerSteps, Steps
+from attnprobe.values.text import visible
 
 
 class Blocks:
@@ -58,7 +59,7 @@ def pack_steps(steps: Steps | None) -> tuple[dict[str, Any] | None, list[str]]:
         return None, []
     blocks = Blocks()
     layers = [_layer(layer, blocks) for layer in steps.layers]
-    about = {"missing": steps.missing, "heads": steps.n_heads, "layers": layers, "exponents": blocks.exponents}
+    about = {"missing": visible(steps.missing), "heads": steps.n_heads, "layers": layers, "exponents": blocks.exponents}
     return about | {"bytes": sum(map(len, blocks.packed))}, blocks.packed
 
 
