@@ -163,6 +163,7 @@ def test_chinese(open_page: Open, minilm: Encoder) -> None:
     for sentence in page.locator("#walk .said").all_text_contents():
         assert re.search(r"[\u4e00-\u9fff]{3}", sentence)
         assert sentence.endswith("。")
+    expect(page.locator("#to-steps")).to_have_text("计算步骤 ↓")
     expect(page.locator("#walk .said").nth(3)).to_have_text("点积除以 √d（这里 d = 32），使分数的大小不随维数 d 增长。")
     page.get_by_role("button", name="English").click()
     expect(page.locator("#walk h3").first).to_have_text("Input")

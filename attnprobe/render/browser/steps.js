@@ -92,6 +92,7 @@ function drawSteps(walk, weights) {
   const words = WORDING[walked.language];
   pane.lang = words.tag;
   find("steps-title", HTMLElement).textContent = words.title;
+  find("to-steps", HTMLElement).textContent = words.open;
   for (const button of find("languages", HTMLElement).children) {
     button.setAttribute("aria-pressed", String(button.getAttribute("value") === walked.language));
   }
