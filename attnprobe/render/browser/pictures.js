@@ -210,9 +210,8 @@ function columnsOf(walk) {
  * @param {Walk} walk
  */
 function keyRow(at, chosen, columns, walk) {
-  const pressed = { "aria-pressed": at === chosen, "data-key": at };
+  const pressed = { "aria-pressed": String(at === chosen), "data-key": at };
   const button = make("button", { type: "button", ...pressed }, make("span", {}, String(at)), page.pieces.labels[at]);
-  button.setAttribute("aria-pressed", String(at === chosen));
   button.addEventListener("click", () => changeSteps({ key: at }));
   const cells = Object.entries(columns).map(([name, numbers]) => {
     const cell = make("td", { "data-column": name }, decimal(numbers[at]));
