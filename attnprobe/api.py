@@ -256,6 +256,10 @@ def view(
     heads: Indices = "all",
     max_length: int | None = None,
     global_attention: str = "none",
+    show: str | None = None,
+    query: int | str | None = None,
+    key: int | str | Sequence[int | str] | None = None,
+    scale: str | None = None,
     most: int | None = MOST_OF_A_PAGE,
     steps: bool = True,
     lang: str = "en",
@@ -265,12 +269,16 @@ def view(
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
+            page offers both.
         most: how many weights the page may hold, at a bit more than a byte each; None: any number.
         steps: whether the page shows the steps of the computation, which more than double its size.
         lang: the language that explains these steps first, "en" or "zh".
 
     Raises:
-        UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
+        UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
+            than ``most``.
         ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
@@ -278,10 +286,10 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
-    from attnprobe.values.options import Explaining
+    from attnprobe.values.options import Explaining, Scaling, Showing
 
     check_one(text)
-    asked = Explaining(steps, lang)
+    colours, explained = Scaling(scale), Explaining(steps, lang)
     found = explore(
         text,
         loaded(encoder, model),
@@ -289,11 +297,13 @@ def view(
         layers=layers,
         heads=heads,
         most=most,
-        steps=asked.steps,
+        showing=Showing.of({"show": show, "query": query, "key": key}),
+        steps=explained.steps,
         max_length=max_length,
         global_attention=global_attention,
     )
-    return make_view(text if pair is None else f"{text} / {pair}", found, asked.lang)
+    title = text if pair is None else f"{text} / {pair}"
+    return make_view(title, found, colours.scale or "sqrt", explained.lang)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,14 @@ def test_parts_are_packaged() -> None:
     names = {part.name for part in PARTS.iterdir()}
     assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS)}
     assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in names - {"page.html"})
+
+
+def test_scripts_share_a_scope_without_a_name_twice() -> None:
+    """The browser would take the later of two functions for both."""
+    script = "\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    names = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", script, re.MULTILINE)
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+    assert len(names) > 100
 
 
 def test_packed_weights_come_back() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.analyses.opening import Opening, asked, open_on
 from attnprobe.analyses.steps import Steps, keep_steps
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.reading import sign, windows_of
@@ -16,7 +17,7 @@ from attnprobe.measure.weights import KeptWeights, attention_of, check_size
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Reading
+from attnprobe.values.options import Reading, Showing
 from attnprobe.values.selection import Indices
 
 
@@ -27,12 +28,14 @@ class Explored:
     Attributes:
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         signature: what the means depend on.
+        opening: what the page opens on.
         steps: the numbers behind the weights; None if they were not asked for.
     """
 
     attention: Attention
     means: np.ndarray
     signature: str
+    opening: Opening
     steps: Steps | None = None
 
 
@@ -44,6 +47,7 @@ def explore(
     layers: Indices,
     heads: Indices,
     most: int | None,
+    showing: Showing,
     steps: bool = True,
     **options: Any,
 ) -> Explored:
@@ -55,7 +59,9 @@ def explore(
     means = HeadMeans.choose(encoder, reading, layers=layers, heads=heads)
     [pieces] = windows_of(encoder, text, pair, reading)
     check_size(weights.shape(pieces), most)
+    wanted = asked(showing, pieces, weights.layers, weights.heads)
     [(kept, sums)] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
     attention = attention_of(weights, kept, encoder, pieces, reading)
+    opening = open_on(wanted, attention, encoder.tokenizer.unk_token)
     walked = keep_steps(encoder, pieces, weights.layers, weights.heads) if steps else None
-    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()), walked)
+    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()), opening, walked)

@@ -9,12 +9,13 @@ from typing import Annotated, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import OUTPUT, Explaining, Options, Reading, Selection, Without, option
+from attnprobe.values.options import OUTPUT, Explaining, Options, Reading, Scaling, Selection, Showing, Without, option
 
+PAGES = (".html", ".htm")
 EXAMPLES = (
     "attnprobe view 'The cat sat on the mat.' -o page.html",
     "attnprobe view 'A question?' --pair 'Its answer.' -o pair.html",
-    "attnprobe view 'The cat sat on the mat.' -l 0-3 --head 5 > page.html",
+    "attnprobe view 'The cat sat on the mat.' --query cat --key mat -o page.html",
 )
 
 
@@ -33,29 +34,45 @@ class Page(Options):
     open: bool = option(False, help="Open the page in the browser.")
     overwrite: bool = option(False, help="Replace an existing file.")
 
+    def destination(self) -> Output:
+        """Settles the destination of the page before any work is done.
+
+        Raises:
+            UsageError: the page is to be opened but in no file, or its file does not look like a page.
+            OutputError: the file cannot be written, or exists.
+        """
+        from attnprobe.writers.files import is_special
+
+        output = Output.choose(self.output, "html", self.overwrite)
+        if self.open and output.path is None:
+            raise UsageError("--open needs a file to open", "-o FILE.html writes one")
+        if output.path and output.path.suffix.lower() not in PAGES and not is_special(output.path):
+            raise UsageError(f"a page is an HTML file; got {str(output.path)!r}", "-o FILE.html")
+        return output
+
 
 def view(
     text: Text,
     loading: Loading,
     selection: Selection,
     reading: Annotated[Reading, Without("stride", "level")],
+    showing: Showing,
+    scaling: Scaling,
     explaining: Explaining,
     page: Page,
     talking: Talking,
 ) -> None:
     """Makes a page to explore the attention of a text, offline."""
     words = text.read(quiet=talking.quiet)
-    destination = Output.choose(page.output, "html", page.overwrite)
-    if page.open and destination.path is None:
-        raise UsageError("--open needs a file to open", "-o FILE.html writes one")
+    destination = page.destination()
     loading.check()
 
     from attnprobe import api
 
     encoder = loading.encoder()
     with warnings_as_notes(talking.quiet):
-        how = {**vars(selection), **reading.without("stride", "level"), **vars(explaining)}
-        made = api.view(words, encoder, pair=text.pair, **how)
+        how = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling)}
+        made = api.view(words, encoder, pair=text.pair, **how, **vars(explaining))
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import math
+import unicodedata
 import zlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.exploring import Explored
+from attnprobe.analyses.opening import FIRST, Opening
 from attnprobe.analyses.steps import Steps
 from attnprobe.metrics import METRICS
 from attnprobe.render.steps import pack_steps
@@ -38,6 +40,7 @@ SCRIPTS = (
     "state",
     "headview",
     "pointing",
+    "ranking",
     "modelview",
     "stats",
     "walk",
@@ -45,9 +48,12 @@ SCRIPTS = (
     "pictures",
     "steps",
     "controls",
+    "png",
     "export",
+    "address",
     "main",
 )
+SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH")  # names of characters that no spaces part
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,9 +90,16 @@ class View:
         )
 
 
-def make_view(title: str, found: Explored, lang: str = "en") -> View:
-    """The page of what was found of a text; ``lang``: of the words that explain the steps, "en" or "zh"."""
-    page = make_page(title, found.attention, found.means, found.signature, found.steps, lang)
+def make_view(title: str, found: Explored, scale: str = "sqrt", lang: str = "en") -> View:
+    """The page of what was found of a text.
+
+    Args:
+        scale: what it colours by first, "sqrt" or "linear".
+        lang: the language that explains the steps first, "en" or "zh".
+    """
+    page = make_page(
+        title, found.attention, found.means, found.signature, found.opening, scale, steps=found.steps, lang=lang
+    )
     return View(page, found.signature)
 
 
@@ -110,6 +123,8 @@ def make_page(
     attention: Attention,
     means: np.ndarray,
     signature: str,
+    opening: Opening = FIRST,
+    scale: str = "sqrt",
     steps: Steps | None = None,
     lang: str = "en",
 ) -> str:
@@ -117,13 +132,15 @@ def make_page(
     style = _read("page.css")
     script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
-    blocks = [
-        f'<script type="text/plain" id="weights-{layer}-{head}">{pack(weights)}</script>'
+    blocks = {
+        (layer, head): _block(f"weights-{layer}-{head}", pack(weights))
         for layer, of_layer in enumerate(attention.weights)
         for head, weights in enumerate(of_layer)
-    ]
+    }
+    first = blocks.pop((opening.layer, opening.head))
     walk, numbers = pack_steps(steps)
-    blocks += [f'<script type="text/plain" id="numbers-{at}">{packed}</script>' for at, packed in enumerate(numbers)]
+    others = [*blocks.values(), *(_block(f"numbers-{at}", packed) for at, packed in enumerate(numbers))]
+    shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang}
     return Template(_read("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
@@ -132,11 +149,16 @@ def make_page(
         about=html.escape(_about(attention)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
         style=style,
-        data=as_json(_data(attention, means, signature) | {"steps": walk, "lang": lang}),
-        first=blocks[0],
-        others="\n".join(blocks[1:]),
+        data=as_json(_data(attention, means, signature) | shown),
+        first=first,
+        others="\n".join(others),
         script=script,
     )
+
+
+def _block(name: str, packed: str) -> str:
+    """Makes the element that holds packed numbers."""
+    return f'<script type="text/plain" id="{name}">{packed}</script>'
 
 
 def _read(name: str) -> str:
@@ -173,6 +195,7 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
         "pieces": _units(pieces),
         "words": words,
         "pair": 2 in pieces.segments,
+        "roles": _roles(pieces),
         "metrics": [{"name": name, "meaning": METRICS[name][1]} for name in METRICS],
         "stats": [
             [[None if math.isnan(value) else value for value in row] for row in layer] for layer in means.tolist()
@@ -180,9 +203,26 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
     }
 
 
+def label(piece: str) -> str:
+    """Makes a piece of a vocabulary fit to be read: without the mark of a space before Chinese or Japanese characters.
+
+    >>> label("▁它们"), label("▁it"), label("▁")
+    ('它们', '▁it', '▁')
+    """
+    is_spaceless = piece[:1] == "▁" and unicodedata.name(piece[1:2] or " ", "").startswith(SPACELESS)
+    return visible(piece[1:] if is_spaceless else piece)
+
+
+def _roles(pieces: Tokens) -> dict[str, list[str]]:
+    """Names the tokens that the statistics call cls and sep, where they are written in another way."""
+    found = {role: {pieces.strings[at] for at in pieces.positions(role)} for role in (Role.CLS, Role.SEP)}
+    named = {role.name.lower(): strings - {f"[{role.name}]"} for role, strings in found.items()}
+    return {name: sorted(map(visible, strings)) for name, strings in named.items() if strings}
+
+
 def _units(tokens: Tokens) -> dict[str, Any]:
     return {
-        "labels": [visible(string) for string in tokens.strings],
+        "labels": [label(string) for string in tokens.strings],
         "special": [role != Role.CONTENT for role in tokens.roles],
         "segments": list(tokens.segments),
     }

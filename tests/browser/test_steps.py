@@ -156,7 +156,7 @@ def test_without_steps(open_page: Open, minilm: Encoder) -> None:
 
 
 def test_chinese(open_page: Open, minilm: Encoder) -> None:
-    page = ready(open_page(view(SHORT, minilm, lang="zh")), 1)
+    page = ready(open_page(view(SHORT, minilm, lang="zh", query=1)), 1)
     expect(page.locator("#steps")).to_have_attribute("lang", "zh-Hans")
     names = ["输入", "查询与键", "点积", "缩放", "位置项与掩码", "softmax", "加权和", "多头拼接", "输出映射"]
     expect(page.locator("#walk h3")).to_have_text(names)

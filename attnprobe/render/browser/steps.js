@@ -12,7 +12,7 @@ const walked = {
   head: 0,
   all: false, // whether all keys are in the table
   numbers: false, // whether those of each dimension are shown
-  /** @type {Place | null} */ pinned: null,
+  kept: "", // the tokens that clicks chose, when the pane was drawn
   drawn: "",
   latest: 0,
 };
@@ -46,13 +46,7 @@ function chooseSteps(select) {
   const at = Number(select.value);
   if (select.id === "steps-head") changeSteps({ head: at });
   else if (select.id === "steps-key") changeSteps({ key: at });
-  else if (!state.choice.words && shownUnits(state.choice).queries.includes(at)) pinQuery(at);
-  else changeSteps({ query: at, key: null });
-}
-
-/** Keeps a query in the head view, too. @param {number} piece */
-function pinQuery(piece) {
-  change({ pinned: { side: "query", at: shownUnits(state.choice).queries.indexOf(piece) } }, "lines");
+  else change({ kept: { ...state.kept, query: [at] } }, "kept");
 }
 
 /** @param {Partial<typeof walked>} news */
@@ -61,19 +55,16 @@ function changeSteps(news) {
   showSteps();
 }
 
-/** Takes over a token that was kept by a click: its piece, or the first piece of its word. */
-function followPinned() {
-  if (same(state.pinned, walked.pinned)) return;
-  walked.pinned = state.pinned;
-  if (!state.pinned) return;
-  const { queries, keys } = shownUnits(state.choice);
-  const unit = (state.pinned.side === "query" ? queries : keys)[state.pinned.at];
-  const piece = state.choice.words && page.words ? page.words.of.indexOf(unit) : unit;
-  Object.assign(walked, state.pinned.side === "query" ? { query: piece, key: null } : { key: piece });
+/** Takes over the tokens that clicks chose, of several the first. */
+function followKept() {
+  const kept = JSON.stringify(state.kept);
+  if (kept === walked.kept) return;
+  const { query, key } = state.kept;
+  Object.assign(walked, { kept, query: query[0] ?? walked.query, key: key[0] ?? null });
 }
 
 async function showSteps() {
-  followPinned();
+  followKept();
   if (!state.heads.has(walked.head) && state.heads.size) walked.head = Math.min(...state.heads);
   const { language, query, key, head, all } = walked;
   const wanted = [state.layer, head, query, key, language, all, state.choice.words, [...state.heads]].join();

@@ -30,13 +30,13 @@ const numbersRead = new Map();
 
 /** The numbers of a block, as they were before render/steps.py packed them, to 11 bits. @param {number} block */
 function numbersOf(block) {
-  const known = numbersRead.get(block) ?? readNumbers(block);
+  const known = numbersRead.get(block) ?? unpackNumbers(block);
   numbersRead.set(block, known);
   return known;
 }
 
 /** @param {number} block */
-async function readNumbers(block) {
+async function unpackNumbers(block) {
   await allRead;
   const factor = 2 ** (page.steps?.exponents[block] ?? 0);
   return Float64Array.from(await unpack(`numbers-${block}`), (bits) => factor * half(bits));
