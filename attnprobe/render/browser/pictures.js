@@ -54,7 +54,7 @@ const PICTURES = {
     const row = (/** @type {string} */ name, /** @type {Float64Array} */ vector) =>
       barsOf(name, `${words.length} ${decimal(lengthOf(vector))}`, vector, most, dimensionOf(vector, words));
     const made = `v = ${madeBy(of.made_by.v, words) || words.given}`;
-    const formula = `${made}\nz = Σ weight·v: ${sizeOf(z, words)}\n${facts.key}: ‖${decimal(weight)} · v‖ = ${decimal(walk.value_norm[key])}`;
+    const formula = `${made}\nz = Σ ${words.weighted}: ${sizeOf(z, words)}\n${facts.key}: ‖${decimal(weight)} · v‖ = ${decimal(walk.value_norm[key])}`;
     return { formula, pictures: [row("v", v), row(words.weighted, part), row("z", z)] };
   },
 
@@ -69,7 +69,7 @@ const PICTURES = {
     const lengths = walk.projected;
     const title = (/** @type {number} */ head) => `${words.headNumber(head)}: ${decimal(lengths[head])}`;
     const bars = barsOf("‖z·W_O‖", words.byHead, lengths, highest(lengths), title, facts.head);
-    const formula = `‖z·W_O‖ = ${decimal(lengths[facts.head])}\n${facts.key}: ‖weight·v·W_O‖ = ${decimal(walk.output_norm[key])}`;
+    const formula = `‖z·W_O‖ = ${decimal(lengths[facts.head])}\n${facts.key}: ${columnName("output_norm", words)} = ${decimal(walk.output_norm[key])}`;
     return { formula, pictures: [bars] };
   },
 };
