@@ -36,16 +36,10 @@ def head_stats(
     metrics: Sequence[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    queries: str = "all",
-    long_range: int = 10,
-    max_length: int | None = None,
-    stride: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> pandas.DataFrame:
+) -> pandas.DataFrame:  # fmt: skip
     """Measures what each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
 
     Args:
@@ -133,7 +127,7 @@ def weights(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
     found: Weights = load_analysis("weights")(
@@ -181,7 +175,7 @@ def trace(
         ModelError: the scores have a term that is not separated here, or the numbers do not add up.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
     row = {"layer": layer, "head": head, "query": query}
@@ -223,7 +217,7 @@ def heatmap(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`; and
+        UserWarning: as :func:`attnprobe.head_stats`; and
         FontWarning: some characters are in no installed font.
     """
     from attnprobe.analyses.pictures import take_picture
@@ -278,7 +272,7 @@ def view(
         ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
