@@ -44,7 +44,9 @@ def test_latex_obeys_no_token() -> None:
     stream = io.BytesIO()
     table = Table(["token", "n", "weight"], [["[CLS]", 1, 0.12345], [ODD, 20, None], ["*", 3, 1.0]])
     get_writer("latex")(table, stream)
-    assert stream.getvalue().decode() == r"""\begin{tabular}{lrr}
+    assert (
+        stream.getvalue().decode()
+        == r"""\begin{tabular}{lrr}
 \toprule
 token & n & weight \\
 \midrule
@@ -55,6 +57,7 @@ token & n & weight \\
 \bottomrule
 \end{tabular}
 """.replace(" \\\n\\textbar", " \\textbar")
+    )
 
 
 @pytest.mark.parametrize(
