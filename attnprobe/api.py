@@ -281,7 +281,8 @@ def heatmap(
 
     check_matplotlib()
     check_names(None if stat is None else [stat])
-    return draw(take_picture(text, loaded(encoder, model), stat, **options))
+    look = {name: options.pop(name) for name in ("scale", "colours") if name in options}
+    return draw(take_picture(text, loaded(encoder, model), stat, **options), **look)
 
 
 def view(

@@ -144,7 +144,7 @@ class Bar:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         length = round(self.share * options.max_width)
-        yield Text(("#" if options.ascii_only else "█") * length, f"rgb{VIRIDIS[2]}".replace(" ", ""))
+        yield Text(("#" if options.ascii_only else "█") * length, f"rgb{VIRIDIS.anchors[2]}".replace(" ", ""))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(1, options.max_width)

@@ -155,6 +155,50 @@ class Averaging(Options):
 
 
 @dataclass(frozen=True)
+class Scaling(Options):
+    """How a weight becomes a colour."""
+
+    scale: str | None = choice(
+        None,
+        "sqrt",
+        "linear",
+        signed=False,
+        help="Colour by the root of a weight, which shows small ones, or by itself.",
+    )
+
+
+@dataclass(frozen=True)
+class Drawn(Options):
+    """The numbers to draw.
+
+    Attributes:
+        stat: a metric to map over layers and heads in place of weights.
+        special: "drop" leaves out rows and columns of the tokens that the tokenizer added, "renormalise" also makes
+            the rows sum to 1 again; a row with less than 1 % left is then empty.
+        colours: "viridis", or "white", which begins at white.
+    """
+
+    stat: str | None = option(None, metavar="METRIC", help="Map a metric over layers and heads instead.")
+    special: str = choice(
+        "keep",
+        "drop",
+        "renormalise",
+        help="Of [CLS], [SEP] and their like: keep, leave out, or leave out and make rows sum to 1 again.",
+    )
+    colours: str = choice("viridis", "white", signed=False, help="The colours; white begins at white, for print.")
+
+    def check(self) -> None:
+        """Refuses options that do not suit each other.
+
+        Raises:
+            UsageError: special tokens are to be left out of a statistic.
+        """
+        if self.stat is not None and self.special != "keep":
+            hint = "--queries content, in heads and corpus, leaves out their rows"
+            raise UsageError("special tokens are left out of weights, not of a statistic", hint)
+
+
+@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 
