@@ -41,7 +41,8 @@ class Analysis:
         view: ``module:function`` that renders the result for a terminal: it is called with the result, a width and all
             options by name. Empty: the table as it is.
         formats: the formats besides those of tables: name -> ``module:function`` of the result and a stream.
-        meaning: one sentence; empty: that of the row.
+        meaning: one sentence of at most 60 characters; empty: that of the row.
+        examples: command lines that the help ends with.
     """
 
     run: Callable[..., Result]
@@ -52,6 +53,7 @@ class Analysis:
     view: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)
     meaning: str = ""
+    examples: Sequence[str] = ()
 
     def __call__(self, text: str, encoder: Encoder, *, pair: str | None = None, **options: Any) -> Any:
         """Runs the analysis on a text.

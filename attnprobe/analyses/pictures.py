@@ -14,7 +14,7 @@ from attnprobe.errors import UsageError
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Averaging, Drawn, Reading, take
+from attnprobe.values.options import Averaging, Reading, take
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Role, Tokens
@@ -77,7 +77,6 @@ def take_picture(
     from attnprobe.measure.heads import head_table
     from attnprobe.measure.weights import keep_weights
 
-    Drawn(stat, special).check()
     beside = {name: options.pop(name) for name in ("layers", "heads", "pair") if name in options}
     take(options, Reading, Averaging, beside=("layers", "heads", "pair"), without=("stride", "queries"))
     if stat is None:

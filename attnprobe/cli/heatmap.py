@@ -4,56 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
-from attnprobe.cli.options import Loading, Saving, Talking, Text
+from attnprobe.cli.options import Loading, Saving, Talking, Text, format_among
 from attnprobe.cli.output import warnings_as_notes
-from attnprobe.errors import UsageError
 from attnprobe.metrics import check_names
-from attnprobe.values.options import (
-    Averaging,
-    Drawn,
-    Options,
-    Reading,
-    Scaling,
-    Selection,
-    Without,
-    choice,
-    option,
-)
+from attnprobe.values.options import Averaging, Drawn, Reading, Scaling, Selection, Without
 from attnprobe.writers import FIGURES
+
+EXAMPLES = (
+    "attnprobe heatmap 'The cat sat on the mat.' -l 3 --head 1",
+    "attnprobe heatmap 'The cat sat on the mat.' -l 3 -o layer3.pdf",
+    "attnprobe heatmap 'The cat sat on the mat.' --stat entropy -o entropy.svg",
+)
 
 
 @dataclass(frozen=True)
 class Drawing(Saving):
     """The destination and format of the picture."""
 
-    format: str | None = choice(
-        None,
-        "table",
-        *FIGURES,
-        flags=("-f", "--format"),
-        help="[default: by suffix; else table, which is text]",
-    )
-
-
-@dataclass(frozen=True)
-class Summarized(Options):
-    """The summary to draw in place of a text."""
-
-    summary: Path | None = option(
-        None, metavar="FILE", help="Map a metric of this summary, which corpus --summary made, in place of a text."
-    )
-
-    def check(self, text: Text) -> None:
-        """Refuses a text beside a summary.
-
-        Raises:
-            UsageError: both are given.
-        """
-        if self.summary and (text.text, text.pair) != (None, None):
-            raise UsageError("a summary is of many texts, and is drawn without TEXT", "leave out TEXT, or --summary")
+    format: str | None = format_among(*FIGURES, default="by suffix; else table, which is text")
 
 
 def heatmap(
@@ -61,19 +31,17 @@ def heatmap(
     loading: Loading,
     selection: Selection,
     drawn: Drawn,
-    summarized: Summarized,
     scaling: Scaling,
     averaging: Annotated[Averaging, Without("queries")],
     reading: Annotated[Reading, Without("stride")],
     saving: Annotated[Drawing, Without("spreadsheet_safe")],
     talking: Talking,
 ) -> None:
-    """Draws attention: one head, a grid of heads, or a statistic by layer and head; -o FILE.svg, .pdf or .png."""
-    drawn.check()
-    summarized.check(text)
-    words = "" if summarized.summary else text.read(quiet=talking.quiet)
+    """Draws one head, a grid of heads, or a statistic by head."""
+    drawn.check(text.text, text.pair)
+    words = "" if drawn.summary else text.read(quiet=talking.quiet)
     destination = saving.destination()
-    if not summarized.summary:
+    if not drawn.summary:
         check_names(None if drawn.stat is None else [drawn.stat])
         loading.check()
 
@@ -88,8 +56,8 @@ def heatmap(
     look: Any = {"scale": scaling.scale, "colours": drawn.colours}
     options = {**vars(selection), **averaging.without("queries"), **reading.without("stride")}
     with warnings_as_notes(talking.quiet):
-        if summarized.summary:
-            picture = picture_of_summary(read_summary(summarized.summary), drawn.stat, **vars(selection))
+        if drawn.summary:
+            picture = picture_of_summary(read_summary(drawn.summary), drawn.stat, **vars(selection))
         else:
             picture = take_picture(words, loading.encoder(), drawn.stat, drawn.special, pair=text.pair, **options)
         if destination.format == "table":

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import Options, Reading, Selection, Without, option
+from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
+
+EXAMPLES = (
+    "attnprobe view 'The cat sat on the mat.' -o page.html",
+    "attnprobe view 'A question?' --pair 'Its answer.' -o pair.html",
+    "attnprobe view 'The cat sat on the mat.' -l 0-3 --head 5 > page.html",
+)
 
 
 @dataclass(frozen=True)
 class Page(Options):
     """The destination of the page."""
 
+    panel: ClassVar[str] = OUTPUT
+
     output: Path | None = option(
         None,
         flags=("-o", "--output"),
         metavar="FILE",
-        help="Where the page goes. - is standard output, which is also where it goes in a pipe.",
+        help="Where the page goes; in a pipe, or as -, to standard output.",
     )
     open: bool = option(False, help="Open the page in the browser.")
     overwrite: bool = option(False, help="Replace an existing file.")
@@ -34,7 +42,7 @@ def view(
     page: Page,
     talking: Talking,
 ) -> None:
-    """One HTML page to explore the attention of a text; it needs no network."""
+    """Makes a page to explore the attention of a text, offline."""
     words = text.read(quiet=talking.quiet)
     destination = Output.choose(page.output, "html", page.overwrite)
     if page.open and destination.path is None:

@@ -21,7 +21,9 @@ from attnprobe.analyses.exploring import Explored
 from attnprobe.metrics import METRICS
 from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
-from attnprobe.values.text import visible
+from attnprobe.values.notebook import one_line
+from attnprobe.values.signature import part_of
+from attnprobe.values.text import shorten, visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
@@ -42,7 +44,7 @@ SCRIPTS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class View:
     """A page to look at; in a notebook it shows itself.
 
@@ -64,6 +66,9 @@ class View:
         check_target(path, "html", overwrite=overwrite)
         with replacing(path) as stream:
             stream.write(self.html.encode())
+
+    def __repr__(self) -> str:
+        return one_line("View", part_of(self.signature, "model"), f"a page of {len(self.html) / 1e6:.1f} MB")
 
     def _repr_html_(self) -> str:
         """Puts the page in a frame that can reach neither the notebook nor the network."""
@@ -116,12 +121,6 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
         others="\n".join(blocks[1:]),
         script=script,
     )
-
-
-def shorten(text: str, most: int) -> str:
-    """Returns the beginning of a text, in one line."""
-    line = " ".join(text.split(maxsplit=most)[:most])  # each word has a character at least
-    return visible(line if len(line) <= most else f"{line[: most - 1]}…")
 
 
 def _read(name: str) -> str:

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest
 from attnprobe.values.selection import Indices, parse_indices
+
+INPUT, MODEL, WHAT, RUN, OUTPUT = PANELS = ("Input", "Model", "What", "Run", "Output")
 
 
 def option(default: Any = MISSING, **about: Any) -> Any:
@@ -49,9 +52,14 @@ def indices(default: Any = MISSING, **about: Any) -> Any:
 class Options:
     """A group of options.
 
+    Attributes:
+        panel: the part of a command's help that lists them.
+
     Raises:
         UsageError: an option has an invalid value.
     """
+
+    panel: ClassVar[str] = WHAT
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -80,8 +88,11 @@ class Options:
 
     def changed(self) -> dict[str, Any]:
         """Returns the options by name that differ from their default."""
+        given = {option.name: (option.default, getattr(self, option.name)) for option in fields(self)}
         return {
-            option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
+            name: value
+            for name, (default, value) in given.items()
+            if type(value) is not type(default) or value != default  # an array of layers has no single truth
         }
 
     def signed(self) -> dict[str, object]:
@@ -106,6 +117,8 @@ class Reading(Options):
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
 
+    panel: ClassVar[str] = INPUT
+
     max_length: int | None = whole(
         None,
         least=1,
@@ -120,7 +133,7 @@ class Reading(Options):
         "cls",
         "first",
         silent="none",
-        help="Longformer and LED: what sees and is seen by all, the classification token or the first text.",
+        help="Of Longformer and LED: what sees, and is seen by, all tokens.",
     )
 
 
@@ -176,9 +189,13 @@ class Drawn(Options):
         special: "drop" leaves out rows and columns of the tokens that the tokenizer added, "renormalise" also makes
             the rows sum to 1 again; a row with less than 1 % left is then empty.
         colours: "viridis", or "white", which begins at white.
+        summary: the file of a summary of many texts, of which a metric is drawn in place of a text's.
     """
 
     stat: str | None = option(None, metavar="METRIC", help="Map a metric over layers and heads instead.")
+    summary: Path | None = option(
+        None, metavar="FILE", signed=False, help="Map a metric of this file, which corpus --summary made, without TEXT."
+    )
     special: str = choice(
         "keep",
         "drop",
@@ -187,13 +204,15 @@ class Drawn(Options):
     )
     colours: str = choice("viridis", "white", signed=False, help="The colours; white begins at white, for print.")
 
-    def check(self) -> None:
-        """Refuses options that do not suit each other.
+    def check(self, text: str | None, pair: str | None) -> None:
+        """Refuses what does not suit each other.
 
         Raises:
-            UsageError: special tokens are to be left out of a statistic.
+            UsageError: special tokens are to be left out of a statistic, or there is a text beside a summary.
         """
-        if self.stat is not None and self.special != "keep":
+        if self.summary is not None and (text, pair) != (None, None):
+            raise UsageError("a summary is of many texts, and is drawn without TEXT", "leave out TEXT, or --summary")
+        if self.special != "keep" and (self.stat, self.summary) != (None, None):
             hint = "--queries content, in heads and corpus, leaves out their rows"
             raise UsageError("special tokens are left out of weights, not of a statistic", hint)
 
@@ -208,6 +227,8 @@ class Running(Options):
         max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
     """
 
+    panel: ClassVar[str] = RUN
+
     batch_tokens: int = whole(2048, least=1, signed=False, help="Tokens to run at once.")
     on_error: str = choice(
         "skip", "fail", signed=False, help="Records that cannot be used: list them and go on, or stop."
@@ -215,7 +236,7 @@ class Running(Options):
     max_unknown: float | None = share(
         None,
         signed=False,
-        help="Records with a larger share of tokens unknown to the model cannot be used.  [default: any]",
+        help="Skip records with a larger share of tokens unknown to the model.  [default: any]",
     )
 
 
@@ -228,6 +249,8 @@ class Engine(Options):
         workers: how many processes.
         num_gpus: how many GPUs, or what share of one, each process gets on Ray.
     """
+
+    panel: ClassVar[str] = RUN
 
     engine: str = choice("local", "ray", signed=False, help="ray: the workers are actors of a Ray cluster.")
     workers: int = whole(
