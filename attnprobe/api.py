@@ -172,6 +172,7 @@ def trace(
     layer: int | str,
     head: int | str,
     query: int | str | None = None,
+    top: int | None = None,
     pair: str | None = None,
     max_length: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -186,6 +187,7 @@ def trace(
         layer, head: the one to trace, counted from 0, negative ones from the end.
         query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_matches`;
             None: the only token of the text.
+        top: only so many keys in the table, largest weight first; None: all in order.
 
     Raises:
         UsageError: the layer, head or token does not exist, or the text is empty.
@@ -195,7 +197,7 @@ def trace(
         as :func:`attnprobe.head_stats`.
     """
     check_one(text)
-    row = {"layer": layer, "head": head, "query": query}
+    row = {"layer": layer, "head": head, "query": query, "top": top}
     traced: Trace = load_analysis("trace")(text, loaded(encoder, model), pair=pair, max_length=max_length, **row)
     return traced
 
