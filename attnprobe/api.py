@@ -289,6 +289,8 @@ def view(
     heads: Indices = "all",
     max_length: int | None = None,
     global_attention: str = "none",
+    against: str | None = None,
+    against_model: Encoder | str | PathLike[str] | None = None,
     most: int | None = MOST_OF_A_PAGE,
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> View:
@@ -296,7 +298,9 @@ def view(
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
-        most: how many weights the page may hold, at a bit more than a byte each; None: any number.
+        against: another text, whose page stands beside the first in the same file; ``pair`` is the second text of both.
+        against_model: an encoder, a folder or a Hub id, which reads the text beside, ``against`` or the same.
+        most: how many weights a page may hold, at a bit more than a byte each; None: any number.
 
     Raises:
         UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
@@ -307,19 +311,29 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
+    from attnprobe.render.side_by_side import side_by_side
 
     check_one(text)
-    found = explore(
-        text,
-        loaded(encoder, model),
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        most=most,
-        max_length=max_length,
-        global_attention=global_attention,
-    )
-    return make_view(text if pair is None else f"{text} / {pair}", found)
+    sides = [(text, loaded(encoder, model))]
+    if (against, against_model) != (None, None):
+        other = text if against is None else against
+        sides.append((other, sides[0][1] if against_model is None else loaded(against_model)))
+    pages = []
+    for shown, reader in sides:
+        check_one(shown)
+        found = explore(
+            shown,
+            reader,
+            pair=pair,
+            layers=layers,
+            heads=heads,
+            most=most,
+            max_length=max_length,
+            global_attention=global_attention,
+        )
+        title = shown if pair is None else f"{shown} / {pair}"
+        pages.append((f"{reader.location.short_name}: {title}", make_view(title, found)))
+    return pages[0][1] if len(pages) == 1 else side_by_side(pages)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
+from attnprobe.values.options import OUTPUT, Comparing, Options, Reading, Selection, Without, option
 
 EXAMPLES = (
     "attnprobe view 'The cat sat on the mat.' -o page.html",
     "attnprobe view 'A question?' --pair 'Its answer.' -o pair.html",
-    "attnprobe view 'The cat sat on the mat.' -l 0-3 --head 5 > page.html",
+    "attnprobe view 'It was too tired.' --against 'It was too wide.' -o two.html",
 )
 
 
@@ -39,6 +39,7 @@ def view(
     loading: Loading,
     selection: Selection,
     reading: Annotated[Reading, Without("stride", "level")],
+    comparing: Comparing,
     page: Page,
     talking: Talking,
 ) -> None:
@@ -47,13 +48,19 @@ def view(
     destination = Output.choose(page.output, "html", page.overwrite)
     if page.open and destination.path is None:
         raise UsageError("--open needs a file to open", "-o FILE.html writes one")
-    loading.check()
+    models, other = [loading], comparing.against_model
+    if other is not None:
+        models.append(replace(loading, model=other, tokenizer=None, revision=None))
+    for each in models:
+        each.check()
 
     from attnprobe import api
 
-    encoder = loading.encoder()
+    encoder, *others = [each.encoder() for each in models]
+    beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
+    options = {**vars(selection), **reading.without("stride", "level"), **beside}
     with warnings_as_notes(talking.quiet):
-        made = api.view(words, encoder, pair=text.pair, **vars(selection), **reading.without("stride", "level"))
+        made = api.view(words, encoder, pair=text.pair, **options)
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

@@ -100,15 +100,15 @@ def as_json(value: Any) -> str:
 
 def make_page(title: str, attention: Attention, means: np.ndarray, signature: str) -> str:
     """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
-    style = _read("page.css")
-    script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
+    style = read_part("page.css")
+    script = '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in SCRIPTS)
+    policy = f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
     blocks = [
         f'<script type="text/plain" id="weights-{layer}-{head}">{pack(weights)}</script>'
         for layer, of_layer in enumerate(attention.weights)
         for head, weights in enumerate(of_layer)
     ]
-    return Template(_read("page.html")).substitute(
+    return Template(read_part("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {shorten(title, 60)}"),
@@ -123,11 +123,12 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
     )
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
+    """Reads a file of the folder ``browser``."""
     return (PARTS / name).read_text(encoding="utf-8")
 
 
-def _hash(part: str) -> str:
+def hash_of(part: str) -> str:
     """Computes the hash by which a content security policy names a part of the page."""
     return f"sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}"
 

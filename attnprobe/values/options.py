@@ -218,6 +218,21 @@ class Drawn(Options):
 
 
 @dataclass(frozen=True)
+class Comparing(Options):
+    """Chooses what a page has beside it, in the same file; no number depends on it.
+
+    Attributes:
+        against: another text, which the same model reads, unless another is given.
+        against_model: the folder or Hub id of another model, which reads the same text, unless another is given.
+    """
+
+    against: str | None = option(None, metavar="TEXT", signed=False, help="Show the page of this text beside it.")
+    against_model: str | None = option(
+        None, metavar="NAME", signed=False, help="Show the page of this model beside it: a folder or a Hub id."
+    )
+
+
+@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 
