@@ -161,5 +161,5 @@ def test_values_show_themselves_in_one_line_or_a_small_table(encoder_of: Callabl
             tables.add(kind)
     assert tables == {"Trace", "Weights", "RowBlock", "Summary"}
     name = encoder.location.short_name
-    sizes = f"{encoder.layers} layers × {encoder.heads} heads, {encoder.max_length} tokens, float32 on cpu"
+    sizes = f"{encoder.layers} layers × {encoder.heads} heads, {encoder.max_length} tokens, float32 on {encoder.device}"
     assert repr(encoder) == f"<Encoder {name}: {sizes}>"

@@ -63,11 +63,11 @@ class CorpusRun:
         check_tables(outputs, prober.empty)
         columns, empty = prober.settings.columns, prober.empty
         self.sink: Job | Stream
+        manifest = self._manifest(spreadsheet_safe)
         if outputs.output:
-            manifest = self._manifest(spreadsheet_safe)
             self.sink = Job(outputs, columns, manifest, empty, spreadsheet_safe)
         else:
-            self.sink = Stream(stream, outputs.format, columns, empty, outputs, spreadsheet_safe)
+            self.sink = Stream(stream, outputs.format, columns, empty, outputs, manifest, spreadsheet_safe)
 
     @classmethod
     def of(
