@@ -18,7 +18,8 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.arguments import check_one
-from attnprobe.values.options import Drawn, Scaling
+from attnprobe.values.display import Drawn
+from attnprobe.values.options import Scaling
 
 if TYPE_CHECKING:
     import pandas

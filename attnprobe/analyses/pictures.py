@@ -68,7 +68,7 @@ def take_picture(
     """Computes what is drawn of a text: weights, or a metric if ``stat`` names one.
 
     Args:
-        special: see :class:`attnprobe.values.options.Drawn`.
+        special: see :class:`attnprobe.values.display.Drawn`.
         options: layers, heads, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but ``stride``.
 
     Raises:
@@ -89,7 +89,7 @@ def take_picture(
 
 
 def without_special(attention: Attention, special: str) -> Attention:
-    """Leaves out rows and columns of special tokens; see :class:`attnprobe.values.options.Drawn`.
+    """Leaves out rows and columns of special tokens; see :class:`attnprobe.values.display.Drawn`.
 
     Raises:
         UsageError: no token would be left.

@@ -62,7 +62,7 @@ class Filters(Options):
         metavar="TOKEN|N",
         help="Only what goes to this key, found likewise; may be repeated. Pieces and keys add up to one row.",
     )
-    sort: str | None = choice(None, "weight", help="Largest first, over all heads: which head does it?")
+    sort: str | None = choice(None, "weight", help="Rank the heads: rows of all, largest weight first.")
     top: int | None = whole(None, least=1, help="Only the N largest weights of each query; with --sort, of all.")
     min_weight: float | None = share(None, metavar="W", help="Only weights of at least W.")
     direction: str | None = choice(
@@ -250,7 +250,7 @@ WEIGHTS = Analysis(
     formats=TENSORS,
     examples=(
         "attnprobe weights 'The cat sat on the mat.' -l 0 --head 2 --top 1",
-        "attnprobe weights 'The cat sat on the mat.' --query cat --min-weight 0.2",
+        "attnprobe weights 'The cat sat here.' --query here --key cat --sort weight",
         "attnprobe weights 'The cat sat on the mat.' -o weights.parquet",
     ),
 )

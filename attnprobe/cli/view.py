@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import OUTPUT, Comparing, Options, Reading, Selection, Without, option
+from attnprobe.values.display import Comparing
+from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
 
 EXAMPLES = (
     "attnprobe view 'The cat sat on the mat.' -o page.html",
@@ -51,12 +52,12 @@ def view(
     models, other = [loading], comparing.against_model
     if other is not None:
         models.append(replace(loading, model=other, tokenizer=None, revision=None))
-    for each in models:
-        each.check()
+    for model in models:
+        model.check()
 
     from attnprobe import api
 
-    encoder, *others = [each.encoder() for each in models]
+    encoder, *others = [model.encoder() for model in models]
     beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
     options = {**vars(selection), **reading.without("stride", "level"), **beside}
     with warnings_as_notes(talking.quiet):

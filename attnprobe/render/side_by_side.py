@@ -38,9 +38,9 @@ def side_by_side(sides: Sequence[tuple[str, View]]) -> View:
 
 def _policy(pages: Iterable[str], style: str, script: str) -> str:
     """Makes the policy of the page around others, which they inherit beside their own: it allows what theirs allow."""
-    own = f"style-src '{hash_of(style)}'; script-src '{hash_of(script)}'"
+    around = f"style-src '{hash_of(style)}'; script-src '{hash_of(script)}'"
     allowed: dict[str, list[str]] = {}
-    for policy in (own, *(found for page in pages for found in POLICY.findall(page, 0, HEAD))):
+    for policy in (around, *(found for page in pages for found in POLICY.findall(page, 0, HEAD))):
         for name, *sources in map(str.split, policy.split(";")):
             allowed[name] = [*dict.fromkeys([*allowed.get(name, []), *sources])]
     return "; ".join(" ".join([name, *sources]) for name, sources in allowed.items())
