@@ -39,16 +39,10 @@ def head_stats(
     metrics: Sequence[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    queries: str = "all",
-    long_range: int = 10,
-    max_length: int | None = None,
-    stride: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> pandas.DataFrame:
+) -> pandas.DataFrame:  # fmt: skip
     """Measures what each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
 
     Args:
@@ -102,20 +96,12 @@ def weights(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    query: int | str | None = None,
-    key: int | str | Sequence[int | str] | None = None,
-    sort: str | None = None,
-    top: int | None = None,
-    min_weight: float | None = None,
-    direction: str | None = None,
-    max_rows: int = 10_000_000,
-    max_length: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
+    layers: Indices = "all", heads: Indices = "all",
+    query: int | str | None = None, key: int | str | Sequence[int | str] | None = None, sort: str | None = None,
+    top: int | None = None, min_weight: float | None = None, direction: str | None = None, max_rows: int = 10_000_000,
+    max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> pandas.DataFrame:
+) -> pandas.DataFrame:  # fmt: skip
     """Returns the attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
 
     Args:
@@ -143,26 +129,15 @@ def weights(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
     found: Weights = load_analysis("weights")(
         text,
         loaded(encoder, model),
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        query=query,
-        key=key,
-        sort=sort,
-        top=top,
-        min_weight=min_weight,
-        direction=direction,
-        max_rows=max_rows,
-        max_length=max_length,
-        level=level,
-        global_attention=global_attention,
-    )
+        pair=pair, layers=layers, heads=heads, query=query, key=key, sort=sort, top=top, min_weight=min_weight,
+        direction=direction, max_rows=max_rows, max_length=max_length, level=level, global_attention=global_attention,
+    )  # fmt: skip
     return found.to_table().to_frame()
 
 
@@ -195,7 +170,7 @@ def trace(
         ModelError: the scores have a term that is not separated here, or the numbers do not add up.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
     row = {"layer": layer, "head": head, "query": query, "top": top}
@@ -207,20 +182,13 @@ def heatmap(
     text: str | None = None,
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
-    stat: str | None = None,
-    summary: str | PathLike[str] | None = None,
-    special: str = "keep",
-    scale: str | None = None,
-    colours: str = "viridis",
+    stat: str | None = None, summary: str | PathLike[str] | None = None,
+    special: str = "keep", scale: str | None = None, colours: str = "viridis",
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    long_range: int = 10,
-    max_length: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
+    layers: Indices = "all", heads: Indices = "all",
+    long_range: int = 10, max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
 
     Args:
@@ -250,7 +218,7 @@ def heatmap(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`; and
+        UserWarning: as :func:`attnprobe.head_stats`; and
         FontWarning: some characters are in no installed font.
     """
     from attnprobe.analyses.pictures import picture_of_summary, take_picture
@@ -266,18 +234,9 @@ def heatmap(
     check_one(text)
     check_names(None if stat is None else [stat])
     picture = take_picture(
-        str(text),
-        loaded(encoder, model),
-        stat,
-        special,
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        long_range=long_range,
-        max_length=max_length,
-        level=level,
-        global_attention=global_attention,
-    )
+        str(text), loaded(encoder, model), stat, special, pair=pair, layers=layers, heads=heads,
+        long_range=long_range, max_length=max_length, level=level, global_attention=global_attention,
+    )  # fmt: skip
     return draw(picture, scale, colours)
 
 
@@ -290,6 +249,10 @@ def view(
     heads: Indices = "all",
     max_length: int | None = None,
     global_attention: str = "none",
+    show: str | None = None,
+    query: int | str | None = None,
+    key: int | str | Sequence[int | str] | None = None,
+    scale: str | None = None,
     against: str | None = None,
     against_model: Encoder | str | PathLike[str] | None = None,
     most: int | None = MOST_OF_A_PAGE,
@@ -299,27 +262,33 @@ def view(
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
+            page offers both.
         against: another text, whose page stands beside the first in the same file; ``pair`` is the second text of both.
         against_model: an encoder, a folder or a Hub id, which reads the text beside, ``against`` or the same.
         most: how many weights a page may hold, at a bit more than a byte each; None: any number.
 
     Raises:
-        UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
+        UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
+            than ``most``.
         ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
     from attnprobe.render.side_by_side import side_by_side
+    from attnprobe.values.options import Showing
 
     check_one(text)
+    colours, showing = Scaling(scale).scale or "sqrt", Showing.of({"show": show, "query": query, "key": key})
     sides = [(text, loaded(encoder, model))]
     if (against, against_model) != (None, None):
         other = text if against is None else against
         sides.append((other, sides[0][1] if against_model is None else loaded(against_model)))
-    pages = []
+    pages, lengths = [], set()
     for shown, reader in sides:
         check_one(shown)
         found = explore(
@@ -329,12 +298,14 @@ def view(
             layers=layers,
             heads=heads,
             most=most,
+            showing=showing,
             max_length=max_length,
             global_attention=global_attention,
         )
         title = shown if pair is None else f"{shown} / {pair}"
-        pages.append((f"{reader.location.short_name}: {title}", make_view(title, found)))
-    return pages[0][1] if len(pages) == 1 else side_by_side(pages)
+        pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours)))
+        lengths.add(len(found.attention.pieces))
+    return pages[0][1] if len(pages) == 1 else side_by_side(pages, aligned=len(lengths) == 1)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """The library as it is met first: what Tab, help() and a notebook show."""
 
 import inspect
+import traceback
 import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING
@@ -163,3 +164,11 @@ def test_values_show_themselves_in_one_line_or_a_small_table(encoder_of: Callabl
     name = encoder.location.short_name
     sizes = f"{encoder.layers} layers × {encoder.heads} heads, {encoder.max_length} tokens, float32 on {encoder.device}"
     assert repr(encoder) == f"<Encoder {name}: {sizes}>"
+
+
+def test_traceback_shows_what_to_do(encoder_of: Callable[[str], attnprobe.Encoder]) -> None:
+    with pytest.raises(attnprobe.AttnprobeError) as found:
+        attnprobe.trace("the cat", encoder_of("bert"), layer="all", head=0, query=1)
+    *_, message, note = traceback.format_exception(found.value)
+    assert "a trace is of one layer" in message
+    assert note.startswith("choose one of 0 to ")

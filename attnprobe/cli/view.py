@@ -10,11 +10,12 @@ from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
 from attnprobe.values.display import Comparing
-from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
+from attnprobe.values.options import OUTPUT, Options, Reading, Scaling, Selection, Showing, Without, option
 
+PAGES = (".html", ".htm")
 EXAMPLES = (
     "attnprobe view 'The cat sat on the mat.' -o page.html",
-    "attnprobe view 'A question?' --pair 'Its answer.' -o pair.html",
+    "attnprobe view 'The cat sat on the mat.' --query cat --key mat -o page.html",
     "attnprobe view 'It was too tired.' --against 'It was too wide.' -o two.html",
 )
 
@@ -34,21 +35,37 @@ class Page(Options):
     open: bool = option(False, help="Open the page in the browser.")
     overwrite: bool = option(False, help="Replace an existing file.")
 
+    def destination(self) -> Output:
+        """Settles the destination of the page before any work is done.
+
+        Raises:
+            UsageError: the page is to be opened but in no file, or its file does not look like a page.
+            OutputError: the file cannot be written, or exists.
+        """
+        from attnprobe.writers.files import is_special
+
+        output = Output.choose(self.output, "html", self.overwrite)
+        if self.open and output.path is None:
+            raise UsageError("--open needs a file to open", "-o FILE.html writes one")
+        if output.path and output.path.suffix.lower() not in PAGES and not is_special(output.path):
+            raise UsageError(f"a page is an HTML file; got {str(output.path)!r}", "-o FILE.html")
+        return output
+
 
 def view(
     text: Text,
     loading: Loading,
     selection: Selection,
     reading: Annotated[Reading, Without("stride", "level")],
+    showing: Showing,
+    scaling: Scaling,
     comparing: Comparing,
     page: Page,
     talking: Talking,
 ) -> None:
     """Makes a page to explore the attention of a text, offline."""
     words = text.read(quiet=talking.quiet)
-    destination = Output.choose(page.output, "html", page.overwrite)
-    if page.open and destination.path is None:
-        raise UsageError("--open needs a file to open", "-o FILE.html writes one")
+    destination = page.destination()
     models, other = [loading], comparing.against_model
     if other is not None:
         models.append(replace(loading, model=other, tokenizer=None, revision=None))
@@ -59,7 +76,7 @@ def view(
 
     encoder, *others = [model.encoder() for model in models]
     beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
-    options = {**vars(selection), **reading.without("stride", "level"), **beside}
+    options = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling), **beside}
     with warnings_as_notes(talking.quiet):
         made = api.view(words, encoder, pair=text.pair, **options)
     destination.save(lambda stream: stream.write(made.html.encode()))

@@ -28,23 +28,13 @@ def corpus_stats(
     encoder: Encoder | str | PathLike[str] | None = None,
     metrics: Sequence[str] | None = None,
     *,
-    ids: Iterable[object] | None = None,
-    pairs: Iterable[Given] | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    queries: str = "all",
-    long_range: int = 10,
-    max_length: int | None = None,
-    stride: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
-    profile: bool = False,
-    batch_tokens: int = 2048,
-    on_error: str = "fail",
-    max_unknown: float | None = None,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    profile: bool = False, batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> CorpusStats:
+) -> CorpusStats:  # fmt: skip
     """Measures what each head attends to in each of many texts; the twin of ``attnprobe corpus``.
 
     Nothing is read before the result is iterated, and no more than two chunks of texts are held at a time.
@@ -96,48 +86,27 @@ def corpus_stats(
 def run_corpus(
     inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
     output: str | PathLike[str] | None = None,
-    encoder: Encoder | str | PathLike[str] | None = None,
-    metrics: Sequence[str] | None = None,
+    encoder: Encoder | str | PathLike[str] | None = None, metrics: Sequence[str] | None = None,
     *,
     measure: str | Measurement = "heads",
-    summary: str | PathLike[str] | None = None,
-    profile: str | PathLike[str] | None = None,
-    columns: Columns | None = None,
-    input_format: str | None = None,
-    delimiter: str | None = None,
-    quoting: str | None = None,
-    header: bool | None = None,
-    encoding: str = "utf-8",
-    limit: int | None = None,
-    sample: int | None = None,
-    seed: int = 0,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    queries: str = "all",
-    long_range: int = 10,
-    max_length: int | None = None,
-    stride: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
-    batch_tokens: int = 2048,
-    on_error: str = "skip",
-    max_unknown: float | None = None,
-    engine: str = "local",
-    workers: int = 1,
-    num_gpus: float = 0.0,
-    resume: bool = False,
-    overwrite: bool = False,
-    spreadsheet_safe: bool = False,
-    on_result: Callable[[Result], object] | None = None,
-    model: str | PathLike[str] = DEFAULT_MODEL,
-) -> CorpusRun:
+    summary: str | PathLike[str] | None = None, profile: str | PathLike[str] | None = None,
+    columns: Columns | None = None, input_format: str | None = None, encoding: str = "utf-8",
+    delimiter: str | None = None, quoting: str | None = None, header: bool | None = None,
+    limit: int | None = None, sample: int | None = None, seed: int = 0,
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "skip", max_unknown: float | None = None,
+    engine: str = "local", workers: int = 1, num_gpus: float = 0.0,
+    resume: bool = False, overwrite: bool = False, spreadsheet_safe: bool = False,
+    on_result: Callable[[Result], object] | None = None, model: str | PathLike[str] = DEFAULT_MODEL,
+) -> CorpusRun:  # fmt: skip
     """Measures files into files, as ``attnprobe corpus`` does: resumable, in several processes or on Ray.
 
     Args:
         inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
         output: the file of rows, in the format of its suffix; None: only the summary is kept.
         encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
-        metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention: as in
+        metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
             :func:`attnprobe.head_stats`.
         measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
         summary, profile: the files of the tables over all texts.
@@ -145,14 +114,12 @@ def run_corpus(
         input_format, delimiter, quoting, header: as :func:`attnprobe.find_sources` explains them.
         encoding, limit, sample, seed: as :func:`attnprobe.read_records` explains them.
         batch_tokens, on_error, max_unknown: as in :func:`corpus_stats`.
-        engine: "local", this machine, or "ray", a Ray cluster.
-        workers: how many processes; 1 is this one.
+        engine, workers: "local", this machine, or "ray", a Ray cluster; how many processes, of which 1 is this one.
         num_gpus: how many GPUs, or what share of one, each process gets on Ray.
         resume: whether to go on with a run that was killed; a complete one is left as it is.
         overwrite: whether to start anew, and replace the files that exist.
         spreadsheet_safe: whether to keep spreadsheets from taking a text for a formula.
         on_result: called with each chunk's result, once it is stored.
-        model: the folder or Hub id to load where no encoder is given.
 
     Returns:
         the run, with ``state`` (texts, tokens, skipped, cut) and ``summary``.
@@ -165,7 +132,6 @@ def run_corpus(
     from attnprobe.corpus.run import CorpusRun
 
     names = [inputs] if isinstance(inputs, str | PathLike) else inputs
-    paths = {"output": output, "summary": summary, "profile": profile}
     chosen = {**Selection(layers, heads).changed(), **Averaging(queries, long_range).changed()}
     chosen |= {} if metrics is None else {"metrics": check_names(metrics)}
     reading = Reading(max_length, stride, level, global_attention)
@@ -174,6 +140,7 @@ def run_corpus(
     source |= {"encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
     how: dict[str, Any] = {"columns": columns, "reading": source, "engine": Engine(engine, workers, num_gpus)}
     how |= {"spreadsheet_safe": spreadsheet_safe, **chosen, **vars(reading), **vars(running)}
+    paths = {"output": output, "summary": summary, "profile": profile}
     run = CorpusRun.of([str(name) for name in names], paths, encoder, model, measure, **how)
     run.go(resume=resume, overwrite=overwrite, on_result=on_result)
     return run

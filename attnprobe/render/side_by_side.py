@@ -14,8 +14,12 @@ POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="(.*?)"')
 HEAD = 10_000  # characters of a page, among which its policy stands
 
 
-def side_by_side(sides: Sequence[tuple[str, View]]) -> View:
-    """Puts pages, each with its heading, into frames that can reach neither each other nor the network."""
+def side_by_side(sides: Sequence[tuple[str, View]], aligned: bool) -> View:
+    """Puts two pages, each with its heading, into frames that do not reach the network; each shows what the other does.
+
+    Args:
+        aligned: whether a position in one text corresponds to the same position in the other.
+    """
     style, script = read_part("side_by_side.css"), read_part("side_by_side.js")
     names = [shorten(name, 120) for name, _ in sides]
     frames = [
@@ -30,6 +34,7 @@ def side_by_side(sides: Sequence[tuple[str, View]]) -> View:
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {' | '.join(names)}"),
         style=style,
+        aligned=str(aligned).lower(),
         sides="\n".join(frames),
         script=script,
     )

@@ -59,6 +59,31 @@ def test_both_pages_are_whole(open_both: Callable[..., tuple[Page, list[FrameLoc
     assert page.locator("b").count() == 0
 
 
+def chosen(frame: FrameLocator) -> list[str]:
+    return frame.locator("#queries button[aria-pressed=true]").evaluate_all("all => all.map((one) => one.dataset.at)")
+
+
+def test_what_one_page_shows_the_other_shows(
+    open_both: Callable[..., tuple[Page, list[FrameLocator]]], minilm: Encoder
+) -> None:
+    _, (left, right) = open_both(view("A cat sat.", minilm, against="A dog ran.", show="0.0", query="A"))
+    left.get_by_role("button", name="layer 2, head 9", exact=True).click()
+    expect(right.locator("#what")).to_contain_text("Layer 2, head 9")
+    right.locator("#queries button").nth(3).click()
+    expect(left.locator("#queries button").nth(3)).to_have_attribute("aria-pressed", "true")
+    assert chosen(left) == chosen(right) == ["3"]
+
+
+def test_positions_are_shared_by_texts_of_one_length_only(
+    open_both: Callable[..., tuple[Page, list[FrameLocator]]], minilm: Encoder
+) -> None:
+    _, (left, right) = open_both(view("A cat sat.", minilm, against="A dog ran away.", show="0.0", query="A"))
+    left.locator("#queries button").nth(3).click()
+    left.get_by_role("button", name="layer 2, head 9", exact=True).click()
+    expect(right.locator("#what")).to_contain_text("Layer 2, head 9")
+    assert (chosen(left), chosen(right)) == (["3"], ["1"])
+
+
 @pytest.mark.parametrize(("width", "beside"), [(1400, True), (900, True), (899, False), (390, False)])
 def test_pages_stand_beside_each_other_where_there_is_room(
     open_both: Callable[..., tuple[Page, list[FrameLocator]]], two_texts: View, width: int, beside: bool
