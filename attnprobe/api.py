@@ -245,19 +245,14 @@ def view(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    max_length: int | None = None,
-    global_attention: str = "none",
-    show: str | None = None,
-    query: int | str | None = None,
-    key: int | str | Sequence[int | str] | None = None,
+    layers: Indices = "all", heads: Indices = "all",
+    max_length: int | None = None, global_attention: str = "none",
+    show: str | None = None, query: int | str | None = None, key: int | str | Sequence[int | str] | None = None,
     scale: str | None = None,
-    against: str | None = None,
-    against_model: Encoder | str | PathLike[str] | None = None,
+    against: str | None = None, against_model: Encoder | str | PathLike[str] | None = None,
     most: int | None = MOST_OF_A_PAGE,
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> View:
+) -> View:  # fmt: skip
     """Makes a page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
@@ -292,16 +287,9 @@ def view(
     for shown, reader in sides:
         check_one(shown)
         found = explore(
-            shown,
-            reader,
-            pair=pair,
-            layers=layers,
-            heads=heads,
-            most=most,
-            showing=showing,
-            max_length=max_length,
-            global_attention=global_attention,
-        )
+            shown, reader, pair=pair, layers=layers, heads=heads, most=most, showing=showing,
+            max_length=max_length, global_attention=global_attention,
+        )  # fmt: skip
         title = shown if pair is None else f"{shown} / {pair}"
         pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours)))
         lengths.add(len(found.attention.pieces))
