@@ -82,6 +82,12 @@ def test_positions_are_shared_by_texts_of_one_length_only(
     left.get_by_role("button", name="layer 2, head 9", exact=True).click()
     expect(right.locator("#what")).to_contain_text("Layer 2, head 9")
     assert (chosen(left), chosen(right)) == (["3"], ["1"])
+    right.locator("#queries button").nth(5).click()
+    right.get_by_role("button", name="layer 4, head 1", exact=True).click()
+    expect(left.locator("#what")).to_contain_text("Layer 4, head 1")
+    left.get_by_role("button", name="layer 1, head 2", exact=True).click()
+    expect(right.locator("#what")).to_contain_text("Layer 1, head 2")
+    assert (chosen(left), chosen(right)) == (["3"], ["5"])
 
 
 @pytest.mark.parametrize(("width", "beside"), [(1400, True), (900, True), (899, False), (390, False)])

@@ -14,15 +14,8 @@ function followAddress() {
   });
   addEventListener("hashchange", () => follow(location.hash));
   addEventListener("message", ({ source, data }) => {
-    if (source === parent && source !== window && typeof data?.show === "string") follow(added(data.show));
+    if (source === parent && source !== window && typeof data?.show === "string") follow(data.show);
   });
-}
-
-/** The state as text, with what another text says in place of the same parts. @param {string} text */
-function added(text) {
-  const all = new URLSearchParams(stateText());
-  for (const [name, value] of new URLSearchParams(text)) all.set(name, value);
-  return all.toString();
 }
 
 /** @param {string} text */
