@@ -28,8 +28,10 @@ def data_of(html: str) -> dict:
 
 def test_parts_are_packaged() -> None:
     names = {part.name for part in PARTS.iterdir()}
-    assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS)}
-    assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in names - {"page.html"})
+    around = {f"side_by_side.{suffix}" for suffix in ("html", "css", "js")}
+    assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS), *around}
+    inlined = {name for name in names if not name.endswith(".html")}
+    assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in inlined)
 
 
 def test_scripts_share_a_scope_without_a_name_twice() -> None:

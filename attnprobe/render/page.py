@@ -129,9 +129,9 @@ def make_page(
     lang: str = "en",
 ) -> str:
     """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
-    style = _read("page.css")
-    script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
+    style = read_part("page.css")
+    script = '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in SCRIPTS)
+    policy = f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
     blocks = {
         (layer, head): _block(f"weights-{layer}-{head}", pack(weights))
         for layer, of_layer in enumerate(attention.weights)
@@ -141,7 +141,7 @@ def make_page(
     walk, numbers = pack_steps(steps)
     others = [*blocks.values(), *(_block(f"numbers-{at}", packed) for at, packed in enumerate(numbers))]
     shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang}
-    return Template(_read("page.html")).substitute(
+    return Template(read_part("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {shorten(title, 60)}"),
@@ -161,11 +161,12 @@ def _block(name: str, packed: str) -> str:
     return f'<script type="text/plain" id="{name}">{packed}</script>'
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
+    """Reads a file of the folder ``browser``."""
     return (PARTS / name).read_text(encoding="utf-8")
 
 
-def _hash(part: str) -> str:
+def hash_of(part: str) -> str:
     """Computes the hash by which a content security policy names a part of the page."""
     return f"sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}"
 
