@@ -36,7 +36,7 @@ def _run(
     destination = saving.destination()
     asked = {option.name: options[option.name] for option in analysis.fields()} | {"pair": text.pair}
     fitted = analysis.fit(asked, destination.format)
-    loading.check()
+    loading.check(talking.quiet)
 
     from attnprobe.render.table import text_table
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attnprobe.cli.output import Output, read_text
+from attnprobe.cli.output import Output, clear_passing, read_text, show_passing
 from attnprobe.metrics import METRICS
 from attnprobe.models.locate import DEFAULT_MODEL, locate
 from attnprobe.values.options import Options, choice, option
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from attnprobe.models.encoder import Encoder
 
 BY_SUFFIX = "[default: by suffix; else table on a terminal, csv in a pipe]"
+
+
+def collect_again() -> None:
+    """Turns on the garbage collector, which :func:`attnprobe.cli.main` turns off, but never for what is there now."""
+    gc.freeze()
+    gc.enable()
 
 
 @dataclass(frozen=True)
@@ -73,12 +80,14 @@ class Loading(Options):
     )
     trust_remote_code: bool = option(False, help="Run Python code that the model brings. Read it first.")
 
-    def check(self) -> None:
-        """Finds the model's files, before torch is imported.
+    def check(self, quiet: bool = False) -> None:
+        """Finds the model's files, before torch is imported; a terminal shows what is loaded, until it is there.
 
         Raises:
             ModelError: the model is not found, or may not be loaded.
         """
+        if not quiet:
+            show_passing(f"loading {self.model} …")
         locate(
             self.model,
             self.revision,
@@ -95,7 +104,11 @@ class Loading(Options):
         """
         from attnprobe.models import loading
 
-        return loading.load_encoder(**vars(self))
+        try:
+            return loading.load_encoder(**vars(self))
+        finally:
+            clear_passing()
+            collect_again()
 
 
 @dataclass(frozen=True)
