@@ -68,7 +68,7 @@ def corpus(
     if destination.format == "table" and not prober.empty.tables():
         raise UsageError(f"{measuring.measure} have no summary to show", "-o FILE writes rows, -f csv prints them")
     stream = None if destination.path else destination.row_stream
-    recipe = Recipe(dict(vars(loading)), settings)
+    recipe = Recipe(loading.arguments(), settings)
     run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
     with Progress(shown=not talking.quiet and not progressing.no_progress, count=inputs.count) as progress:
         prober.on_batch = progress.add

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attnprobe.cli.output import Output, clear_passing, read_text, show_passing
 from attnprobe.metrics import METRICS
@@ -79,6 +79,11 @@ class Loading(Options):
         False, help="Load weights from a pickle where there are no safetensors. It may run code."
     )
     trust_remote_code: bool = option(False, help="Run Python code that the model brings. Read it first.")
+    no_cache: bool = option(False, help="Make the check at load anew, and keep nothing of it in the user's cache.")
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns the arguments of :func:`attnprobe.load_encoder`."""
+        return {**self.without("no_cache"), "cache": not self.no_cache}
 
     def check(self, quiet: bool = False) -> None:
         """Finds the model's files, before torch is imported; a terminal shows what is loaded, until it is there.
@@ -105,7 +110,7 @@ class Loading(Options):
         from attnprobe.models import loading
 
         try:
-            return loading.load_encoder(**vars(self))
+            return loading.load_encoder(**self.arguments())
         finally:
             clear_passing()
             collect_again()
