@@ -288,5 +288,6 @@ TRACE = Analysis(
     COLUMNS,
     options=(Row, Annotated[Reading, Without("stride", "level", "global_attention")]),
     shown=(Keys,),
+    names_tokens=("query",),
     view="attnprobe.render.trace:trace_view",
 )

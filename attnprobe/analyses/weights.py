@@ -204,6 +204,7 @@ WEIGHTS = Analysis(
     COLUMNS,
     options=(Selection, Filters, Annotated[Reading, Without("stride")]),
     fit=fit,
+    names_tokens=("query",),
     view="attnprobe.render.weights:weights_view",
     formats=TENSORS,
 )

@@ -48,7 +48,7 @@ def corpus(
     inputs = _inputs(records, talking.quiet)
     outputs = _outputs(destination, saving, inputs)
     items = inputs.records()  # fails before torch loads, as does a wrong name of a model
-    loading.check(talking.quiet)
+    loading.check(talking.quiet, **vars(selection))
 
     from attnprobe.corpus.estimate import estimate
     from attnprobe.corpus.prober import Prober

@@ -48,7 +48,7 @@ def heatmap(
     if drawn.stat:
         check_names([drawn.stat])
     destination = saving.destination()
-    loading.check(talking.quiet)
+    loading.check(talking.quiet, **vars(selection))
 
     from attnprobe.analyses.pictures import take_picture
     from attnprobe.render.figure import check_matplotlib, draw, save_figure

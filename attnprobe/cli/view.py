@@ -39,7 +39,7 @@ def view(
     destination = Output.choose(page.output, "html", page.overwrite)
     if page.open and destination.path is None:
         raise UsageError("--open needs a file to open", "-o FILE.html writes one")
-    loading.check(talking.quiet)
+    loading.check(talking.quiet, **vars(selection))
 
     from attnprobe import api
 
