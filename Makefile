@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SENTENCE := The animal didn't cross the street because it was too tired.
 
-.PHONY: demo test processors lint format docs bench compat clean
+.PHONY: demo test processors lint format docs site bench compat clean
 
 demo: .venv/demo
 	$(BIN)/attnprobe heads "$(SENTENCE)"
@@ -32,6 +32,11 @@ format: .venv/dev
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/examples.py
+
+# All of it to read and, with `python3 -m http.server -d site`, to search, without a network.
+site: .venv/dev
+	$(BIN)/mkdocs build --strict
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/corpora.py

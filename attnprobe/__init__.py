@@ -10,13 +10,13 @@ from attnprobe.version import __version__ as __version__
 
 if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.analyses.trace import Trace as Trace
-    from attnprobe.api import corpus_stats as corpus_stats
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
-    from attnprobe.api import run_corpus as run_corpus
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
+    from attnprobe.corpus.twins import corpus_stats as corpus_stats
+    from attnprobe.corpus.twins import run_corpus as run_corpus
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
@@ -53,13 +53,13 @@ _HOMES = {
     "UnknownTokensWarning": "attnprobe.errors",
     "View": "attnprobe.render.page",
     "WordsWarning": "attnprobe.errors",
-    "corpus_stats": "attnprobe.api",
+    "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
     "head_stats": "attnprobe.api",
     "heatmap": "attnprobe.api",
     "load_encoder": "attnprobe.models.loading",
     "read_records": "attnprobe.readers.readers",
-    "run_corpus": "attnprobe.api",
+    "run_corpus": "attnprobe.corpus.twins",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",
     "weights": "attnprobe.api",
@@ -77,4 +77,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *import_module("attnprobe.analyses").ANALYSES})
+    return sorted({*__all__, *import_module("attnprobe.analyses").ANALYSES})

@@ -1,33 +1,30 @@
-"""The library's functions, one for each command that measures; each imports what it runs when it is called."""
+"""The library's functions of one text, one for each command; each imports what it runs when it is called.
+
+Their options are those of the groups that the commands take, written out for whoever reads or completes them;
+``tests/test_api.py`` holds names and defaults to these groups.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.analyses.twins import twin
-from attnprobe.errors import CaseWarning
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.values.arguments import check_one
 
 if TYPE_CHECKING:
     import pandas
 
     from attnprobe.analyses.trace import Trace
     from attnprobe.analyses.weights import Weights
-    from attnprobe.corpus.prober import Result
-    from attnprobe.corpus.run import CorpusRun
-    from attnprobe.corpus.stats import CorpusStats
-    from attnprobe.measure.kinds import Measurement
     from attnprobe.render.figure import Figure
     from attnprobe.render.page import View
-    from attnprobe.values.options import Engine
-    from attnprobe.values.records import Columns, Given, Record, Skipped
     from attnprobe.values.selection import Indices
 
 MOST_OF_A_PAGE = 10**8  # weights: a page of 120 to 160 MB
@@ -38,18 +35,26 @@ def head_stats(
     encoder: Encoder | str | PathLike[str] | None = None,
     metrics: Sequence[str] | None = None,
     *,
+    pair: str | None = None,
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
-) -> pandas.DataFrame:
+) -> pandas.DataFrame:  # fmt: skip
     """Measures what each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
 
     Args:
         text: the text itself, never a path.
         encoder: from :func:`load_encoder`; or a folder or Hub id to load. None loads ``model``.
         metrics: names from ``attnprobe metrics``; None: all.
+        pair: the second text of a pair.
+        layers, heads: those to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
+        queries: "all", or "content": means are over the tokens of the text only, not those that the tokenizer added.
+        long_range: the distance in tokens from which long_range_share counts.
+        max_length: how many tokens are read at most, a longer text is cut; None: as many as the model reads.
+        stride: reads a longer text in windows that overlap by this many tokens instead of cutting it.
+        level: "token", or "word": weights are summed over the key's pieces and averaged over the query's.
+        global_attention: of Longformer and LED, what sees and is seen by all: "none", "cls", "first" (the first text).
         model: the folder or Hub id to load where no encoder is given.
-        options: pair, layers, heads, long_range, queries, level, max_length, stride, global_attention, as
-            :func:`attnprobe.measure.heads.head_table` explains them.
 
     Returns:
         columns ``layer``, ``head`` (from 0), then the metrics in the order of METRICS; NaN where a metric has no
@@ -65,135 +70,52 @@ def head_stats(
     """
     from attnprobe.measure.heads import head_table
 
+    check_one(text)
     names = check_names(metrics)
-    return head_table(text, loaded(encoder, model), names, **options).to_frame()
-
-
-def corpus_stats(
-    texts: Iterable[Given | Record | Skipped],
-    encoder: Encoder | str | PathLike[str] | None = None,
-    metrics: Sequence[str] | None = None,
-    *,
-    ids: Iterable[object] | None = None,
-    pairs: Iterable[Given] | None = None,
-    model: str | PathLike[str] = DEFAULT_MODEL,
-    threads: int | None = None,
-    **options: Any,
-) -> CorpusStats:
-    """Measures what each head attends to in each of many texts; the twin of ``attnprobe corpus``.
-
-    Nothing is read before the result is iterated, and no more than two chunks of texts are held at a time.
-
-    Args:
-        texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
-            from :func:`attnprobe.read_records`.
-        encoder, metrics, model: as in :func:`attnprobe.head_stats`.
-        ids: of the texts; None: their numbers, from 1.
-        pairs: the second texts of pairs.
-        threads: how many batches are computed at a time on a CPU; None: one per core. No number depends on it.
-        options: layers, heads, long_range, queries, level, max_length, stride as in ``head_stats``; batch_tokens;
-            profile; max_unknown, the largest share of tokens that the vocabulary may lack; on_error, "fail" (the
-            default) or "skip".
-
-    Returns:
-        an iterable of :class:`RowBlock`, with ``.summary``, ``.skipped`` and ``.to_frame()``. Summaries add up.
-
-    Raises:
-        UsageError: a metric or option is unknown, or texts are no list; while iterating, the number of ids or pairs
-            differs from that of the texts.
-        InputError: while iterating, a text cannot be used (empty, not Unicode, the model gives NaN), unless such texts
-            are skipped.
-        ModelError: a model that cannot be loaded or measured.
-
-    Warns:
-        UnknownTokensWarning, WordsWarning, CaseWarning: texts are not read as they stand; the first two at the end.
-    """
-    from attnprobe.corpus.prober import Prober
-    from attnprobe.corpus.settings import Settings
-    from attnprobe.corpus.stats import CorpusStats
-    from attnprobe.corpus.texts import check_columns, to_records
-
-    names = check_names(metrics)
-    check_columns(texts, ids, pairs)
-    encoder = loaded(encoder, model)
-    if encoder.case:
-        warnings.warn(encoder.case, CaseWarning, stacklevel=2)
-    settings = Settings.choose(encoder, **{"metrics": names, "on_error": "fail", **options})
-    return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
-
-
-def run_corpus(
-    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
-    output: str | PathLike[str] | None = None,
-    encoder: Encoder | str | PathLike[str] | None = None,
-    metrics: Sequence[str] | None = None,
-    *,
-    measure: str | Measurement = "heads",
-    summary: str | PathLike[str] | None = None,
-    profile: str | PathLike[str] | None = None,
-    columns: Columns | None = None,
-    reading: Mapping[str, Any] | None = None,
-    engine: Engine | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    spreadsheet_safe: bool = False,
-    on_result: Callable[[Result], object] | None = None,
-    model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
-) -> CorpusRun:
-    """Measures files into files, as ``attnprobe corpus`` does: resumable, in several processes or on Ray.
-
-    Args:
-        inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
-        output: the file of rows, in the format of its suffix; None: only the summary is kept.
-        encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
-        metrics: as in :func:`attnprobe.head_stats`.
-        measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
-        summary, profile: the files of the tables over all texts.
-        columns: the columns of text, id, pair and labels.
-        reading: how the inputs are read: ``format``, ``delimiter``, ``quoting``, ``header``, ``encoding``, ``limit``,
-            ``sample``, ``seed``.
-        engine: the processes that measure; None: this process.
-        resume: whether to go on with a run that was killed; a complete one is left as it is.
-        overwrite: whether to start anew, and replace the files that exist.
-        spreadsheet_safe: whether to keep spreadsheets from taking a text for a formula.
-        on_result: called with each chunk's result, once it is stored.
-        model: the folder or Hub id to load where no encoder is given.
-        options: those of :func:`corpus_stats`; ``on_error`` is "skip" by default.
-
-    Returns:
-        the run, with ``state`` (texts, tokens, skipped, cut) and ``summary``.
-
-    Raises:
-        UsageError: an option is unknown, or has an invalid value.
-        InputError, OutputError: a file cannot be read, written or replaced.
-        ModelError: a model that cannot be loaded or measured.
-    """
-    from attnprobe.corpus.run import CorpusRun
-
-    names = [inputs] if isinstance(inputs, str | PathLike) else inputs
-    paths = {"output": output, "summary": summary, "profile": profile}
-    options |= {} if metrics is None else {"metrics": check_names(metrics)}
-    how: dict[str, Any] = {"columns": columns, "reading": reading, "engine": engine}
-    how |= {"spreadsheet_safe": spreadsheet_safe, **options}
-    run = CorpusRun.of([str(name) for name in names], paths, encoder, model, measure, **how)
-    run.go(resume=resume, overwrite=overwrite, on_result=on_result)
-    return run
+    return head_table(
+        text,
+        loaded(encoder, model),
+        names,
+        pair=pair,
+        layers=layers,
+        heads=heads,
+        queries=queries,
+        long_range=long_range,
+        max_length=max_length,
+        stride=stride,
+        level=level,
+        global_attention=global_attention,
+    ).to_frame()
 
 
 def weights(
     text: str,
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
+    pair: str | None = None,
+    layers: Indices = "all",
+    heads: Indices = "all",
+    query: int | str | None = None,
+    top: int | None = None,
+    min_weight: float | None = None,
+    direction: str | None = None,
+    max_rows: int = 10_000_000,
+    max_length: int | None = None,
+    level: str = "token",
+    global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
 ) -> pandas.DataFrame:
     """Returns the attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
 
     Args:
-        text, encoder, model: as in :func:`attnprobe.head_stats`.
-        options: pair, layers, heads, level, max_length, global_attention as in :func:`attnprobe.head_stats`; query,
-            top, min_weight, direction, max_rows as :class:`attnprobe.analyses.weights.Filters` explains them.
+        text, encoder, pair, layers, heads, max_length, level, global_attention, model: as in
+            :func:`attnprobe.head_stats`.
+        query: only this query, a position or a token, see :func:`attnprobe.values.finding.find_tokens`.
+        top: only the keys with the largest weights, so many of each query in each head, largest first.
+        min_weight: only weights of at least this.
+        direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
+            keys in the second, "b-a" the other way.
+        max_rows: more rows than this are refused, if possible before the model runs.
 
     Returns:
         columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``weight``
@@ -205,9 +127,24 @@ def weights(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
-    found: Weights = load_analysis("weights")(text, loaded(encoder, model), **options)
+    check_one(text)
+    found: Weights = load_analysis("weights")(
+        text,
+        loaded(encoder, model),
+        pair=pair,
+        layers=layers,
+        heads=heads,
+        query=query,
+        top=top,
+        min_weight=min_weight,
+        direction=direction,
+        max_rows=max_rows,
+        max_length=max_length,
+        level=level,
+        global_attention=global_attention,
+    )
     return found.to_table().to_frame()
 
 
@@ -218,8 +155,9 @@ def trace(
     layer: int | str,
     head: int | str,
     query: int | str | None = None,
+    pair: str | None = None,
+    max_length: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
 ) -> Trace:
     """Traces how one head computes one row of attention; the twin of ``attnprobe trace``.
 
@@ -227,21 +165,21 @@ def trace(
     v are compared with the layer's input times the weights of the linear maps.
 
     Args:
-        text, encoder, model: as in :func:`attnprobe.head_stats`.
-        layer, head: counted from 0, negative ones from the end.
+        text, encoder, pair, max_length, model: as in :func:`attnprobe.head_stats`.
+        layer, head: the one to trace, counted from 0, negative ones from the end.
         query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_matches`;
             None: the only token of the text.
-        options: pair, max_length, as in :func:`attnprobe.head_stats`.
 
     Raises:
         UsageError: the layer, head or token does not exist, or the text is empty.
         ModelError: the scores have a term that is not separated here, or the numbers do not add up.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
-    encoder = loaded(encoder, model)
-    traced: Trace = load_analysis("trace")(text, encoder, layer=layer, head=head, query=query, **options)
+    check_one(text)
+    row = {"layer": layer, "head": head, "query": query}
+    traced: Trace = load_analysis("trace")(text, loaded(encoder, model), pair=pair, max_length=max_length, **row)
     return traced
 
 
@@ -250,17 +188,23 @@ def heatmap(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     stat: str | None = None,
+    pair: str | None = None,
+    layers: Indices = "all",
+    heads: Indices = "all",
+    long_range: int = 10,
+    max_length: int | None = None,
+    level: str = "token",
+    global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
 ) -> Figure:
     """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
 
     Args:
-        text, encoder, model: as in :func:`attnprobe.head_stats`.
+        text, encoder, pair, long_range, max_length, level, global_attention, model: as in
+            :func:`attnprobe.head_stats`.
         stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
-        options: layers, heads, pair, level, max_length, long_range, global_attention, as
-            :func:`attnprobe.measure.heads.head_table` explains them. One layer and one head give one map, one layer a
-            grid of its heads, several a grid of layers by heads.
+        layers, heads: as in :func:`attnprobe.head_stats`. One layer and one head give one map, one layer a grid of its
+            heads, several a grid of layers by heads.
 
     Returns:
         a Figure outside of pyplot, with the signature as its label; queries go down, keys across, and all
@@ -273,15 +217,28 @@ def heatmap(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        as :func:`attnprobe.head_stats`; and
+        UserWarning: as :func:`attnprobe.head_stats`; and
         FontWarning: some characters are in no installed font.
     """
     from attnprobe.analyses.pictures import take_picture
     from attnprobe.render.figure import check_matplotlib, draw
 
+    check_one(text)
     check_matplotlib()
     check_names(None if stat is None else [stat])
-    return draw(take_picture(text, loaded(encoder, model), stat, **options))
+    picture = take_picture(
+        text,
+        loaded(encoder, model),
+        stat,
+        pair=pair,
+        layers=layers,
+        heads=heads,
+        long_range=long_range,
+        max_length=max_length,
+        level=level,
+        global_attention=global_attention,
+    )
+    return draw(picture)
 
 
 def view(
@@ -289,32 +246,52 @@ def view(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = None,
-    heads: Indices = None,
+    layers: Indices = "all",
+    heads: Indices = "all",
+    max_length: int | None = None,
+    global_attention: str = "none",
+    show: str | None = None,
+    query: int | str | None = None,
+    key: int | str | Sequence[int | str] | None = None,
+    scale: str | None = None,
     most: int | None = MOST_OF_A_PAGE,
     model: str | PathLike[str] = DEFAULT_MODEL,
-    **options: Any,
 ) -> View:
     """Makes a page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
-        text, encoder, model: as in :func:`attnprobe.head_stats`.
-        pair, layers, heads: as in :func:`attnprobe.head_stats`.
+        text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
+            page offers both.
         most: how many weights the page may hold, at a bit more than a byte each; None: any number.
-        options: max_length, global_attention, see :class:`attnprobe.values.options.Reading`.
 
     Raises:
-        UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
+        UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
+            than ``most``.
         ModelError: the model cannot be loaded or measured, or the weights belong to no tokens.
 
     Warns:
-        as :func:`attnprobe.head_stats`.
+        UserWarning: as :func:`attnprobe.head_stats`.
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
+    from attnprobe.values.options import Scaling, Showing
 
-    found = explore(text, loaded(encoder, model), pair=pair, layers=layers, heads=heads, most=most, **options)
-    return make_view(text if pair is None else f"{text} / {pair}", found)
+    check_one(text)
+    colours = Scaling(scale)
+    found = explore(
+        text,
+        loaded(encoder, model),
+        pair=pair,
+        layers=layers,
+        heads=heads,
+        most=most,
+        showing=Showing.of({"show": show, "query": query, "key": key}),
+        max_length=max_length,
+        global_attention=global_attention,
+    )
+    return make_view(text if pair is None else f"{text} / {pair}", found, colours.scale or "sqrt")
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

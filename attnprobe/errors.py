@@ -5,7 +5,7 @@ class AttnprobeError(Exception):
     """An error whose message says what happened and which value caused it.
 
     Attributes:
-        hint: what to do about it; may be empty.
+        hint: what to do about it, which Python's traceback shows as a note; may be empty.
         exit_code: the command's exit code.
     """
 
@@ -14,6 +14,8 @@ class AttnprobeError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(hint)
 
 
 class UsageError(AttnprobeError):

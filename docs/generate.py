@@ -1,4 +1,4 @@
-"""Writes what the documentation takes from the code: docs/models.md, docs/analyses.md, a number in README.md.
+"""Writes what the documentation takes from the code: docs/models.md, docs/analyses.md, how many types are measured.
 
 `make docs` runs it; tests/test_docs.py fails where a file says something else.
 """
@@ -37,11 +37,11 @@ def pages() -> dict[Path, str]:
     """The files that follow from the code, as they should be."""
     refused = sum(family.through == REFUSED for family in FAMILIES.values())
     count = f"**{len(FAMILIES) - refused} of its {len(FAMILIES)} types are measured**"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    counted = {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs" / "loading.md")}
     return {
         ROOT / "docs" / "models.md": HEAD + markdown(family_table()),
         ROOT / "docs" / "analyses.md": HEAD_OF_ANALYSES + "".join(map(section, BUILT_IN)),
-        ROOT / "README.md": re.sub(r"\*\*\d+ of its \d+ types are measured\*\*", count, readme),
+        **{path: re.sub(r"\*\*\d+ of its \d+ types are measured\*\*", count, text) for path, text in counted.items()},
     }
 
 

@@ -55,8 +55,6 @@ def misuses() -> list[tuple[str, dict[str, Any]]]:
             found += [(name, {"pair": value}) for value in (42, b"x", ["a"])]
         axes = ("layer", "head") if name == "trace" else ("layers", "heads")
         found += [(name, {axis: value}) for axis in axes for value in NOT_INDICES]
-        if name not in ("trace", "view", "keep_weights"):
-            found += [(name, {"nonsense": 1}), (name, {"layer": 1})]
         if name not in ("trace", "view"):
             found += [(name, {"level": value}) for value in ("line", 1, ["word"], np.array(["word", "token"]))]
     for name in TABLES:

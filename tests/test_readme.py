@@ -1,35 +1,22 @@
-"""The README's commands and Python, run as printed; what it shows is what comes out, to the digits shown."""
+"""The landing page: short, and it begins with what works at once. tests/test_pages.py runs its examples."""
 
-import doctest
 import os
 import re
 import runpy
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from attnprobe import Encoder
-from tests.cli.commandline import exit_code
+from tests.test_pages import EXAMPLES, PAGES, check
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CONSOLE = re.findall(r"^```console\n\$ (.+?)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.])")
+README = PAGES["README.md"]
+CONSOLE = list(EXAMPLES["examples"](README))
 
 
-def shown(text: str) -> tuple[str, list[float]]:
-    """The text with its decimal numbers taken out and its spaces folded, and the numbers."""
-    return " ".join(NUMBER.sub("#", text).split()), [float(number) for number in NUMBER.findall(text)]
-
-
-def check(printed: str, expected: str) -> None:
-    text, numbers = shown(printed)
-    expected_text, expected_numbers = shown(expected)
-    assert text == expected_text
-    assert numbers == pytest.approx(expected_numbers, abs=1e-3)
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_first_console_block_in_a_shell() -> None:
@@ -42,29 +29,23 @@ def test_first_console_block_in_a_shell() -> None:
     check(run.stdout, expected)
 
 
-@pytest.mark.parametrize(("command", "expected"), CONSOLE, ids=[command for command, _ in CONSOLE])
-def test_console_blocks(
-    command: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", shlex.split(command))
-    monkeypatch.setenv("COLUMNS", "80")
-    assert exit_code() == 0
-    check(capsys.readouterr().out, expected)
-
-
-def test_readme_has_console_blocks() -> None:
+def test_readme_has_five_commands_one_in_chinese() -> None:
     assert len(CONSOLE) == 5
-
-
-def test_python_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=doctest.ELLIPSIS)
-    assert (failed, tried) == (0, 23)
+    assert [command.split()[1] for command, _ in CONSOLE if re.search("[\u4e00-\u9fff]", command)] == ["weights"]
 
 
 def test_readme_begins_with_the_two_commands() -> None:
     first = README.split("```")[1].splitlines()[1:3]
     assert [line.split("#")[0].strip() for line in first] == ["make demo", "make test"]
+
+
+def test_figures_of_the_table_are_those_of_the_benchmarks() -> None:
+    benchmarks = PAGES["docs/benchmarks.md"]
+    for figure in ("21.8", "1738.0", "2.26", "93.21", "631", "5552", "1.18", "5.58", "1.83", "70.9"):
+        assert figure in benchmarks, figure
+    table = "\n".join(line for line in README.splitlines() if line.startswith("|"))
+    for shown in ("21.8 MB, 2.3 s, 631 MB", "1,738 MB, 93 s, 5,552 MB", "1.18 ×", "5.58 ×", "1.83 GiB", "70.9 GB"):
+        assert shown in table
 
 
 def test_example_finds_the_previous_token_head(minilm: Encoder) -> None:

@@ -154,7 +154,7 @@ def run(source: Path, folder: Path, encoder: Encoder | Path, engine: Engine | No
     folder.mkdir(exist_ok=True)
     own = encoder if isinstance(encoder, Encoder) else str(encoder)
     tables = {"measure": toy, "summary": folder / "own.csv", "columns": columns}
-    run_corpus(source, folder / "out.csv", own, engine=engine, **tables, **options)  # type: ignore[arg-type]
+    run_corpus(source, folder / "out.csv", own, **vars(engine or Engine()), **tables, **options)  # type: ignore[arg-type]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

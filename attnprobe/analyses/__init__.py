@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 BUILT_IN: dict[str, Row] = {
     "weights": (
         "attnprobe.analyses.weights:WEIGHTS",
-        "The attention weights themselves: one row per layer, head, query and key; or tensors (.npz, .safetensors).",
+        "The weights themselves, a row each, or all as tensors.",
     ),
     "trace": (
         "attnprobe.analyses.trace:TRACE",
-        "How one head computes one row of attention, step by step, on the model's own numbers.",
+        "How one head computes one row of attention, step by step.",
     ),
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.analyses.opening import Opening, asked, open_on
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.reading import sign, windows_of
 from attnprobe.measure.running import measure
@@ -15,7 +16,7 @@ from attnprobe.measure.weights import KeptWeights, attention_of, check_size
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Reading
+from attnprobe.values.options import Reading, Showing
 from attnprobe.values.selection import Indices
 
 
@@ -26,11 +27,13 @@ class Explored:
     Attributes:
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         signature: what the means depend on.
+        opening: what the page opens on.
     """
 
     attention: Attention
     means: np.ndarray
     signature: str
+    opening: Opening
 
 
 def explore(
@@ -41,6 +44,7 @@ def explore(
     layers: Indices,
     heads: Indices,
     most: int | None,
+    showing: Showing,
     **options: Any,
 ) -> Explored:
     """Measures weights and means of a text; the arguments are those of :func:`attnprobe.view`."""
@@ -51,6 +55,8 @@ def explore(
     means = HeadMeans.choose(encoder, reading, layers=layers, heads=heads)
     [pieces] = windows_of(encoder, text, pair, reading)
     check_size(weights.shape(pieces), most)
+    wanted = asked(showing, pieces, weights.layers, weights.heads)
     [(kept, sums)] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
     attention = attention_of(weights, kept, encoder, pieces, reading)
-    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()))
+    opening = open_on(wanted, attention, encoder.tokenizer.unk_token)
+    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()), opening)

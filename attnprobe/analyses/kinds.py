@@ -43,7 +43,8 @@ class Analysis:
         formats: the formats besides those of tables: name -> ``module:function`` of the result and a stream.
         names_tokens: the options that name tokens, which are looked for before torch is imported, see
             :func:`attnprobe.models.foresight.check_named`.
-        meaning: one sentence; empty: that of the row.
+        meaning: one sentence of at most 60 characters; empty: that of the row.
+        examples: command lines that the help ends with.
     """
 
     run: Callable[..., Result]
@@ -55,6 +56,7 @@ class Analysis:
     formats: Mapping[str, str] = field(default_factory=dict)
     names_tokens: Sequence[str] = ()
     meaning: str = ""
+    examples: Sequence[str] = ()
 
     def __call__(self, text: str, encoder: Encoder, *, pair: str | None = None, **options: Any) -> Any:
         """Runs the analysis on a text.

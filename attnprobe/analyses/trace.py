@@ -12,9 +12,11 @@ from attnprobe.analyses.kinds import Analysis
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.values.arguments import shown
 from attnprobe.values.finding import one_query
+from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.options import Options, Reading, Without, indices, option, whole
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.table import Cell, Table
+from attnprobe.values.text import visible
 from attnprobe.values.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """One row of attention of one head, with every number on the way to it.
 
@@ -101,6 +103,18 @@ class Trace:
     made_by: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys("qkv", ()))
     remarks: tuple[str, ...] = ()
     sign: Callable[[], str] | None = None
+
+    def __repr__(self) -> str:
+        asks = f"query {self.query} {visible(self.tokens.strings[self.query])!r} of {len(self.tokens)} tokens"
+        return one_line("Trace", self.model, f"layer {self.layer}", f"head {self.head}", asks)
+
+    def _repr_html_(self) -> str:
+        """Shows the keys with the largest weights."""
+        table = self.to_table()
+        names = [name for name in table.columns if name != "text"]
+        columns = [table.column(name) for name in names]
+        rows = [[column[at] for column in columns] for at in np.argsort(-self.weight, kind="stable").tolist()]
+        return html_table(repr(self), names, rows)
 
     @property
     def columns(self) -> tuple[int, int]:
@@ -290,4 +304,9 @@ TRACE = Analysis(
     shown=(Keys,),
     names_tokens=("query",),
     view="attnprobe.render.trace:trace_view",
+    examples=(
+        "attnprobe trace 'It was too tired.' -l 3 --head 1 --query It",
+        "attnprobe trace 'It was too tired.' -l 3 --head 1 --query 2 --top 3",
+        "attnprobe trace 'It was too tired.' -l -1 --head 0 --query tired -f json",
+    ),
 )

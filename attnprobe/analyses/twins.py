@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING
+from inspect import Parameter, Signature, signature
 from os import PathLike
-from typing import Any
+from typing import Any, get_type_hints
 
 from attnprobe.analyses.kinds import Analysis
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.values.arguments import check_one
+from attnprobe.values.options import group_of
 from attnprobe.values.table import Table
 
 
@@ -20,20 +24,44 @@ def twin(name: str, analysis: Analysis) -> Callable[..., Any]:
         text: str,
         encoder: Encoder | str | PathLike[str] | None = None,
         *,
+        pair: str | None = None,
         model: str | PathLike[str] = DEFAULT_MODEL,
         **options: Any,
     ) -> Any:
-        result = analysis(text, loaded(encoder, model), **options)
+        check_one(text)
+        result = analysis(text, loaded(encoder, model), pair=pair, **options)
         return result.to_frame() if isinstance(result, Table) else result
 
-    helps = [f"        {option.name}: {option.metadata.get('help', '')}" for option in analysis.fields()]
+    text, encoder, pair, model, _ = signature(run).parameters.values()
     run.__name__ = run.__qualname__ = name
-    run.__doc__ = "\n".join(
+    run.__signature__ = Signature([text, encoder, pair, *_keywords(analysis), model])  # type: ignore[attr-defined]
+    run.__doc__ = _docstring(name, analysis)
+    return run
+
+
+def _keywords(analysis: Analysis) -> Iterator[Parameter]:
+    """Makes a keyword of each option, with its type and default."""
+    kinds = {name: kind for item in analysis.options for name, kind in get_type_hints(group_of(item)[0]).items()}
+    for option in analysis.fields():
+        default = Parameter.empty if option.default is MISSING else option.default
+        yield Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=kinds[option.name])
+
+
+def _docstring(name: str, analysis: Analysis) -> str:
+    helps = [f"    {option.name}: {option.metadata.get('help', '')}" for option in analysis.fields()]
+    columns = [f"    {column}: {meaning}" for column, meaning in analysis.columns.items()]
+    return "\n".join(
         [
             f"{analysis.meaning}\n",
-            "    Args:",
-            "        text, encoder, model, pair: as in :func:`attnprobe.head_stats`.",
+            f"The twin of ``attnprobe {name}``.\n",
+            "Args:",
+            "    text, encoder, pair, model: as in :func:`attnprobe.head_stats`.",
             *helps,
+            "\nReturns:",
+            "    the result; a table comes as a DataFrame, whose columns are\n",
+            *columns,
+            "\nRaises:",
+            "    UsageError: an option is unknown, or has an invalid value.",
+            "    ModelError: a model that cannot be loaded or measured.",
         ]
     )
-    return run

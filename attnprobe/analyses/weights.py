@@ -12,6 +12,7 @@ from attnprobe.analyses.kinds import Analysis
 from attnprobe.errors import UsageError
 from attnprobe.values.attention import MOST_WEIGHTS, Excerpt
 from attnprobe.values.finding import find_tokens
+from attnprobe.values.notebook import html_table
 from attnprobe.values.options import Options, Reading, Selection, Without, choice, option, share, whole
 from attnprobe.values.selection import select
 from attnprobe.values.table import ArrayRows, Table
@@ -57,12 +58,12 @@ class Filters(Options):
         None,
         "a-b",
         "b-a",
-        help="Of a pair: only from queries in the first text to keys in the second, or the other way.",
+        help="Of a pair: only from the first text to the second, or the other way.",
     )
     max_rows: int = whole(10_000_000, least=1, help="Refuse to write more rows than this.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Weights(Excerpt):
     """The weights that were asked for.
 
@@ -71,6 +72,11 @@ class Weights(Excerpt):
     """
 
     filters: Filters
+
+    def _repr_html_(self) -> str:
+        """Shows the first rows."""
+        table = self.to_table()
+        return html_table(repr(self), table.columns, table.rows)
 
     def to_table(self) -> Table:
         """Makes a row per weight.
@@ -207,4 +213,9 @@ WEIGHTS = Analysis(
     names_tokens=("query",),
     view="attnprobe.render.weights:weights_view",
     formats=TENSORS,
+    examples=(
+        "attnprobe weights 'The cat sat on the mat.' -l 0 --head 2 --top 1",
+        "attnprobe weights 'The cat sat on the mat.' --query cat --min-weight 0.2",
+        "attnprobe weights 'The cat sat on the mat.' -o weights.parquet",
+    ),
 )

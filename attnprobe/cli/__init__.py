@@ -8,14 +8,16 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from attnprobe import __version__
-from attnprobe.analyses import ANALYSES
+from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, view
+from attnprobe.cli.helping import registration
 from attnprobe.cli.joining import Command, joined
 from attnprobe.cli.output import clear_passing, fail, silence_stdout
 from attnprobe.errors import AttnprobeError
@@ -37,7 +39,7 @@ def load_command(name: str) -> Any:
     from attnprobe.cli.analysis import command_of
 
     alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    alone.command(name)(command_of(name))
+    alone.command(name, **registration(load_analysis(name).examples))(command_of(name))
     return typer.main.get_command(alone)
 
 
@@ -54,15 +56,21 @@ app = typer.Typer(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-FIRST: tuple[Command, ...] = (heads.heads, corpus.corpus)
-LAST: tuple[Command, ...] = (heatmap.heatmap, view.view, info.info, metrics.metrics, models.models)
+FIRST: Mapping[Command, Sequence[str]] = {heads.heads: heads.EXAMPLES, corpus.corpus: corpus.EXAMPLES}
+LAST: Mapping[Command, Sequence[str]] = {
+    heatmap.heatmap: heatmap.EXAMPLES,
+    view.view: view.EXAMPLES,
+    info.info: info.EXAMPLES,
+    metrics.metrics: metrics.EXAMPLES,
+    models.models: models.EXAMPLES,
+}
 ADDED = [name for name in ANALYSES if name not in {command.__name__ for command in (*FIRST, *LAST)}]
-for command in FIRST:
-    app.command()(joined(command))
+for command, examples in FIRST.items():
+    app.command(**registration(examples))(joined(command))
 for name in ADDED:
     app.command(name, help=ANALYSES[name][1])(_to_be_loaded)
-for command in LAST:
-    app.command()(joined(command))
+for command, examples in LAST.items():
+    app.command(**registration(examples))(joined(command))
 
 
 def _print_version(wanted: bool) -> None:

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from attnprobe.models.encoder import Encoder
 
 
+EXAMPLES = (
+    "attnprobe corpus reviews.txt -o stats.csv --summary heads.csv",
+    "attnprobe corpus 'data/*.jsonl' --column body -o stats.parquet --resume",
+    "attnprobe corpus reviews.txt -n   # how much work it would be",
+)
+
+
 def corpus(
     records: Records,
     loading: Loading,
@@ -39,7 +46,7 @@ def corpus(
     progressing: Progressing,
     talking: Talking,
 ) -> None:
-    """What each head attends to in many texts: one row per text, layer and head, and a summary over all texts."""
+    """What each head attends to in many texts, and on the whole."""
     check_measurement(measuring.measure)
     options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
     options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from attnprobe.cli.options import Saving
 from attnprobe.cli.output import Output
 from attnprobe.measure import MEASUREMENTS
-from attnprobe.values.options import Options, choice, option, whole
+from attnprobe.values.options import INPUT, OUTPUT, Options, choice, option, whole
 
 
 @dataclass(frozen=True)
 class Records(Options):
     """The records to read: files, how they are written, and which of their records."""
 
+    panel: ClassVar[str] = INPUT
+
     inputs: list[str] = option(
         argument=True,
-        metavar="FILE...",
-        help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, Parquet, Arrow; .gz, .zst of each; 'globs'; "
-        "a datasets folder; hub:NAME; - is standard input.",
+        metavar="FILE",
+        help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, Parquet, Arrow, also .gz or .zst; globs; "
+        "folders of datasets; hub:NAME; - is standard input.",
     )
     column: str | None = option(
         None,
@@ -95,5 +98,7 @@ class Results(Saving):
 @dataclass(frozen=True)
 class Progressing(Options):
     """The display of progress."""
+
+    panel: ClassVar[str] = OUTPUT
 
     no_progress: bool = option(False, help="No progress on standard error.")

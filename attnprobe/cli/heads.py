@@ -10,6 +10,12 @@ from attnprobe.cli.output import warnings_as_notes
 from attnprobe.metrics import check_names
 from attnprobe.values.options import Averaging, Options, Reading, Selection, Without, option, whole
 
+EXAMPLES = (
+    "attnprobe heads 'The cat sat on the mat.' --sort previous_share --top 5",
+    "attnprobe heads 'A question?' --pair 'Its answer.' -k cross_share -l 3-5",
+    "attnprobe heads '天上有月，水中也有月。' -k entropy -k distance -o heads.csv",
+)
+
 
 @dataclass(frozen=True)
 class Ranking(Options):
@@ -30,7 +36,7 @@ def heads(
     saving: Annotated[Saving, Without("spreadsheet_safe")],
     talking: Talking,
 ) -> None:
-    """What each head attends to in a text: one row per layer and head, one column per metric."""
+    """What each head attends to in a text: a row per head."""
     words = text.read(quiet=talking.quiet)
     names = check_names(metrics.metrics)
     if ranking.sort:

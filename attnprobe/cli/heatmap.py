@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from attnprobe.cli.options import Loading, Saving, Talking, Text
+from attnprobe.cli.options import Loading, Saving, Talking, Text, format_among
 from attnprobe.cli.output import warnings_as_notes
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Options, Reading, Selection, Without, choice, option
+from attnprobe.values.options import Averaging, Options, Reading, Selection, Without, option
 from attnprobe.writers import FIGURES
+
+EXAMPLES = (
+    "attnprobe heatmap 'The cat sat on the mat.' -l 3 --head 1",
+    "attnprobe heatmap 'The cat sat on the mat.' -l 3 -o layer3.pdf",
+    "attnprobe heatmap 'The cat sat on the mat.' --stat entropy -o entropy.svg",
+)
 
 
 @dataclass(frozen=True)
 class Drawing(Saving):
     """The destination and format of the picture."""
 
-    format: str | None = choice(
-        None,
-        "table",
-        *FIGURES,
-        flags=("-f", "--format"),
-        help="[default: by suffix; else table, which is text]",
-    )
+    format: str | None = format_among(*FIGURES, default="by suffix; else table, which is text")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def heatmap(
     saving: Annotated[Drawing, Without("spreadsheet_safe")],
     talking: Talking,
 ) -> None:
-    """Draws attention: one head, a grid of heads, or a statistic by layer and head; -o FILE.svg, .pdf or .png."""
+    """Draws one head, a grid of heads, or a statistic by head."""
     words = text.read(quiet=talking.quiet)
     if drawn.stat:
         check_names([drawn.stat])

@@ -31,7 +31,11 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
         UsageError: when the command is called, an option has an invalid value.
     """
     groups = {name: group_of(annotation) for name, annotation in parameters.items()}
-    flags = [flag(option, get_type_hints(group)[option.name]) for group, chosen in groups.values() for option in chosen]
+    flags = [
+        flag(option, get_type_hints(group)[option.name], group.panel)
+        for group, chosen in groups.values()
+        for option in chosen
+    ]
 
     def run(**given: Any) -> None:
         made = {
@@ -46,11 +50,12 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
     return run
 
 
-def flag(option: Field[Any], kind: Any) -> Parameter:
+def flag(option: Field[Any], kind: Any, panel: str) -> Parameter:
     """Makes the parameter from which typer makes an option's flag.
 
     Args:
         kind: the type of the option's value.
+        panel: the part of the help that lists it.
     """
     about = option.metadata
     default = Parameter.empty if option.default is MISSING else option.default
@@ -59,7 +64,7 @@ def flag(option: Field[Any], kind: Any) -> Parameter:
     elif "indices" in about:
         kind = str
     said = {name: about[name] for name in AS_TYPER_HAS_IT if name in about} | dict(_limits(about))
-    said["show_default"] = default is not None
+    said |= {"show_default": default is not None, "rich_help_panel": panel}
     if about.get("argument"):
         shown: Any = typer.Argument(**said)
     else:

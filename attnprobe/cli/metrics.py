@@ -9,11 +9,17 @@ from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.options import Without
 from attnprobe.values.table import Table
 
+EXAMPLES = (
+    "attnprobe metrics",
+    "attnprobe metrics -f markdown -o metrics.md",
+    "attnprobe metrics -f json",
+)
+
 
 def metrics(
     saving: Annotated[Saving, Without("spreadsheet_safe")], talking: Annotated[Talking, Without("quiet")]
 ) -> None:
-    """The metrics of heads: name, meaning, formula for one query, unit and source."""
+    """The metrics of heads: meaning, formula, unit and source."""
     destination = saving.destination()
     rows = [
         (name, METRICS[name][1], metric.formula, metric.unit, metric.source) for name, metric in load_metrics().items()

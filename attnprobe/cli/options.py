@@ -6,20 +6,26 @@ import gc
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnprobe.cli.output import Output, clear_passing, read_text, show_passing
 from attnprobe.metrics import METRICS
 from attnprobe.models.foresight import check_heads, check_named, check_tokenizer_files
 from attnprobe.models.locate import DEFAULT_MODEL, locate
-from attnprobe.values.options import Options, choice, option
+from attnprobe.values.options import INPUT, MODEL, OUTPUT, Options, choice, option
 from attnprobe.values.selection import Indices
 from attnprobe.writers import WRITERS
 
 if TYPE_CHECKING:
     from attnprobe.models.encoder import Encoder
 
-BY_SUFFIX = "[default: by suffix; else table on a terminal, csv in a pipe]"
+BY_SUFFIX = "by suffix; else table on a terminal, csv in a pipe"
+
+
+def format_among(*formats: str, default: str = BY_SUFFIX) -> Any:
+    """Declares the option that chooses among these formats and a table for people."""
+    help = f"{', '.join(['table', *formats])}.  [default: {default}]"
+    return choice(None, "table", *formats, flags=("-f", "--format"), metavar="NAME", help=help)
 
 
 def collect_again() -> None:
@@ -45,6 +51,8 @@ class Metrics(Options):
 class Text(Options):
     """The text to measure, or the two texts of a pair."""
 
+    panel: ClassVar[str] = INPUT
+
     text: str | None = option(
         None, argument=True, metavar="TEXT", help="The text itself, never a path. Left out: standard input."
     )
@@ -62,6 +70,8 @@ class Text(Options):
 @dataclass(frozen=True)
 class Loading(Options):
     """The model, and how it is loaded; see :func:`attnprobe.load_encoder`."""
+
+    panel: ClassVar[str] = MODEL
 
     model: str = option(
         DEFAULT_MODEL,
@@ -144,13 +154,15 @@ class Loading(Options):
 class Saving(Options):
     """The destination and format of the result."""
 
+    panel: ClassVar[str] = OUTPUT
+
     output: Path | None = option(
         None,
         flags=("-o", "--output"),
         metavar="FILE",
         help="Write to a file; its suffix sets the format. - is standard output.",
     )
-    format: str | None = choice(None, "table", *WRITERS, flags=("-f", "--format"), help=BY_SUFFIX)
+    format: str | None = format_among(*WRITERS)
     spreadsheet_safe: bool = option(
         False, help="In csv and tsv, put ' before text that a spreadsheet takes for a formula."
     )
@@ -164,13 +176,15 @@ class Saving(Options):
 
 def saving_as(*formats: str) -> type[Saving]:
     """Makes the group for a command that writes these formats, besides a table for people."""
-    field = choice(None, "table", *formats, flags=("-f", "--format"), help=BY_SUFFIX)
+    field = format_among(*formats)
     return make_dataclass("Saving", [("format", str | None, field)], bases=(Saving,), frozen=True)
 
 
 @dataclass(frozen=True)
 class Talking(Options):
     """The messages on standard error."""
+
+    panel: ClassVar[str] = OUTPUT
 
     quiet: bool = option(False, flags=("-q", "--quiet"), help="Say nothing but errors on standard error.")
     debug: bool = option(False, help="Show the traceback of an error.")

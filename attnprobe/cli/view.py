@@ -4,26 +4,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import Options, Reading, Selection, Without, option
+from attnprobe.values.options import OUTPUT, Options, Reading, Scaling, Selection, Showing, Without, option
+
+PAGES = (".html", ".htm")
+EXAMPLES = (
+    "attnprobe view 'The cat sat on the mat.' -o page.html",
+    "attnprobe view 'A question?' --pair 'Its answer.' -o pair.html",
+    "attnprobe view 'The cat sat on the mat.' --query cat --key mat -o page.html",
+)
 
 
 @dataclass(frozen=True)
 class Page(Options):
     """The destination of the page."""
 
+    panel: ClassVar[str] = OUTPUT
+
     output: Path | None = option(
         None,
         flags=("-o", "--output"),
         metavar="FILE",
-        help="Where the page goes. - is standard output, which is also where it goes in a pipe.",
+        help="Where the page goes; in a pipe, or as -, to standard output.",
     )
     open: bool = option(False, help="Open the page in the browser.")
     overwrite: bool = option(False, help="Replace an existing file.")
+
+    def destination(self) -> Output:
+        """Settles the destination of the page before any work is done.
+
+        Raises:
+            UsageError: the page is to be opened but in no file, or its file does not look like a page.
+            OutputError: the file cannot be written, or exists.
+        """
+        from attnprobe.writers.files import is_special
+
+        output = Output.choose(self.output, "html", self.overwrite)
+        if self.open and output.path is None:
+            raise UsageError("--open needs a file to open", "-o FILE.html writes one")
+        if output.path and output.path.suffix.lower() not in PAGES and not is_special(output.path):
+            raise UsageError(f"a page is an HTML file; got {str(output.path)!r}", "-o FILE.html")
+        return output
 
 
 def view(
@@ -31,21 +56,22 @@ def view(
     loading: Loading,
     selection: Selection,
     reading: Annotated[Reading, Without("stride", "level")],
+    showing: Showing,
+    scaling: Scaling,
     page: Page,
     talking: Talking,
 ) -> None:
-    """One HTML page to explore the attention of a text; it needs no network."""
+    """Makes a page to explore the attention of a text, offline."""
     words = text.read(quiet=talking.quiet)
-    destination = Output.choose(page.output, "html", page.overwrite)
-    if page.open and destination.path is None:
-        raise UsageError("--open needs a file to open", "-o FILE.html writes one")
+    destination = page.destination()
     loading.check(talking.quiet, **vars(selection))
 
     from attnprobe import api
 
     encoder = loading.encoder()
     with warnings_as_notes(talking.quiet):
-        made = api.view(words, encoder, pair=text.pair, **vars(selection), **reading.without("stride", "level"))
+        how = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling)}
+        made = api.view(words, encoder, pair=text.pair, **how)
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

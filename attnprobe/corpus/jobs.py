@@ -23,6 +23,8 @@ from attnprobe.writers import format_of, get_writer
 from attnprobe.writers.files import meta, meta_path
 from attnprobe.writers.rows import encode_rows, header, join_parts, parquet_manifest
 
+NO_NUMBER = ("batch_tokens", "format", "spreadsheet_safe")  # options of rows that no number of a table depends on
+
 
 @dataclass
 class Job:
@@ -159,7 +161,7 @@ class Job:
         Raises:
             OutputError: a file cannot be written, or another program made it meanwhile; all parts are kept.
         """
-        write_tables(self.summary, self.results)
+        write_tables(self.summary, self.results, self.manifest)
         for name in NOTES:
             if self.work.lists[name].size:
                 with self.results.replacing(name) as stream:
@@ -183,6 +185,7 @@ class Stream:
     columns: Mapping[str, str]
     summary: Summary
     results: Results
+    manifest: Mapping[str, Any]
     spreadsheet_safe: bool = False
     state: State = field(default_factory=State)
 
@@ -212,14 +215,16 @@ class Stream:
 
     def finish(self) -> None:
         """Writes the tables over all texts."""
-        write_tables(self.summary, self.results)
+        write_tables(self.summary, self.results, self.manifest)
 
 
-def write_tables(summary: Summary, results: Results) -> None:
-    """Writes the tables over all texts that were asked for."""
+def write_tables(summary: Summary, results: Results, manifest: Mapping[str, Any]) -> None:
+    """Writes the tables over all texts that were asked for, and how they came about."""
+    options = {name: value for name, value in manifest["options"].items() if name not in NO_NUMBER}
+    made = {"command": "attnprobe corpus", "input": manifest["input"], "options": options}
     for name, make in summary.tables().items():
         if name in results.files:
-            table = make()
+            table = replace(make(), made=made)
             with results.replacing(name) as stream:
                 get_writer(format_of(results.files[name]))(table, stream)
             if f"{name}.meta" in results.files:

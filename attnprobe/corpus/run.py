@@ -24,6 +24,7 @@ from attnprobe.errors import OutputError, UsageError
 from attnprobe.measure.kinds import Measurement, Summary
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
+from attnprobe.values.notebook import one_line
 from attnprobe.values.options import Engine
 from attnprobe.values.records import Columns, Skipped
 from attnprobe.writers.rows import check_row_format
@@ -62,11 +63,11 @@ class CorpusRun:
         check_tables(outputs, prober.empty)
         columns, empty = prober.settings.columns, prober.empty
         self.sink: Job | Stream
+        manifest = self._manifest(spreadsheet_safe)
         if outputs.output:
-            manifest = self._manifest(spreadsheet_safe)
             self.sink = Job(outputs, columns, manifest, empty, spreadsheet_safe)
         else:
-            self.sink = Stream(stream, outputs.format, columns, empty, outputs, spreadsheet_safe)
+            self.sink = Stream(stream, outputs.format, columns, empty, outputs, manifest, spreadsheet_safe)
 
     @classmethod
     def of(
@@ -100,6 +101,10 @@ class CorpusRun:
         name = str(model if encoder is None else encoder)
         recipe = None if isinstance(encoder, Encoder) else Recipe({"model": name}, prober.settings)
         return cls(inputs, outputs, prober, recipe, engine, spreadsheet_safe=spreadsheet_safe)
+
+    def __repr__(self) -> str:
+        sizes = f"{self.state.texts:,} texts", f"{self.state.tokens:,} tokens", f"{self.state.skipped:,} skipped"
+        return one_line("CorpusRun", self.prober.encoder.location.short_name, *sizes)
 
     @property
     def state(self) -> State:

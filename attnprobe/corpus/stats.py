@@ -12,6 +12,7 @@ from attnprobe.errors import (
     UnknownTokensWarning,
     WordsWarning,
 )
+from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Skipped
 from attnprobe.values.rows import RowBlock
 
@@ -30,9 +31,13 @@ class CorpusStats:
 
     def __init__(self, prober: Prober, items: Iterable[Item]) -> None:
         self.summary = prober.empty
+        self._model = prober.encoder.location.short_name
         self.skipped: list[Skipped] = []
         self.unknown = self.wordless = 0
         self._results = prober.results(prober.settings.chunks(items))
+
+    def __repr__(self) -> str:
+        return one_line("CorpusStats", self._model, "iterating measures the texts, as does to_frame()")
 
     def __iter__(self) -> Iterator[RowBlock]:
         for result in self._results:

@@ -9,7 +9,7 @@ from attnprobe.corpus.chunks import Item
 from attnprobe.errors import (
     UsageError,
 )
-from attnprobe.values.arguments import check_column
+from attnprobe.values.arguments import check_column, shown
 from attnprobe.values.records import Given, Record, Skipped
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
     Raises:
         UsageError: a value is no column, or the lengths differ.
     """
+    if isinstance(texts, str):
+        raise UsageError(f"texts must be a list, or another iterable; got {shown(texts)}; one text: head_stats")
     check_column("texts", texts)
     for name, values in (("ids", ids), ("pairs", pairs)):
         if values is None:

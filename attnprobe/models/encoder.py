@@ -31,6 +31,7 @@ from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.outlets import Outlet, edited
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
+from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Given
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
@@ -39,7 +40,7 @@ LayerObserver = Callable[[int, int], Observer | None]
 LONG = 1024  # tokens from which compiled loops save more than they take to load; benchmarks/long_texts.py
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Encoder:
     """A loaded encoder; made by :func:`attnprobe.load_encoder`.
 
@@ -88,6 +89,12 @@ class Encoder:
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
     outlets: tuple[Outlet, ...] = ()
+
+    def __repr__(self) -> str:
+        reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
+        computes = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
+        sizes = f"{self.layers} layers × {self.heads} heads"
+        return one_line("Encoder", self.location.short_name, sizes, reads, computes)
 
     @property
     def kind(self) -> str:

@@ -26,7 +26,10 @@ HEADS = ("num_attention_heads", "n_heads", "n_head", "num_heads", "encoder_atten
 VOCABULARY = re.compile(r"(?i).*(vocab|merges|token|tekken|bpe|piece).*|.*\.(txt|model|vocab|tiktoken|spm|codes)")
 BESIDE = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.json"}
 USUAL = "tokenizer.json, vocab.txt, vocab.json with merges.txt, or a SentencePiece .model"
-NEEDS_NONE = {"canine", "perceiver", "CanineTokenizer", "ByT5Tokenizer", "PerceiverTokenizer"}  # bytes, characters
+NEEDS_NONE = {  # which read bytes or characters
+    *("canine", "dia", "perceiver"),
+    *("ByT5Tokenizer", "CanineTokenizer", "DiaTokenizer", "PerceiverTokenizer"),
+}
 LATER = re.compile(r"\s*-?[0-9]+\s*|[<\[].*[>\]]")  # positions, which depend on how the text is cut; special tokens
 MARKS = re.compile(r"^(##|▁|Ġ|Ċ)+|(</w>|@@)$")
 
@@ -66,6 +69,8 @@ def _stated(location: Location, names: Sequence[str]) -> int | None:
     kind = location.config.get("model_type")
     family = FAMILIES.get(kind) if isinstance(kind, str) else None
     if family is None or family.model_class or family.part or family.adapter or family.layout != "square":
+        return None
+    if "head_ratio" in location.config:  # ConvBERT puts convolutions in place of some heads
         return None
     stated = {location.config[name] for name in names if count(location.config.get(name))}
     return stated.pop() if len(stated) == 1 else None

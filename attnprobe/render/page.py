@@ -7,6 +7,7 @@ import hashlib
 import html
 import json
 import math
+import unicodedata
 import zlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,10 +19,13 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.exploring import Explored
+from attnprobe.analyses.opening import FIRST, Opening
 from attnprobe.metrics import METRICS
 from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
-from attnprobe.values.text import visible
+from attnprobe.values.notebook import one_line
+from attnprobe.values.signature import part_of
+from attnprobe.values.text import shorten, visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
@@ -34,15 +38,19 @@ SCRIPTS = (
     "state",
     "headview",
     "pointing",
+    "ranking",
     "modelview",
     "stats",
     "controls",
+    "png",
     "export",
+    "address",
     "main",
 )
+SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH")  # names of characters that no spaces part
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class View:
     """A page to look at; in a notebook it shows itself.
 
@@ -65,6 +73,9 @@ class View:
         with replacing(path) as stream:
             stream.write(self.html.encode())
 
+    def __repr__(self) -> str:
+        return one_line("View", part_of(self.signature, "model"), f"a page of {len(self.html) / 1e6:.1f} MB")
+
     def _repr_html_(self) -> str:
         """Puts the page in a frame that can reach neither the notebook nor the network."""
         return (
@@ -73,9 +84,9 @@ class View:
         )
 
 
-def make_view(title: str, found: Explored) -> View:
-    """The page of what was found of a text."""
-    return View(make_page(title, found.attention, found.means, found.signature), found.signature)
+def make_view(title: str, found: Explored, scale: str = "sqrt") -> View:
+    """The page of what was found of a text; ``scale``: what it colours by first, "sqrt" or "linear"."""
+    return View(make_page(title, found.attention, found.means, found.signature, found.opening, scale), found.signature)
 
 
 def pack(weights: np.ndarray) -> str:
@@ -93,16 +104,24 @@ def as_json(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def make_page(title: str, attention: Attention, means: np.ndarray, signature: str) -> str:
+def make_page(
+    title: str,
+    attention: Attention,
+    means: np.ndarray,
+    signature: str,
+    opening: Opening = FIRST,
+    scale: str = "sqrt",
+) -> str:
     """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
     style = _read("page.css")
     script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
-    blocks = [
-        f'<script type="text/plain" id="weights-{layer}-{head}">{pack(weights)}</script>'
+    blocks = {
+        (layer, head): f'<script type="text/plain" id="weights-{layer}-{head}">{pack(weights)}</script>'
         for layer, of_layer in enumerate(attention.weights)
         for head, weights in enumerate(of_layer)
-    ]
+    }
+    first = blocks.pop((opening.layer, opening.head))
     return Template(_read("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
@@ -111,17 +130,11 @@ def make_page(title: str, attention: Attention, means: np.ndarray, signature: st
         about=html.escape(_about(attention)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
         style=style,
-        data=as_json(_data(attention, means, signature)),
-        first=blocks[0],
-        others="\n".join(blocks[1:]),
+        data=as_json(_data(attention, means, signature) | {"opening": {**vars(opening), "scale": scale}}),
+        first=first,
+        others="\n".join(blocks.values()),
         script=script,
     )
-
-
-def shorten(text: str, most: int) -> str:
-    """Returns the beginning of a text, in one line."""
-    line = " ".join(text.split(maxsplit=most)[:most])  # each word has a character at least
-    return visible(line if len(line) <= most else f"{line[: most - 1]}…")
 
 
 def _read(name: str) -> str:
@@ -158,6 +171,7 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
         "pieces": _units(pieces),
         "words": words,
         "pair": 2 in pieces.segments,
+        "roles": _roles(pieces),
         "metrics": [{"name": name, "meaning": METRICS[name][1]} for name in METRICS],
         "stats": [
             [[None if math.isnan(value) else value for value in row] for row in layer] for layer in means.tolist()
@@ -165,9 +179,26 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
     }
 
 
+def label(piece: str) -> str:
+    """Makes a piece of a vocabulary fit to be read: without the mark of a space before Chinese or Japanese characters.
+
+    >>> label("▁它们"), label("▁it"), label("▁")
+    ('它们', '▁it', '▁')
+    """
+    is_spaceless = piece[:1] == "▁" and unicodedata.name(piece[1:2] or " ", "").startswith(SPACELESS)
+    return visible(piece[1:] if is_spaceless else piece)
+
+
+def _roles(pieces: Tokens) -> dict[str, list[str]]:
+    """Names the tokens that the statistics call cls and sep, where they are written in another way."""
+    found = {role: {pieces.strings[at] for at in pieces.positions(role)} for role in (Role.CLS, Role.SEP)}
+    named = {role.name.lower(): strings - {f"[{role.name}]"} for role, strings in found.items()}
+    return {name: sorted(map(visible, strings)) for name, strings in named.items() if strings}
+
+
 def _units(tokens: Tokens) -> dict[str, Any]:
     return {
-        "labels": [visible(string) for string in tokens.strings],
+        "labels": [label(string) for string in tokens.strings],
         "special": [role != Role.CONTENT for role in tokens.roles],
         "segments": list(tokens.segments),
     }

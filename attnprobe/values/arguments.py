@@ -69,6 +69,18 @@ def check_text(name: str, value: Any) -> None:
         raise UsageError(f"the {name} must be a str; got {shown(value)}")
 
 
+def check_one(text: Any) -> None:
+    """Refuses a value that is not a single text.
+
+    Raises:
+        UsageError: the value is refused; of several texts, the message names the function that takes them.
+    """
+    several = hasattr(text, "__iter__") and not isinstance(text, str | bytes)
+    if several:
+        raise UsageError(f"the text must be a str; got {shown(text)}; many texts: corpus_stats")
+    check_text("text", text)
+
+
 def check_given(name: str, value: Any) -> None:
     """Refuses a value that is neither a text nor a list of words.
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.values.notebook import one_line
 from attnprobe.values.tokens import Tokens
 
 MOST_WEIGHTS = 2**28  # kept by default: 1 GiB in float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Attention:
     """The weights of some heads of some layers in one text.
 
@@ -37,8 +38,11 @@ class Attention:
     notes: Mapping[str, Any] = field(default_factory=dict)
     sign: Callable[[], str] | None = None
 
+    def __repr__(self) -> str:
+        return one_line("Attention", self.notes.get("model", ""), *_sizes(self.weights))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Excerpt:
     """The weights that some queries give to some keys.
 
@@ -52,3 +56,11 @@ class Excerpt:
     queries: Sequence[int]
     keys: Sequence[int]
     attention: Attention
+
+    def __repr__(self) -> str:
+        return one_line(type(self).__name__, self.attention.notes.get("model", ""), *_sizes(self.weights))
+
+
+def _sizes(weights: np.ndarray) -> tuple[str, str]:
+    layers, heads, queries, keys = weights.shape
+    return f"{layers} layers × {heads} heads", f"{queries} queries × {keys} keys"

@@ -11,13 +11,16 @@ state besides its default:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from attnprobe.errors import UsageError
-from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest
+from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest, shown
 from attnprobe.values.selection import Indices, parse_indices
+
+INPUT, MODEL, WHAT, RUN, OUTPUT = PANELS = ("Input", "Model", "What", "Run", "Output")
 
 
 def option(default: Any = MISSING, **about: Any) -> Any:
@@ -49,9 +52,14 @@ def indices(default: Any = MISSING, **about: Any) -> Any:
 class Options:
     """A group of options.
 
+    Attributes:
+        panel: the part of a command's help that lists them.
+
     Raises:
         UsageError: an option has an invalid value.
     """
+
+    panel: ClassVar[str] = WHAT
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -80,8 +88,11 @@ class Options:
 
     def changed(self) -> dict[str, Any]:
         """Returns the options by name that differ from their default."""
+        given = {option.name: (option.default, getattr(self, option.name)) for option in fields(self)}
         return {
-            option.name: value for option in fields(self) if (value := getattr(self, option.name)) != option.default
+            name: value
+            for name, (default, value) in given.items()
+            if type(value) is not type(default) or value != default  # an array of layers has no single truth
         }
 
     def signed(self) -> dict[str, object]:
@@ -106,6 +117,8 @@ class Reading(Options):
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
     """
 
+    panel: ClassVar[str] = INPUT
+
     max_length: int | None = whole(
         None,
         least=1,
@@ -120,7 +133,7 @@ class Reading(Options):
         "cls",
         "first",
         silent="none",
-        help="Longformer and LED: what sees and is seen by all, the classification token or the first text.",
+        help="Of Longformer and LED: what sees, and is seen by, all tokens.",
     )
 
 
@@ -155,6 +168,60 @@ class Averaging(Options):
 
 
 @dataclass(frozen=True)
+class Showing(Options):
+    """Chooses what a page opens on; no number depends on it.
+
+    Attributes:
+        show: a head, as its layer and its number, "11.11"; None: the head with the most weight between query and keys
+            if both are given, else a telling one, see :func:`attnprobe.analyses.opening.open_on`.
+        query: a token that is chosen as a query, the first match, see :func:`attnprobe.values.finding.find_matches`.
+        key: tokens that are chosen as keys, one or a list, of which each match counts.
+
+    Raises:
+        UsageError: ``show`` has another form.
+    """
+
+    show: str | None = option(
+        None, signed=False, metavar="LAYER.HEAD", help="The head that the page opens on.  [default: a telling one]"
+    )
+    query: str | None = option(None, signed=False, metavar="TOKEN", help="Open with this token, or N, as the query.")
+    key: list[str] | None = option(
+        None, signed=False, metavar="TOKEN", help="Open with this token as a key; several add up."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.place is None and self.show is not None:
+            raise UsageError(f"show must name a layer and a head, such as 5.11; got {shown(self.show)}")
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The numbers of layer and head."""
+        text = self.show if isinstance(self.show, str) else ""
+        found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", text)
+        return (int(found[1]), int(found[2])) if found else None
+
+    @property
+    def keys(self) -> list[str]:
+        """The tokens that are chosen as keys."""
+        given = [] if self.key is None else self.key
+        return [str(name) for name in ([given] if isinstance(given, str | int) else given)]
+
+
+@dataclass(frozen=True)
+class Scaling(Options):
+    """How a weight becomes a colour."""
+
+    scale: str | None = choice(
+        None,
+        "sqrt",
+        "linear",
+        signed=False,
+        help="Colour by the root of a weight, which shows small ones, or by itself.",
+    )
+
+
+@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 
@@ -164,6 +231,8 @@ class Running(Options):
         max_unknown: a record with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
     """
 
+    panel: ClassVar[str] = RUN
+
     batch_tokens: int = whole(2048, least=1, signed=False, help="Tokens to run at once.")
     on_error: str = choice(
         "skip", "fail", signed=False, help="Records that cannot be used: list them and go on, or stop."
@@ -171,7 +240,7 @@ class Running(Options):
     max_unknown: float | None = share(
         None,
         signed=False,
-        help="Records with a larger share of tokens unknown to the model cannot be used.  [default: any]",
+        help="Skip records with a larger share of tokens unknown to the model.  [default: any]",
     )
 
 
@@ -184,6 +253,8 @@ class Engine(Options):
         workers: how many processes.
         num_gpus: how many GPUs, or what share of one, each process gets on Ray.
     """
+
+    panel: ClassVar[str] = RUN
 
     engine: str = choice("local", "ray", signed=False, help="ray: the workers are actors of a Ray cluster.")
     workers: int = whole(

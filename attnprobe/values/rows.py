@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnprobe.values.notebook import html_table, one_line
+
 if TYPE_CHECKING:
     import pandas
 
@@ -17,7 +19,7 @@ TEXT_COLUMNS = {"id": "string", "n_tokens": "int32"}  # of the text that a row i
 HEAD_COLUMNS = {"layer": "int16", "head": "int16"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RowBlock:
     """Numbers about consecutive texts: an array whose axes carry columns, read as rows.
 
@@ -44,6 +46,16 @@ class RowBlock:
     ) -> RowBlock:
         """Makes a block with a row per text, layer and head; values: (text, layer, head, name)."""
         return cls(({"id": ids, "n_tokens": n_tokens}, {"layer": layers}, {"head": heads}), names, values)
+
+    def __repr__(self) -> str:
+        return one_line(
+            "RowBlock", "", f"{len(self.ids):,} texts", f"{len(self):,} rows", f"{len(self.columns)} columns"
+        )
+
+    def _repr_html_(self) -> str:
+        """Shows the first rows."""
+        frame = self.to_frame()
+        return html_table(repr(self), list(frame.columns), frame.to_numpy(object).tolist())
 
     @property
     def ids(self) -> Sequence[str]:

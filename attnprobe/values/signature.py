@@ -25,6 +25,16 @@ def signature(**parts: object) -> str:
     return "|".join(f"{key}:{value}" for key, value in pairs.items() if value is not None)
 
 
+def part_of(signature: str, name: str) -> str:
+    """Returns one part of a signature; empty if it has no such part.
+
+    >>> part_of("attnprobe:0.1.0|model:all-MiniLM-L6-v2@53aa51172d14", "model")
+    'all-MiniLM-L6-v2@53aa51172d14'
+    """
+    parts = dict(pair.partition(":")[::2] for pair in signature.split("|"))
+    return parts.get(name, "")
+
+
 @cache
 def _version(name: str) -> str:
     """Returns the version of an installed package, which is searched for once: that takes milliseconds."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.errors import UsageError
+from attnprobe.values.notebook import html_table, one_line
+from attnprobe.values.signature import part_of
 from attnprobe.values.table import Cell, Table
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ LABELS = ("layers", "heads", "metrics", "signature")
 COLUMNS = ["layer", "head", "metric", "mean", "std", "ci_low", "ci_high", "token_mean", "n_texts", "n_tokens"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """Sufficient statistics of many texts: enough for means, deviations and intervals, over texts and over tokens.
 
@@ -48,6 +50,16 @@ class Summary:
     n_queries: np.ndarray
     offsets: np.ndarray
     n_profiled: np.ndarray
+
+    def __repr__(self) -> str:
+        heads = f"{len(self.layers)} layers × {len(self.heads)} heads × {len(self.metrics)} metrics"
+        texts = f"{int(self.n_texts.max(initial=0)):,} texts"
+        return one_line("Summary", part_of(self.signature, "model"), heads, texts)
+
+    def _repr_html_(self) -> str:
+        """Shows the means over texts of the first heads."""
+        table = self.means()
+        return html_table(repr(self), table.columns, table.rows)
 
     @classmethod
     def empty(cls, layers: Sequence[int], heads: Sequence[int], metrics: Sequence[str], signature: str = "") -> Summary:

@@ -74,6 +74,7 @@ class Table:
         notes: how the numbers were computed, for the terminal.
         sign: returns the signature, what the numbers depend on. Called only if the result keeps it, since it hashes
             the model's weights.
+        made: how the rows came about, as values of JSON that a file keeps beside the signature.
         document: returns the object that JSON holds instead of the rows, if the rows do not hold everything.
     """
 
@@ -82,6 +83,7 @@ class Table:
     notes: Mapping[str, Any] = field(default_factory=dict)
     sign: Callable[[], str] | None = None
     document: Callable[[], Mapping[str, Any]] | None = None
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     def sorted_by(self, column: str | None) -> Table:
         """Sorts the rows from the highest to the lowest value, missing ones last; equal ones keep their order."""

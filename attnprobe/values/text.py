@@ -102,6 +102,16 @@ def visible(token: str) -> str:
     return "".join(map(_visible_character, token))
 
 
+def shorten(text: str, most: int) -> str:
+    """Returns the beginning of a text, in one line.
+
+    >>> shorten("The cat\\nsat on the mat.", 12)
+    'The cat sat…'
+    """
+    line = " ".join(text.split(maxsplit=most)[:most])  # each word has a character at least
+    return visible(line if len(line) <= most else f"{line[: most - 1]}…")
+
+
 def _visible_character(character: str) -> str:
     code = ord(character)
     if code < 0x20:

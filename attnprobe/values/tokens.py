@@ -8,6 +8,11 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
+from attnprobe.values.notebook import one_line
+from attnprobe.values.text import shorten
+
+SHOWN = 60  # characters of the text
+
 
 class Role(IntEnum):
     """The role of a token. Tokens of any role but CONTENT were added by the tokenizer, never typed in the text."""
@@ -18,7 +23,7 @@ class Role(IntEnum):
     OTHER = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Tokens:
     """One text (or pair, or window of a long text) as the encoder reads it, without padding.
 
@@ -45,6 +50,9 @@ class Tokens:
     inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
     n_cut: int = 0
     labels: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return one_line("Tokens", "", f"{len(self)}", shorten(" ".join(self.strings[:SHOWN]), SHOWN))
 
     def __len__(self) -> int:
         return len(self.strings)

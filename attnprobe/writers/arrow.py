@@ -1,7 +1,8 @@
-"""Parquet, with the signature in the schema's metadata under ``attnprobe.values.signature``."""
+"""Parquet, with the signature, and how the rows came about, in the schema's metadata under ``attnprobe.``."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
@@ -24,8 +25,9 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
     typed = {name: pyarrow.array(*_typed(table.column(name))) for name in table.columns}
-    metadata = {"attnprobe.signature": table.sign()} if table.sign else None
-    pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata), stream)
+    metadata = {"attnprobe.signature": table.sign()} if table.sign else {}
+    metadata |= {"attnprobe.manifest": json.dumps(table.made, ensure_ascii=False)} if table.made else {}
+    pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata or None), stream)
 
 
 def _typed(cells: list[Cell] | np.ndarray) -> tuple[Sequence[Cell] | np.ndarray, str | None]:

@@ -39,8 +39,9 @@ def meta_path(path: Path) -> Path:
 
 
 def meta(table: Table) -> bytes:
-    """Encodes the table's signature as JSON."""
-    return json.dumps({"signature": table.sign() if table.sign else ""}, indent=2).encode() + b"\n"
+    """Encodes the table's signature, and how its rows came about, as JSON."""
+    kept = {"signature": table.sign() if table.sign else "", **table.made}
+    return json.dumps(kept, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def check_target(path: Path, format: str, *, overwrite: bool = False) -> None:

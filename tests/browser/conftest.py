@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def sentence(minilm: Encoder) -> View:
-    return view(TEXT, minilm)
+    return view(TEXT, minilm, show="0.0")
 
 
 @pytest.fixture(scope="package")

@@ -3,7 +3,13 @@
 import json
 
 import numpy as np
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
+
+ALPHA = """(canvas) => {
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    return [...copy.getImageData(0, 0, canvas.width, canvas.height).data];
+}"""
 
 
 def shown(page: Page) -> np.ndarray:
@@ -33,3 +39,11 @@ def written(page: Page, side: str) -> list[float]:
 
 def choose(page: Page, name: str, value: object) -> None:
     page.locator(f"#controls input[name={name}][value='{value}']").check(force=True)
+
+
+def drawn(page: Page, layer: int, head: int) -> np.ndarray:
+    """The opacity of a heat map's pixels, 0 to 255."""
+    expect(page.locator("#grid[data-drawn]")).to_have_count(1)
+    canvas = page.locator("#grid canvas").nth(12 * layer + head)
+    height = canvas.evaluate("(canvas) => canvas.height")
+    return np.reshape(canvas.evaluate(ALPHA), (height, -1, 4))[..., 3]

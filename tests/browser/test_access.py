@@ -1,14 +1,17 @@
 """The keyboard, screen readers and both themes."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from attnprobe import View
-from tests.browser.conftest import Open
+from attnprobe import Encoder, View, load_encoder, view
+from tests.browser.conftest import PAIR, Open
 from tests.browser.reading import labels, shown, token
+from tests.families import FAMILIES, build
 
 FOCUS = """() => {
     const element = document.activeElement;
@@ -27,8 +30,8 @@ def test_tab_reaches_every_group_once(page: Page) -> None:
         stops.append(page.evaluate(FOCUS))
         if stops[-1] == "select layer 0, head 0":
             break
-    order = ["help", "theme", "layer", "head", "all-heads", "no-heads", "words", "special", "threshold", "svg", "png"]
-    order += ["queries 0", "keys 0", "As text", "layer 0, head 0", "layer", "head"]
+    order = ["help", "theme", "layer", "head", "all-heads", "no-heads", "words", "special", "scale", "threshold"]
+    order += ["svg", "png", "queries 0", "keys 0", "As text", "layer 0, head 0", "layer", "head"]
     assert [stop for stop in stops if stop in order] == order
     assert len(stops) < 45
 
@@ -86,8 +89,8 @@ def test_arrows_and_enter_choose_a_heat_map_and_a_row(page: Page) -> None:
 
 
 def test_help_opens_and_closes(page: Page) -> None:
-    page.get_by_role("button", name="Keys").click()
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    page.get_by_role("button", name="Keyboard").click()
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
 
@@ -148,3 +151,33 @@ def test_theme_follows_the_system_and_the_button(open_page: Open, sentence: View
 def test_nothing_sticks_out(open_page: Open, sentence: View, width: int) -> None:
     page = open_page(sentence, width=width, height=600)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture
+def twelve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encoder:
+    sizes = {"num_hidden_layers": 12, "num_attention_heads": 12, "hidden_size": 48}
+    family = FAMILIES["xlm-roberta"]
+    monkeypatch.setitem(FAMILIES, "twelve", replace(family, config={**family.config, **sizes}))
+    return load_encoder(build("twelve", tmp_path / "twelve"))
+
+
+def box(page: Page, selector: str) -> dict[str, float]:
+    found = page.locator(selector).bounding_box()
+    assert found
+    return {**found, "bottom": found["y"] + found["height"]}
+
+
+def test_layout_by_width(open_page: Open, twelve: Encoder) -> None:
+    made = view(PAIR[0], twelve, pair=PAIR[1], query="cat", key="slept")
+    page = open_page(made, width=1280, height=800)
+    expect(page.locator("#ranking button")).to_have_count(144)
+    assert box(page, "#tokens")["y"] < 250
+    assert box(page, "#grid")["bottom"] <= 800
+    row = box(page, "#queries li >> nth=0")["height"]
+    page = open_page(made, width=1920, height=1080)
+    assert box(page, "#queries li >> nth=0")["height"] > 1.15 * row
+    assert box(page, "#grid")["bottom"] <= 1080
+    page = open_page(made, width=390, height=844)
+    for at in range(len(labels(page, "keys"))):
+        label = page.locator("#keys .label").nth(at)
+        assert label.evaluate("(label) => label.scrollWidth <= label.clientWidth"), label.text_content()

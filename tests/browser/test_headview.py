@@ -92,6 +92,10 @@ def test_opacity_and_width_grow_with_the_weight(page: Page, weights: np.ndarray)
     visible = np.sort(weights[0, 0][weights[0, 0] >= 0.02])
     np.testing.assert_allclose(opacity, np.sqrt(visible), atol=1e-3)
     np.testing.assert_allclose(width, 0.6 + 3.4 * visible, atol=1e-2)
+    choose(page, "scale", "linear")
+    expect(page.locator("#legend path").first).to_have_attribute("stroke-opacity", "0.050")
+    opacity = drawn.evaluate_all("(all) => all.map((path) => Number(path.getAttribute('stroke-opacity')))")
+    np.testing.assert_allclose(opacity, visible, atol=1e-3)
 
 
 def test_layer_picker(page: Page, weights: np.ndarray) -> None:
@@ -101,7 +105,7 @@ def test_layer_picker(page: Page, weights: np.ndarray) -> None:
 
 
 def test_threshold(page: Page, weights: np.ndarray) -> None:
-    slider = page.get_by_label("Weights from")
+    slider = page.get_by_label("show weights ≥")
     for position in (37, 17, 14, 0, 100):
         slider.fill(str(position))
         square = (position / 100) ** 2
@@ -143,7 +147,7 @@ def test_special_tokens_and_words(page: Page, minilm: Encoder, words: bool) -> N
 
 
 def test_directions_of_a_pair(open_page: Open, minilm: Encoder) -> None:
-    page = open_page(view(PAIR[0], minilm, pair=PAIR[1]))
+    page = open_page(view(PAIR[0], minilm, pair=PAIR[1], show="0.0"))
     found = keep_weights(PAIR[0], minilm, pair=PAIR[1])
     segments = np.array(found.key_tokens.segments)
     for value, queries, keys in (("ab", 1, 2), ("ba", 2, 1)):
@@ -166,7 +170,7 @@ def test_a_single_text_has_no_directions(page: Page) -> None:
 
 
 def test_chosen_layers_and_heads_keep_their_numbers(open_page: Open, minilm: Encoder) -> None:
-    page = open_page(view(TEXT, minilm, layers=[2, 5], heads="3,7"))
+    page = open_page(view(TEXT, minilm, layers=[2, 5], heads="3,7", show="2.3"))
     expect(page.locator("#what")).to_contain_text("Layer 2, head 3")
     choose(page, "layer", 1)
     choose(page, "head", 1)

@@ -17,7 +17,7 @@ PROSE = " ".join(inspect.getdoc(found) or "" for found in (str, bytes, int, dict
 
 def cut(minilm: Encoder, length: int) -> View:
     with pytest.warns(TruncationWarning, match=f"only the first {length} were read"):
-        return view(PROSE, minilm, max_length=length)
+        return view(PROSE, minilm, max_length=length, show="0.0")
 
 
 def test_128_tokens_make_at_most_3_mb(minilm: Encoder) -> None:
@@ -33,7 +33,7 @@ def test_512_tokens(open_page: Open, minilm: Encoder) -> None:
         weights = keep_weights(PROSE, minilm, max_length=512, layers=5).weights[0]
     page.locator("#all-heads").click()
     page.locator("input[name=layer][value='5']").check(force=True)
-    page.get_by_label("Weights from").fill("0")
+    page.get_by_label("show weights ≥").fill("0")
     expect(page.locator("#what")).to_contain_text("Layer 5, heads 0, 1, 2")
     expect(page.locator("#what")).to_contain_text("strongest drawn")
     paths = page.locator("#lines path")

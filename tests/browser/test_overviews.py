@@ -8,26 +8,12 @@ from playwright.sync_api import Page, expect
 from attnprobe import METRICS, Encoder, head_stats
 from attnprobe.measure.weights import keep_weights
 from tests.browser.conftest import TEXT
-from tests.browser.reading import choose, shown
-
-ALPHA = """(canvas) => {
-    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
-    copy.drawImage(canvas, 0, 0);
-    return [...copy.getImageData(0, 0, canvas.width, canvas.height).data];
-}"""
+from tests.browser.reading import ALPHA, choose, drawn, shown
 
 
 @pytest.fixture(scope="module")
 def stats(minilm: Encoder) -> pd.DataFrame:
     return head_stats(TEXT, minilm)
-
-
-def drawn(page: Page, layer: int, head: int) -> np.ndarray:
-    """The opacity of a heat map's pixels, 0 to 255."""
-    expect(page.locator("#grid[data-drawn]")).to_have_count(1)
-    canvas = page.locator("#grid canvas").nth(12 * layer + head)
-    height = canvas.evaluate("(canvas) => canvas.height")
-    return np.reshape(canvas.evaluate(ALPHA), (height, -1, 4))[..., 3]
 
 
 def test_heat_maps_show_the_weights(page: Page, minilm: Encoder) -> None:

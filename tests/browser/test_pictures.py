@@ -1,12 +1,14 @@
 """What is saved is what is shown."""
 
 import base64
+import io
 import re
 import struct
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from attnprobe import View
@@ -30,7 +32,10 @@ def test_svg(open_page: Open, sentence: View, scheme: str) -> None:
     root = ElementTree.fromstring(saved(page, "#svg"))
     assert len(root.findall(f".//{SVG}path")) == lines(page)
     texts = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
-    assert texts == ["all-MiniLM-L6-v2, layer 0head 0head 4", *labels(page, "queries"), *labels(page, "keys")]
+    settings = "weights ≥ 0.020 · pieces · special tokens shown · colour by √weight"
+    names = ["all-MiniLM-L6-v2, layer 0head 0head 4", settings]
+    assert texts == [*names, *labels(page, "queries"), *labels(page, "keys")]
+    assert root.findtext(f"{SVG}desc") == f"all-MiniLM-L6-v2 · layer.head 0.0, 0.4 · {settings}"
     assert root.findtext(f"{SVG}metadata") == sentence.signature
     assert root.find(f"{SVG}rect").get("fill") == page.evaluate("getComputedStyle(document.body).backgroundColor")
     strokes = {path.get("stroke") for path in root.iter(f"{SVG}path")}
@@ -54,6 +59,24 @@ def test_svg_is_named_after_its_heads(page: Page) -> None:
     with page.expect_download() as download:
         page.locator("#svg").click()
     assert download.value.suggested_filename == "attention-layer3-head0-5.svg"
+
+
+def test_pictures_say_what_they_show(page: Page, sentence: View) -> None:
+    choose(page, "special", "renormalise")
+    choose(page, "words", "words")
+    choose(page, "scale", "linear")
+    token(page, "queries", 2).click()
+    token(page, "keys", 4).click()
+    expect(page.locator("#ranked")).to_contain_text("→")
+    root = ElementTree.fromstring(saved(page, "#svg"))
+    settings = "weights ≥ 0.020 · words · special tokens hidden and rows renormalised · colour by weight"
+    kept = f"query “{labels(page, 'queries')[2]}” · key “{labels(page, 'keys')[4]}”"
+    words = f"all-MiniLM-L6-v2 · layer.head 0.0 · {settings} · {kept}"
+    assert root.findtext(f"{SVG}desc") == words
+    assert [text.text for text in root.iter(f"{SVG}text")][1:3] == [settings, kept]
+    with Image.open(io.BytesIO(saved(page, "#png"))) as image:
+        image.load()  # which checks each chunk
+        assert image.text == {"Description": words, "Signature": sentence.signature, "Software": "attnprobe"}
 
 
 def test_png(page: Page) -> None:

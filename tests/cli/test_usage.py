@@ -137,7 +137,7 @@ def test_debug_shows_the_traceback(run: Run) -> None:
         result = run(*arguments, "--debug")
         assert result.code != 0
         assert "Traceback" in result.err
-        assert "Error: " in result.err.splitlines()[-1]
+        assert [line for line in result.err.splitlines()[-2:] if "Error: " in line]
 
 
 def test_interrupt(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,9 @@ def test_options_reach_the_page(run: Run, minilm: Encoder) -> None:
     result = run("view", TEXT, "--pair", "It slept.", "-l", "0,-1", "--head", "2-3", "--max-length", "64")
     expected = attnprobe.view(TEXT, minilm, pair="It slept.", layers="0,-1", heads="2-3", max_length=64)
     assert result.text == expected.html
+    result = run("view", TEXT, "--show", "1.2", "--query", "cat", "--key", "mat", "--key", "0", "--scale", "linear")
+    expected = attnprobe.view(TEXT, minilm, show="1.2", query="cat", key=["mat", "0"], scale="linear")
+    assert result.text == expected.html
 
 
 def test_a_terminal_wants_a_file(run: Run) -> None:
@@ -65,6 +68,12 @@ def test_a_cut_text_is_noted_once(run: Run) -> None:
         ([TEXT, "-m", "./nothere"], 1, ["./nothere"]),
         ([TEXT, "-o", "./nothere/page.html"], 1, ["nothere"]),
         ([TEXT, "-o", "."], 1, ["folder"]),
+        ([TEXT, "-o", "page.txt"], 2, ["an HTML file", "'page.txt'", "-o FILE.html"]),
+        ([TEXT, "--show", "5"], 2, ["'5'", "such as 5.11"]),
+        ([TEXT, "--show", "5.12"], 2, ["no head 12", "0, 1, 2"]),
+        ([TEXT, "--query", "zebra"], 2, ["'zebra'"]),
+        ([TEXT, "--key", "zebra"], 2, ["'zebra'"]),
+        ([TEXT, "--scale", "log"], 2, ["'log'", "sqrt"]),
         ([TEXT, "--max-length", "513"], 2, ["513", "512"]),
     ],
     ids=str,

@@ -39,16 +39,17 @@ function chooseHeads(heads) {
 function readControl(input) {
   if (input.name === "layer") change({ layer: Number(input.value) }, "heads");
   else if (input.name === "head") chooseHeads(checkedHeads());
+  else if (input.name === "scale") change({ scale: input.value }, "choice");
   else if (input.name === "threshold") change({ threshold: thresholdAt(input.value) }, "lines");
   else {
     const value = input.name === "words" ? input.value === "words" : input.value;
-    change({ choice: { ...state.choice, [input.name]: value }, pinned: null, pointed: null }, "choice");
+    change({ choice: { ...state.choice, [input.name]: value }, pointed: null }, "choice");
   }
 }
 
-/** The threshold at a place of the slider, finer where weights are small, and no other number than is written beside it. */
+/** The threshold at a place of the slider, finer where weights are small: exactly the number that is written beside it. */
 function thresholdAt(/** @type {string} */ value) {
-  return Number(number((Number(value) / 100) ** 2));
+  return rounded((Number(value) / 100) ** 2);
 }
 
 function checkedHeads() {
@@ -56,32 +57,36 @@ function checkedHeads() {
   return [...boxes].map((box) => Number(box.value));
 }
 
-/** Makes the controls say what the state says: heads are also chosen elsewhere. */
+/** Makes the controls say what the state says, wherever it was changed. */
 function markControls() {
   for (const input of find("controls", HTMLFormElement).querySelectorAll("input")) {
     if (input.name === "layer") input.checked = Number(input.value) === state.layer;
     if (input.name === "head") input.checked = state.heads.has(Number(input.value));
-    if (input.name === "threshold") input.setAttribute("aria-valuetext", number(state.threshold));
+    if (input.name === "words") input.checked = input.value === (state.choice.words ? "words" : "pieces");
+    if (input.name === "special") input.checked = input.value === state.choice.special;
+    if (input.name === "pair") input.checked = input.value === state.choice.pair;
+    if (input.name === "scale") input.checked = input.value === state.scale;
+    if (input.name === "threshold") markThreshold(input);
   }
   find("least", HTMLElement).textContent = number(state.threshold);
 }
 
+/** Moves the slider to the threshold, unless it is there. @param {HTMLInputElement} slider */
+function markThreshold(slider) {
+  if (thresholdAt(slider.value) !== state.threshold) slider.value = String(100 * Math.sqrt(state.threshold));
+  slider.setAttribute("aria-valuetext", number(state.threshold));
+}
+
 function isDark() {
-  const chosen = document.documentElement.style.colorScheme;
-  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  return state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
 function switchTheme() {
-  document.documentElement.style.colorScheme = isDark() ? "light" : "dark";
-  showTheme();
+  change({ theme: isDark() ? "light" : "dark" }, "choice");
 }
 
+/** Colours the page; the button says what it leads to. */
 function showTheme() {
-  nameTheme();
-  drawGrid();
-}
-
-/** The button says what it leads to. */
-function nameTheme() {
+  document.documentElement.style.colorScheme = state.theme;
   find("theme", HTMLElement).textContent = isDark() ? "Light theme" : "Dark theme";
 }

@@ -8,8 +8,10 @@
  * Layers and heads are places in `layers` and `heads`, which hold their numbers. `stats`: layer, head, metric.
  * @typedef {{
  *   model: string, signature: string, about: string, layers: number[], heads: number[],
+ *   opening: { layer: number, head: number, query: number[], key: number[], scale: string },
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
+ *   roles: Record<string, string[]>,
  * }} Page
  */
 
@@ -19,7 +21,7 @@ const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
 /** @type {Map<string, Promise<Float32Array>>} */
 const decoded = new Map();
 
-// The first head's weights stand before the scripts, so that it is shown while the others are still being read.
+// The weights of the head that the page opens with stand before the scripts, so that it is shown while the others are still being read.
 const allRead = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
 
 /**
@@ -29,7 +31,9 @@ const allRead = new Promise((done) => document.addEventListener("DOMContentLoade
  */
 function pieceWeights(layer, head) {
   const id = `weights-${layer}-${head}`;
-  const known = decoded.get(id) ?? decode(id, layer + head === 0 || document.readyState !== "loading");
+  const { opening } = page;
+  const isFirst = layer === opening.layer && head === opening.head;
+  const known = decoded.get(id) ?? decode(id, isFirst || document.readyState !== "loading");
   decoded.set(id, known);
   return known;
 }

@@ -90,3 +90,8 @@ function gridStep(key, at, count, columns) {
 function number(weight) {
   return weight.toFixed(weight < 0.1 ? 3 : 2);
 }
+
+/** The weight that is written. @param {number} weight */
+function rounded(weight) {
+  return Number(number(weight));
+}

@@ -1,10 +1,40 @@
 // The head view as a picture of its own: SVG, and PNG drawn from it.
 
-const PICTURE = { margin: 24, label: 170, lines: 320, head: 34 };
+const PICTURE = { margin: 24, label: 170, lines: 320, head: 34, settings: 20 };
 
-/** The head view as it is shown, with the signature in its metadata. */
+const SPECIAL_WORDS = {
+  show: "special tokens shown",
+  hide: "special tokens hidden",
+  renormalise: "special tokens hidden and rows renormalised",
+};
+const PAIR_WORDS = { all: [], ab: ["from A to B"], ba: ["from B to A"] };
+
+/** How weights are shown, in words. */
+function settingsInWords() {
+  const { words, special, pair } = state.choice;
+  const units = words ? "words" : "pieces";
+  const colours = `colour by ${state.scale === "sqrt" ? "√weight" : "weight"}`;
+  return [`weights ≥ ${number(state.threshold)}`, units, SPECIAL_WORDS[special], ...PAIR_WORDS[pair], colours].join(" · ");
+}
+
+/** The kept tokens, in words. */
+function keptInWords() {
+  const named = /** @type {const} */ (["query", "key"]).map((side) => [side, namesOf({ side, rows: keptRows(side) })]);
+  return named.filter(([, names]) => names).map(([side, names]) => `${side} ${names}`).join(" · ");
+}
+
+/** All that is shown, in words: a picture leaves the page. */
+function stateInWords() {
+  const heads = scene.heads.map((head) => `${page.layers[scene.layer]}.${page.heads[head]}`);
+  const parts = [page.model, `layer.head ${heads.join(", ") || "none"}`, settingsInWords(), keptInWords()];
+  return parts.filter((part) => part).join(" · ");
+}
+
+/** The head view as it is shown, with the state and the signature in its metadata. */
 function picture() {
-  const { margin, label, lines, head } = PICTURE;
+  const { margin, label, lines } = PICTURE;
+  const settings = [settingsInWords(), keptInWords()].filter((line) => line);
+  const head = PICTURE.head + PICTURE.settings * settings.length;
   const width = 2 * (margin + label) + lines;
   const height = 2 * margin + head + rowHeight() * Math.max(scene.queries.length, scene.keys.length);
   const size = { width, height, viewBox: `0 0 ${width} ${height}` };
@@ -15,11 +45,18 @@ function picture() {
     "svg",
     { ...size, "font-family": "system-ui, sans-serif", "font-size": 13, fill: colour("var(--ink)") },
     draw("title", {}, name),
+    draw("desc", {}, stateInWords()),
     draw("metadata", {}, page.signature),
     draw("rect", { width, height, fill: colour("var(--paper)") }),
     draw("text", { x: margin, y: margin + 10 }, name, ...legend()),
+    ...settings.map((line, at) => pictureNote(line, margin + 10 + PICTURE.settings * (at + 1))),
     body,
   );
+}
+
+/** @param {string} line @param {number} y */
+function pictureNote(line, y) {
+  return draw("text", { x: PICTURE.margin, y, "font-size": 12, fill: colour("var(--quiet)") }, short(line, 110));
 }
 
 /** The numbers of the heads in their colours. */
@@ -38,23 +75,23 @@ function pictureLines() {
 }
 
 function pictureLabels() {
-  const place = focused();
-  const column = (/** @type {"query" | "key"} */ side, /** @type {number[]} */ units) =>
+  const kept = { query: keptRows("query"), key: keptRows("key") };
+  const column = (/** @type {Side} */ side, /** @type {number[]} */ units) =>
     units.map((unit, at) => {
       const x = side === "query" ? -8 : PICTURE.lines + 8;
       const anchor = side === "query" ? "end" : "start";
-      const weight = place?.side === side && place.at === at ? 700 : 400;
+      const weight = kept[side].includes(at) ? 700 : 400;
       const y = at * rowHeight() + rowHeight() / 2 + 4.5;
       const attributes = { x, y, "text-anchor": anchor, "font-weight": weight };
-      return draw("text", attributes, short(scene.units.labels[unit]));
+      return draw("text", attributes, short(scene.units.labels[unit], 22));
     });
   return [...column("query", scene.queries), ...column("key", scene.keys)];
 }
 
-/** @param {string} label */
-function short(label) {
-  const characters = [...label];
-  return characters.length > 22 ? `${characters.slice(0, 21).join("")}…` : label;
+/** @param {string} text @param {number} most characters */
+function short(text, most) {
+  const characters = [...text];
+  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
 }
 
 function pictureText() {
@@ -74,11 +111,13 @@ function saveSvg() {
 }
 
 async function savePng() {
+  const words = stateInWords();
   const image = new Image();
   image.src = `data:image/svg+xml,${encodeURIComponent(pictureText())}`;
   await image.decode();
   const scale = Math.min(2, 16000 / image.naturalHeight); // browsers refuse larger canvases
   const canvas = make("canvas", { width: scale * image.naturalWidth, height: scale * image.naturalHeight });
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  canvas.toBlob((blob) => blob && download(blob, "png"));
+  const blob = await new Promise((/** @type {BlobCallback} */ done) => canvas.toBlob(done));
+  if (blob) download(await withTexts(blob, { Description: words, Signature: page.signature, Software: "attnprobe" }), "png");
 }

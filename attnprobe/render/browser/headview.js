@@ -4,6 +4,7 @@ const MOST_LINES = 2000;
 const MOST_NUMBERS = 3; // heads whose weights are written beside a token
 
 /** @typedef {{ head: number, query: number, key: number, weight: number }} Line rows of the two lists */
+/** @typedef {{ side: Side, rows: number[] }} Focus the tokens of one list whose lines are shown alone */
 
 /** The weights of the heads that are on, in the order of `heads`; rows and columns are `queries` and `keys`. */
 const scene = {
@@ -22,7 +23,7 @@ let latest = 0;
 
 /** @param {What} what */
 async function showHeads(what) {
-  if (what !== "lines") {
+  if (what === "choice" || what === "heads") {
     const mine = ++latest;
     const { layer, choice } = state;
     const heads = [...state.heads].sort((one, other) => one - other);
@@ -32,6 +33,7 @@ async function showHeads(what) {
     const fresh = choice !== scene.choice;
     Object.assign(scene, { layer, choice, units: unitsOf(choice), queries, keys, heads, weights });
     if (fresh) fillLists();
+    if (fresh) scrollToKept();
   }
   drawLines();
 }
@@ -41,8 +43,17 @@ function fillLists() {
   fill("key", scene.keys);
 }
 
+/** Scrolls the lists to the first of the kept tokens, unless it is in sight. */
+function scrollToKept() {
+  const view = find("scroll", HTMLElement);
+  const height = rowHeight();
+  const top = height * Math.min(...keptRows("query"), ...keptRows("key"));
+  const isSeen = top > view.scrollTop && top < view.scrollTop + view.clientHeight - 3 * height;
+  if (top < Infinity && !isSeen) view.scrollTop = top - view.clientHeight / 3;
+}
+
 /**
- * @param {"query" | "key"} side
+ * @param {Side} side
  * @param {number[]} units
  */
 function fill(side, units) {
@@ -62,56 +73,52 @@ function rowHeight() {
   return Math.max(scene.queries.length, scene.keys.length) > 64 ? 18 : 22;
 }
 
-/** The token whose lines are shown alone. */
-function focused() {
-  return state.pinned ?? state.pointed;
+/** The rows of a list whose tokens are kept. @param {Side} side */
+function keptRows(side) {
+  return scene.choice ? rowsWith(side === "query" ? scene.queries : scene.keys, state.kept[side], scene.choice) : [];
 }
 
-/**
- * @param {number} index of the head in the scene
- * @param {number} query
- * @param {number} key
- */
-function weightAt(index, query, key) {
-  return scene.weights[index][query * scene.keys.length + key];
+/** The kept queries, else the kept keys, else the token that is pointed at. @returns {Focus | null} */
+function focused() {
+  const kept = /** @type {const} */ (["query", "key"]).map((side) => ({ side, rows: keptRows(side) }));
+  const { pointed } = state;
+  return kept.find(({ rows }) => rows.length) ?? (pointed && { side: pointed.side, rows: [pointed.at] });
 }
 
 /** The lines to draw, weak ones first, and how many there are at the threshold or above it. */
 function linesToDraw() {
-  const place = focused();
+  const focus = focused();
   const counts = new Uint32Array(65536);
   const step = (/** @type {number} */ weight) => Math.min(65535, Math.round(weight * 65535));
-  eachWeight(place, state.threshold, (line) => counts[step(line.weight)]++);
+  eachWeight(focus, state.threshold, (line) => counts[step(line.weight)]++);
   const total = counts.reduce((sum, count) => sum + count, 0);
   let floor = 65535;
   for (let room = MOST_LINES; floor > 0 && room > counts[floor]; floor--) room -= counts[floor];
   /** @type {Line[]} */
   const lines = [];
-  eachWeight(place, Math.max(state.threshold, (floor - 0.5) / 65535), (line) => lines.push({ ...line }));
+  eachWeight(focus, Math.max(state.threshold, (floor - 0.5) / 65535), (line) => lines.push({ ...line }));
   lines.sort((one, other) => one.weight - other.weight);
   return { lines: lines.slice(-MOST_LINES), total };
 }
 
 /**
- * Calls `use` for every weight of the place, or of all, that is not below the least. The line is overwritten each time.
- * @param {Place | null} place
+ * Calls `use` for every weight of the focus, or of all, that is not below the least. The line is overwritten each time.
+ * @param {Focus | null} focus
  * @param {number} least
  * @param {(line: Line) => void} use
  */
-function eachWeight(place, least, use) {
+function eachWeight(focus, least, use) {
+  const queries = focus?.side === "query" ? focus.rows : [...scene.queries.keys()];
+  const keys = focus?.side === "key" ? focus.rows : [...scene.keys.keys()];
   const columns = scene.keys.length;
   const line = { head: 0, query: 0, key: 0, weight: 0 };
   scene.weights.forEach((weights, index) => {
     line.head = scene.heads[index];
-    const from = place?.side === "query" ? place.at * columns : place?.side === "key" ? place.at : 0;
-    const to = place?.side === "query" ? from + columns : weights.length;
-    const step = place?.side === "key" ? columns : 1;
-    for (let at = from; at < to; at += step) {
-      if (weights[at] < least || weights[at] === 0) continue;
-      line.query = Math.floor(at / columns);
-      line.key = at % columns;
-      line.weight = weights[at];
-      use(line);
+    for (line.query of queries) {
+      for (line.key of keys) {
+        line.weight = weights[line.query * columns + line.key];
+        if (line.weight >= least && line.weight !== 0) use(line);
+      }
     }
   });
 }
@@ -131,7 +138,7 @@ function lineAttributes(line, width) {
 
 /** @param {number} weight */
 function strokeOf(weight) {
-  return { "stroke-width": (0.6 + 3.4 * weight).toFixed(2), "stroke-opacity": Math.sqrt(weight).toFixed(3) };
+  return { "stroke-width": (0.6 + 3.4 * weight).toFixed(2), "stroke-opacity": strength(weight).toFixed(3) };
 }
 
 function drawLegend() {
@@ -139,12 +146,14 @@ function drawLegend() {
     const line = draw("path", { d: "M0 6H26", stroke: "currentColor", ...strokeOf(weight) });
     return [draw("svg", { width: 26, height: 12 }, line), String(weight)];
   });
-  find("legend", HTMLElement).append(...samples);
+  find("legend", HTMLElement).replaceChildren(...samples);
 }
 
 function drawLines() {
   const height = rowHeight() * Math.max(scene.queries.length, scene.keys.length);
-  find("head-view", HTMLElement).style.setProperty("--row", `${rowHeight()}px`);
+  const view = find("head-view", HTMLElement);
+  view.style.setProperty("--row", `${rowHeight()}px`);
+  view.style.setProperty("--heads", String(scene.heads.length));
   canvas.setAttribute("viewBox", `0 0 100 ${Math.max(height, 1)}`);
   canvas.style.height = `${height}px`;
   const { lines, total } = linesToDraw();
@@ -159,31 +168,32 @@ function drawLines() {
   if (find("as-text", HTMLDetailsElement).open) writeTable();
 }
 
-/** Writes the weights of the focused token beside the tokens of the other list. */
+/** Writes the weights of the focus beside the tokens of the other list. */
 function markTokens() {
-  const place = focused();
+  const focus = focused();
   for (const side of /** @type {const} */ (["query", "key"])) {
+    const kept = keptRows(side);
     [...lists[side].children].forEach((item, at) => {
       const button = /** @type {HTMLElement} */ (item.firstElementChild);
-      const weights = place && place.side !== side ? weightsBetween(place, at) : [];
+      const weights = focus && focus.side !== side ? weightsBetween(focus, at) : [];
       const most = weights.indexOf(Math.max(...weights));
       button.style.setProperty("--tint", weights.length ? colourName(scene.heads[most]) : "transparent");
-      button.style.setProperty("--amount", `${weights.length ? Math.round(50 * Math.sqrt(weights[most])) : 0}%`);
+      button.style.setProperty("--amount", `${weights.length ? Math.round(50 * strength(weights[most])) : 0}%`);
       button.lastElementChild?.replaceChildren(...weights.map(valueOf));
-      button.classList.toggle("focused", place?.side === side && place.at === at);
-      button.setAttribute("aria-pressed", String(state.pinned?.side === side && state.pinned.at === at));
+      button.classList.toggle("focused", focus?.side === side && focus.rows.includes(at));
+      button.setAttribute("aria-pressed", String(kept.includes(at)));
     });
   }
 }
 
 /**
- * The weight of each head that is on between a token and one of the other list.
- * @param {Place} place
+ * The weight of each head that is on between the focus and a token of the other list.
+ * @param {Focus} focus
  * @param {number} other
  */
-function weightsBetween(place, other) {
-  const [query, key] = place.side === "query" ? [place.at, other] : [other, place.at];
-  return scene.heads.map((_, index) => weightAt(index, query, key));
+function weightsBetween(focus, other) {
+  const [queries, keys] = focus.side === "query" ? [focus.rows, [other]] : [[other], focus.rows];
+  return scene.weights.map((weights) => weightAmong(weights, scene.keys.length, queries, keys));
 }
 
 /**
@@ -194,20 +204,20 @@ function valueOf(weight, index) {
   const written = scene.heads.length <= MOST_NUMBERS;
   const value = make("span", { class: written ? "value" : "cell" }, written && weight >= 0.005 ? number(weight) : "");
   value.style.setProperty("--head", colourName(scene.heads[index]));
-  if (!written) value.style.opacity = String(Math.sqrt(weight));
+  if (!written) value.style.opacity = String(strength(weight));
   return value;
 }
 
 /**
- * The strongest weights of a token, strongest first.
- * @param {Place} place
+ * The strongest weights of the focus, strongest first.
+ * @param {Focus} focus
  * @param {number} index of the head in the scene
  * @param {number} count
  */
-function strongest(place, index, count) {
-  const others = place.side === "query" ? scene.keys : scene.queries;
+function strongest(focus, index, count) {
+  const others = focus.side === "query" ? scene.keys : scene.queries;
   return others
-    .map((unit, at) => ({ label: scene.units.labels[unit], weight: weightsBetween(place, at)[index] }))
+    .map((unit, at) => ({ label: scene.units.labels[unit], weight: weightsBetween(focus, at)[index] }))
     .sort((one, other) => other.weight - one.weight)
     .slice(0, count);
 }
@@ -218,7 +228,7 @@ function strongest(place, index, count) {
  * @param {number} total
  */
 function say(drawn, total) {
-  const place = focused();
+  const focus = focused();
   const heads = scene.heads.map((head) => page.heads[head]).join(", ");
   const where = `Layer ${page.layers[scene.layer]}, ${scene.heads.length === 1 ? "head" : "heads"} ${heads || "none"}`;
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
@@ -226,7 +236,7 @@ function say(drawn, total) {
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
   const left = empty ? ` Rows left empty, having less than 1 % for these tokens: ${empty}.` : "";
   find("what", HTMLElement).textContent = `${where}: ${lines}.${left}`;
-  find("top", HTMLElement).replaceChildren(...(place ? topOf(place) : [HINT]));
+  find("top", HTMLElement).replaceChildren(...(focus ? topOf(focus) : [make("p", { class: "hint" }, HINT)]));
 }
 
 /** How many rows of the shown heads hold nothing. */
@@ -237,17 +247,26 @@ function emptyRows() {
   return scene.weights.reduce((sum, weights) => sum + rowsOf(weights).length, 0);
 }
 
-const HINT = "Point at a token or move to it with Tab and the arrow keys to see its weights alone; click to keep them.";
+const HINT = "Point at a token to see its weights alone; click to keep it, Shift-click for several.";
 
-/** @param {Place} place */
-function topOf(place) {
-  const units = place.side === "query" ? scene.queries : scene.keys;
-  const verb = place.side === "query" ? "looks at" : "is looked at by";
+/** The tokens of these rows, in quotes. @param {Focus} focus */
+function namesOf({ side, rows }) {
+  const units = side === "query" ? scene.queries : scene.keys;
+  return quoted(rows.map((row) => scene.units.labels[units[row]]));
+}
+
+/** @param {Focus} focus */
+function topOf(focus) {
+  const verb = focus.side === "query" ? "looks at" : "is looked at by";
+  const keys = { side: /** @type {const} */ ("key"), rows: keptRows("key") };
+  const sumTo = (/** @type {Focus} */ keys, /** @type {number} */ index) =>
+    `${namesOf(keys)} ${number(weightAmong(scene.weights[index], scene.keys.length, focus.rows, keys.rows))}; most at `;
   return scene.heads.map((head, index) => {
-    const list = strongest(place, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
+    const list = strongest(focus, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
+    const sum = keys.rows.length && focus.side === "query" ? sumTo(keys, index) : "";
     const name = make("span", { class: "name" }, `Head ${page.heads[head]}`);
     name.style.setProperty("--head", colourName(head));
-    return make("p", {}, name, ` “${scene.units.labels[units[place.at]]}” ${verb} `, list.join(" · "));
+    return make("p", {}, name, ` ${namesOf(focus)} ${verb} ${sum}`, list.join(" · "));
   });
 }
 
@@ -256,7 +275,7 @@ function writeTable() {
   const names = scene.heads.map((head) => make("th", { scope: "col" }, `head ${page.heads[head]}`));
   const rows = scene.queries.map((unit, at) => {
     const cells = scene.heads.map((_, index) => {
-      const keys = strongest({ side: "query", at }, index, 3).filter(({ weight }) => weight >= state.threshold);
+      const keys = strongest({ side: "query", rows: [at] }, index, 3).filter(({ weight }) => weight >= state.threshold);
       return make("td", {}, keys.map(({ label, weight }) => `${label} ${number(weight)}`).join(" · "));
     });
     return make("tr", {}, make("th", { scope: "row" }, scene.units.labels[unit]), ...cells);

@@ -4,29 +4,31 @@ function start() {
   buildControls();
   buildGrid();
   buildStats();
+  rove(find("ranking", HTMLElement), "button", (key, at, count) => gridStep(key, at, count, count));
   watchTokens();
   listeners.push(show);
   find("svg", HTMLElement).addEventListener("click", saveSvg);
   find("png", HTMLElement).addEventListener("click", savePng);
   find("help", HTMLElement).addEventListener("click", () => find("keys-help", HTMLDialogElement).showModal());
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && state.pinned) change({ pinned: null }, "lines");
+    if (event.key === "Escape") letGo();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
-  drawLegend();
-  nameTheme();
-  change({}, "choice");
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change({}, "choice"));
+  followAddress();
 }
 
 /** @param {What} what */
 async function show(what) {
   markControls();
   if (what !== "lines") {
+    showTheme();
     markGrid();
+    markRanking();
     markStats();
+    drawLegend();
   }
   await showHeads(what);
-  if (what === "choice") requestAnimationFrame(() => setTimeout(drawGrid)); // when the head view is on the screen
+  if (what === "choice" || isChoiceNew()) requestAnimationFrame(() => setTimeout(drawGrid)); // when the head view is on the screen
 }
 
 start();

@@ -1,6 +1,7 @@
 // The model view: every layer and head as a small heat map, drawn layer by layer.
 
 const MOST_PIXELS = 96;
+const MAPS = "Layers down, heads across; in each, queries down, keys across. ";
 let drawing = 0;
 
 function buildGrid() {
@@ -17,6 +18,8 @@ function buildGrid() {
   });
   const corner = make("th", { "aria-label": "layer" });
   const grid = find("grid", HTMLTableElement);
+  grid.style.setProperty("--layers", String(page.layers.length));
+  grid.style.setProperty("--columns", String(page.heads.length));
   grid.append(make("thead", {}, make("tr", {}, corner, ...names)), make("tbody", {}, ...rows));
   rove(grid, "button", (key, at, count) => gridStep(key, at, count, page.heads.length));
 }
@@ -30,16 +33,25 @@ function markGrid() {
     });
 }
 
-/** Draws all heat maps anew, layer by layer, the shown layer first. */
+/** Draws all heat maps anew, layer by layer, the shown layer first, or each head's weight between the chosen tokens. */
 async function drawGrid() {
   const mine = ++drawing;
+  const between = chosen();
+  /** @type {Ranked[]} */
+  const ranked = [];
   const grid = find("grid", HTMLTableElement);
   const layers = [...page.layers.keys()].sort((one, other) => Number(other === state.layer) - Number(one === state.layer));
   for (const layer of layers) {
     const canvases = [...grid.tBodies[0].rows[layer].querySelectorAll("canvas")];
-    await Promise.all(canvases.map((canvas, head) => drawHeatMap(canvas, layer, head, () => mine === drawing)));
-    if (mine !== drawing) return; // a newer choice is being drawn
+    const isWanted = () => mine === drawing;
+    const draws = canvases.map((canvas, head) => drawHeatMap(canvas, layer, head, between, isWanted));
+    const weights = await Promise.all(draws);
+    if (!isWanted()) return; // a newer choice is being drawn
+    weights.forEach((weight, head) => ranked.push({ layer, head, weight }));
   }
+  showRanking(between, ranked);
+  find("map-note", HTMLElement).textContent = between ? "" : MAPS;
+  find("scale-note", HTMLElement).textContent = state.scale === "sqrt" ? "√weight" : "weight";
   grid.dataset.drawn = String(mine);
 }
 
@@ -47,17 +59,25 @@ async function drawGrid() {
  * @param {HTMLCanvasElement} canvas
  * @param {number} layer
  * @param {number} head
+ * @param {Chosen | null} between
  * @param {() => boolean} isWanted
+ * @returns the weight between the chosen tokens
  */
-async function drawHeatMap(canvas, layer, head, isWanted) {
+async function drawHeatMap(canvas, layer, head, between, isWanted) {
   const choice = state.choice;
   const { queries, keys } = shownUnits(choice);
   const weights = await shownWeights(layer, head, choice);
-  if (isWanted()) paint(canvas, weights, queries.length, keys.length, colour(colourName(head)));
+  if (!isWanted()) return 0;
+  const weight = between ? weightAmong(weights, between.width, between.rows, between.columns) : 0;
+  const name = `layer ${page.layers[layer]}, head ${page.heads[head]}`;
+  canvas.parentElement?.setAttribute("title", between ? `${name}: ${number(weight)}` : name);
+  if (between) paint(canvas, Float32Array.of(weight), 1, 1, colour("var(--accent)"));
+  else paint(canvas, weights, queries.length, keys.length, colour(colourName(head)));
+  return weight;
 }
 
 /**
- * A heat map, queries downwards: opacity √weight, on one scale for all heads. Where there are more tokens than pixels, a
+ * A heat map, queries downwards, on one scale for all heads. Where there are more tokens than pixels, a
  * pixel shows the highest weight under it.
  * @param {HTMLCanvasElement} canvas
  * @param {Float32Array} weights
@@ -77,6 +97,6 @@ function paint(canvas, weights, rows, columns, rgb) {
   }
   const channels = (rgb.match(/\d+/g) ?? []).slice(0, 3).map(Number);
   const image = new ImageData(width, height);
-  highest.forEach((weight, pixel) => image.data.set([...channels, 255 * Math.sqrt(weight)], 4 * pixel));
+  highest.forEach((weight, pixel) => image.data.set([...channels, 255 * strength(weight)], 4 * pixel));
   canvas.getContext("2d")?.putImageData(image, 0, 0);
 }

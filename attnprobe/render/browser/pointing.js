@@ -1,4 +1,4 @@
-// Which token is looked at: by the mouse, by the keyboard, or kept by a click.
+// Which tokens are looked at: by the mouse, by the keyboard, or kept by clicks.
 
 /** @param {EventTarget | null} target @returns {Place | null} */
 function placeOf(target) {
@@ -15,9 +15,27 @@ function same(one, other) {
 /** @param {Place | null} place */
 function point(place) {
   if (same(place, state.pointed)) return;
-  const before = focused();
+  const isSeen = !keptRows("query").length && !keptRows("key").length;
   state.pointed = place;
-  if (!same(before, focused())) change({}, "lines");
+  if (isSeen) change({}, "lines");
+}
+
+/**
+ * Keeps a token, alone of its list or beside others, or lets it go if it is kept.
+ * @param {Place} place
+ * @param {boolean} beside
+ */
+function keep({ side, at }, beside) {
+  const rows = keptRows(side);
+  const pieces = piecesOf((side === "query" ? scene.queries : scene.keys)[at], state.choice);
+  const others = beside ? state.kept[side].filter((piece) => !pieces.includes(piece)) : [];
+  const isLetGo = rows.includes(at) && (beside || rows.length === 1);
+  const kept = isLetGo ? others : [...others, ...pieces].sort((one, other) => one - other);
+  change({ kept: { ...state.kept, [side]: kept } }, "kept");
+}
+
+function letGo() {
+  if (state.kept.query.length + state.kept.key.length) change({ kept: { query: [], key: [] } }, "kept");
 }
 
 function watchTokens() {
@@ -30,7 +48,7 @@ function watchTokens() {
   tokens.addEventListener("focusout", () => point(null));
   tokens.addEventListener("click", (event) => {
     const place = placeOf(event.target);
-    if (place) change({ pinned: same(place, state.pinned) ? null : place }, "lines");
+    if (place) keep(place, event.shiftKey || event.ctrlKey || event.metaKey);
   });
   for (const list of Object.values(lists)) rove(list, "button", (key, at, count) => gridStep(key, at, count, 1));
   tokens.addEventListener("keydown", crossOver);

@@ -23,7 +23,9 @@ function buildStats() {
   const table = find("stats", HTMLTableElement);
   table.append(make("thead", {}, make("tr", {}, ...names)), make("tbody", {}, ...rows.map(rowOf)));
   const empty = page.metrics.filter((_, at) => !meaningful.includes(at)).map(({ name }) => name);
-  if (empty.length) find("stats-note", HTMLElement).textContent = `Without meaning here: ${empty.join(", ")}.`;
+  const notes = Object.entries(page.roles).map(([role, names]) => `${role} stands for ${names.join(", ")}.`);
+  if (empty.length) notes.push(`Without meaning here: ${empty.join(", ")}.`);
+  find("stats-note", HTMLElement).textContent = notes.join(" ");
   rove(table.tBodies[0], "button", (key, at, count) => gridStep(key, at, count, 1));
   sortBy(0);
 }

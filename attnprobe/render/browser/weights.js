@@ -29,6 +29,28 @@ function shownUnits(choice) {
 }
 
 /**
+ * The rows of a list of units that hold one of the pieces.
+ * @param {number[]} units
+ * @param {number[]} pieces
+ * @param {Choice} choice
+ */
+function rowsWith(units, pieces, choice) {
+  const { words } = page;
+  const wanted = new Set(choice.words && words ? pieces.map((piece) => words.of[piece]) : pieces);
+  return [...units.keys()].filter((row) => wanted.has(units[row]));
+}
+
+/**
+ * The pieces of a unit.
+ * @param {number} unit
+ * @param {Choice} choice
+ */
+function piecesOf(unit, choice) {
+  const { words } = page;
+  return choice.words && words ? [...words.of.keys()].filter((piece) => words.of[piece] === unit) : [unit];
+}
+
+/**
  * A head's weights, row by row: the shown queries by the shown keys.
  * @param {number} layer
  * @param {number} head
@@ -50,14 +72,27 @@ async function shownWeights(layer, head, choice) {
 function byWord(pieces, wordOf, count) {
   const length = wordOf.length;
   const words = new Float32Array(count * count);
-  const piecesOf = new Float32Array(count);
-  for (const word of wordOf) piecesOf[word]++;
+  const sizes = new Float32Array(count);
+  for (const word of wordOf) sizes[word]++;
   for (let query = 0; query < length; query++) {
     const row = wordOf[query] * count;
-    const share = 1 / piecesOf[wordOf[query]];
+    const share = 1 / sizes[wordOf[query]];
     for (let key = 0; key < length; key++) words[row + wordOf[key]] += share * pieces[query * length + key];
   }
   return words;
+}
+
+/**
+ * The weight that some queries give to some keys: summed over keys, averaged over queries, as of words.
+ * @param {Float32Array} weights
+ * @param {number} columns
+ * @param {number[]} queries
+ * @param {number[]} keys
+ */
+function weightAmong(weights, columns, queries, keys) {
+  let sum = 0;
+  for (const query of queries) for (const key of keys) sum += weights[query * columns + key];
+  return sum / queries.length;
 }
 
 // A row with less left than this is not renormalised but left empty: 16 bits a weight are too few to tell its shape.

@@ -1,0 +1,146 @@
+"""The library's functions of many texts; each imports what it runs when it is called."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from attnprobe.errors import CaseWarning
+from attnprobe.metrics import check_names
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.loading import loaded
+from attnprobe.models.locate import DEFAULT_MODEL
+from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
+
+if TYPE_CHECKING:
+    from attnprobe.corpus.prober import Result
+    from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.measure.kinds import Measurement
+    from attnprobe.values.records import Columns, Given, Record, Skipped
+    from attnprobe.values.selection import Indices
+
+
+def corpus_stats(
+    texts: Iterable[Given | Record | Skipped],
+    encoder: Encoder | str | PathLike[str] | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    profile: bool = False, batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> CorpusStats:  # fmt: skip
+    """Measures what each head attends to in each of many texts; the twin of ``attnprobe corpus``.
+
+    Nothing is read before the result is iterated, and no more than two chunks of texts are held at a time.
+
+    Args:
+        texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
+            from :func:`attnprobe.read_records`.
+        encoder, metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
+            :func:`attnprobe.head_stats`.
+        ids: of the texts; None: their numbers, from 1.
+        pairs: the second texts of pairs.
+        profile: whether the summary also gets the weights by key − query.
+        batch_tokens: how many tokens are run at once. No number depends on it.
+        on_error: "fail" ends the run at a text that cannot be used, "skip" leaves it out.
+        max_unknown: a text with a larger share of tokens that the model's vocabulary lacks cannot be used; None: any.
+        threads: how many batches are computed at a time on a CPU; None: one per core. No number depends on it.
+
+    Returns:
+        an iterable of :class:`RowBlock`, with ``.summary``, ``.skipped`` and ``.to_frame()``. Summaries add up.
+
+    Raises:
+        UsageError: a metric is unknown, an option has an invalid value, or texts are no list; while iterating, the
+            number of ids or pairs differs from that of the texts.
+        InputError: while iterating, a text cannot be used (empty, not Unicode, the model gives NaN), unless such texts
+            are skipped.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        UnknownTokensWarning, WordsWarning, CaseWarning: texts are not read as they stand; the first two at the end.
+    """
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import check_columns, to_records
+
+    names = check_names(metrics)
+    check_columns(texts, ids, pairs)
+    reading = Reading(max_length, stride, level, global_attention)
+    running = Running(batch_tokens, on_error, max_unknown)
+    averaging = Averaging(queries, long_range)
+    encoder = loaded(encoder, model)
+    if encoder.case:
+        warnings.warn(encoder.case, CaseWarning, stacklevel=2)
+    chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "profile": profile}
+    settings = Settings.choose(encoder, **chosen, **vars(averaging), **vars(reading), **vars(running))
+    return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+
+
+def run_corpus(
+    inputs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: str | PathLike[str] | None = None,
+    encoder: Encoder | str | PathLike[str] | None = None, metrics: Sequence[str] | None = None,
+    *,
+    measure: str | Measurement = "heads",
+    summary: str | PathLike[str] | None = None, profile: str | PathLike[str] | None = None,
+    columns: Columns | None = None, input_format: str | None = None, encoding: str = "utf-8",
+    delimiter: str | None = None, quoting: str | None = None, header: bool | None = None,
+    limit: int | None = None, sample: int | None = None, seed: int = 0,
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "skip", max_unknown: float | None = None,
+    engine: str = "local", workers: int = 1, num_gpus: float = 0.0,
+    resume: bool = False, overwrite: bool = False, spreadsheet_safe: bool = False,
+    on_result: Callable[[Result], object] | None = None, model: str | PathLike[str] = DEFAULT_MODEL,
+) -> CorpusRun:  # fmt: skip
+    """Measures files into files, as ``attnprobe corpus`` does: resumable, in several processes or on Ray.
+
+    Args:
+        inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
+        output: the file of rows, in the format of its suffix; None: only the summary is kept.
+        encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
+        metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
+            :func:`attnprobe.head_stats`.
+        measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
+        summary, profile: the files of the tables over all texts.
+        columns: the columns of text, id, pair and labels.
+        input_format, delimiter, quoting, header: as :func:`attnprobe.find_sources` explains them.
+        encoding, limit, sample, seed: as :func:`attnprobe.read_records` explains them.
+        batch_tokens, on_error, max_unknown: as in :func:`corpus_stats`.
+        engine, workers: "local", this machine, or "ray", a Ray cluster; how many processes, of which 1 is this one.
+        num_gpus: how many GPUs, or what share of one, each process gets on Ray.
+        resume: whether to go on with a run that was killed; a complete one is left as it is.
+        overwrite: whether to start anew, and replace the files that exist.
+        spreadsheet_safe: whether to keep spreadsheets from taking a text for a formula.
+        on_result: called with each chunk's result, once it is stored.
+
+    Returns:
+        the run, with ``state`` (texts, tokens, skipped, cut) and ``summary``.
+
+    Raises:
+        UsageError: an option has an invalid value, or does not suit what is measured.
+        InputError, OutputError: a file cannot be read, written or replaced.
+        ModelError: a model that cannot be loaded or measured.
+    """
+    from attnprobe.corpus.run import CorpusRun
+
+    names = [inputs] if isinstance(inputs, str | PathLike) else inputs
+    chosen = {**Selection(layers, heads).changed(), **Averaging(queries, long_range).changed()}
+    chosen |= {} if metrics is None else {"metrics": check_names(metrics)}
+    reading = Reading(max_length, stride, level, global_attention)
+    running = Running(batch_tokens, on_error, max_unknown)
+    source: dict[str, Any] = {"format": input_format, "delimiter": delimiter, "quoting": quoting, "header": header}
+    source |= {"encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
+    how: dict[str, Any] = {"columns": columns, "reading": source, "engine": Engine(engine, workers, num_gpus)}
+    how |= {"spreadsheet_safe": spreadsheet_safe, **chosen, **vars(reading), **vars(running)}
+    paths = {"output": output, "summary": summary, "profile": profile}
+    run = CorpusRun.of([str(name) for name in names], paths, encoder, model, measure, **how)
+    run.go(resume=resume, overwrite=overwrite, on_result=on_result)
+    return run
