@@ -169,8 +169,9 @@ def test_a_long_text_gives_the_same_on_any_number_of_threads(
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", ["bert", "modernbert", "t5"])
 def test_heads_apart_are_exactly_heads_together(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+    loaded = encoder_of(family)
     with float64():
-        encoder = doubled(encoder_of(family))
+        encoder = doubled(loaded)
         together = means_of(encoder, WORDS, "token")
         apart = HeadMeans.choose(encoder, Reading())
         found = measure(encoder.tokenize(WORDS), replace(encoder, spread=True), apart).texts[0].means()

@@ -37,7 +37,7 @@ from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
-LONG = 1024  # tokens from which compiled loops save more than they take to load; benchmarks/long_texts.py
+LONG = 512  # tokens from which compiled loops are worth their loading; benchmarks/long_texts.py
 
 
 @dataclass(frozen=True, eq=False, repr=False)
