@@ -316,6 +316,7 @@ TRACE = Analysis(
     trace_row,
     COLUMNS,
     options=(Row, Keys, Annotated[Reading, Without("stride", "level", "global_attention")]),
+    names_tokens=("query",),
     view="attnprobe.render.trace:trace_view",
     examples=(
         "attnprobe trace 'It was too tired.' -l 3 --head 1 --query It",

@@ -44,7 +44,7 @@ def heatmap(
     destination = saving.destination()
     if not drawn.summary:
         check_names(None if drawn.stat is None else [drawn.stat])
-        loading.check()
+        loading.check(talking.quiet, **vars(selection))
 
     from attnprobe.analyses.pictures import Picture, picture_of_summary, take_picture
     from attnprobe.readers.summaries import read_summary

@@ -70,8 +70,9 @@ def view(
     models, other = [loading], comparing.against_model
     if other is not None:
         models.append(replace(loading, model=other, tokenizer=None, revision=None))
+    named = [name for name in (showing.query, *showing.keys) if name is not None]
     for model in models:
-        model.check()
+        model.check(talking.quiet, text.texts(words), **vars(selection), named=named)
 
     from attnprobe import api
 
