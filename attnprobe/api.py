@@ -255,6 +255,8 @@ def view(
     key: int | str | Sequence[int | str] | None = None,
     scale: str | None = None,
     most: int | None = MOST_OF_A_PAGE,
+    steps: bool = True,
+    lang: str = "en",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> View:
     """Makes a page that shows what the heads look at in a text; the twin of ``attnprobe view``.
@@ -265,6 +267,8 @@ def view(
         scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
             page offers both.
         most: how many weights the page may hold, at a bit more than a byte each; None: any number.
+        steps: whether the page shows the steps of the computation, which more than double its size.
+        lang: the language that explains these steps first, "en" or "zh".
 
     Raises:
         UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
@@ -276,10 +280,10 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
-    from attnprobe.values.options import Scaling, Showing
+    from attnprobe.values.options import Explaining, Scaling, Showing
 
     check_one(text)
-    colours = Scaling(scale)
+    colours, explained = Scaling(scale), Explaining(steps, lang)
     found = explore(
         text,
         loaded(encoder, model),
@@ -288,10 +292,12 @@ def view(
         heads=heads,
         most=most,
         showing=Showing.of({"show": show, "query": query, "key": key}),
+        steps=explained.steps,
         max_length=max_length,
         global_attention=global_attention,
     )
-    return make_view(text if pair is None else f"{text} / {pair}", found, colours.scale or "sqrt")
+    title = text if pair is None else f"{text} / {pair}"
+    return make_view(title, found, colours.scale or "sqrt", explained.lang)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -233,10 +233,11 @@ def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]
     fields: dict[str, Any] = {
         name: None if vector is None else vector.to(dtype).contiguous().numpy() for name, vector in vectors.items()
     }
-    return fields | {"made_by": {name: _made_by(name, made) for name, made in (("q", q), ("k", k), ("v", v))}}
+    return fields | {"made_by": {name: made_by(name, made) for name, made in (("q", q), ("k", k), ("v", v))}}
 
 
-def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
+def made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
+    """Lists the steps from a token's vector to q, k or v, in words; empty if its linear map was not found."""
     if vectors.x is None:
         return ()
     letter = name.upper()

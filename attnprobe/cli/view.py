@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import OUTPUT, Options, Reading, Scaling, Selection, Showing, Without, option
+from attnprobe.values.options import OUTPUT, Explaining, Options, Reading, Scaling, Selection, Showing, Without, option
 
 PAGES = (".html", ".htm")
 EXAMPLES = (
@@ -58,6 +58,7 @@ def view(
     reading: Annotated[Reading, Without("stride", "level")],
     showing: Showing,
     scaling: Scaling,
+    explaining: Explaining,
     page: Page,
     talking: Talking,
 ) -> None:
@@ -71,7 +72,7 @@ def view(
     encoder = loading.encoder()
     with warnings_as_notes(talking.quiet):
         how = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling)}
-        made = api.view(words, encoder, pair=text.pair, **how)
+        made = api.view(words, encoder, pair=text.pair, **how, **vars(explaining))
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

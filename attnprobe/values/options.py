@@ -222,6 +222,19 @@ class Scaling(Options):
 
 
 @dataclass(frozen=True)
+class Explaining(Options):
+    """Chooses how a page explains attention.
+
+    Attributes:
+        steps: whether the page shows the steps of the computation, which more than double its size.
+        lang: the language that explains these steps first, "en" or "zh".
+    """
+
+    steps: bool = option(True, help="Leave out the steps of the computation.")
+    lang: str = choice("en", "zh", help="The language that explains these steps.")
+
+
+@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 
@@ -285,8 +298,9 @@ def group_of(annotation: Any) -> tuple[type[Options], list[Field[Any]]]:
 
 
 def spelled(option: Field[Any]) -> tuple[str, ...]:
-    """How an option is written on a command line."""
-    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{option.name.replace('_', '-')}",))
+    """How an option is written on a command line; the flag of what is on by default turns it off."""
+    name = f"no-{option.name}" if option.default is True else option.name
+    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{name.replace('_', '-')}",))
     return flags
 
 
