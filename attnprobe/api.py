@@ -280,7 +280,8 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
-    from attnprobe.values.options import Explaining, Scaling, Showing
+    from attnprobe.values.explaining import Explaining
+    from attnprobe.values.options import Scaling, Showing
 
     check_one(text)
     colours, explained = Scaling(scale), Explaining(steps, lang)

@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import OUTPUT, Explaining, Options, Reading, Scaling, Selection, Showing, Without, option
+from attnprobe.values.explaining import Explaining
+from attnprobe.values.options import OUTPUT, Options, Reading, Scaling, Selection, Showing, Without, option
 
 PAGES = (".html", ".htm")
 EXAMPLES = (

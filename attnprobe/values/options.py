@@ -222,19 +222,6 @@ class Scaling(Options):
 
 
 @dataclass(frozen=True)
-class Explaining(Options):
-    """Chooses how a page explains attention.
-
-    Attributes:
-        steps: whether the page shows the steps of the computation, which more than double its size.
-        lang: the language that explains these steps first, "en" or "zh".
-    """
-
-    steps: bool = option(True, help="Leave out the steps of the computation.")
-    lang: str = choice("en", "zh", help="The language that explains these steps.")
-
-
-@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 
