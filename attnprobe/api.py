@@ -18,8 +18,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.arguments import check_one
-from attnprobe.values.display import Drawn
-from attnprobe.values.options import Scaling
+from attnprobe.values.display import Drawn, Scaling
 
 if TYPE_CHECKING:
     import pandas
@@ -259,7 +258,7 @@ def view(
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
-        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.display.Showing`.
         scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
             page offers both.
         against: another text, whose page stands beside the first in the same file; ``pair`` is the second text of both.
@@ -279,7 +278,7 @@ def view(
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
     from attnprobe.render.side_by_side import side_by_side
-    from attnprobe.values.options import Explaining, Showing
+    from attnprobe.values.display import Explaining, Showing
 
     check_one(text)
     colours, explained = Scaling(scale).scale or "sqrt", Explaining(steps, lang)

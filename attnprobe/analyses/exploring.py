@@ -17,7 +17,8 @@ from attnprobe.measure.weights import KeptWeights, attention_of, check_size
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Reading, Showing
+from attnprobe.values.display import Showing
+from attnprobe.values.options import Reading
 from attnprobe.values.selection import Indices
 
 

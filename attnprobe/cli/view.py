@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.display import Comparing
-from attnprobe.values.options import OUTPUT, Explaining, Options, Reading, Scaling, Selection, Showing, Without, option
+from attnprobe.values.display import Comparing, Explaining, Scaling, Showing
+from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
 
 PAGES = (".html", ".htm")
 EXAMPLES = (
