@@ -18,8 +18,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.arguments import check_one
-from attnprobe.values.display import Drawn
-from attnprobe.values.options import Scaling
+from attnprobe.values.display import Drawn, Scaling
 
 if TYPE_CHECKING:
     import pandas
@@ -251,18 +250,22 @@ def view(
     scale: str | None = None,
     against: str | None = None, against_model: Encoder | str | PathLike[str] | None = None,
     most: int | None = MOST_OF_A_PAGE,
+    steps: bool = True,
+    lang: str = "en",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> View:  # fmt: skip
     """Makes a page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
-        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.display.Showing`.
         scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
             page offers both.
         against: another text, whose page stands beside the first in the same file; ``pair`` is the second text of both.
         against_model: an encoder, a folder or a Hub id, which reads the text beside, ``against`` or the same.
         most: how many weights a page may hold, at a bit more than a byte each; None: any number.
+        steps: whether the page shows the steps of the computation, which more than double its size.
+        lang: the language that explains these steps first, "en" or "zh".
 
     Raises:
         UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
@@ -275,10 +278,11 @@ def view(
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
     from attnprobe.render.side_by_side import side_by_side
-    from attnprobe.values.options import Showing
+    from attnprobe.values.display import Explaining, Showing
 
     check_one(text)
-    colours, showing = Scaling(scale).scale or "sqrt", Showing.of({"show": show, "query": query, "key": key})
+    colours, explained = Scaling(scale).scale or "sqrt", Explaining(steps, lang)
+    showing = Showing.of({"show": show, "query": query, "key": key})
     sides = [(text, loaded(encoder, model))]
     if (against, against_model) != (None, None):
         other = text if against is None else against
@@ -287,11 +291,11 @@ def view(
     for shown, reader in sides:
         check_one(shown)
         found = explore(
-            shown, reader, pair=pair, layers=layers, heads=heads, most=most, showing=showing,
+            shown, reader, pair=pair, layers=layers, heads=heads, most=most, showing=showing, steps=explained.steps,
             max_length=max_length, global_attention=global_attention,
         )  # fmt: skip
         title = shown if pair is None else f"{shown} / {pair}"
-        pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours)))
+        pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours, explained.lang)))
         lengths.add(len(found.attention.pieces))
     return pages[0][1] if len(pages) == 1 else side_by_side(pages, aligned=len(lengths) == 1)
 

@@ -6,6 +6,7 @@ that reads 4,096 tokens, on a CPU. All that is compared runs in turns in one pro
 """
 
 import ast
+import copy
 import random
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import median
 from typing import Any
 
@@ -22,7 +24,9 @@ import torch
 from transformers import AutoModel, BertConfig, BertModel
 
 from attnprobe import Encoder, corpus_stats, load_encoder
+from attnprobe.attention.threads import pool_of
 from attnprobe.corpus.chunks import by_length
+from attnprobe.corpus.threads import cores
 from attnprobe.models.batches import make_batch
 from attnprobe.values.options import Running
 from attnprobe.writers.rows import encode_rows
@@ -68,6 +72,30 @@ def model_alone(encoder: Encoder, texts: Sequence[str], batch_tokens: int) -> Ca
             for batch in batches:
                 inputs, _ = make_batch([tokens[place] for place in batch], model, encoder.tokenizer)
                 model(**inputs)
+
+    return run
+
+
+def same_schedule(encoder: Encoder, texts: Sequence[str], batch_tokens: int) -> Callable[[], None]:
+    """The honest floor: the plain forward over the same batches on the same threads, one core a batch, as attnprobe."""
+    plain = AutoModel.from_pretrained(encoder.location.folder, attn_implementation="sdpa").eval()
+    shared = {id(tensor): tensor for tensor in (*plain.parameters(), *plain.buffers())}
+    free: SimpleQueue[Any] = SimpleQueue()
+    for _ in range(cores()):
+        free.put(copy.deepcopy(plain, shared))
+    tokens = [encoder.tokenize(text, words=False)[0] for text in texts]
+    batches = by_length([len(text) for text in tokens], batch_tokens)
+
+    def forward(batch: Sequence[int]) -> None:
+        model = free.get()
+        inputs, _ = make_batch([tokens[place] for place in batch], model, encoder.tokenizer)
+        with torch.inference_mode():
+            model(**inputs)
+        free.put(model)
+
+    def run() -> None:
+        with pool_of(cores()) as pool:
+            list(pool.map(forward, batches))
 
     return run
 
@@ -191,6 +219,12 @@ def table(count: int, rounds: int) -> str:
         "≤ 1.25",
     )
     add_ratio(
+        "mixed lines: attnprobe / plain forward, same batches and threads",
+        same_schedule(encoder, texts, Running().batch_tokens),
+        attnprobe(encoder, texts, Running().batch_tokens),
+        "≤ 1.10",
+    )
+    add_ratio(
         "mixed lines: common script / attnprobe",
         attnprobe(encoder, few, Running().batch_tokens),
         common_script(encoder, few),
@@ -210,6 +244,12 @@ def table(count: int, rounds: int) -> str:
                 model_alone(long, cut, Running().batch_tokens),
                 attnprobe(long, cut, Running().batch_tokens),
                 target,
+            )
+            add_ratio(
+                f"{length:,} tokens: attnprobe / plain forward, same batches and threads",
+                same_schedule(long, cut, Running().batch_tokens),
+                attnprobe(long, cut, Running().batch_tokens),
+                "≤ 1.10",
             )
         one, other = peak("model", folder, 1, 4096), peak("attnprobe", folder, 1, 4096)
         add("4,096 tokens: peak memory, attnprobe / model", f"{other / one:.2f} ({other:.0f} / {one:.0f} MB)", "≤ 1.2")

@@ -27,12 +27,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run_corpus": corpus.corpus,
 }
 SHELL = {"output", "format", "overwrite", "open", "spreadsheet_safe", "quiet", "debug", "no_progress", "dry_run"}
+SHELL |= {"log", "max_skipped"}  # lines on standard error, and the exit code
 ELSEWHERE = {  # flags whose work another argument, or another call, does in Python
+    "load_encoder": {"no_cache"},
     "head_stats": {"sort", "top"},
     "corpus_stats": {*Records.names(), *Results.names(), *Engine.names(), "measure"},
     "run_corpus": {"column", "id_column", "pair_column"},
 }
 ALONE = {  # arguments that no flag is the twin of
+    "load_encoder": {"cache"},
     "view": {"most"},
     "corpus_stats": {"texts", "ids", "pairs", "threads", "profile"},
     "run_corpus": {"columns", "on_result"},

@@ -1,6 +1,7 @@
 """The compiled loops against plain float64, and against the passes of torch they stand for."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,19 @@ import torch
 
 from attnprobe import Encoder, Tokens, load_encoder
 from attnprobe.attention import kernels
-from attnprobe.attention.blocks import attention_in_blocks, tiles
+from attnprobe.attention.blocks import Block, attention_in_blocks, tiles
 from attnprobe.attention.rounding import rounding
+from attnprobe.attention.threads import pool_of
 from attnprobe.errors import ModelError
+from attnprobe.measure.heads import HeadMeans, head_table
+from attnprobe.measure.running import measure
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.metrics.reduce import Reducer
+from attnprobe.models.encoder import LONG
+from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Role
-from tests.rows import assert_close
+from tests.exact import EXACT, doubled, float64
+from tests.rows import assert_close, noise
 
 pytestmark = pytest.mark.numeric
 
@@ -132,6 +139,56 @@ def test_all_statistics_as_by_torch(
         assert_close(name, means[..., place], expected[..., place], moved, distance)
 
 
+def means_of(encoder: Encoder, text: str, level: str) -> np.ndarray:
+    table = head_table(text, encoder, level=level)
+    return np.array(table.rows, dtype=float)[:, 2:]
+
+
+WORDS = " ".join(f"the {number} cats, unbelievably, sat." for number in range(6))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("level", ["token", "word"])
+@pytest.mark.parametrize("family", ["bert", "modernbert", "t5"])
+def test_a_long_text_gives_the_same_on_any_number_of_threads(
+    family: str, level: str, encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attnprobe.attention.blocks.BLOCK_ELEMENTS", 2000)
+    encoder = encoder_of(family)
+    expected, found = means_of(encoder, WORDS, level), {}
+    monkeypatch.setattr("attnprobe.models.encoder.LONG", 8)
+    for threads in (1, 2, 5):
+        monkeypatch.setattr("attnprobe.models.encoder.pool_of", lambda _, threads=threads: pool_of(threads))
+        found[threads] = means_of(encoder, WORDS, level)
+        np.testing.assert_array_equal(found[threads], found[1])
+    moved = noise(encoder, len(encoder.tokenize(WORDS)[0]))
+    for place, name in enumerate(METRICS):
+        assert_close(name, found[1][:, place], expected[:, place], moved, expected[:, list(METRICS).index("distance")])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("family", ["bert", "modernbert", "t5"])
+def test_heads_apart_are_exactly_heads_together(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+    loaded = encoder_of(family)
+    with float64():
+        encoder = doubled(loaded)
+        together = means_of(encoder, WORDS, "token")
+        apart = HeadMeans.choose(encoder, Reading())
+        found = measure(encoder.tokenize(WORDS), replace(encoder, spread=True), apart).texts[0].means()
+    np.testing.assert_allclose(found.reshape(together.shape), together, rtol=EXACT, atol=EXACT)
+
+
+def test_an_error_in_a_thread_is_raised(encoder_of: Callable[[str], Encoder]) -> None:
+    encoder = replace(encoder_of("bert"), spread=True)
+
+    def fails(block: Block) -> None:
+        raise ModelError(f"head {block.heads}")
+
+    with pytest.raises(ModelError, match="head slice"):
+        encoder.observe(encoder.tokenize("a cat"), lambda layer, text: fails)
+    assert encoder.observe(encoder.tokenize("a cat"), lambda layer, text: None)
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("metrics", [None, ["distance"]])
 @pytest.mark.parametrize(("queries", "place"), [("all", 1), ("content", 1), ("content", 0)])
@@ -166,3 +223,6 @@ def test_only_float32_on_a_cpu_is_compiled(minilm: Encoder, folder_of: Callable[
     assert minilm.replica().compiled
     double = load_encoder(folder_of("bert"), dtype="float64")
     assert not double.replica().compiled
+    assert double.for_length(10**6) is double
+    assert minilm.for_length(LONG).compiled
+    assert minilm.for_length(LONG - 1) is minilm

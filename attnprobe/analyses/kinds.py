@@ -41,6 +41,8 @@ class Analysis:
         view: ``module:function`` that renders the result for a terminal: it is called with the result, a width and all
             options by name. Empty: the table as it is.
         formats: the formats besides those of tables: name -> ``module:function`` of the result and a stream.
+        names_tokens: the options that name tokens, which are looked for before torch is imported, see
+            :func:`attnprobe.models.foresight.check_named`.
         meaning: one sentence of at most 60 characters; empty: that of the row.
         examples: command lines that the help ends with.
     """
@@ -52,6 +54,7 @@ class Analysis:
     fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
     view: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)
+    names_tokens: Sequence[str] = ()
     meaning: str = ""
     examples: Sequence[str] = ()
 

@@ -247,10 +247,11 @@ def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]
     fields: dict[str, Any] = {
         name: None if vector is None else vector.to(dtype).contiguous().numpy() for name, vector in vectors.items()
     }
-    return fields | {"made_by": {name: _made_by(name, made) for name, made in (("q", q), ("k", k), ("v", v))}}
+    return fields | {"made_by": {name: made_by(name, made) for name, made in (("q", q), ("k", k), ("v", v))}}
 
 
-def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
+def made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
+    """Lists the steps from a token's vector to q, k or v, in words; empty if its linear map was not found."""
     if vectors.x is None:
         return ()
     letter = name.upper()
@@ -315,6 +316,7 @@ TRACE = Analysis(
     trace_row,
     COLUMNS,
     options=(Row, Keys, Annotated[Reading, Without("stride", "level", "global_attention")]),
+    names_tokens=("query",),
     view="attnprobe.render.trace:trace_view",
     examples=(
         "attnprobe trace 'It was too tired.' -l 3 --head 1 --query It",

@@ -246,6 +246,7 @@ WEIGHTS = Analysis(
     COLUMNS,
     options=(Selection, Filters, Annotated[Reading, Without("stride")]),
     fit=fit,
+    names_tokens=("query", "key"),
     view="attnprobe.render.weights:weights_view",
     formats=TENSORS,
     examples=(

@@ -10,10 +10,13 @@ import bisect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from threading import get_ident
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from attnprobe.attention.threads import Pool
 
 BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/corpora.py found it best
 BLOCK_ROWS = 128  # fewer rows to a block make matrix products slow; long texts give up heads first
@@ -120,6 +123,7 @@ def attention_in_blocks(
     first_text: int = 0,
     edit: Callable[[Block], Tensor | None] | None = None,
     gradients: bool = False,
+    pool: Pool | None = None,
 ) -> Float[Tensor, "text query head d_v"]:
     """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
 
@@ -138,12 +142,15 @@ def attention_in_blocks(
         edit: gives the weights that V is multiplied by in place of a block's, once that was shown; None: the block's.
         gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
             ``compiled``.
+        pool: computes each head apart, in a thread of the pool, and calls ``observe`` there, with a head's blocks in
+            order of rows; None: blocks hold several heads, and come one after another.
     """
     texts, heads, queries, _ = query.shape
     query, key, value = (_for_heads(tensor, heads) for tensor in (query, key, value))
     output = query.new_empty(texts, queries, heads, value.shape[-1])
     memory = None if gradients else Memory(query)
-    for some, chosen, rows in tiles(heads, queries, _widest(allowed, key.shape[2]), starts, texts):
+
+    def compute(some: slice, chosen: slice, rows: slice) -> None:
         mask = None if allowed is None else allowed[_at(rows, allowed.shape[0])]
         keys = slice(0, key.shape[2]) if mask is None else _reached(mask)
         scores = _scores(query[some, chosen, rows], key[some, chosen, keys], scale, memory)
@@ -162,6 +169,18 @@ def attention_in_blocks(
         edited = edit(block) if edit else None
         weights = weights if edited is None else edited
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
+
+    widest = _widest(allowed, key.shape[2])
+    if pool is None:
+        for tile in tiles(heads, queries, widest, starts, texts):
+            compute(*tile)
+    else:
+
+        def compute_head(head: int) -> None:
+            for some, _, rows in tiles(1, queries, widest, starts, texts):
+                compute(some, slice(head, head + 1), rows)
+
+        pool.each(heads, compute_head)
     return output
 
 
@@ -172,17 +191,20 @@ def _for_heads(tensor: Float[Tensor, "text group token d"], heads: int) -> Float
 
 
 class Memory:
-    """Reuses memory for tensors that are needed one after another; new memory for each block costs page faults."""
+    """Reuses memory for tensors that are needed one after another; new memory for each block costs page faults.
+
+    Each thread has memory of its own.
+    """
 
     def __init__(self, like: Tensor) -> None:
-        self.like, self.rooms = like, dict[str, Tensor]()
+        self.like, self.rooms = like, dict[tuple[str, int], Tensor]()
 
     def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Returns a tensor of arbitrary content, which overwrites the one taken under this name before."""
-        size = math.prod(shape)
-        room = self.rooms.get(name)
+        size, place = math.prod(shape), (name, get_ident())
+        room = self.rooms.get(place)
         if room is None or len(room) < size or room.dtype != dtype:
-            room = self.rooms[name] = self.like.new_empty(size, dtype=dtype)
+            room = self.rooms[place] = self.like.new_empty(size, dtype=dtype)
         return room[:size].view(*shape)
 
 

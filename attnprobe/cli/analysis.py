@@ -36,7 +36,11 @@ def _run(
     destination = saving.destination()
     asked = {option.name: options[option.name] for option in analysis.fields()} | {"pair": text.pair}
     fitted = analysis.fit(asked, destination.format)
-    loading.check()
+    ranges = [option.name for option in analysis.fields() if "indices" in option.metadata]
+    chosen = {what: options[name] for what in ("layers", "heads") for name in ranges if name in (what, what[:-1])}
+    given = [options[name] for name in analysis.names_tokens if options[name] is not None]
+    named = [token for value in given for token in ([value] if isinstance(value, str) else value)]
+    loading.check(talking.quiet, text.texts(words), **chosen, named=named)
 
     from attnprobe.render.table import text_table
 

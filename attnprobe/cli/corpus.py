@@ -55,7 +55,7 @@ def corpus(
     inputs = _inputs(records, talking.quiet)
     outputs = _outputs(destination, saving, inputs)
     items = inputs.records()  # fails before torch loads, as does a wrong name of a model
-    loading.check()
+    loading.check(talking.quiet, **vars(selection))
 
     from attnprobe.corpus.estimate import estimate
     from attnprobe.corpus.prober import Prober
@@ -75,7 +75,7 @@ def corpus(
     if destination.format == "table" and not prober.empty.tables():
         raise UsageError(f"{measuring.measure} have no summary to show", "-o FILE writes rows, -f csv prints them")
     stream = None if destination.path else destination.row_stream
-    recipe = Recipe(dict(vars(loading)), settings)
+    recipe = Recipe(loading.arguments(), settings)
     run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
     with Progress(shown=not talking.quiet and not progressing.no_progress, count=inputs.count) as progress:
         prober.on_batch = progress.add

@@ -43,7 +43,7 @@ def heads(
         check_names([ranking.sort])
         names = check_names([*names, ranking.sort])
     destination = saving.destination()
-    loading.check()
+    loading.check(talking.quiet, **vars(selection))
 
     from attnprobe.measure.heads import head_table
     from attnprobe.render.table import heads_table

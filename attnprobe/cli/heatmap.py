@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from attnprobe.cli.options import Loading, Saving, Talking, Text, format_among
 from attnprobe.cli.output import warnings_as_notes
 from attnprobe.metrics import check_names
-from attnprobe.values.display import Drawn
-from attnprobe.values.options import Averaging, Reading, Scaling, Selection, Without
+from attnprobe.values.display import Drawn, Scaling
+from attnprobe.values.options import Averaging, Reading, Selection, Without
 from attnprobe.writers import FIGURES
 
 EXAMPLES = (
@@ -44,7 +44,7 @@ def heatmap(
     destination = saving.destination()
     if not drawn.summary:
         check_names(None if drawn.stat is None else [drawn.stat])
-        loading.check()
+        loading.check(talking.quiet, **vars(selection))
 
     from attnprobe.analyses.pictures import Picture, picture_of_summary, take_picture
     from attnprobe.readers.summaries import read_summary

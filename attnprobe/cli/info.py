@@ -36,7 +36,7 @@ def info(
     """What a model is made of, and how its attention is captured."""
     destination = saving.destination()
     loading = replace(loading, model=model.model)
-    loading.check()
+    loading.check(talking.quiet)
 
     from attnprobe.models.describe import describe
     from attnprobe.render.table import text_table

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attnprobe.cli.output import Output, read_text
+from attnprobe.cli.output import Output, clear_passing, read_text, show_passing
 from attnprobe.metrics import METRICS
+from attnprobe.models.foresight import check_heads, check_named, check_tokenizer_files
 from attnprobe.models.locate import DEFAULT_MODEL, locate
 from attnprobe.values.options import INPUT, MODEL, OUTPUT, Options, choice, option
+from attnprobe.values.selection import Indices
 from attnprobe.writers import WRITERS
 
 if TYPE_CHECKING:
@@ -22,6 +26,12 @@ def format_among(*formats: str, default: str = BY_SUFFIX) -> Any:
     """Declares the option that chooses among these formats and a table for people."""
     help = f"{', '.join(['table', *formats])}.  [default: {default}]"
     return choice(None, "table", *formats, flags=("-f", "--format"), metavar="NAME", help=help)
+
+
+def collect_again() -> None:
+    """Turns on the garbage collector, which :func:`attnprobe.cli.main` turns off, but never for what is there now."""
+    gc.freeze()
+    gc.enable()
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,10 @@ class Text(Options):
         None, argument=True, metavar="TEXT", help="The text itself, never a path. Left out: standard input."
     )
     pair: str | None = option(None, metavar="TEXT", help="The second text of a pair.")
+
+    def texts(self, text: str) -> list[str]:
+        """Lists the text that was read, and the second of a pair."""
+        return [text] if self.pair is None else [text, self.pair]
 
     def read(self, *, quiet: bool) -> str:
         """Reads the text, or standard input; see :func:`attnprobe.cli.output.read_text`."""
@@ -82,20 +96,44 @@ class Loading(Options):
         False, help="Load weights from a pickle where there are no safetensors. It may run code."
     )
     trust_remote_code: bool = option(False, help="Run Python code that the model brings. Read it first.")
+    no_cache: bool = option(False, help="Make the check at load anew, and keep nothing of it in the user's cache.")
 
-    def check(self) -> None:
-        """Finds the model's files, before torch is imported.
+    def arguments(self) -> dict[str, Any]:
+        """Returns the arguments of :func:`attnprobe.load_encoder`."""
+        return {**self.without("no_cache"), "cache": not self.no_cache}
+
+    def check(
+        self,
+        quiet: bool = False,
+        texts: Sequence[str] = (),
+        *,
+        layers: Indices = None,
+        heads: Indices = None,
+        named: Iterable[str] = (),
+    ) -> None:
+        """Checks what needs no weights, before torch is imported; a terminal shows what is loaded, until it is there.
+
+        Args:
+            texts: the text, or the two of a pair.
+            layers, heads: those that are asked for.
+            named: the tokens that are asked for.
 
         Raises:
-            ModelError: the model is not found, or may not be loaded.
+            ModelError: the model is not found, has no tokenizer, or may not be loaded.
+            UsageError: the model has no such layer or head, or the texts have no such token.
         """
-        locate(
+        if not quiet:
+            show_passing(f"loading {self.model} …")
+        location = locate(
             self.model,
             self.revision,
             tokenizer=self.tokenizer,
             allow_pickle=self.allow_pickle,
             trust_remote_code=self.trust_remote_code,
         )
+        check_tokenizer_files(location)
+        check_heads(location, layers, heads)
+        check_named(location, texts, named)
 
     def encoder(self) -> Encoder:
         """Loads the model.
@@ -105,7 +143,11 @@ class Loading(Options):
         """
         from attnprobe.models import loading
 
-        return loading.load_encoder(**vars(self))
+        try:
+            return loading.load_encoder(**self.arguments())
+        finally:
+            clear_passing()
+            collect_again()
 
 
 @dataclass(frozen=True)

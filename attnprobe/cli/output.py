@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shlex
+import shutil
 import sys
 import threading
 import time
@@ -257,8 +258,32 @@ class Progress:
         return f"{self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s{skipped}"
 
 
+_passing = False  # whether a line is shown that goes away
+
+
+def show_passing(message: str) -> None:
+    """Shows a line on standard error, if that is a terminal, until :func:`clear_passing` or the next note."""
+    global _passing
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return
+    clear_passing()
+    width = shutil.get_terminal_size().columns // 2  # a longer line would wrap, and letters may be two columns wide
+    line = _one_line(message)
+    print(line if len(line) < width else f"{line[: width - 2]}…", end="", file=sys.stderr, flush=True)
+    _passing = True
+
+
+def clear_passing() -> None:
+    """Erases the line that :func:`show_passing` shows."""
+    global _passing
+    if _passing:
+        _passing = False
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 def note(message: str) -> None:
     """Prints one line on standard error."""
+    clear_passing()
     print(f"attnprobe: {_one_line(message)}", file=sys.stderr)
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.display import Comparing
-from attnprobe.values.options import OUTPUT, Options, Reading, Scaling, Selection, Showing, Without, option
+from attnprobe.values.display import Comparing, Explaining, Scaling, Showing
+from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
 
 PAGES = (".html", ".htm")
 EXAMPLES = (
@@ -59,6 +59,7 @@ def view(
     reading: Annotated[Reading, Without("stride", "level")],
     showing: Showing,
     scaling: Scaling,
+    explaining: Explaining,
     comparing: Comparing,
     page: Page,
     talking: Talking,
@@ -69,8 +70,9 @@ def view(
     models, other = [loading], comparing.against_model
     if other is not None:
         models.append(replace(loading, model=other, tokenizer=None, revision=None))
+    named = [name for name in (showing.query, *showing.keys) if name is not None]
     for model in models:
-        model.check()
+        model.check(talking.quiet, text.texts(words), **vars(selection), named=named)
 
     from attnprobe import api
 
@@ -78,7 +80,7 @@ def view(
     beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
     options = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling), **beside}
     with warnings_as_notes(talking.quiet):
-        made = api.view(words, encoder, pair=text.pair, **options)
+        made = api.view(words, encoder, pair=text.pair, **options, **vars(explaining))
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

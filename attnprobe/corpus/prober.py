@@ -11,9 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from attnprobe.attention.threads import pool_of
 from attnprobe.corpus.chunks import Item, UntilError, by_length
 from attnprobe.corpus.settings import Settings, failure
-from attnprobe.corpus.threads import Replicas, cores, pool_of
+from attnprobe.corpus.threads import Replicas, cores
 from attnprobe.corpus.tokenized import TokenizedChunk, TokenizedText, tokenize_chunk, unusable
 from attnprobe.errors import TextError
 from attnprobe.measure.kinds import Found, Measured, Summary

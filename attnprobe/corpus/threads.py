@@ -1,19 +1,13 @@
-"""Threads that compute batches side by side, each on one core."""
+"""Replicas of a model, one for each thread that computes batches."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
-from threading import Lock, Thread
-
-import torch
 
 from attnprobe.models.encoder import Encoder
-
-_setting_counts = Lock()
 
 
 def cores() -> int:
@@ -37,27 +31,3 @@ class Replicas:
             yield encoder
         finally:
             self._free.put(encoder)
-
-
-@contextmanager
-def pool_of(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Opens a pool of threads for batches; batches that have not begun at the end are cancelled."""
-    pool = ThreadPoolExecutor(threads, initializer=_compute_alone)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _compute_alone() -> None:
-    """Sets torch to compute in this thread without helpers, and leaves all other threads as they were.
-
-    torch keeps a thread count for each thread. But setting one also sets that of threads started later, which another
-    thread sets back here.
-    """
-    with _setting_counts:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        other = Thread(target=torch.set_num_threads, args=(before,))
-        other.start()
-        other.join()

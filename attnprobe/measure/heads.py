@@ -180,7 +180,7 @@ def head_table(
     chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging)}
     measurement = HeadMeans.choose(encoder, reading, **chosen)
     windows = windows_of(encoder, text, pair, reading)
-    sums = added(measure(windows, encoder, measurement).texts)
+    sums = added(measure(windows, encoder.for_length(max(map(len, windows))), measurement).texts)
     return table_of(measurement, sums, encoder, windows, reading)
 
 

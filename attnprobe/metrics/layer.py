@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from threading import Lock
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,7 +18,7 @@ from attnprobe.metrics.plan import Plan
 
 
 class LayerObserver:
-    """Adds up the blocks of one layer; is called with each block, in order of rows.
+    """Adds up the blocks of one layer; is called with each block, in order of rows, of several heads also at a time.
 
     Args:
         plan: of the blocks' texts.
@@ -29,7 +30,7 @@ class LayerObserver:
 
     def __init__(self, plan: Plan, adder: Adder, sums: WeightSums, memory: Memory, layer: int) -> None:
         self.plan, self.adder, self.sums, self.memory, self.layer = plan, adder, sums, memory, layer
-        self.n_queries = 0
+        self.n_queries, self.noting = 0, Lock()
         self.reach_known, self.complete, self.pooled = True, True, False
         self.distance: Float[Tensor, ""] | None = None  # how far the sum of a row was from 1
 
@@ -38,7 +39,8 @@ class LayerObserver:
         if self.plan.words is not None and not block.pooled:
             block = merge_pieces(block, self.plan.words)
         at = (block.texts, block.heads or slice(0, block.weights.shape[1]))
-        self._note(block, at)
+        with self.noting:
+            self._note(block, at)
         if block.pooled and self.plan.words is not None:
             return
         if not block.pooled:

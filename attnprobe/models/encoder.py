@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, groupby
@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
+from attnprobe.attention.threads import pool_of
 from attnprobe.errors import ModelError, TextError, UsageError, first_line
 from attnprobe.models.batches import make_batch
 from attnprobe.models.edits import Edit
@@ -36,6 +37,7 @@ from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
+LONG = 512  # tokens from which compiled loops are worth their loading; benchmarks/long_texts.py
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,6 +60,8 @@ class Encoder:
         settings: the settings that sentence-transformers keeps beside the model.
         case: the remark on a text with capitals; may be empty.
         compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
+        spread: whether the heads of a text are computed side by side, on as many cores as torch uses; observers are
+            then called from several threads, each with heads of its own.
         origin: the caller's model in memory whose weights are shared; None if the model was loaded from files.
         tokenizer_from: the name of the tokenizer, if it was given separately.
         notes: the decisions about a folder that is no plain model.
@@ -80,6 +84,7 @@ class Encoder:
     settings: Mapping[str, Any] = field(default_factory=dict)
     case: str = ""
     compiled: bool = False
+    spread: bool = False
     origin: Any = None
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
@@ -176,6 +181,18 @@ class Encoder:
         if stride is not None and longest and stride >= longest:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
+    def for_length(self, tokens: int) -> Encoder:
+        """Returns the encoder that measures a text of so many tokens fastest, whose observers heed :attr:`spread`.
+
+        From LONG tokens on, float32 on a CPU is measured by compiled loops, head by head on all cores.
+        """
+        pays = tokens >= LONG and self.tap is None and self._can_be_compiled
+        return replace(self, compiled=True, spread=True) if pays else self
+
+    @property
+    def _can_be_compiled(self) -> bool:
+        return self.device.type == "cpu" and self.dtype == torch.float32
+
     def replica(self) -> Encoder:
         """Copies the encoder with new modules and the same weights, for a thread that measures many texts.
 
@@ -183,8 +200,7 @@ class Encoder:
         """
         with lock_of(self.model):  # so that no run's hooks are copied
             shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
-            compiled = self.device.type == "cpu" and self.dtype == torch.float32
-            return replace(self, model=copy.deepcopy(self.model, shared), compiled=compiled)
+            return replace(self, model=copy.deepcopy(self.model, shared), compiled=self._can_be_compiled)
 
     def check_global_attention(self) -> None:
         """Checks that the model has global attention.
@@ -256,14 +272,15 @@ class Encoder:
         if edit and self.tap:
             self._check_edit(edit)
         states: list[Tensor] = []
-        with lock_of(self.model):
+        spreads = self.spread and not (gradients or edit or on_call)
+        with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
             self._check_unchanged()
             for together in self._passes(numbered):
                 first, stop = together[0].texts.start, together[-1].texts.stop
                 inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
-                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients)
+                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
                 hidden = self._listen(listener, inputs)
                 states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
         return states

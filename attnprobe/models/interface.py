@@ -19,6 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from attnprobe.attention.blocks import Observer, attention_in_blocks
+from attnprobe.attention.threads import Pool
 from attnprobe.models.edits import Edit
 from attnprobe.models.layouts import Reach
 
@@ -78,7 +79,7 @@ class Listener:
     Attributes:
         groups: the texts of the batch, in its order.
         observe: (layer, group) -> an observer of that group's blocks in that layer, or None to compute without showing.
-        compiled: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
+        compiled, pool: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
         on_call: called with the arguments of each attention, before it is computed.
         edit: the changes to the attention.
         first_text: the index of the batch's first text in the whole run, by which edits count texts.
@@ -100,6 +101,7 @@ class Listener:
     calls: int = 0
     reach: list[Reach | None] = field(default_factory=list)
     masks: list[tuple[Tensor, Reach | None]] = field(default_factory=list)
+    pool: Pool | None = None
 
     def changed(self, layer: int, texts: slice, context: Float[Tensor, "text query head d_v"]) -> Tensor:
         """Edits the context of some of the batch's texts."""
@@ -196,6 +198,7 @@ def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) 
             first_text=texts.start - group.texts.start,
             edit=edit_blocks,
             gradients=listener.gradients,
+            pool=listener.pool,
         )
         yield texts, group.span, listener.changed(batch.layer, texts, context)
 

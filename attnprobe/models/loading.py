@@ -33,6 +33,7 @@ from attnprobe.models.objects import borrowed, location_of, network_of, unwrappe
 from attnprobe.models.report import UNWRAP, Report, check_dtypes, check_report, is_wrapped
 from attnprobe.models.selfcheck import choose_capture
 from attnprobe.models.tokenizer_files import checked_tokenizer, load_tokenizer, text_limit, tokenizer_name
+from attnprobe.models.verdicts import Identity, checked_once, files_of, key_of
 from attnprobe.models.vocabulary import sentence_settings, settle_case
 from attnprobe.values.arguments import shown
 
@@ -60,6 +61,7 @@ def load_encoder(
     dtype: str | None = None,
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
+    cache: bool = False,
 ) -> Encoder:
     """Loads an encoder; do it once and use it often.
 
@@ -76,6 +78,9 @@ def load_encoder(
             keeps its dtype and device.
         allow_pickle: whether to load pytorch_model*.bin if there are no safetensors.
         trust_remote_code: whether to run Python code that the model brings.
+        cache: whether to keep what the check at load finds in the user's cache, and to use what was found there for
+            the same files, libraries, device and processor. Commands do; nothing is kept of a model in memory, or of
+            one that may bring code.
 
     Raises:
         ModelError: the model cannot be found, or cannot be loaded or measured rightly; the message says why.
@@ -93,11 +98,11 @@ def load_encoder(
         allow_pickle=allow_pickle,
         trust_remote_code=trust_remote_code,
     )
-    return _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code)
+    return _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code, cache)
 
 
 def _from_files(
-    location: Location, tokenizer: Any, device: str, dtype: torch.dtype, trust_remote_code: bool
+    location: Location, tokenizer: Any, device: str, dtype: torch.dtype, trust_remote_code: bool, cache: bool
 ) -> Encoder:
     """The encoder whose files lie there; the arguments are those of :func:`load_encoder`."""
     named = isinstance(tokenizer, str | PathLike)
@@ -106,6 +111,8 @@ def _from_files(
     quantization = quantization_of(location)
     place = choose_device(device)
     check_code(location, trust_remote_code)
+    can_be_kept = cache and not trust_remote_code and (tokenizer is None or named)
+    files = files_of(location) if can_be_kept else None
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with LOADING, _quiet():
         config = _load_config(location, options)
@@ -130,7 +137,7 @@ def _from_files(
     with explained(f"{location.name!r} cannot be measured"):
         network = network.eval().requires_grad_(False)
         encoder = encoder_of(network, family).to(place)
-        return _ready(location, encoder, read, family, tokenizer_name(tokenizer), settings, case)
+        return _ready(location, encoder, read, family, tokenizer_name(tokenizer), settings, case, files)
 
 
 def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: bool) -> Encoder:
@@ -167,14 +174,21 @@ def _ready(
     tokenizer_from: str | None,
     settings: Mapping[str, Any] | None = None,
     case: str = "",
+    files: Identity | None = None,
 ) -> Encoder:
-    """Makes the Encoder of loaded modules, after finding out how they are captured."""
+    """Makes the Encoder of loaded modules, after finding out how they are captured.
+
+    Args:
+        files: those that were loaded, as they were before; None: the check at load is made anyway.
+    """
     if getattr(encoder.config, "use_cache", False):
         encoder.config.use_cache = False  # a decoder's, which would keep every layer's keys and values
     settings, positions = settings or {}, position_limit(encoder)
     limits = [limit for limit in (text_limit(tokenizer, settings), positions) if limit is not None]
     max_length = min(limits, default=None)
-    capture = choose_capture(encoder, tokenizer, max_length, family)
+    check = partial(choose_capture, encoder, tokenizer, max_length, family)
+    known = files and files == files_of(location)
+    capture = checked_once(check, key_of(files, location, encoder, max_length), encoder) if files and known else check()
     return Encoder(
         location=location,
         model=encoder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 
 from attnprobe.version import __version__
@@ -18,7 +19,7 @@ def signature(**parts: object) -> str:
     >>> signature(model="all-MiniLM-L6-v2@53aa51172d14", dtype="float32")  # doctest: +ELLIPSIS
     'attnprobe:...|model:all-MiniLM-L6-v2@53aa51172d14|dtype:float32|torch:...|transformers:...'
     """
-    versions = {name: version(name).split("+")[0] for name in ("torch", "transformers")}
+    versions = {name: _version(name) for name in ("torch", "transformers")}
     first = {name: parts[name] for name in ORDER if name in parts}
     pairs = {"attnprobe": __version__, **first, **parts, **versions}
     return "|".join(f"{key}:{value}" for key, value in pairs.items() if value is not None)
@@ -32,3 +33,9 @@ def part_of(signature: str, name: str) -> str:
     """
     parts = dict(pair.partition(":")[::2] for pair in signature.split("|"))
     return parts.get(name, "")
+
+
+@cache
+def _version(name: str) -> str:
+    """Returns the version of an installed package, which is searched for once: that takes milliseconds."""
+    return version(name).split("+")[0]

@@ -1,6 +1,7 @@
 """Runs the command line in this process as the shell would, and reads what it prints in every format."""
 
 import csv
+import gc
 import io
 import json
 import os
@@ -69,6 +70,8 @@ def exit_code() -> int:
     except Exception:
         traceback.print_exc()
         return 1
+    finally:
+        gc.unfreeze()  # what a process of its own would not live to collect
     return 0
 
 

@@ -32,6 +32,8 @@ def test_options_reach_the_page(run: Run, minilm: Encoder) -> None:
     result = run("view", TEXT, "--pair", "It slept.", "-l", "0,-1", "--head", "2-3", "--max-length", "64")
     expected = attnprobe.view(TEXT, minilm, pair="It slept.", layers="0,-1", heads="2-3", max_length=64)
     assert result.text == expected.html
+    assert run("view", TEXT, "--no-steps").text == attnprobe.view(TEXT, minilm, steps=False).html
+    assert run("view", TEXT, "--lang", "zh").text == attnprobe.view(TEXT, minilm, lang="zh").html
     result = run("view", TEXT, "--show", "1.2", "--query", "cat", "--key", "mat", "--key", "0", "--scale", "linear")
     expected = attnprobe.view(TEXT, minilm, show="1.2", query="cat", key=["mat", "0"], scale="linear")
     assert result.text == expected.html
