@@ -35,9 +35,13 @@ def _named(part: str) -> tuple[str, str]:
 def _of_inputs(now: Mapping[str, str], then: Mapping[str, str]) -> Iterator[str]:
     """Compares the fingerprints of sources by name."""
     if list(now) != list(then):
-        yield f"input: {_shown(list(now))}, before: {_shown(list(then))}"
+        yield f"input: {_names(list(now))}, before: {_names(list(then))}"
     elif changed := [name for name in now if now[name] != then[name]]:
-        yield f"{_shown(changed)} {'has' if len(changed) == 1 else 'have'} other content"
+        yield f"{_names(changed)} {'has' if len(changed) == 1 else 'have'} other content"
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if names[MOST:] else "") or "none"
 
 
 def _of_values(now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[str]:

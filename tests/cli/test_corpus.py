@@ -288,7 +288,7 @@ def test_workers_give_the_same_bytes(corpus: Run, lines: Path, tmp_path: Path, m
         folder = tmp_path / str(workers)
         folder.mkdir()
         tables = ["--summary", folder / "heads.csv", "--profile", folder / "curve.csv"]
-        result = corpus(lines, "-o", folder / "out.csv", *tables, "--workers", workers)
+        result = corpus(lines, "-o", folder / "out.csv", *tables, "--workers", workers, "--no-progress")
         assert result.code == 3
         assert len(result.err.splitlines()) == 3  # cut, skipped, done
         counted.append(np.sum(heard, axis=0))
@@ -647,7 +647,7 @@ def test_resuming_measures_only_the_rest(
         (["--max-length", "32"], "max length: 32, before: 64"),
         (["--dtype", "float64"], "dtype: float64, before: float32"),
         (["-l", "0"], "layers: 0, before: 0, 1"),
-        (["-k", "entropy"], "metrics: entropy, before: distance, "),
+        (["-k", "entropy"], "metrics: entropy, before: "),
         (["--limit", "9", "--seed", "1"], "limit: 9, before: none; seed: 1, before: 0"),
         (["--profile", "PROFILE"], "profile: yes, before: no"),
         (["--batch-tokens", "100"], "batch tokens: 100, before: 2048"),
