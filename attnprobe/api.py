@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import ANALYSES, load_analysis
@@ -17,6 +18,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.arguments import check_one
+from attnprobe.values.display import Drawn, Scaling
 
 if TYPE_CHECKING:
     import pandas
@@ -93,25 +95,23 @@ def weights(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    query: int | str | None = None,
-    top: int | None = None,
-    min_weight: float | None = None,
-    direction: str | None = None,
-    max_rows: int = 10_000_000,
-    max_length: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
+    layers: Indices = "all", heads: Indices = "all",
+    query: int | str | None = None, key: int | str | Sequence[int | str] | None = None, sort: str | None = None,
+    top: int | None = None, min_weight: float | None = None, direction: str | None = None, max_rows: int = 10_000_000,
+    max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> pandas.DataFrame:
+) -> pandas.DataFrame:  # fmt: skip
     """Returns the attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
 
     Args:
         text, encoder, pair, layers, heads, max_length, level, global_attention, model: as in
             :func:`attnprobe.head_stats`.
         query: only this query, a position or a token, see :func:`attnprobe.values.finding.find_tokens`.
-        top: only the keys with the largest weights, so many of each query in each head, largest first.
+        key: only this key, found likewise, or a list of keys: one row per query, which adds up the weights of all
+            pieces and all keys named, each position once.
+        sort: "weight": the rows of all heads and queries, largest weight first.
+        top: only the keys with the largest weights, so many of each query in each head, largest first; with ``sort``,
+            so many rows of them all.
         min_weight: only weights of at least this.
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
@@ -119,7 +119,8 @@ def weights(
 
     Returns:
         columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``weight``
-        in float32, in the order of layers, heads and queries. Over all keys of a query, weights sum to 1.
+        in float32, in the order of layers, heads and queries. Over all keys of a query, weights sum to 1. Of keys that
+        add up, ``key`` is the first position and ``key_token`` has all tokens, joined by +.
         ``attrs["signature"]`` says what they depend on.
 
     Raises:
@@ -133,18 +134,9 @@ def weights(
     found: Weights = load_analysis("weights")(
         text,
         loaded(encoder, model),
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        query=query,
-        top=top,
-        min_weight=min_weight,
-        direction=direction,
-        max_rows=max_rows,
-        max_length=max_length,
-        level=level,
-        global_attention=global_attention,
-    )
+        pair=pair, layers=layers, heads=heads, query=query, key=key, sort=sort, top=top, min_weight=min_weight,
+        direction=direction, max_rows=max_rows, max_length=max_length, level=level, global_attention=global_attention,
+    )  # fmt: skip
     return found.to_table().to_frame()
 
 
@@ -155,6 +147,7 @@ def trace(
     layer: int | str,
     head: int | str,
     query: int | str | None = None,
+    top: int | None = None,
     pair: str | None = None,
     max_length: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -169,6 +162,7 @@ def trace(
         layer, head: the one to trace, counted from 0, negative ones from the end.
         query: a position, or the characters of a token or word, see :func:`attnprobe.values.finding.find_matches`;
             None: the only token of the text.
+        top: only so many keys in the table, largest weight first; None: all in order.
 
     Raises:
         UsageError: the layer, head or token does not exist, or the text is empty.
@@ -178,41 +172,47 @@ def trace(
         UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
-    row = {"layer": layer, "head": head, "query": query}
+    row = {"layer": layer, "head": head, "query": query, "top": top}
     traced: Trace = load_analysis("trace")(text, loaded(encoder, model), pair=pair, max_length=max_length, **row)
     return traced
 
 
 def heatmap(
-    text: str,
+    text: str | None = None,
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
-    stat: str | None = None,
+    stat: str | None = None, summary: str | PathLike[str] | None = None,
+    special: str = "keep", scale: str | None = None, colours: str = "viridis",
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    long_range: int = 10,
-    max_length: int | None = None,
-    level: str = "token",
-    global_attention: str = "none",
+    layers: Indices = "all", heads: Indices = "all",
+    long_range: int = 10, max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
 
     Args:
         text, encoder, pair, long_range, max_length, level, global_attention, model: as in
             :func:`attnprobe.head_stats`.
         stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
+        summary: a file that ``attnprobe corpus --summary`` wrote, of which ``stat`` is drawn in place of a text's; no
+            model is loaded.
+        special: "drop" leaves out rows and columns of the tokens that the tokenizer added, "renormalise" also makes
+            the rows sum to 1 again; a row with less than 1 % left is then empty.
+        scale: colours by the root of each number, "sqrt", or by itself, "linear"; None: by the root where there are
+            several maps.
+        colours: "viridis", or "white", which begins at white.
         layers, heads: as in :func:`attnprobe.head_stats`. One layer and one head give one map, one layer a grid of its
             heads, several a grid of layers by heads.
 
     Returns:
         a Figure outside of pyplot, with the signature as its label; queries go down, keys across, and all
-        maps share one scale from 0 to the largest weight. :func:`attnprobe.render.figure.save_figure` writes equal
+        maps share one scale from 0 to the largest weight. A single map of few tokens has the weights in two decimals,
+        but those below 0.005. :func:`attnprobe.render.figure.save_figure` writes equal
         bytes for equal figures.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        InputError: the summary cannot be read, or is none.
         UsageError: the metric is unknown, a layer or head out of range, the text empty, or there are too many weights.
         ModelError: a model that cannot be loaded or measured.
 
@@ -220,25 +220,23 @@ def heatmap(
         UserWarning: as :func:`attnprobe.head_stats`; and
         FontWarning: some characters are in no installed font.
     """
-    from attnprobe.analyses.pictures import take_picture
+    from attnprobe.analyses.pictures import picture_of_summary, take_picture
+    from attnprobe.readers.summaries import read_summary
     from attnprobe.render.figure import check_matplotlib, draw
 
-    check_one(text)
+    Scaling(scale)
+    drawn = Drawn(stat, None if summary is None else Path(summary), special, colours)
+    drawn.check(text, pair)
     check_matplotlib()
+    if drawn.summary is not None:
+        return draw(picture_of_summary(read_summary(drawn.summary), stat, layers, heads), scale, colours)
+    check_one(text)
     check_names(None if stat is None else [stat])
     picture = take_picture(
-        text,
-        loaded(encoder, model),
-        stat,
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        long_range=long_range,
-        max_length=max_length,
-        level=level,
-        global_attention=global_attention,
-    )
-    return draw(picture)
+        str(text), loaded(encoder, model), stat, special, pair=pair, layers=layers, heads=heads,
+        long_range=long_range, max_length=max_length, level=level, global_attention=global_attention,
+    )  # fmt: skip
+    return draw(picture, scale, colours)
 
 
 def view(
@@ -246,25 +244,28 @@ def view(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all",
-    heads: Indices = "all",
-    max_length: int | None = None,
-    global_attention: str = "none",
-    show: str | None = None,
-    query: int | str | None = None,
-    key: int | str | Sequence[int | str] | None = None,
+    layers: Indices = "all", heads: Indices = "all",
+    max_length: int | None = None, global_attention: str = "none",
+    show: str | None = None, query: int | str | None = None, key: int | str | Sequence[int | str] | None = None,
     scale: str | None = None,
+    against: str | None = None, against_model: Encoder | str | PathLike[str] | None = None,
     most: int | None = MOST_OF_A_PAGE,
+    steps: bool = True,
+    lang: str = "en",
     model: str | PathLike[str] = DEFAULT_MODEL,
-) -> View:
+) -> View:  # fmt: skip
     """Makes a page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
-        show, query, key: what the page opens on, see :class:`attnprobe.values.options.Showing`.
+        show, query, key: what the page opens on, see :class:`attnprobe.values.display.Showing`.
         scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
             page offers both.
-        most: how many weights the page may hold, at a bit more than a byte each; None: any number.
+        against: another text, whose page stands beside the first in the same file; ``pair`` is the second text of both.
+        against_model: an encoder, a folder or a Hub id, which reads the text beside, ``against`` or the same.
+        most: how many weights a page may hold, at a bit more than a byte each; None: any number.
+        steps: whether the page shows the steps of the computation, which more than double its size.
+        lang: the language that explains these steps first, "en" or "zh".
 
     Raises:
         UsageError: a layer or head is out of range, a token is not in the text, the text is empty, or has more weights
@@ -276,22 +277,27 @@ def view(
     """
     from attnprobe.analyses.exploring import explore
     from attnprobe.render.page import make_view
-    from attnprobe.values.options import Scaling, Showing
+    from attnprobe.render.side_by_side import side_by_side
+    from attnprobe.values.display import Explaining, Showing
 
     check_one(text)
-    colours = Scaling(scale)
-    found = explore(
-        text,
-        loaded(encoder, model),
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        most=most,
-        showing=Showing.of({"show": show, "query": query, "key": key}),
-        max_length=max_length,
-        global_attention=global_attention,
-    )
-    return make_view(text if pair is None else f"{text} / {pair}", found, colours.scale or "sqrt")
+    colours, explained = Scaling(scale).scale or "sqrt", Explaining(steps, lang)
+    showing = Showing.of({"show": show, "query": query, "key": key})
+    sides = [(text, loaded(encoder, model))]
+    if (against, against_model) != (None, None):
+        other = text if against is None else against
+        sides.append((other, sides[0][1] if against_model is None else loaded(against_model)))
+    pages, lengths = [], set()
+    for shown, reader in sides:
+        check_one(shown)
+        found = explore(
+            shown, reader, pair=pair, layers=layers, heads=heads, most=most, showing=showing, steps=explained.steps,
+            max_length=max_length, global_attention=global_attention,
+        )  # fmt: skip
+        title = shown if pair is None else f"{shown} / {pair}"
+        pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours, explained.lang)))
+        lengths.add(len(found.attention.pieces))
+    return pages[0][1] if len(pages) == 1 else side_by_side(pages, aligned=len(lengths) == 1)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

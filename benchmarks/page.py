@@ -1,5 +1,7 @@
 """What `attnprobe view` costs beside bertviz: time, peak memory, size of the page, and how soon one sees something.
 
+Both without the steps of the computation, which bertviz does not have in these views; then attnprobe with them.
+
 bertviz is installed into a folder of its own for this, and is no dependency. Each figure comes from a process of its
 own with the model loaded and run once before: the same text, cut to the same tokens, on a CPU. Run it as
 `python benchmarks/page.py`; `make bench` writes the table into docs/benchmarks.md. Chromium must be installed.
@@ -47,6 +49,11 @@ def model() -> torch.nn.Module:
 
 def attnprobe(text: str, length: int) -> str:
     """Head view, model view and the statistics of all heads, on one page."""
+    return view(text, encoder(), max_length=length, steps=False).html
+
+
+def steps(text: str, length: int) -> str:
+    """The same page with the steps of the computation."""
     return view(text, encoder(), max_length=length).html
 
 
@@ -65,7 +72,7 @@ def bertviz(text: str, length: int) -> str:
 def measure(make: str, length: int, path: Path) -> None:
     """Makes one page and prints seconds, peak memory in MB and bytes."""
     text = " ".join(" ".join(lines(400)).split()[:length])  # a word is at least one token
-    maker = {"attnprobe": attnprobe, "bertviz": bertviz}[make]
+    maker = {"attnprobe": attnprobe, "steps": steps, "bertviz": bertviz}[make]
     warnings.simplefilter("ignore")
     maker("warm up", 8)
     start = time.perf_counter()
@@ -116,10 +123,14 @@ def table() -> str:
             ours = ask("attnprobe", length, path, extra)
             pairs = [f"{ours[0]:.2f} / {theirs[0]:.2f}", f"{ours[1]:.0f} / {theirs[1]:.0f}"]
             size = f"{ours[2] / 1e6:.1f} / {theirs[2] / 1e6:.1f}"
-            rows.append(f"| {length} | {' | '.join(pairs)} | {size} | {first_view(browser, path) / 1000:.1f} |")
+            row = f"| {length} | {' | '.join(pairs)} | {size} | {first_view(browser, path) / 1000:.1f} |"
+            walked = ask("steps", length, path, extra)
+            added = f"{walked[0]:.2f} | {walked[2] / 1e6:.1f} | {first_view(browser, path) / 1000:.1f} |"
+            rows.append(f"{row} {added}")
             print(rows[-1], flush=True)
         browser.close()
-    head = "| tokens | seconds | peak memory, MB | page, MB | attnprobe's first view, s |\n|---|---|---|---|---|\n"
+    names = "tokens | seconds | peak memory, MB | page, MB | attnprobe's first view, s"
+    head = f"| {names} | with steps: seconds | page, MB | first view, s |\n|---|---|---|---|---|---|---|---|\n"
     return head + "\n".join(rows) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of the page in the README: `python docs/screenshots.py`, with the dev extra and Chromium."""
+"""Makes the pictures of README.md and docs/: `python docs/screenshots.py`, with the dev extra and Chromium."""
 
 import shutil
 import tempfile
@@ -6,15 +6,18 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from attnprobe import view
+from attnprobe import heatmap, view
+from attnprobe.render.figure import save_figure
 
 TEXT = "The animal didn't cross the street because it was too tired."
 HERE = Path(__file__).parent / "images"
 
 
 def main() -> None:
-    """Writes docs/images/view-head.png and view-model.png."""
+    """Writes docs/images/view-head.png, view-model.png and heatmap.png."""
     HERE.mkdir(exist_ok=True)
+    with (HERE / "heatmap.png").open("wb") as file:
+        save_figure(heatmap(TEXT, layers=3, heads=1, colours="white"), file, "png")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "page.html"
         view(TEXT).save(path)

@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "run_corpus": corpus.corpus,
 }
 SHELL = {"output", "format", "overwrite", "open", "spreadsheet_safe", "quiet", "debug", "no_progress", "dry_run"}
+SHELL |= {"log", "max_skipped"}  # lines on standard error, and the exit code
 ELSEWHERE = {  # flags whose work another argument, or another call, does in Python
     "load_encoder": {"no_cache"},
     "head_stats": {"sort", "top"},

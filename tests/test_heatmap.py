@@ -4,12 +4,14 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from rich.cells import cell_len
+from rich.color import Color, ColorSystem
 from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
@@ -17,14 +19,15 @@ from syrupy.assertion import SnapshotAssertion
 
 import attnprobe
 from attnprobe import Encoder, head_stats
-from attnprobe.analyses.pictures import Picture, StatMap, take_picture
+from attnprobe.analyses.pictures import Picture, StatMap, take_picture, title, without_special
 from attnprobe.errors import FontWarning, MissingExtraError, UsageError
 from attnprobe.measure.weights import keep_weights
 from attnprobe.render import figure as module
-from attnprobe.render.colours import DENSITY, viridis
+from attnprobe.render.colours import DENSITY, MAPS, VIRIDIS, luminance, shade
 from attnprobe.render.figure import FONT, draw, fonts_for, save_figure
 from attnprobe.render.heatmap import HeatmapView, largest_of_patches
 from attnprobe.values.attention import Attention
+from attnprobe.values.tokens import Role
 from tests.synthetic import LATIN, synthetic
 
 TEXT = "The animal didn't cross the street because it was too tired."
@@ -59,7 +62,72 @@ def test_figure_shows_the_weights_on_one_scale(minilm: Encoder, options: dict[st
     images = [axes.images[0] for axes in figure.axes if axes.images]
     assert {(image.norm.vmin, image.norm.vmax) for image in images} == {(0, attention.weights.max())}
     assert {image.cmap.name for image in images} == {"viridis"}
-    assert figure.axes[-1].get_ylabel() == "attention weight"
+    assert figure.axes[-1].get_ylabel() == ("attention weight" if count == 1 else "attention weight, √ scale")
+    assert {float(image.norm(attention.weights.max() / 4)) for image in images} == {0.25 if count == 1 else 0.5}
+
+
+@pytest.mark.parametrize(("scale", "quarter"), [("linear", 0.25), ("sqrt", 0.5)])
+def test_scale_is_chosen(scale: str, quarter: float) -> None:
+    for picture in (synthetic(words=LATIN), synthetic(2, 2, LATIN), STAT):
+        figure = draw(picture, scale)
+        image = figure.axes[0].images[0]
+        assert float(image.norm(image.norm.vmax / 4)) == pytest.approx(quarter)
+        assert figure.axes[-1].get_ylabel().endswith("√ scale") == (scale == "sqrt")
+
+
+def brightness(image: Any, value: float) -> float:
+    return luminance(tuple(round(255 * part) for part in image.cmap(image.norm(value))[:3]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("colours", MAPS)
+def test_a_map_of_few_tokens_has_its_weights_in_two_decimals(colours: str) -> None:
+    attention = synthetic(words=LATIN)
+    [weights] = attention.weights[0]
+    weights[0, :2] = 0.004, 0.006
+    axes = draw(attention, colours=colours).axes[0]
+    assert [text.get_text() for text in axes.texts] == [f"{weight:.2f}" for weight in weights.ravel()[1:]]
+    for text, weight in zip(axes.texts, weights.ravel()[1:], strict=True):
+        ground, ink = brightness(axes.images[0], weight), {"black": 0.0, "white": 1.0}[text.get_color()]
+        assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 4.5
+    assert (brightness(axes.images[0], 0) == 1) == (colours == "white")
+    assert not draw(synthetic(words=LONG)).axes[0].texts
+    assert not draw(synthetic(1, 2, LATIN)).axes[0].texts
+
+
+def test_special_tokens_are_left_out(minilm: Encoder) -> None:
+    whole = keep_weights(TEXT, minilm, layers=3, heads=[1, 5])
+    content = whole.weights[:, :, 1:-1, 1:-1]
+    dropped, renormalised = (
+        take_picture(TEXT, minilm, layers=3, heads=[1, 5], special=special) for special in ("drop", "renormalise")
+    )
+    assert isinstance(dropped, Attention)
+    assert isinstance(renormalised, Attention)
+    np.testing.assert_array_equal(dropped.weights, content)
+    assert dropped.key_tokens.strings == dropped.query_tokens.strings == whole.key_tokens.strings[1:-1]
+    expected = content / content.sum(-1, keepdims=True, dtype=np.float64)
+    np.testing.assert_allclose(renormalised.weights, expected, rtol=1e-6, atol=0)
+    assert title(dropped) == "all-MiniLM-L6-v2, layer 3, 14 tokens, special tokens left out"
+    assert title(renormalised) == f"{title(dropped)}, rows made to sum to 1"
+    assert draw(dropped).get_label() == whole.sign().replace("|special:kept|", "|special:drop|")  # type: ignore[misc]
+    assert "special tokens left out" in text_of(dropped, 80)
+
+
+def test_a_row_with_too_little_left_is_empty() -> None:
+    attention = synthetic(words=["[CLS]", "a", "b"])
+    tokens = replace(attention.key_tokens, roles=[Role.CLS, Role.CONTENT, Role.CONTENT])
+    weights = np.float32([[[[1, 0, 0], [0.5, 0.25, 0.25], [0.991, 0.008, 0.001]]]])
+    found = without_special(replace(attention, weights=weights, query_tokens=tokens, key_tokens=tokens), "renormalise")
+    np.testing.assert_allclose(found.weights, [[[[0.5, 0.5], [0, 0]]]], rtol=1e-6)
+    added = replace(tokens, roles=[Role.CLS] * 3)
+    with pytest.raises(UsageError, match="special tokens only"):
+        without_special(replace(attention, query_tokens=added, key_tokens=added), "drop")
+
+
+def test_special_tokens_belong_to_weights(minilm: Encoder) -> None:
+    with pytest.raises(UsageError, match="of weights, not of a statistic"):
+        attnprobe.heatmap(TEXT, minilm, stat="entropy", special="drop")
+    with pytest.raises(UsageError, match="special must be keep or drop or renormalise"):
+        attnprobe.heatmap(TEXT, minilm, special="hide")
 
 
 def test_figure_names_tokens_layers_and_heads() -> None:
@@ -225,11 +293,28 @@ def test_narrow_terminals(name: str, width: int) -> None:
 
 
 def triplet(colour: Any) -> tuple[int, int, int]:
-    return tuple(colour.triplet)  # type: ignore[return-value]
+    return tuple(getattr(colour, "triplet", colour))  # type: ignore[return-value]
 
 
 def colours(amounts: np.ndarray) -> list[tuple[int, int, int]]:
-    return [viridis(round(255 * float(amount)) / 255) for amount in amounts.ravel()]
+    return [VIRIDIS.at(round(255 * float(amount)) / 255) for amount in amounts.ravel()]
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_steps_of_256_colours_are_monotone_in_brightness(name: str) -> None:
+    amounts = np.linspace(0, 1, 256)
+    steps = np.array([luminance(triplet(Color.from_ansi(number).get_truecolor())) for number in MAPS[name].steps])
+    rising = 1 if name == "viridis" else -1
+    assert (rising * np.diff(steps) > 0).all()
+    shown = []
+    for style in (shade(amount, MAPS[name]) for amount in amounts):
+        ink, ground = (colour.downgrade(ColorSystem.EIGHT_BIT) for colour in (style.color, style.bgcolor))  # type: ignore[union-attr]
+        assert ground.number in MAPS[name].steps
+        light, dark = sorted((luminance(triplet(each.get_truecolor())) for each in (ink, ground)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+        shown.append(light if ink.number == 16 else dark)
+    assert (rising * np.diff(shown) >= 0).all()
+    assert (rising * np.diff([luminance(MAPS[name].at(amount)) for amount in amounts]) > -1e-3).all()  # 8 bits
 
 
 def test_colours_are_the_weights() -> None:
@@ -281,7 +366,7 @@ def test_thumbnails_keep_the_largest_weights() -> None:
 
 def test_half_blocks_are_two_rows_of_the_map() -> None:
     attention = synthetic(1, 2)
-    scaled = attention.weights[0] / attention.weights.max()
+    scaled = np.sqrt(attention.weights[0] / attention.weights.max())
     lines = lines_of(attention, 80, "truecolor", force_terminal=True)
     rows = [[segment.style for segment in line if segment.text == "▀"] for line in lines]
     rows = [styles for styles in rows if styles]
@@ -290,6 +375,23 @@ def test_half_blocks_are_two_rows_of_the_map() -> None:
         assert [triplet(style.color) for style in styles] == colours(scaled[:, 2 * at])
         if 2 * at + 1 < len(attention.key_tokens):
             assert [triplet(style.bgcolor) for style in styles] == colours(scaled[:, 2 * at + 1])
+
+
+def test_numbers_stand_in_cells_where_they_fit() -> None:
+    attention = synthetic()
+    lines = lines_of(attention, 100, "truecolor", force_terminal=True)
+    cells = [segment.text for line in lines for segment in line if segment.style and segment.style.bgcolor]
+    assert cells[:121] == [f" {weight:.2f}" for weight in attention.weights.ravel()]
+    narrow = lines_of(attention, 63, "truecolor", force_terminal=True)
+    assert "  " in [segment.text for line in narrow for segment in line if segment.style and segment.style.bgcolor]
+
+
+def test_characters_that_are_spelled_out_take_one_line_of_a_heading() -> None:
+    text = text_of(synthetic(words=["[CLS]", "👨\u200d👩\u200d👧", "a\u202eb"]), 80)
+    heading = [line.replace(" ", "") for line in text.splitlines()[2:7]]
+    assert heading == ["[👨", "C·", "L👩a", "S··", "]👧b"]
+    assert "👨<U+200D>👩<U+200D>👧" in text
+    assert text_of(synthetic(words=["\u200d"]), 80, encoding="ascii").isascii()
 
 
 def test_words_and_pairs(minilm: Encoder) -> None:

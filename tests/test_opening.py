@@ -13,7 +13,7 @@ from attnprobe.analyses.opening import Asked, Opening, asked, open_on
 from attnprobe.errors import UsageError
 from attnprobe.measure.weights import keep_weights
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Showing
+from attnprobe.values.display import Showing
 from attnprobe.values.tokens import Role, Tokens
 from tests.test_page import data_of
 

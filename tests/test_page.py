@@ -5,6 +5,8 @@ import json
 import re
 import warnings
 import zlib
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from attnprobe import METRICS, Encoder, TruncationWarning, head_stats, view
 from attnprobe.errors import OutputError, UsageError
 from attnprobe.measure.weights import keep_weights
 from attnprobe.render.page import PARTS, SCRIPTS, as_json, make_page, pack
+from attnprobe.render.steps import pack_halves
 
 TEXT = "The animal didn't cross the street."
 
@@ -25,8 +28,18 @@ def data_of(html: str) -> dict:
 
 def test_parts_are_packaged() -> None:
     names = {part.name for part in PARTS.iterdir()}
-    assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS)}
-    assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in names - {"page.html"})
+    around = {f"side_by_side.{suffix}" for suffix in ("html", "css", "js")}
+    assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS), *around}
+    inlined = {name for name in names if not name.endswith(".html")}
+    assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in inlined)
+
+
+def test_scripts_share_a_scope_without_a_name_twice() -> None:
+    """The browser would take the later of two functions for both."""
+    script = "\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    names = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", script, re.MULTILINE)
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+    assert len(names) > 100
 
 
 def test_packed_weights_come_back() -> None:
@@ -62,12 +75,50 @@ def test_statistics_are_those_of_heads(minilm: Encoder) -> None:
     np.testing.assert_array_equal(found.reshape(4, -1), stats)
 
 
-def test_the_model_runs_once(minilm: Encoder) -> None:
+@pytest.mark.parametrize("steps", [False, True])
+def test_the_model_runs_once_and_once_for_steps(steps: bool, minilm: Encoder) -> None:
     runs: list[object] = []
     handle = minilm.model.register_forward_hook(lambda *call: runs.append(call))
-    view(TEXT, minilm)
+    view(TEXT, minilm, steps=steps)
     handle.remove()
-    assert len(runs) == 1
+    assert len(runs) == 1 + steps
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-8, 1.0, 1e5, 1e30])
+def test_packed_numbers_come_back_whatever_their_size(factor: float) -> None:
+    """No float16 overflows or loses its digits, though alone it would from 65,504 on and below 6e-5."""
+    numbers = (factor * np.random.default_rng(0).normal(size=(20, 8))).astype(np.float32)
+    packed, exponent = pack_halves(numbers)
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8).reshape(2, -1)
+    halves = np.ascontiguousarray(planes.T).view("<f2").astype(float).reshape(numbers.shape)
+    np.testing.assert_allclose(halves * 2.0**exponent, numbers, rtol=2**-11, atol=2**-39 * abs(numbers).max())
+    assert pack_halves(np.zeros((2, 2), np.float32))[1] == -15
+
+
+def test_what_heads_share_is_packed_once(encoder_of: Callable[[str], Encoder]) -> None:
+    """x by all heads of a layer, k and v in groups of heads, T5's bias by all layers."""
+    steps = data_of(view(TEXT, encoder_of("t5")).html)["steps"]
+    heads = [head for layer in steps["layers"] for head in layer["heads"]]
+    assert (len({head["x"] for head in heads}), len({head["q"] for head in heads})) == (3, 12)
+    assert len({head["terms"]["position_bias"] for head in heads}) == 4
+    [first, second, *_] = data_of(view(TEXT, encoder_of("eurobert")).html)["steps"]["layers"][0]["heads"]
+    assert (first["k"], first["v"]) == (second["k"], second["v"])
+    assert first["q"] != second["q"]
+
+
+def test_too_many_steps_are_left_out(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = data_of(view(TEXT, minilm, layers="0-1").html)["steps"]
+    monkeypatch.setattr("attnprobe.analyses.steps.MOST_NUMBERS", 5_000)
+    cut = view(TEXT, minilm, layers="0-1").html
+    assert len(made["layers"]) == 2
+    assert 'id="numbers-' not in cut
+    expected = r"this text needs [\d,]+ numbers for them, and 5,000 are the most: -l or --max-length makes them fewer"
+    assert re.fullmatch(expected, data_of(cut)["steps"]["missing"])
+
+
+def test_an_unknown_language(minilm: Encoder) -> None:
+    with pytest.raises(UsageError, match="lang"):
+        view(TEXT, minilm, lang="fr")
 
 
 def test_the_same_text_gives_the_same_page(minilm: Encoder) -> None:

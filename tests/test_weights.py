@@ -194,6 +194,45 @@ def test_top_of_equal_weights_are_the_first_keys() -> None:
     assert len(weights_table(part, Filters(top=9)).rows) == 16
 
 
+def test_key_of_one_token_has_its_rows(frame: pd.DataFrame, minilm: Encoder) -> None:
+    expected = frame[frame["key"] == 2].reset_index(drop=True)
+    for key in ("animal", 2, "2", ["animal"], ["animal", 2]):
+        pd.testing.assert_frame_equal(attnprobe.weights(TEXT, minilm, key=key), expected)
+
+
+def test_keys_add_up_to_one_row_of_each_query(frame: pd.DataFrame, minilm: Encoder) -> None:
+    found = attnprobe.weights(TEXT, minilm, key=["didn't", "The", 2, "animal"])
+    axes = ["layer", "head", "query", "query_token"]
+    expected = frame[frame["key"].isin([1, 2, 3, 4, 5])].groupby(axes, sort=False)["weight"]
+    assert set(zip(found["key"], found["key_token"], strict=True)) == {(1, "the + animal + didn + ' + t")}
+    assert found["weight"].dtype == np.float32
+    pd.testing.assert_frame_equal(found[axes], expected.sum().reset_index()[axes])
+    exact = expected.apply(lambda weights: np.float32(weights.astype(float).sum()))
+    np.testing.assert_array_equal(found["weight"], exact)
+
+
+def test_sort_ranks_all_heads_and_top_then_counts_rows(frame: pd.DataFrame, minilm: Encoder) -> None:
+    pairs = frame[(frame["query"] == 10) & (frame["key"] == 2)]
+    expected = pairs.sort_values("weight", ascending=False, kind="stable").reset_index(drop=True)
+    found = attnprobe.weights(TEXT, minilm, query="it", key="animal", sort="weight")
+    pd.testing.assert_frame_equal(found, expected)
+    first = attnprobe.weights(TEXT, minilm, query="it", key="animal", sort="weight", top=3, max_rows=3)
+    pd.testing.assert_frame_equal(first, expected.head(3))
+    every = attnprobe.weights(TEXT, minilm, sort="weight", top=5, max_rows=5)
+    assert sorted(frame["weight"], reverse=True)[:5] == list(every["weight"])
+    assert len(attnprobe.weights(TEXT, minilm, sort="weight", min_weight=0.5)) == (frame["weight"] >= 0.5).sum()
+
+
+def test_keys_of_one_text_of_a_pair(minilm: Encoder) -> None:
+    found = attnprobe.weights(**PAIR, encoder=minilm, direction="a-b", key="a", query="cat")
+    assert set(zip(found["query_token"], found["key_token"], strict=True)) == {("cat", "a")}
+    assert set(found["key"]) == {9}
+    with pytest.raises(UsageError, match="the key 'sat' is not in the second text"):
+        attnprobe.weights(**PAIR, encoder=minilm, direction="a-b", key="sat")
+    with pytest.raises(UsageError, match="the list of keys is empty"):
+        attnprobe.weights(**PAIR, encoder=minilm, key=[])
+
+
 def test_min_weight(frame: pd.DataFrame, minilm: Encoder) -> None:
     found = attnprobe.weights(TEXT, minilm, min_weight=0.5)
     pd.testing.assert_frame_equal(found, frame[frame["weight"] >= 0.5].reset_index(drop=True))
@@ -230,6 +269,8 @@ def test_direction(minilm: Encoder, direction: str, first: int, second: int) -> 
         ({"direction": "up", "pair": "x"}, "a-b or b-a"),
         ({"direction": "a-b", "pair": "x", "query": "x"}, "'x' is not in the first text"),
         ({"top": 0}, "top must be at least 1"),
+        ({"sort": "entropy"}, "sort must be weight"),
+        ({"key": "cat"}, "no token or word 'cat'"),
         ({"min_weight": 1.5}, "from 0 to 1"),
         ({"level": "char"}, "level must be"),
         ({"layers": 6}, "no layer 6"),

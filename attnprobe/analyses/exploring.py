@@ -1,4 +1,4 @@
-"""Measures all that a page shows of a text in one pass of the model."""
+"""Measures all that a page shows of a text: weights in one pass of the model, the steps to them in another."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.opening import Opening, asked, open_on
+from attnprobe.analyses.steps import Steps, keep_steps
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.reading import sign, windows_of
 from attnprobe.measure.running import measure
@@ -16,7 +17,8 @@ from attnprobe.measure.weights import KeptWeights, attention_of, check_size
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Reading, Showing
+from attnprobe.values.display import Showing
+from attnprobe.values.options import Reading
 from attnprobe.values.selection import Indices
 
 
@@ -28,12 +30,14 @@ class Explored:
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         signature: what the means depend on.
         opening: what the page opens on.
+        steps: the numbers behind the weights; None if they were not asked for.
     """
 
     attention: Attention
     means: np.ndarray
     signature: str
     opening: Opening
+    steps: Steps | None = None
 
 
 def explore(
@@ -45,9 +49,10 @@ def explore(
     heads: Indices,
     most: int | None,
     showing: Showing,
+    steps: bool = True,
     **options: Any,
 ) -> Explored:
-    """Measures weights and means of a text; the arguments are those of :func:`attnprobe.view`."""
+    """Measures weights, means and steps of a text; the arguments are those of :func:`attnprobe.view`."""
     reading = Reading.of(options, without=["stride", "level"])
     if most is not None:
         check_whole("most", most)
@@ -59,4 +64,5 @@ def explore(
     [(kept, sums)] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
     attention = attention_of(weights, kept, encoder, pieces, reading)
     opening = open_on(wanted, attention, encoder.tokenizer.unk_token)
-    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()), opening)
+    walked = keep_steps(encoder, pieces, weights.layers, weights.heads) if steps else None
+    return Explored(attention, sums.means(), sign(encoder, reading, **means.signed()), opening, walked)

@@ -9,8 +9,8 @@ import numpy as np
 
 from attnprobe.errors import UsageError
 from attnprobe.values.attention import Attention
+from attnprobe.values.display import Showing
 from attnprobe.values.finding import find_matches, find_tokens
-from attnprobe.values.options import Showing
 from attnprobe.values.text import is_punctuation
 from attnprobe.values.tokens import Role, Tokens
 

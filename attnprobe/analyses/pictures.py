@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.measure.heads import head_table
-from attnprobe.measure.weights import keep_weights
-from attnprobe.metrics import load_metrics
-from attnprobe.models.encoder import Encoder
+from attnprobe.errors import UsageError
+from attnprobe.metrics import METRICS, load_metrics
+from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
 from attnprobe.values.options import Averaging, Reading, take
+from attnprobe.values.selection import Indices, select
+from attnprobe.values.table import Table
+from attnprobe.values.tokens import Role, Tokens
+
+if TYPE_CHECKING:
+    from attnprobe.models.encoder import Encoder
+
+LEAST_LEFT = 0.01  # of a row without special tokens, which with less is left empty, as in the page
+LEFT_OUT = {"drop": "special tokens left out", "renormalise": "special tokens left out, rows made to sum to 1"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class StatMap:
     @property
     def label(self) -> str:
         """The metric and its unit."""
+        if self.name not in METRICS:
+            return self.name
         unit = load_metrics([self.name])[self.name].unit
         return f"{self.name} ({re.split('[,;]', unit)[0]})"
 
@@ -51,32 +62,116 @@ class StatMap:
 Picture = Attention | StatMap
 
 
-def take_picture(text: str, encoder: Encoder, stat: str | None = None, **options: Any) -> Picture:
+def take_picture(
+    text: str, encoder: Encoder, stat: str | None = None, special: str = "keep", **options: Any
+) -> Picture:
     """Computes what is drawn of a text: weights, or a metric if ``stat`` names one.
 
     Args:
+        special: see :class:`attnprobe.values.display.Drawn`.
         options: layers, heads, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but ``stride``.
+
+    Raises:
+        UsageError: an option is invalid, or the text has only special tokens, which are to be left out.
     """
+    from attnprobe.measure.heads import head_table
+    from attnprobe.measure.weights import keep_weights
+
     beside = {name: options.pop(name) for name in ("layers", "heads", "pair") if name in options}
     take(options, Reading, Averaging, beside=("layers", "heads", "pair"), without=("stride", "queries"))
     if stat is None:
         options.pop("long_range", None)
-        return keep_weights(text, encoder, **beside, **options)
+        return without_special(keep_weights(text, encoder, **beside, **options), special)
     table = head_table(text, encoder, [stat], **beside, **options)
     layers, heads = (sorted(set(table.column(axis))) for axis in ("layer", "head"))
     values = np.array(table.column(stat), dtype=float).reshape(len(layers), len(heads))
     return StatMap(stat, values, layers, heads, table.notes, table.sign)
 
 
+def without_special(attention: Attention, special: str) -> Attention:
+    """Leaves out rows and columns of special tokens; see :class:`attnprobe.values.display.Drawn`.
+
+    Raises:
+        UsageError: no token would be left.
+    """
+    if special == "keep":
+        return attention
+    (rows, queries), (columns, keys) = (_content(tokens) for tokens in (attention.query_tokens, attention.key_tokens))
+    weights = attention.weights[:, :, rows][..., columns]
+    if special == "renormalise":
+        total = weights.sum(-1, keepdims=True, dtype=np.float64)
+        left = np.divide(weights, total, out=np.zeros(weights.shape), where=total >= LEAST_LEFT)
+        weights = left.astype(weights.dtype)
+    return replace(
+        attention,
+        weights=weights,
+        query_tokens=queries,
+        key_tokens=keys,
+        pieces=keys if attention.key_tokens is attention.pieces else attention.pieces,
+        notes={**attention.notes, "special": LEFT_OUT[special]},
+        sign=attention.sign and partial(_signed, attention.sign, special),
+    )
+
+
+def _content(tokens: Tokens) -> tuple[list[int], Tokens]:
+    """Finds the positions of tokens of the text, and takes these tokens."""
+    kept = tokens.positions(Role.CONTENT)
+    if not kept:
+        raise UsageError("the text has special tokens only, so that none is left", "--special keep shows them")
+    return kept, tokens.take(kept)
+
+
+def _signed(sign: Callable[[], str], special: str) -> str:
+    """Signs weights from which special tokens were left out."""
+    return sign().replace("|special:kept|", f"|special:{special}|")
+
+
+def picture_of_summary(summary: Table, stat: str | None, layers: Indices = "all", heads: Indices = "all") -> StatMap:
+    """Computes what is drawn of a summary of many texts, see :func:`attnprobe.readers.summaries.read_summary`.
+
+    Args:
+        stat: a metric of the summary; None: the only one.
+
+    Raises:
+        UsageError: the summary has no such metric, layer or head, or several metrics, of which none is named.
+    """
+    names = list(dict.fromkeys(map(str, summary.column("metric"))))
+    name = names[0] if stat is None and len(names) == 1 else stat
+    if name not in names:
+        lacks = "which metric is to be drawn?" if stat is None else f"no metric {stat!r} in it{nearest(stat, names)}"
+        raise UsageError(
+            f"the summary has {len(names)} metrics; {lacks}", f"--stat {names[0]}, or another of its metrics"
+        )
+    rows: list[Any] = [row for row in summary.rows if row[2] == name]
+    found = {(layer, head): mean for layer, head, _, mean, _ in rows}
+    chosen_layers, chosen_heads = (
+        [number for number in sorted(known) if number in select(choice, max(known) + 1, what)]
+        for what, choice, known in (
+            ("layer", layers, {row[0] for row in rows}),
+            ("head", heads, {row[1] for row in rows}),
+        )
+    )
+    values = [[found.get((layer, head)) for head in chosen_heads] for layer in chosen_layers]
+    notes = {**summary.notes, "of": f"mean of {max(row[4] for row in rows):,} texts"}
+    return StatMap(name, np.array(values, dtype=float), chosen_layers, chosen_heads, notes, summary.sign)
+
+
+def scale_of(picture: Picture, scale: str | None) -> str:
+    """Chooses the scale of colours: as asked for, else "sqrt" for several maps, which shows small weights."""
+    single = isinstance(picture, StatMap) or picture.weights.shape[:2] == (1, 1)
+    return scale or ("linear" if single else "sqrt")
+
+
 def title(picture: Picture) -> str:
     """Names what is drawn, and the model."""
     model = picture.notes["model"]
     if isinstance(picture, StatMap):
-        return f"{model}: {picture.label}"
+        return ", ".join(filter(None, [f"{model}: {picture.label}", picture.notes.get("of")]))
     names = [
         f"{axis} {numbers[0]}"
         for axis, numbers in (("layer", picture.layers), ("head", picture.heads))
         if len(numbers) == 1
     ]
     unit = "tokens" if picture.key_tokens is picture.pieces else "words"
-    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}"])
+    left_out = filter(None, [picture.notes.get("special")])
+    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}", *left_out])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -74,6 +74,7 @@ class Trace:
             not found.
         difference: the largest one between ``weight`` and the weights that the model used.
         remarks: sentences on what the numbers do not show.
+        top: how many keys the table has, largest weight first; None: all in order.
         sign: returns the signature.
     """
 
@@ -102,6 +103,7 @@ class Trace:
     sink: float | None = None
     made_by: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict.fromkeys("qkv", ()))
     remarks: tuple[str, ...] = ()
+    top: int | None = None
     sign: Callable[[], str] | None = None
 
     def __repr__(self) -> str:
@@ -110,10 +112,9 @@ class Trace:
 
     def _repr_html_(self) -> str:
         """Shows the keys with the largest weights."""
-        table = self.to_table()
+        table = replace(self, top=self.top or len(self.tokens)).to_table()
         names = [name for name in table.columns if name != "text"]
-        columns = [table.column(name) for name in names]
-        rows = [[column[at] for column in columns] for at in np.argsort(-self.weight, kind="stable").tolist()]
+        rows = list(zip(*(table.column(name) for name in names), strict=True))
         return html_table(repr(self), names, rows)
 
     @property
@@ -122,13 +123,18 @@ class Trace:
         return self.head * len(self.output), (self.head + 1) * len(self.output)
 
     def to_table(self) -> Table:
-        """Makes a row per key: position, token, text (its characters), then numbers from ``dot`` to ``output_norm``."""
+        """Makes a row per key: position, token, text (its characters), then numbers from ``dot`` to ``output_norm``.
+
+        The keys come in order; or, if ``top`` is given, only so many, largest weight first.
+        """
         before, after = ("dot", "scaled"), ("score", "weight", "value_norm", "output_norm")
         numbers: dict[str, np.ndarray | None] = {name: getattr(self, name) for name in before}
         numbers |= {**self.terms, **{name: getattr(self, name) for name in after}}
         missing: list[Cell] = [None] * len(self.tokens)
         cells = [missing if column is None else [_cell(x) for x in column.tolist()] for column in numbers.values()]
         rows = list(zip(range(len(self.tokens)), self.tokens.strings, self.tokens.texts, *cells, strict=True))
+        if self.top is not None:
+            rows = [rows[at] for at in np.argsort(-self.weight, kind="stable")[: self.top]]
         return Table(["position", "token", "text", *numbers], rows, sign=self.sign, document=self.to_dict)
 
     def to_frame(self) -> pandas.DataFrame:
@@ -141,9 +147,10 @@ class Trace:
         keys = [
             dict(zip(rows.columns, row, strict=True))
             | {name: None if by_key is None else by_key[at] for name, by_key in vectors.items()}
-            for at, row in enumerate(rows.rows)
+            for at, row in zip(map(int, rows.column("position")), rows.rows, strict=True)
         ]
-        asked = {name: keys[self.query][name] for name in ("position", "token", "text")}
+        text, token = self.tokens.texts[self.query], self.tokens.strings[self.query]
+        asked = {"position": self.query, "token": token, "text": text}
         names = ("scale", "sink", "made_by", "x", "q_projected", "q", "output", "columns", "projected", "difference")
         return {
             "model": self.model, "layer": self.layer, "head": self.head, "query": asked,
@@ -177,12 +184,18 @@ class Row(Options):
 
 @dataclass(frozen=True)
 class Keys(Options):
-    """Chooses the keys that a terminal shows."""
+    """Chooses the keys that become rows.
 
-    top: int = whole(10, least=1, help="How many keys a terminal shows.")
+    Attributes:
+        top: only so many, largest weight first; None: all in order, of which a terminal shows those with the largest.
+    """
+
+    top: int | None = whole(
+        None, least=1, help="Only the N keys with the largest weights.  [default: 10 on a terminal, else all]"
+    )
 
 
-def trace_row(text: str, encoder: Encoder, pair: str | None, row: Row, reading: Reading) -> Trace:
+def trace_row(text: str, encoder: Encoder, pair: str | None, row: Row, keys: Keys, reading: Reading) -> Trace:
     """Traces how one head computes one row of attention.
 
     Raises:
@@ -207,6 +220,7 @@ def trace_row(text: str, encoder: Encoder, pair: str | None, row: Row, reading: 
         **_vectors(parts, position, exact(encoder.dtype)),
         **_row(parts, position, encoder.dtype),
         remarks=tuple(filter(None, [choice, *_remarks(parts, tokens, encoder.tokenizer)])),
+        top=keys.top,
         sign=lambda: sign(encoder, reading, layer=layer, head=head, query=position),
     )
 
@@ -233,10 +247,11 @@ def _vectors(parts: HeadParts, query: int, dtype: torch.dtype) -> dict[str, Any]
     fields: dict[str, Any] = {
         name: None if vector is None else vector.to(dtype).contiguous().numpy() for name, vector in vectors.items()
     }
-    return fields | {"made_by": {name: _made_by(name, made) for name, made in (("q", q), ("k", k), ("v", v))}}
+    return fields | {"made_by": {name: made_by(name, made) for name, made in (("q", q), ("k", k), ("v", v))}}
 
 
-def _made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
+def made_by(name: str, vectors: Vectors) -> tuple[str, ...]:
+    """Lists the steps from a token's vector to q, k or v, in words; empty if its linear map was not found."""
     if vectors.x is None:
         return ()
     letter = name.upper()
@@ -300,8 +315,7 @@ def _remarks(parts: HeadParts, tokens: Tokens, tokenizer: Any) -> Iterator[str]:
 TRACE = Analysis(
     trace_row,
     COLUMNS,
-    options=(Row, Annotated[Reading, Without("stride", "level", "global_attention")]),
-    shown=(Keys,),
+    options=(Row, Keys, Annotated[Reading, Without("stride", "level", "global_attention")]),
     names_tokens=("query",),
     view="attnprobe.render.trace:trace_view",
     examples=(

@@ -26,12 +26,13 @@ COLUMNS = {
     "head": "counted from 0",
     "query": "the position of the token that attends, counted from 0",
     "query_token": "that token",
-    "key": "the position of the token that is attended to",
-    "key_token": "that token",
+    "key": "the position of the token that is attended to; of keys that add up, the first",
+    "key_token": "that token; of keys that add up, all of them, joined by +",
     "weight": "what the query gives to the key, in float32; over all keys of a query, weights sum to 1",
 }
 ROW_BYTES = 40  # of CSV, about
-SEGMENTS = {None: None, "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
+SEGMENTS = {None: (None, None), "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
+SUM = " + "  # between the tokens of keys that add up
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,11 @@ class Filters(Options):
 
     Attributes:
         query: only this query, as :func:`attnprobe.values.finding.find_tokens` finds it.
-        top: only the keys with the largest weights, so many of each query in each head, largest first.
+        key: only this key, found likewise, or a list of keys: one row per query, which adds up the weights of all
+            pieces and all keys named, each position once.
+        sort: "weight": the rows of all heads and queries, largest weight first.
+        top: only the keys with the largest weights, so many of each query in each head, largest first; with ``sort``,
+            so many rows of them all.
         min_weight: only weights of at least this.
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
@@ -52,7 +57,13 @@ class Filters(Options):
         metavar="TOKEN|N",
         help="Only this query: its position, counted from 0, or a token; all that are alike.",
     )
-    top: int | None = whole(None, least=1, help="Only the N largest weights of each query.")
+    key: list[str] | None = option(
+        None,
+        metavar="TOKEN|N",
+        help="Only what goes to this key, found likewise; may be repeated. Pieces and keys add up to one row.",
+    )
+    sort: str | None = choice(None, "weight", help="Rank the heads: rows of all, largest weight first.")
+    top: int | None = whole(None, least=1, help="Only the N largest weights of each query; with --sort, of all.")
     min_weight: float | None = share(None, metavar="W", help="Only weights of at least W.")
     direction: str | None = choice(
         None,
@@ -61,6 +72,13 @@ class Filters(Options):
         help="Of a pair: only from the first text to the second, or the other way.",
     )
     max_rows: int = whole(10_000_000, least=1, help="Refuse to write more rows than this.")
+
+    def count(self, n_queries: int, n_keys: int) -> int:
+        """Counts the rows, if no weight is too small, of queries in all heads and their keys."""
+        of_query = 1 if self.key is not None else n_keys
+        if self.top is None:
+            return n_queries * of_query
+        return min(self.top, n_queries * of_query) if self.sort else n_queries * min(self.top, of_query)
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,10 +121,9 @@ def take_weights(
     n_heads = len(select(selection.heads, encoder.heads, "head"))
 
     def check(tokens: Tokens) -> None:
-        queries, keys = find_axes(tokens, tokens, filters.query, filters.direction)
+        queries, keys = find_axes(tokens, tokens, filters)
         if filters.min_weight is None:
-            n_keys = min(filters.top or len(keys), len(keys))
-            check_row_count(n_layers * n_heads * len(queries) * n_keys, filters.max_rows)
+            check_row_count(filters.count(n_layers * n_heads * len(queries), len(keys)), filters.max_rows)
 
     attention = keep_weights(
         text,
@@ -117,7 +134,7 @@ def take_weights(
         **vars(selection),
         **reading.without("stride"),
     )
-    queries, keys = find_axes(attention.query_tokens, attention.key_tokens, filters.query, filters.direction)
+    queries, keys = find_axes(attention.query_tokens, attention.key_tokens, filters)
     return Weights(attention.weights[:, :, queries][..., keys], queries, keys, attention, filters)
 
 
@@ -127,42 +144,57 @@ def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
     Raises:
         UsageError: there are more rows than ``max_rows``.
     """
-    attention, values = excerpt.attention, excerpt.weights
+    attention, values, keys = excerpt.attention, excerpt.weights, excerpt.keys
     query_tokens, key_tokens = (
         np.array(tokens.strings, dtype=object) for tokens in (attention.query_tokens, attention.key_tokens)
     )
-    axes = (attention.layers, attention.heads, excerpt.queries, excerpt.keys)
+    if filters.key is not None:
+        key_tokens[keys[0]] = SUM.join(key_tokens[keys])
+        values, keys = values.sum(-1, keepdims=True, dtype=np.float64).astype(values.dtype), keys[:1]
+    axes = (attention.layers, attention.heads, excerpt.queries, keys)
     layer, head, query, key = np.ix_(*(np.array(axis, dtype=np.int32) for axis in axes))
-    if filters.top is not None:
+    if filters.top is not None and filters.sort is None:
         order = np.argsort(-values, axis=-1, kind="stable")[..., : filters.top]
         values, key = np.take_along_axis(values, order, -1), key.ravel()[order]
-    kept = values >= (filters.min_weight or 0)
-    check_row_count(int(kept.sum()), filters.max_rows)
+    kept = np.flatnonzero(values >= (filters.min_weight or 0))
+    if filters.sort is not None:
+        kept = kept[np.argsort(-values.ravel()[kept], kind="stable")[: filters.top]]
+    check_row_count(len(kept), filters.max_rows)
     columns = (layer, head, query, query_tokens[query], key, key_tokens[key], values)
-    arrays = [np.broadcast_to(column, kept.shape)[kept] for column in columns]
+    at = np.unravel_index(kept, values.shape)
+    arrays = [np.broadcast_to(column, values.shape)[at] for column in columns]
     return Table(list(COLUMNS), ArrayRows(arrays), attention.notes, attention.sign)
 
 
-def find_axes(
-    query_tokens: Tokens, key_tokens: Tokens, query: str | int | None, direction: str | None
-) -> tuple[list[int], list[int]]:
+def find_axes(query_tokens: Tokens, key_tokens: Tokens, filters: Filters) -> tuple[list[int], list[int]]:
     """Finds the positions of the chosen queries and keys.
 
     Raises:
-        UsageError: the query is not found.
+        UsageError: a query or key is not found, or not in the text that the direction asks for.
     """
-    queries = list(range(len(query_tokens))) if query is None else find_tokens(query_tokens, str(query))
-    segments = SEGMENTS[direction]
-    if segments is None:
-        return queries, list(range(len(key_tokens)))
-    of_queries, of_keys = (
-        [at for at, segment in enumerate(tokens.segments) if segment == wanted]
-        for tokens, wanted in zip((query_tokens, key_tokens), segments, strict=True)
+    sides = ("query", query_tokens, filters.query), ("key", key_tokens, filters.key)
+    queries, keys = (
+        _in_segment(side, tokens, names, segment)
+        for (side, tokens, names), segment in zip(sides, SEGMENTS[filters.direction], strict=True)
     )
-    chosen = [at for at in queries if at in of_queries]
+    return queries, keys
+
+
+def _in_segment(side: str, tokens: Tokens, names: Any, segment: int | None) -> list[int]:
+    """Finds the positions of the named tokens, all if none is named, that are in the segment, if one is given.
+
+    Raises:
+        UsageError: a token is not found, or none is in the segment.
+    """
+    several = names if isinstance(names, list | tuple) else [names]
+    if not several:
+        raise UsageError("the list of keys is empty", "leave it out for every key")
+    found = range(len(tokens)) if names is None else {at for name in several for at in find_tokens(tokens, str(name))}
+    chosen = [at for at in sorted(found) if segment is None or tokens.segments[at] == segment]
     if not chosen:
-        raise UsageError(f"the query {query!r} is not in the {'first' if direction == 'a-b' else 'second'} text")
-    return chosen, of_keys
+        named = ", ".join(map(repr, several))
+        raise UsageError(f"the {side} {named} is not in the {'first' if segment == 1 else 'second'} text")
+    return chosen
 
 
 def check_row_count(count: int, most: int) -> None:
@@ -174,7 +206,7 @@ def check_row_count(count: int, most: int) -> None:
     if count > most:
         raise UsageError(
             f"{count:,} rows, about {count * ROW_BYTES / 1e9:.1f} GB of CSV; the limit is {most:,}",
-            "choose with -l, --head, --query or --top, write .npz or .safetensors, or raise --max-rows",
+            "choose with -l, --head, --query, --key or --top, write .npz or .safetensors, or raise --max-rows",
         )
 
 
@@ -192,15 +224,19 @@ def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
     _check_direction(options["direction"], options["pair"])
     unfiltered = (options["top"], options["min_weight"]) == (None, None)
     if format == "table" and unfiltered:
-        return {**options, "top": KEYS_SHOWN}
+        shown = ROWS_SHOWN if options["sort"] else None if options["key"] else KEYS_SHOWN
+        return {**options, "top": shown}
     if format not in TENSORS:
         return options
-    if not unfiltered:
-        raise UsageError("--top and --min-weight choose rows; tensors hold every weight", "use -f csv or parquet")
+    if not unfiltered or options["sort"]:
+        raise UsageError(
+            "--top, --min-weight and --sort are for rows; tensors hold every weight", "use -f csv or parquet"
+        )
     return {**options, "max_rows": max(options["max_rows"], MOST_WEIGHTS)}
 
 
 KEYS_SHOWN = 3  # of each query in a terminal, by default
+ROWS_SHOWN = 10  # in a terminal, by default, of those that are sorted
 TENSORS = {
     "npz": "attnprobe.writers.tensors:write_npz",
     "safetensors": "attnprobe.writers.tensors:write_safetensors",
@@ -210,12 +246,12 @@ WEIGHTS = Analysis(
     COLUMNS,
     options=(Selection, Filters, Annotated[Reading, Without("stride")]),
     fit=fit,
-    names_tokens=("query",),
+    names_tokens=("query", "key"),
     view="attnprobe.render.weights:weights_view",
     formats=TENSORS,
     examples=(
         "attnprobe weights 'The cat sat on the mat.' -l 0 --head 2 --top 1",
-        "attnprobe weights 'The cat sat on the mat.' --query cat --min-weight 0.2",
+        "attnprobe weights 'The cat sat here.' --query here --key cat --sort weight",
         "attnprobe weights 'The cat sat on the mat.' -o weights.parquet",
     ),
 )

@@ -38,7 +38,8 @@ def _run(
     fitted = analysis.fit(asked, destination.format)
     ranges = [option.name for option in analysis.fields() if "indices" in option.metadata]
     chosen = {what: options[name] for what in ("layers", "heads") for name in ranges if name in (what, what[:-1])}
-    named = [options[name] for name in analysis.names_tokens if options[name] is not None]
+    given = [options[name] for name in analysis.names_tokens if options[name] is not None]
+    named = [token for value in given for token in ([value] if isinstance(value, str) else value)]
     loading.check(talking.quiet, text.texts(words), **chosen, named=named)
 
     from attnprobe.render.table import text_table

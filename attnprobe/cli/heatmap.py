@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from attnprobe.cli.options import Loading, Saving, Talking, Text, format_among
 from attnprobe.cli.output import warnings_as_notes
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Options, Reading, Selection, Without, option
+from attnprobe.values.display import Drawn, Scaling
+from attnprobe.values.options import Averaging, Reading, Selection, Without
 from attnprobe.writers import FIGURES
 
 EXAMPLES = (
@@ -26,41 +27,41 @@ class Drawing(Saving):
     format: str | None = format_among(*FIGURES, default="by suffix; else table, which is text")
 
 
-@dataclass(frozen=True)
-class Drawn(Options):
-    """The numbers to draw."""
-
-    stat: str | None = option(None, metavar="METRIC", help="Map a metric over layers and heads instead.")
-
-
 def heatmap(
     text: Text,
     loading: Loading,
     selection: Selection,
     drawn: Drawn,
+    scaling: Scaling,
     averaging: Annotated[Averaging, Without("queries")],
     reading: Annotated[Reading, Without("stride")],
     saving: Annotated[Drawing, Without("spreadsheet_safe")],
     talking: Talking,
 ) -> None:
     """Draws one head, a grid of heads, or a statistic by head."""
-    words = text.read(quiet=talking.quiet)
-    if drawn.stat:
-        check_names([drawn.stat])
+    drawn.check(text.text, text.pair)
+    words = "" if drawn.summary else text.read(quiet=talking.quiet)
     destination = saving.destination()
-    loading.check(talking.quiet, **vars(selection))
+    if not drawn.summary:
+        check_names(None if drawn.stat is None else [drawn.stat])
+        loading.check(talking.quiet, **vars(selection))
 
-    from attnprobe.analyses.pictures import take_picture
+    from attnprobe.analyses.pictures import Picture, picture_of_summary, take_picture
+    from attnprobe.readers.summaries import read_summary
     from attnprobe.render.figure import check_matplotlib, draw, save_figure
     from attnprobe.render.heatmap import HeatmapView
 
     if destination.format in FIGURES:
         check_matplotlib()
-    encoder = loading.encoder()
+    picture: Picture
+    look: Any = {"scale": scaling.scale, "colours": drawn.colours}
     options = {**vars(selection), **averaging.without("queries"), **reading.without("stride")}
     with warnings_as_notes(talking.quiet):
-        picture = take_picture(words, encoder, drawn.stat, pair=text.pair, **options)
-        if destination.format == "table":
-            destination.show(partial(HeatmapView, picture))
+        if drawn.summary:
+            picture = picture_of_summary(read_summary(drawn.summary), drawn.stat, **vars(selection))
         else:
-            destination.save(partial(save_figure, draw(picture), format=destination.format))
+            picture = take_picture(words, loading.encoder(), drawn.stat, drawn.special, pair=text.pair, **options)
+        if destination.format == "table":
+            destination.show(partial(HeatmapView, picture, **look))
+        else:
+            destination.save(partial(save_figure, draw(picture, **look), format=destination.format))

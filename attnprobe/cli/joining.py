@@ -39,7 +39,7 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
 
     def run(**given: Any) -> None:
         made = {
-            name: group(**{option.name: given[option.name] for option in chosen})
+            name: group(**{option.name: _value(option, given[option.name]) for option in chosen})
             for name, (group, chosen) in groups.items()
         }
         command(**made)
@@ -58,7 +58,7 @@ def flag(option: Field[Any], kind: Any, panel: str) -> Parameter:
         panel: the part of the help that lists it.
     """
     about = option.metadata
-    default = Parameter.empty if option.default is MISSING else option.default
+    default = Parameter.empty if option.default is MISSING else _value(option, option.default)
     if "choices" in about:
         kind = Literal[about["choices"]] if default is not None else Literal[about["choices"]] | None
     elif "indices" in about:
@@ -70,6 +70,11 @@ def flag(option: Field[Any], kind: Any, panel: str) -> Parameter:
     else:
         shown = typer.Option(*spelled(option), **said)
     return Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, shown])
+
+
+def _value(option: Field[Any], given: Any) -> Any:
+    """Turns what a flag says into the value of its option, and back: it turns off what is on by default."""
+    return not given if option.default is True else given
 
 
 def _limits(about: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
-from attnprobe.values.options import OUTPUT, Options, Reading, Scaling, Selection, Showing, Without, option
+from attnprobe.values.display import Comparing, Explaining, Scaling, Showing
+from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
 
 PAGES = (".html", ".htm")
 EXAMPLES = (
     "attnprobe view 'The cat sat on the mat.' -o page.html",
-    "attnprobe view 'A question?' --pair 'Its answer.' -o pair.html",
     "attnprobe view 'The cat sat on the mat.' --query cat --key mat -o page.html",
+    "attnprobe view 'It was too tired.' --against 'It was too wide.' -o two.html",
 )
 
 
@@ -58,20 +59,28 @@ def view(
     reading: Annotated[Reading, Without("stride", "level")],
     showing: Showing,
     scaling: Scaling,
+    explaining: Explaining,
+    comparing: Comparing,
     page: Page,
     talking: Talking,
 ) -> None:
     """Makes a page to explore the attention of a text, offline."""
     words = text.read(quiet=talking.quiet)
     destination = page.destination()
-    loading.check(talking.quiet, **vars(selection))
+    models, other = [loading], comparing.against_model
+    if other is not None:
+        models.append(replace(loading, model=other, tokenizer=None, revision=None))
+    named = [name for name in (showing.query, *showing.keys) if name is not None]
+    for model in models:
+        model.check(talking.quiet, text.texts(words), **vars(selection), named=named)
 
     from attnprobe import api
 
-    encoder = loading.encoder()
+    encoder, *others = [model.encoder() for model in models]
+    beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
+    options = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling), **beside}
     with warnings_as_notes(talking.quiet):
-        how = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling)}
-        made = api.view(words, encoder, pair=text.pair, **how)
+        made = api.view(words, encoder, pair=text.pair, **options, **vars(explaining))
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

@@ -50,7 +50,12 @@ def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit:
             _refuse(f"{encoder.kind}: the heads' outputs go through something else before W_O", "")
         visit(parts)
 
-    _visit(encoder, tokens, layers, range(encoder.heads), visit_whole)
+    visit_heads(encoder, tokens, layers, visit_whole)
+
+
+def visit_heads(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[LayerParts], None]) -> None:
+    """Does as :func:`visit_layers`, also where the heads' outputs go through no linear map: ``output`` is then None."""
+    _visit(encoder, tokens, layers, range(encoder.heads), visit)
 
 
 def layer_parts(encoder: Encoder, tokens: Tokens, layer: int) -> LayerParts:

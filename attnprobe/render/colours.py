@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
-from rich.color import Color
+from rich.color import Color, ColorSystem, ColorType
+from rich.color_triplet import ColorTriplet
 from rich.console import Console, ConsoleOptions
 from rich.style import Style
 from rich.text import Text
@@ -14,26 +15,91 @@ from rich.text import Text
 from attnprobe.values.text import visible
 
 Colour = tuple[int, int, int]
-# Anchors of viridis (Smith & van der Walt 2015), low to high: told apart in every kind of colour vision.
-VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 DENSITY = " .:-=+*#%@"
 
 
-def viridis(amount: float) -> Colour:
-    """Returns the colour of an amount, as red, green and blue from 0 to 255."""
-    below = min(int(amount * (len(VIRIDIS) - 1)), len(VIRIDIS) - 2)
-    between = amount * (len(VIRIDIS) - 1) - below
+@dataclass(frozen=True)
+class Colours:
+    """A colour map.
+
+    Attributes:
+        anchors: red, green and blue from 0 to 255, of equal steps from the lowest amount to the highest.
+        steps: colours of a terminal that has 256, by number, low to high; each is brighter than the one before, or each
+            is darker.
+    """
+
+    anchors: tuple[Colour, ...]
+    steps: tuple[int, ...]
+
+    def at(self, amount: float) -> Colour:
+        """Returns the colour of an amount from 0 to 1."""
+        place = amount * (len(self.anchors) - 1)
+        below = min(int(place), len(self.anchors) - 2)
+        red, green, blue = (
+            round(low + (place - below) * (high - low))
+            for low, high in zip(self.anchors[below], self.anchors[below + 1], strict=True)
+        )
+        return red, green, blue
+
+
+# viridis (Smith & van der Walt 2015): told apart in every kind of colour vision. white: for paper.
+MAPS = {
+    "viridis": Colours(
+        ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)),
+        (53, 54, 60, 30, 36, 72, 77, 113, 149, 185, 220),
+    ),
+    "white": Colours(
+        ((255, 255, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107)),
+        (231, 255, 189, 153, 117, 110, 74, 32, 26, 25, 24, 18, 17),
+    ),
+}
+VIRIDIS = MAPS["viridis"]
+INKS, IN_256 = {"black": (0, 0, 0), "white": (255, 255, 255)}, {"black": 16, "white": 231}
+
+
+def luminance(colour: Colour) -> float:
+    """Computes the brightness of a colour from 0 to 1, as WCAG defines its relative luminance."""
     red, green, blue = (
-        round(low + between * (high - low)) for low, high in zip(VIRIDIS[below], VIRIDIS[below + 1], strict=True)
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (channel / 255 for channel in colour)
     )
-    return red, green, blue
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def shade(amount: float) -> Style:
+def ink_on(colour: Colour) -> str:
+    """Chooses black or white, whichever is easier to read on a colour."""
+    return "black" if luminance(colour) > 0.179 else "white"
+
+
+class MapColor(Color):
+    """A colour of a map whose ``number`` is its step among 256 colours, which Rich would choose without an order."""
+
+    def downgrade(self, system: ColorSystem) -> Color:  # type: ignore[override]
+        """Returns the colour that a terminal shows."""
+        if system is ColorSystem.EIGHT_BIT and self.number is not None:
+            return Color.from_ansi(self.number)
+        return super().downgrade(system)
+
+
+@lru_cache(maxsize=1024)
+def _colour(colours: Colours, step: int) -> MapColor:
+    """Returns the colour of a step from 0 to 255."""
+    number = colours.steps[round(step / 255 * (len(colours.steps) - 1))]
+    return MapColor("amount", ColorType.TRUECOLOR, number, ColorTriplet(*colours.at(step / 255)))
+
+
+@lru_cache(maxsize=1024)
+def _text_on(colours: Colours, step: int) -> MapColor:
+    """Returns the colour of text on a step from 0 to 255, on whichever colour a terminal shows of it."""
+    ground = _colour(colours, step)
+    full, of_256 = (ink_on(shown.get_truecolor()) for shown in (ground, ground.downgrade(ColorSystem.EIGHT_BIT)))
+    return MapColor("text", ColorType.TRUECOLOR, IN_256[of_256], ColorTriplet(*INKS[full]))
+
+
+def shade(amount: float, colours: Colours = VIRIDIS) -> Style:
     """Returns the colour of an amount as a background, with text that can be read on it."""
-    red, green, blue = viridis(amount)
-    text = "rgb(0,0,0)" if 0.299 * red + 0.587 * green + 0.114 * blue > 100 else "rgb(255,255,255)"
-    return Style.parse(f"{text} on rgb({red},{green},{blue})")
+    step = _step(amount)
+    return Style(color=_text_on(colours, step), bgcolor=_colour(colours, step))
 
 
 @dataclass(frozen=True)
@@ -43,26 +109,28 @@ class Ink:
     Attributes:
         colours: whether there are 256 colours; if not, characters of growing density stand for amounts.
         ascii: whether there are only ASCII characters.
+        map: the colours of amounts.
     """
 
     colours: bool
     ascii: bool
+    map: Colours = VIRIDIS
 
     @classmethod
-    def of(cls, console: Console, options: ConsoleOptions) -> Ink:
+    def of(cls, console: Console, options: ConsoleOptions, map: Colours = VIRIDIS) -> Ink:
         """Finds what a terminal can draw; colours need Unicode's half blocks as well."""
         many = console.color_system in ("256", "truecolor") and not console.no_color
-        return cls(many and not options.ascii_only, options.ascii_only)
+        return cls(many and not options.ascii_only, options.ascii_only, map)
 
     def spot(self, amount: float, width: int = 1) -> tuple[str, Style]:
         """Draws an amount as some equal characters in one style."""
-        return (" " * width, _style(None, _step(amount))) if self.colours else (_character(amount) * width, Style())
+        return (" " * width, self._style(None, amount)) if self.colours else (_character(amount) * width, Style())
 
     def halves(self, upper: float, lower: float | None) -> tuple[str, Style]:
         """Draws two amounts, one above the other, as one character; without colours, the larger one."""
         if not self.colours:
             return _character(max(upper, lower or 0)), Style()
-        return "▀", _style(_step(upper), None if lower is None else _step(lower))
+        return "▀", self._style(upper, lower)
 
     def label(self, token: str, width: int | None = None) -> str:
         """Makes a token safe to print, and if a width is given, cuts it or fills it up on the left to so many cells."""
@@ -75,15 +143,27 @@ class Ink:
             text = set_cell_size(text, width - 1) + self.ellipsis
         return " " * (width - cell_len(text)) + text
 
+    def _style(self, text: float | None, background: float | None) -> Style:
+        """Makes the style of two amounts; None: the terminal's default."""
+        colour, bgcolor = (None if it is None else _colour(self.map, _step(it)) for it in (text, background))
+        return Style(color=colour, bgcolor=bgcolor)
+
+    def marked(self, token: str) -> str:
+        """Puts one mark in place of each character that is not seen but spelled out, such as a joiner of emoji."""
+        mark = "." if self.ascii else "·"
+        return "".join(character if len(visible(character)) == 1 else mark for character in token)
+
     @property
     def ellipsis(self) -> str:
         """The character that stands for cut text."""
         return "~" if self.ascii else "…"
 
-    def scale(self, low: float, high: float) -> Text:
-        """Draws the legend of all amounts."""
+    def scale(self, low: float, high: float, root: bool = False) -> Text:
+        """Draws the legend of all amounts, which stand for the root of a number if ``root``."""
         steps = 20 if self.colours else len(DENSITY)
-        return Text.assemble(f"{low:.3g} ", *(self.spot(step / (steps - 1)) for step in range(steps)), f" {high:.3g}")
+        spots = (self.spot(step / (steps - 1)) for step in range(steps))
+        kind = f", {'sqrt' if self.ascii else '√'} scale" if root else ""
+        return Text.assemble(f"{low:.3g} ", *spots, f" {high:.3g}{kind}")
 
 
 def _step(amount: float) -> int:
@@ -92,15 +172,3 @@ def _step(amount: float) -> int:
 
 def _character(amount: float) -> str:
     return DENSITY[min(int(amount * len(DENSITY)), len(DENSITY) - 1)]
-
-
-def _style(text: int | None, background: int | None) -> Style:
-    """Makes the style of colours by step from 0 to 255; None: the terminal's default."""
-    return Style(
-        color=None if text is None else _colour(text), bgcolor=None if background is None else _colour(background)
-    )
-
-
-@lru_cache(maxsize=256)
-def _colour(step: int) -> Color:
-    return Color.from_rgb(*viridis(step / 255))

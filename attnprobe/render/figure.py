@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from threading import Lock
@@ -13,18 +13,20 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.analyses.pictures import Picture, StatMap, title
+from attnprobe.analyses.pictures import Picture, StatMap, scale_of, title
 from attnprobe.errors import FontWarning, MissingExtraError
-from attnprobe.render.table import number
+from attnprobe.render.colours import MAPS, ink_on
+from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
 from attnprobe.values.text import visible
 from attnprobe.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure as Figure
+    from matplotlib.image import AxesImage
 
-COLOURS = "viridis"
 # Sans serifs with Chinese, Japanese and Korean characters, the freely licensed ones first.
 CJK_FONTS = (
     "Noto Sans CJK SC",
@@ -43,7 +45,8 @@ CJK_FONTS = (
     "Arial Unicode MS",
 )
 FONT = "DejaVu Sans"  # comes with matplotlib
-CELL = 0.2  # inches
+CELL, NUMBER_CELL = 0.2, 0.3  # inches: without and with the weight in two decimals
+MOST_WRITTEN = 24  # tokens of a map whose cells have numbers
 SMALLEST, WIDTH = 1.5, 7.0  # inches: of a lone map, and of all side by side
 STYLING = Lock()  # matplotlib's settings are the whole process's
 FONT_SIZE = 8.0  # points
@@ -60,10 +63,17 @@ def check_matplotlib() -> None:
         raise MissingExtraError("matplotlib", "plot")
 
 
-def draw(picture: Picture) -> Figure:
-    """Draws the figure of some weights or of a statistic."""
+def draw(picture: Picture, scale: str | None = None, colours: str = "viridis") -> Figure:
+    """Draws the figure of some weights or of a statistic.
+
+    Args:
+        scale: see :func:`attnprobe.analyses.pictures.scale_of`.
+        colours: of :data:`attnprobe.render.colours.MAPS`.
+    """
+    root, colormap = scale_of(picture, scale) == "sqrt", _colormap(colours)
     with _house_style(picture):
-        figure = _draw_stat(picture) if isinstance(picture, StatMap) else _draw_attention(picture)
+        drawn = _draw_stat if isinstance(picture, StatMap) else _draw_attention
+        figure = drawn(picture, root, colormap)  # type: ignore[arg-type]
         figure.suptitle(visible(title(picture)))
         figure.set_label(picture.sign() if picture.sign else "")
         return figure
@@ -88,21 +98,41 @@ def save_figure(figure: Figure, stream: IO[bytes], format: str) -> None:
         figure.savefig(stream, format=format, dpi=200, metadata=metadata)
 
 
-def _draw_attention(attention: Attention) -> Figure:
-    """Draws a map for each head: those of one layer side by side with tokens, those of several layers as a grid."""
-    from matplotlib.colors import Normalize
+def _colormap(name: str) -> Colormap:
+    """Makes matplotlib's colours of a map."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
 
+    if name in colormaps:
+        return colormaps[name]
+    return LinearSegmentedColormap.from_list(name, np.array(MAPS[name].anchors) / 255)
+
+
+def _norm(low: float, high: float, root: bool) -> Normalize:
+    """Makes the scale from numbers to colours: by the root of what is above ``low``, or evenly."""
+    from matplotlib.colors import Normalize, PowerNorm
+
+    return PowerNorm(0.5, low, high) if root else Normalize(low, high)
+
+
+def _legend(name: str, root: bool) -> str:
+    return f"{name}, √ scale" if root else name
+
+
+def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figure:
+    """Draws a map for each head: those of one layer side by side with tokens, those of several layers as a grid."""
     layers, heads, count, _ = attention.weights.shape
     columns = math.ceil(math.sqrt(heads)) if layers == 1 else heads
     rows = math.ceil(layers * heads / columns)
-    side = min(max(CELL * count, SMALLEST), WIDTH / columns)
+    written = layers * heads == 1 and count <= MOST_WRITTEN
+    side = min(max((NUMBER_CELL if written else CELL) * count, SMALLEST), WIDTH / columns)
     figure = _figure(columns * side, rows * side)
     grid = figure.subplots(rows, columns, squeeze=False)
-    scale = Normalize(0, float(attention.weights.max()) or 1.0)
+    scale = _norm(0, float(attention.weights.max()) or 1.0, root)
     maps = attention.weights.reshape(layers * heads, count, count)
     shown, spare = list(grid.flat)[: layers * heads], list(grid.flat)[layers * heads :]
     for axes, weights in zip(shown, maps, strict=True):
-        image = axes.imshow(weights, cmap=COLOURS, norm=scale)
+        image = axes.imshow(weights, cmap=colours, norm=scale)
         axes.set(xticks=[], yticks=[])
     for axes in spare:
         axes.remove()
@@ -115,12 +145,14 @@ def _draw_attention(attention: Attention) -> Figure:
     else:
         _name_queries(attention.query_tokens.strings, side, shown[::columns])
         _name_keys(attention.key_tokens.strings, side, shown[-columns:])
+    if written:
+        _write_numbers(shown[0], image, maps[0], two_decimals)
     if len(shown) == 1:
         axes.set(xlabel="key", ylabel="query")
     else:
         figure.supxlabel("key")
         figure.supylabel("query")
-    figure.colorbar(image, ax=shown, label="attention weight")
+    figure.colorbar(image, ax=shown, label=_legend("attention weight", root))
     return figure
 
 
@@ -151,25 +183,29 @@ def _legible(tokens: Sequence[str], side: float) -> tuple[Sequence[int], list[st
     return positions, [visible(tokens[at]) for at in positions], min(FONT_SIZE, fits * step)
 
 
-def _draw_stat(stat: StatMap) -> Figure:
+def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
     """Draws layers down and heads across, with the numbers; a cell without one stays white."""
     low, high = stat.limits
     rows, columns = stat.values.shape
     figure = _figure(0.45 * columns, 0.3 * rows)
     axes = figure.subplots()
-    image = axes.imshow(
-        np.ma.masked_invalid(stat.values), cmap=COLOURS, vmin=low, vmax=high if high > low else 1, aspect="auto"
-    )
+    scale = _norm(low, high if high > low else 1, root)
+    image = axes.imshow(np.ma.masked_invalid(stat.values), cmap=colours, norm=scale, aspect="auto")
     axes.set_xticks(range(columns), [str(head) for head in stat.heads])
     axes.set_yticks(range(rows), [str(layer) for layer in stat.layers])
     axes.set(xlabel="head", ylabel="layer")
-    for (row, column), value in np.ndenumerate(stat.values):
-        if not math.isnan(value):
-            dark = sum(image.cmap(image.norm(value))[:3]) < 1.2
-            colour = "white" if dark else "black"
-            axes.text(column, row, number(float(value)), ha="center", va="center", color=colour, fontsize=FONT_SIZE - 1)
-    figure.colorbar(image, label=stat.label)
+    _write_numbers(axes, image, stat.values, number)
+    figure.colorbar(image, label=_legend(stat.label, root))
     return figure
+
+
+def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, written: Callable[[float], str]) -> None:
+    """Writes each number that is not NaN into its cell, unless it is written as nothing, in black or white."""
+    for (row, column), value in np.ndenumerate(values):
+        if not math.isnan(value) and written(float(value)):
+            red, green, blue = (round(255 * part) for part in image.cmap(image.norm(value))[:3])
+            how: Any = {"ha": "center", "va": "center", "fontsize": FONT_SIZE - 1, "color": ink_on((red, green, blue))}
+            axes.text(column, row, written(float(value)), **how)
 
 
 def _figure(width: float, height: float) -> Figure:

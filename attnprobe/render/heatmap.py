@@ -13,12 +13,12 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 
-from attnprobe.analyses.pictures import Picture, StatMap, title
-from attnprobe.render.colours import Ink, shade
-from attnprobe.render.table import number
+from attnprobe.analyses.pictures import Picture, StatMap, scale_of, title
+from attnprobe.render.colours import MAPS, Colours, Ink, shade
+from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
 
-CELL = 2  # characters wide: about a square
+CELL, NUMBER_CELL = 2, 5  # characters wide: about a square, and with the weight in two decimals
 SHORTEST_LABEL = 8
 TALLEST_HEAD = 12  # characters of a column's label
 NOTE = "dim"
@@ -27,19 +27,27 @@ SMALLEST_THUMBNAIL = 8  # pixels, where there are so many tokens
 
 @dataclass(frozen=True)
 class HeatmapView:
-    """A picture fitted to a width."""
+    """A picture fitted to a width.
+
+    Attributes:
+        scale: see :func:`attnprobe.analyses.pictures.scale_of`.
+        colours: of :data:`attnprobe.render.colours.MAPS`.
+    """
 
     picture: Picture
     width: int
+    scale: str | None = None
+    colours: str = "viridis"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ink = Ink.of(console, options)
+        ink = Ink.of(console, options, MAPS[self.colours])
+        root = scale_of(self.picture, self.scale) == "sqrt"
         if isinstance(self.picture, StatMap):
-            lines = _stat(self.picture, self.width)
+            lines = _stat(self.picture, self.width, root, ink.map)
         elif self.picture.weights.shape[:2] == (1, 1):
-            lines = _matrix(self.picture, self.width, ink)
+            lines = _matrix(self.picture, self.width, root, ink)
         else:
-            lines = _thumbnails(self.picture, self.width, ink)
+            lines = _thumbnails(self.picture, self.width, root, ink)
         yield Text(ink.label(title(self.picture)))
         yield ""
         for line in lines:
@@ -49,37 +57,54 @@ class HeatmapView:
             yield line
 
 
-def _matrix(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
-    """Draws queries down and keys across; keys that do not fit are left out and named."""
+def _amounts(weights: np.ndarray, high: float, root: bool) -> np.ndarray:
+    """Computes from 0 to 1 what the colours of weights stand for, the root of each or itself."""
+    amounts: np.ndarray = np.sqrt(weights / high) if root else weights / high
+    return amounts
+
+
+def _matrix(attention: Attention, width: int, root: bool, ink: Ink) -> Iterator[Text]:
+    """Draws queries down and keys across, with numbers if they fit; keys that do not fit are left out and named."""
     weights, count = attention.weights[0, 0], len(attention.key_tokens)
-    labels, columns = (
-        [ink.label(token) for token in tokens.strings] for tokens in (attention.query_tokens, attention.key_tokens)
-    )
-    room = max(SHORTEST_LABEL, width - 1 - CELL * count)
-    label_width = min(max(map(cell_len, labels)), room, width - 1 - CELL)
-    shown = min(count, (width - 1 - label_width) // CELL)
+    labels = [ink.label(token) for token in attention.query_tokens.strings]
+    longest = max(map(cell_len, labels))
+    cell = NUMBER_CELL if ink.colours and min(longest, SHORTEST_LABEL) + 1 + NUMBER_CELL * count <= width else CELL
+    room = max(SHORTEST_LABEL, width - 1 - cell * count)
+    label_width = min(longest, room, width - 1 - cell)
+    shown = min(count, (width - 1 - label_width) // cell)
     high = float(weights.max()) or 1.0
-    yield from _column_heads(columns[:shown], label_width + 1, ink)
-    for label, row in zip(labels, weights, strict=True):
-        spots = (ink.spot(weight / high, CELL) for weight in row[:shown])
+    yield from _column_heads(attention.key_tokens.strings[:shown], label_width + 1, cell, ink)
+    for label, row, amounts in zip(labels, weights, _amounts(weights, high, root), strict=True):
+        spots = (_spot(*pair, cell, ink) for pair in zip(row[:shown].tolist(), amounts.tolist(), strict=False))
         yield Text.assemble(ink.label(label, label_width), " ", *spots)
     yield Text()
-    yield ink.scale(0, high)
+    yield ink.scale(0, high, root)
     yield Text("Rows are queries, columns are keys.", NOTE)
     if shown < count:
         yield Text(f"Not shown at this width: keys {shown} to {count - 1}.", NOTE)
 
 
-def _column_heads(labels: Sequence[str], indent: int, ink: Ink) -> Iterator[Text]:
-    """Writes labels downwards, each ending above its column."""
+def _spot(weight: float, amount: float, cell: int, ink: Ink) -> tuple[str, Style]:
+    """Draws a weight as a cell so many characters wide, and writes it there if it fits."""
+    if cell == CELL:
+        return ink.spot(amount, CELL)
+    return two_decimals(weight).rjust(cell), shade(amount, ink.map)
+
+
+def _column_heads(tokens: Sequence[str], indent: int, cell: int, ink: Ink) -> Iterator[Text]:
+    """Writes tokens downwards, each ending above its column."""
     columns = []
-    for label in labels:
-        letters = _letters(label)
+    for token in tokens:
+        letters = _letters(ink.label(ink.marked(token)))
         columns.append([*letters[: TALLEST_HEAD - 1], ink.ellipsis] if len(letters) > TALLEST_HEAD else letters)
     height = max(map(len, columns))
     for line in range(height):
         across = (column[line - height] if line >= height - len(column) else "" for column in columns)
-        yield Text(" " * indent + "".join(letter + " " * (CELL - cell_len(letter)) for letter in across))
+        yield Text(" " * indent + "".join(" " * (cell - CELL) + _filled(letter) for letter in across))
+
+
+def _filled(letter: str) -> str:
+    return letter + " " * (CELL - cell_len(letter))
 
 
 def _letters(label: str) -> list[str]:
@@ -93,7 +118,7 @@ def _letters(label: str) -> list[str]:
     return letters
 
 
-def _thumbnails(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
+def _thumbnails(attention: Attention, width: int, root: bool, ink: Ink) -> Iterator[Text]:
     """Draws a small picture of each head, layer by layer."""
     indent = len(f"layer {max(attention.layers)} ")
     count, heads = len(attention.key_tokens), len(attention.heads)
@@ -101,16 +126,16 @@ def _thumbnails(attention: Attention, width: int, ink: Ink) -> Iterator[Text]:
     per_line = math.ceil(heads / math.ceil(heads / fitting))
     size = max(1, min(count, (width - indent) // per_line - 1))
     high = float(attention.weights.max()) or 1.0
-    for layer, maps in zip(attention.layers, attention.weights, strict=True):
+    for layer, maps in zip(attention.layers, _amounts(attention.weights, high, root), strict=True):
         for start in range(0, heads, per_line):
             part = slice(start, start + per_line)
             names = (_head_label(head, size) for head in attention.heads[part])
             yield Text(f"layer {layer}".ljust(indent) + " ".join(names))
-            pictures = (_thumbnail(weights / high, size, ink) for weights in maps[part])
+            pictures = (_thumbnail(amounts, size, ink) for amounts in maps[part])
             for parts in zip(*pictures, strict=True):
                 yield Text(" " * indent) + Text(" ").join(parts)
             yield Text()
-    yield ink.scale(0, high)
+    yield ink.scale(0, high, root)
     yield Text("Rows are queries, columns are keys.", NOTE)
     if size < count or not ink.colours:
         yield Text("A spot is the largest weight of those it stands for.", NOTE)
@@ -122,9 +147,9 @@ def _head_label(head: int, size: int) -> str:
     return (text if len(text) <= size else str(head)).ljust(size)[:size]
 
 
-def _thumbnail(weights: np.ndarray, size: int, ink: Ink) -> Iterator[Text]:
+def _thumbnail(amounts: np.ndarray, size: int, ink: Ink) -> Iterator[Text]:
     """Draws the lines of a picture that is size characters wide and half as many high."""
-    spots = [[float(weight) for weight in row] for row in largest_of_patches(weights, size)]
+    spots = [[float(weight) for weight in row] for row in largest_of_patches(amounts, size)]
     for upper, lower in itertools.zip_longest(spots[::2], spots[1::2]):
         yield Text.assemble(*(ink.halves(*pair) for pair in zip(upper, lower or [None] * size, strict=True)))
 
@@ -136,7 +161,7 @@ def largest_of_patches(weights: np.ndarray, size: int) -> np.ndarray:
     return patches
 
 
-def _stat(stat: StatMap, width: int) -> Iterator[Text]:
+def _stat(stat: StatMap, width: int, root: bool, colours: Colours) -> Iterator[Text]:
     """Draws layers down and heads across, split to fit the width; a cell without a number is empty."""
     low, high = stat.limits
     cells = [[number(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
@@ -149,7 +174,7 @@ def _stat(stat: StatMap, width: int) -> Iterator[Text]:
         yield Text(" ".join(["layer".rjust(indent), *(str(head).rjust(cell_width) for head in stat.heads[part])]))
         for layer, texts, values in zip(stat.layers, cells, stat.values, strict=True):
             row = zip(texts[part], values[part], strict=True)
-            shown = [(text.rjust(cell_width), _shade(value, low, high)) for text, value in row]
+            shown = [(text.rjust(cell_width), _shade(value - low, high - low, root, colours)) for text, value in row]
             yield Text.assemble(str(layer).rjust(indent), *(piece for cell in shown for piece in (" ", cell)))
         yield Text()
     if np.isnan(stat.values).all():
@@ -157,5 +182,8 @@ def _stat(stat: StatMap, width: int) -> Iterator[Text]:
     yield Text("Layers and heads count from 0.", NOTE)
 
 
-def _shade(value: float, low: float, high: float) -> Style:
-    return Style() if math.isnan(value) or low == high else shade((value - low) / (high - low))
+def _shade(value: float, high: float, root: bool, colours: Colours) -> Style:
+    """Shades a value between 0 and ``high``."""
+    if math.isnan(value) or not high:
+        return Style()
+    return shade(math.sqrt(value / high) if root else value / high, colours)

@@ -20,7 +20,9 @@ import numpy as np
 
 from attnprobe.analyses.exploring import Explored
 from attnprobe.analyses.opening import FIRST, Opening
+from attnprobe.analyses.steps import Steps
 from attnprobe.metrics import METRICS
+from attnprobe.render.steps import pack_steps
 from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
 from attnprobe.values.notebook import one_line
@@ -41,6 +43,10 @@ SCRIPTS = (
     "ranking",
     "modelview",
     "stats",
+    "walk",
+    "wording",
+    "pictures",
+    "steps",
     "controls",
     "png",
     "export",
@@ -84,9 +90,17 @@ class View:
         )
 
 
-def make_view(title: str, found: Explored, scale: str = "sqrt") -> View:
-    """The page of what was found of a text; ``scale``: what it colours by first, "sqrt" or "linear"."""
-    return View(make_page(title, found.attention, found.means, found.signature, found.opening, scale), found.signature)
+def make_view(title: str, found: Explored, scale: str = "sqrt", lang: str = "en") -> View:
+    """The page of what was found of a text.
+
+    Args:
+        scale: what it colours by first, "sqrt" or "linear".
+        lang: the language that explains the steps first, "en" or "zh".
+    """
+    page = make_page(
+        title, found.attention, found.means, found.signature, found.opening, scale, steps=found.steps, lang=lang
+    )
+    return View(page, found.signature)
 
 
 def pack(weights: np.ndarray) -> str:
@@ -111,18 +125,23 @@ def make_page(
     signature: str,
     opening: Opening = FIRST,
     scale: str = "sqrt",
+    steps: Steps | None = None,
+    lang: str = "en",
 ) -> str:
     """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
-    style = _read("page.css")
-    script = '"use strict";\n' + "\n".join(_read(f"{name}.js") for name in SCRIPTS)
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
+    style = read_part("page.css")
+    script = '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in SCRIPTS)
+    policy = f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
     blocks = {
-        (layer, head): f'<script type="text/plain" id="weights-{layer}-{head}">{pack(weights)}</script>'
+        (layer, head): _block(f"weights-{layer}-{head}", pack(weights))
         for layer, of_layer in enumerate(attention.weights)
         for head, weights in enumerate(of_layer)
     }
     first = blocks.pop((opening.layer, opening.head))
-    return Template(_read("page.html")).substitute(
+    walk, numbers = pack_steps(steps)
+    others = [*blocks.values(), *(_block(f"numbers-{at}", packed) for at, packed in enumerate(numbers))]
+    shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang}
+    return Template(read_part("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {shorten(title, 60)}"),
@@ -130,18 +149,24 @@ def make_page(
         about=html.escape(_about(attention)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
         style=style,
-        data=as_json(_data(attention, means, signature) | {"opening": {**vars(opening), "scale": scale}}),
+        data=as_json(_data(attention, means, signature) | shown),
         first=first,
-        others="\n".join(blocks.values()),
+        others="\n".join(others),
         script=script,
     )
 
 
-def _read(name: str) -> str:
+def _block(name: str, packed: str) -> str:
+    """Makes the element that holds packed numbers."""
+    return f'<script type="text/plain" id="{name}">{packed}</script>'
+
+
+def read_part(name: str) -> str:
+    """Reads a file of the folder ``browser``."""
     return (PARTS / name).read_text(encoding="utf-8")
 
 
-def _hash(part: str) -> str:
+def hash_of(part: str) -> str:
     """Computes the hash by which a content security policy names a part of the page."""
     return f"sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}"
 

@@ -119,6 +119,11 @@ def number(cell: Cell) -> str:
     return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
 
 
+def two_decimals(weight: float) -> str:
+    """Writes a weight in four characters; empty for one that would read 0.00."""
+    return f"{weight:.2f}" if weight >= 0.005 else ""
+
+
 def _shades(cells: Sequence[Cell]) -> list[Style]:
     """Shades each cell by its value between the column's lowest and highest."""
     numbers = [cell for cell in cells if isinstance(cell, float)]

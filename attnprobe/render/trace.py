@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from attnprobe.analyses.trace import Trace
 
 FIRST, LAST = ("weight", "score", "dot"), ("value_norm", "scaled", "output_norm")  # where not all fit; terms between
+KEYS_SHOWN = 10  # by default
 LONGEST_TOKEN, LONGEST_BAR, SHORTEST_BAR = 20, 40, 6
 
 
-def trace_view(trace: Trace, width: int, top: int, **others: Any) -> RenderableType:
-    """Shows the steps, then the ``top`` keys with the highest weights."""
+def trace_view(trace: Trace, width: int, top: int | None = None, **others: Any) -> RenderableType:
+    """Shows the steps, then the ``top`` keys with the highest weights; None: a few."""
+    trace, top = replace(trace, top=None), top or KEYS_SHOWN
     steps = RichTable.grid(padding=(0, 2, 0, 0))
     steps.add_column(no_wrap=True)
     steps.add_column(overflow="fold")
@@ -144,7 +146,7 @@ class Bar:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         length = round(self.share * options.max_width)
-        yield Text(("#" if options.ascii_only else "█") * length, f"rgb{VIRIDIS[2]}".replace(" ", ""))
+        yield Text(("#" if options.ascii_only else "█") * length, f"rgb{VIRIDIS.anchors[2]}".replace(" ", ""))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(1, options.max_width)

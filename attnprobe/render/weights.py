@@ -31,12 +31,14 @@ class WeightsView:
     """The first rows of a table of weights, fitted to a width.
 
     Attributes:
-        top: how many keys of each query are in the table though nobody asked for so few.
+        top: how many keys of each query, or rows of a ranking, are in the table though nobody asked for so few.
+        ranked: whether the rows are a ranking.
     """
 
     table: Table
     width: int
     top: int | None = None
+    ranked: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         ink, rows = Ink.of(console, options), list(islice(self.table.rows, MOST_SHOWN))
@@ -57,7 +59,7 @@ class WeightsView:
             drawn.add_column(name, justify="right" if name else "left", no_wrap=True)
         above: Sequence[Cell] = ()
         for row in rows:
-            new, above = row[:3] != above, row[:3]
+            new, above = self.ranked or row[:3] != above, row[:3]
             texts = [
                 ink.label(str(cell), token_width).strip() if isinstance(cell, str) else number(cell) for cell in row
             ]
@@ -69,10 +71,11 @@ class WeightsView:
     def _notes(self) -> Iterator[str]:
         """Yields notes on what is not shown, and how to see it."""
         if self.top:
-            yield f"The {self.top} largest weights of each query; --top N or --min-weight W show others."
+            of = "all" if self.ranked else "each query"
+            yield f"The {self.top} largest weights of {of}; --top N or --min-weight W show others."
         if len(self.table.rows) > MOST_SHOWN:
             yield (
-                f"The first {MOST_SHOWN} of {len(self.table.rows):,} rows; choose with -l, --head and --query. "
+                f"The first {MOST_SHOWN} of {len(self.table.rows):,} rows; choose with -l, --head, --query, --key. "
                 "-o FILE or -f csv have all."
             )
         yield "Layers, heads and positions count from 0."
@@ -81,6 +84,6 @@ class WeightsView:
 def weights_view(
     weights: Weights, width: int, *, top: int | None, min_weight: float | None, **others: Any
 ) -> WeightsView:
-    """The rows that were asked for, or so few of each query that they can be looked at."""
+    """The rows that were asked for, or so few of each query, or of them all, that they can be looked at."""
     few = weights.filters.top if (top, min_weight) == (None, None) else None
-    return WeightsView(weights.to_table(), width, few)
+    return WeightsView(weights.to_table(), width, few, weights.filters.sort is not None)

@@ -11,13 +11,12 @@ state besides its default:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from attnprobe.errors import UsageError
-from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest, shown
+from attnprobe.values.arguments import as_integer, check_choice, check_share, check_whole, nearest
 from attnprobe.values.selection import Indices, parse_indices
 
 INPUT, MODEL, WHAT, RUN, OUTPUT = PANELS = ("Input", "Model", "What", "Run", "Output")
@@ -168,60 +167,6 @@ class Averaging(Options):
 
 
 @dataclass(frozen=True)
-class Showing(Options):
-    """Chooses what a page opens on; no number depends on it.
-
-    Attributes:
-        show: a head, as its layer and its number, "11.11"; None: the head with the most weight between query and keys
-            if both are given, else a telling one, see :func:`attnprobe.analyses.opening.open_on`.
-        query: a token that is chosen as a query, the first match, see :func:`attnprobe.values.finding.find_matches`.
-        key: tokens that are chosen as keys, one or a list, of which each match counts.
-
-    Raises:
-        UsageError: ``show`` has another form.
-    """
-
-    show: str | None = option(
-        None, signed=False, metavar="LAYER.HEAD", help="The head that the page opens on.  [default: a telling one]"
-    )
-    query: str | None = option(None, signed=False, metavar="TOKEN", help="Open with this token, or N, as the query.")
-    key: list[str] | None = option(
-        None, signed=False, metavar="TOKEN", help="Open with this token as a key; several add up."
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.place is None and self.show is not None:
-            raise UsageError(f"show must name a layer and a head, such as 5.11; got {shown(self.show)}")
-
-    @property
-    def place(self) -> tuple[int, int] | None:
-        """The numbers of layer and head."""
-        text = self.show if isinstance(self.show, str) else ""
-        found = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", text)
-        return (int(found[1]), int(found[2])) if found else None
-
-    @property
-    def keys(self) -> list[str]:
-        """The tokens that are chosen as keys."""
-        given = [] if self.key is None else self.key
-        return [str(name) for name in ([given] if isinstance(given, str | int) else given)]
-
-
-@dataclass(frozen=True)
-class Scaling(Options):
-    """How a weight becomes a colour."""
-
-    scale: str | None = choice(
-        None,
-        "sqrt",
-        "linear",
-        signed=False,
-        help="Colour by the root of a weight, which shows small ones, or by itself.",
-    )
-
-
-@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 
@@ -285,8 +230,9 @@ def group_of(annotation: Any) -> tuple[type[Options], list[Field[Any]]]:
 
 
 def spelled(option: Field[Any]) -> tuple[str, ...]:
-    """How an option is written on a command line."""
-    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{option.name.replace('_', '-')}",))
+    """How an option is written on a command line; the flag of what is on by default turns it off."""
+    name = f"no-{option.name}" if option.default is True else option.name
+    flags: tuple[str, ...] = option.metadata.get("flags", (f"--{name.replace('_', '-')}",))
     return flags
 
 

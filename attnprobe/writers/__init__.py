@@ -27,12 +27,13 @@ BUILT_IN = {
     "jsonl": "attnprobe.writers.jsonlines:write_jsonl",
     "parquet": "attnprobe.writers.arrow:write_parquet",
     "markdown": "attnprobe.writers.markdown:write_markdown",
+    "latex": "attnprobe.writers.latex:write_latex",
 }
 WRITERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(group="attnprobe.writers")} | BUILT_IN
 TENSORS = ("npz", "safetensors")  # of weights only
 FIGURES = ("png", "svg", "pdf")
 SELF_DESCRIBING = frozenset({"parquet", "html", *TENSORS, *FIGURES})  # their files hold the signature
-SUFFIXES = {f".{name}": name for name in (*WRITERS, *TENSORS, *FIGURES)} | {".md": "markdown"}
+SUFFIXES = {f".{name}": name for name in (*WRITERS, *TENSORS, *FIGURES)} | {".md": "markdown", ".tex": "latex"}
 
 
 def format_of(path: Path, formats: Collection[str] = WRITERS) -> str:

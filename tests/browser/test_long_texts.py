@@ -15,13 +15,14 @@ from tests.browser.reading import shown
 PROSE = " ".join(inspect.getdoc(found) or "" for found in (str, bytes, int, dict, list, set, type, inspect, np.ndarray))
 
 
-def cut(minilm: Encoder, length: int) -> View:
+def cut(minilm: Encoder, length: int, *, steps: bool = True) -> View:
     with pytest.warns(TruncationWarning, match=f"only the first {length} were read"):
-        return view(PROSE, minilm, max_length=length, show="0.0")
+        return view(PROSE, minilm, max_length=length, show="0.0", steps=steps)
 
 
-def test_128_tokens_make_at_most_3_mb(minilm: Encoder) -> None:
-    assert 1_000_000 < len(cut(minilm, 128).html.encode()) <= 3_000_000
+def test_128_tokens_make_at_most_8_mb_and_3_without_steps(minilm: Encoder) -> None:
+    assert 3_000_000 < len(cut(minilm, 128).html.encode()) <= 8_000_000
+    assert 1_000_000 < len(cut(minilm, 128, steps=False).html.encode()) <= 3_000_000
 
 
 def test_512_tokens(open_page: Open, minilm: Encoder) -> None:

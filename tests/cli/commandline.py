@@ -25,7 +25,7 @@ from attnprobe import METRICS, cli
 
 TEXT = "The cat sat on the mat."
 LONG_TEXT = " ".join(["word"] * 600)
-FORMATS = ["csv", "tsv", "json", "jsonl", "markdown", "parquet", "table"]
+FORMATS = ["csv", "tsv", "json", "jsonl", "markdown", "latex", "parquet", "table"]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 QUERY = "encoder.layer.0.attention.self.query.weight"
 
@@ -124,6 +124,15 @@ def read_markdown(text: str) -> pd.DataFrame:
     return pd.DataFrame([[float(cell) if cell else np.nan for cell in row] for row in rows], columns=header)
 
 
+def read_latex(text: str) -> pd.DataFrame:
+    start, top, header, middle, *rows, bottom, end = text.splitlines()
+    assert re.fullmatch(r"\\begin\{tabular\}\{[lr]+\}", start)
+    assert [top, middle, bottom, end] == ["\\toprule", "\\midrule", "\\bottomrule", "\\end{tabular}"]
+    columns, *cells = [line.removesuffix(" \\\\").split(" & ") for line in (header, *rows)]
+    names = [name.replace("\\_", "_") for name in columns]
+    return pd.DataFrame([[float(cell) if cell else np.nan for cell in row] for row in cells], columns=names)
+
+
 def read_table(text: str) -> pd.DataFrame:
     """The numbers of a table for terminals, under the names of the columns it does not say it left out."""
     notes = " ".join(text.split("\n\n")[-1].split())
@@ -140,6 +149,7 @@ READERS: Mapping[str, Callable[[bytes], pd.DataFrame]] = {
     "json": lambda data: pd.DataFrame(json.loads(data)),
     "jsonl": lambda data: pd.DataFrame([json.loads(line) for line in data.splitlines()]),
     "markdown": lambda data: read_markdown(data.decode()),
+    "latex": lambda data: read_latex(data.decode()),
     "parquet": lambda data: pd.read_parquet(io.BytesIO(data)),
     "table": lambda data: read_table(data.decode()),
 }

@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import re
+from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 
 from attnprobe import METRICS, Encoder, head_stats
+from attnprobe.values.table import Table
+from attnprobe.writers import get_writer
 from tests.cli.commandline import (
     FORMATS,
     READERS,
@@ -28,8 +31,58 @@ def test_every_format_holds_the_numbers_of_the_library(run: Run, minilm: Encoder
         check_numbers(frame, expected.dropna(axis="columns", how="all"), atol=5.1e-4, rtol=0)
     elif format == "markdown":
         check_numbers(frame, expected, rtol=1e-5)
+    elif format == "latex":
+        check_numbers(frame, expected, atol=5.1e-4, rtol=0)
     else:
         check_numbers(frame.astype(expected.dtypes), expected)
+
+
+ODD = "50% & $x_1$ #1 {a} ~b ^c \\d <s> | -- ,, ?` 我 \u202e"
+
+
+def test_latex_obeys_no_token() -> None:
+    stream = io.BytesIO()
+    table = Table(["token", "n", "weight"], [["[CLS]", 1, 0.12345], [ODD, 20, None], ["*", 3, 1.0]])
+    get_writer("latex")(table, stream)
+    assert (
+        stream.getvalue().decode()
+        == r"""\begin{tabular}{lrr}
+\toprule
+token & n & weight \\
+\midrule
+{}[CLS] & 1 & 0.123 \\
+50\% \& \$x\_1\$ \#1 \{a\} \textasciitilde{}b \textasciicircum{}c \textbackslash{}d \textless{}s\textgreater{} \
+\textbar{} -{}- ,{}, ?{}` 我 \textless{}U+202E\textgreater{} & 20 &  \\
+{}* & 3 & 1.000 \\
+\bottomrule
+\end{tabular}
+""".replace(" \\\n\\textbar", " \\textbar")
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("weights", TEXT, "-l", 0, "--head", 0), ("trace", TEXT, "-l", 0, "--head", 0, "--query", "cat"), ("models",)],
+    ids=str,
+)
+def test_latex_of_every_command(run: Run, tmp_path: Path, command: tuple[object, ...]) -> None:
+    text = run(*command, "-f", "latex").text
+    header, *rows = [line for line in text.splitlines() if line.endswith(r" \\")]
+    columns = len(text.split("{")[2].split("}")[0])
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in (header, *rows)} == {columns - 1}
+    assert len(rows) == len(run(*command, "-f", "csv").frame)
+    assert run(*command, "-o", tmp_path / "out.tex").code == 0
+    assert (tmp_path / "out.tex").read_text(encoding="utf-8") == text
+
+
+def test_latex_of_a_summary(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("A cat.\nA dog sat.\n", encoding="utf-8")
+    files = (tmp_path / "texts.txt", "-o", tmp_path / "rows.csv", "-k", "entropy")
+    assert run("corpus", *files, "--summary", tmp_path / "heads.tex", "--no-progress").code == 0
+    rows = (tmp_path / "heads.tex").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 72 + 6
+    assert rows[4].startswith("0 & 0 & entropy & ")
+    check_error(run("corpus", tmp_path / "texts.txt", "-f", "latex"), 2, "latex", "csv")
 
 
 def test_columns_and_rows(run: Run) -> None:

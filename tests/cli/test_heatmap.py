@@ -1,6 +1,8 @@
 """attnprobe heatmap: text on a terminal or in a pipe, figures in files, and what is refused."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from attnprobe.render import figure
 from attnprobe.render.figure import save_figure
 from tests.cli.commandline import LONG_TEXT, TEXT, Run, check_error
 
+ROOT = Path(__file__).parent.parent.parent
 ONE_HEAD = ("-l", 3, "--head", 5)
 
 
@@ -50,13 +53,96 @@ def test_figure_in_a_file(run: Run, minilm: Encoder, tmp_path: Path, format: str
 
 
 def test_every_option_reaches_the_library(run: Run, minilm: Encoder, tmp_path: Path) -> None:
-    options = {"pair": "Was it tired?", "level": "word", "max_length": 12, "long_range": 2, "stat": "long_range_share"}
-    flags = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
-    assert run("heatmap", TEXT, *flags, "-l", "1-2", "--head", "0,1", "-o", tmp_path / "out.svg").code == 0
-    expected = io.BytesIO()
-    with pytest.warns(TruncationWarning):
-        save_figure(attnprobe.heatmap(TEXT, minilm, layers="1-2", heads="0,1", **options), expected, "svg")
-    assert (tmp_path / "out.svg").read_bytes() == expected.getvalue()
+    reading = {"pair": "Was it tired?", "level": "word", "max_length": 12, "colours": "white"}
+    for number, what in enumerate(
+        ({"long_range": 2, "stat": "long_range_share"}, {"special": "renormalise", "scale": "linear"})
+    ):
+        options, path = {**reading, **what}, tmp_path / f"{number}.svg"
+        flags = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
+        assert run("heatmap", TEXT, *flags, "-l", "1-2", "--head", "0,1", "-o", path).code == 0
+        expected = io.BytesIO()
+        with pytest.warns(TruncationWarning):
+            save_figure(attnprobe.heatmap(TEXT, minilm, layers="1-2", heads="0,1", **options), expected, "svg")
+        assert path.read_bytes() == expected.getvalue()
+
+
+def test_a_terminal_shows_what_was_chosen(run: Run) -> None:
+    text = run("heatmap", TEXT, "--special", "drop", "-l", 3).text
+    assert "7 tokens, special tokens left out" in text
+    assert "√ scale" in text
+    assert "√" not in run("heatmap", TEXT, "--scale", "linear", "-l", 3).text
+    assert "√ scale" in run("heatmap", TEXT, *ONE_HEAD, "--scale", "sqrt").text
+    assert "sqrt scale" in run("heatmap", TEXT, "-l", 3, encoding="ascii").text
+    white = run("heatmap", TEXT, *ONE_HEAD, "--colours", "white", terminal=True).text
+    assert "48;5;231m" in white
+    assert "48;5;231m" not in run("heatmap", TEXT, *ONE_HEAD, terminal=True).text
+
+
+@pytest.fixture(scope="module")
+def summaries(minilm: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the summary of two texts in each format, and the text file."""
+    folder = tmp_path_factory.mktemp("summaries")
+    (folder / "texts.txt").write_text("A cat sat.\nThe dog ran away.\n", encoding="utf-8")
+    for format in ("csv", "tsv", "json", "jsonl", "parquet"):
+        names = {"output": folder / f"rows-{format}.csv", "summary": folder / f"heads.{format}"}
+        attnprobe.run_corpus(folder / "texts.txt", encoder=minilm, metrics=["entropy", "offset"], **names)
+    return folder
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv", "json", "jsonl", "parquet"])
+def test_a_summary_is_drawn(run: Run, minilm: Encoder, summaries: Path, tmp_path: Path, format: str) -> None:
+    found = ("heatmap", "--summary", summaries / f"heads.{format}", "--stat", "offset", "-l", "0,2-3", "--head", -1)
+    text = run(*found).text
+    assert text.startswith("all-MiniLM-L6-v2: offset (tokens), mean of 2 texts\n")
+    one, other = (
+        attnprobe.head_stats(text, minilm, ["offset"], layers="0,2-3", heads=11)["offset"]
+        for text in ("A cat sat.", "The dog ran away.")
+    )
+    expected = [f"{layer} {mean:.3f}" for layer, mean in zip((0, 2, 3), (one + other) / 2, strict=True)]
+    assert [" ".join(line.split()) for line in text.splitlines()[4:7]] == expected
+    assert run(*found, "-o", tmp_path / "out.svg").code == 0
+    assert b"model:all-MiniLM-L6-v2@53aa51172d14|" in (tmp_path / "out.svg").read_bytes()
+
+
+def test_a_summary_needs_neither_torch_nor_a_model(summaries: Path) -> None:
+    script = (
+        "import sys; from attnprobe.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as exit: print(exit.code or 0, {'torch', 'transformers'} & {*sys.modules})"
+    )
+    told = ("heatmap", "-m", "./nothere", "--summary", summaries / "heads.csv", "--stat", "entropy")
+    command = [sys.executable, "-c", script, *map(str, told), "-o", "-", "-f", "svg"]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=ROOT)
+    assert done.stdout.startswith(b"<?xml")
+    assert done.stdout.endswith(b"0 set()\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--summary", "texts.txt"], 2, ["texts.txt", ".parquet"]),
+        (["--summary", "rows-csv.csv"], 1, ["rows-csv.csv", "no summary", "--summary"]),
+        (["--summary", "broken.json"], 1, ["broken.json", "no summary"]),
+        (["--summary", "broken.parquet"], 1, ["broken.parquet", "no summary"]),
+        (["--summary", "twice.csv"], 1, ["twice.csv", "no summary"]),
+        (["--summary", "nothere.csv"], 1, ["nothere.csv", "No such file"]),
+        (["--summary", "heads.csv"], 2, ["2 metrics", "--stat entropy"]),
+        (["--summary", "heads.csv", "--stat", "offsets"], 2, ["'offsets'", "'offset'"]),
+        (["--summary", "heads.csv", "--stat", "offset", "-l", "6"], 2, ["layer 6"]),
+        (["--summary", "heads.csv", "--stat", "offset", "--special", "drop"], 2, ["special", "statistic"]),
+        (["--summary", "heads.csv", "a text"], 2, ["TEXT"]),
+    ],
+    ids=str,
+)
+def test_wrong_summaries(
+    run: Run, summaries: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], code: int, words: list[str]
+) -> None:
+    monkeypatch.chdir(summaries)
+    (summaries / "broken.json").write_text('[{"layer": 0, "head": [], "metric": "entropy"}]', encoding="utf-8")
+    (summaries / "broken.parquet").write_bytes(b"PAR1")
+    header, *rows = (summaries / "heads.csv").read_text(encoding="utf-8").splitlines()
+    (summaries / "twice.csv").write_text("\n".join([header, rows[0], rows[0]]), encoding="utf-8")
+    check_error(run("heatmap", *options), code, *words)
 
 
 def test_figure_in_a_pipe(run: Run, minilm: Encoder) -> None:
@@ -97,6 +183,8 @@ def test_in_ascii(run: Run) -> None:
         (["-f", "csv"], ["csv", "svg"]),
         (["-o", "out.svg", "-f", "table"], ["table", "svg"]),
         (["another text"], ["another text", "quote"]),
+        (["--stat", "entropy", "--special", "drop"], ["special", "statistic"]),
+        (["--colours", "grey"], ["grey", "white"]),
     ],
     ids=str,
 )

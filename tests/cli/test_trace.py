@@ -120,6 +120,21 @@ def test_json_is_one_object_with_keys(run: Run, minilm: Encoder) -> None:
     assert (read["layer"], read["head"], read["query"]["position"]) == (3, 5, 2)
 
 
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_top_limits_the_keys_of_files_too(run: Run, minilm: Encoder, format: str) -> None:
+    data = run("trace", TEXT, *WHERE, "--top", 3, "-f", format).out
+    its = trace_head(TEXT, minilm, layer=3, head=5, query="cat")
+    largest = np.argsort(-its.weight, kind="stable")[:3]
+    rows = json.loads(data)["keys"] if format == "json" else READERS["csv"](data).to_dict("records")
+    assert [row["position"] for row in rows] == list(largest)
+    assert [row["weight"] for row in rows] == list(its.weight[largest])
+    if format == "json":
+        np.testing.assert_array_equal(np.float32([key["v"] for key in rows]), its.v[largest])
+        assert json.loads(data)["query"] == {"position": 2, "token": "cat", "text": "cat"}
+    check_numbers(trace_head(TEXT, minilm, layer=3, head=5, query="cat", top=3).to_frame()[["weight"]],
+                  its.to_frame()[["weight"]].iloc[largest].reset_index(drop=True))  # fmt: skip
+
+
 def test_masked_scores_are_missing_in_every_format() -> None:
     rows = synthetic().to_table().rows
     assert [row[6] for row in rows[8:]] == [None, None]

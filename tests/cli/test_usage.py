@@ -26,7 +26,7 @@ NINES = "9" * 5000
 def test_info(run: Run, format: str) -> None:
     result = run("info", "-f", format)
     assert (result.code, result.err) == (0, "")
-    if format in {"markdown", "table"}:
+    if format in {"markdown", "latex", "table"}:
         assert all(re.search(words, result.text) for words in ("layers.* 6", "heads.* 12", "hidden.*size.* 384"))
         return
     frame = READERS[format](result.out).astype(str)
@@ -58,7 +58,7 @@ def test_metrics_says_what_each_metric_is(run: Run) -> None:
 def test_metrics_in_every_format(run: Run, format: str) -> None:
     result = run("metrics", "-f", format, columns=300)
     assert (result.code, result.err) == (0, "")
-    if format in {"markdown", "table"}:
+    if format in {"markdown", "latex", "table"}:
         assert all(name in result.text.replace("\\", "") for name in METRICS)
     else:
         assert list(READERS[format](result.out)["metric"]) == list(METRICS)

@@ -32,9 +32,22 @@ def test_options_reach_the_page(run: Run, minilm: Encoder) -> None:
     result = run("view", TEXT, "--pair", "It slept.", "-l", "0,-1", "--head", "2-3", "--max-length", "64")
     expected = attnprobe.view(TEXT, minilm, pair="It slept.", layers="0,-1", heads="2-3", max_length=64)
     assert result.text == expected.html
+    assert run("view", TEXT, "--no-steps").text == attnprobe.view(TEXT, minilm, steps=False).html
+    assert run("view", TEXT, "--lang", "zh").text == attnprobe.view(TEXT, minilm, lang="zh").html
     result = run("view", TEXT, "--show", "1.2", "--query", "cat", "--key", "mat", "--key", "0", "--scale", "linear")
     expected = attnprobe.view(TEXT, minilm, show="1.2", query="cat", key=["mat", "0"], scale="linear")
     assert result.text == expected.html
+
+
+def test_two_pages_in_a_file(run: Run, minilm: Encoder, tiny: Path) -> None:
+    both = run("view", TEXT, "--against", "It slept.", "--pair", "So?", "-l", 0)
+    assert both.text == attnprobe.view(TEXT, minilm, against="It slept.", pair="So?", layers=0).html
+    models = run("view", TEXT, "--against-model", tiny, "-l", 0)
+    assert models.text == attnprobe.view(TEXT, minilm, against_model=tiny, layers=0).html
+    assert models.text == attnprobe.view(TEXT, minilm, against_model=attnprobe.load_encoder(tiny), layers=0).html
+    every = run("view", TEXT, "--against", "It slept.", "--against-model", tiny, "-l", 0)
+    assert every.text == attnprobe.view(TEXT, minilm, against="It slept.", against_model=tiny, layers=0).html
+    assert len({both.text, models.text, every.text}) == 3
 
 
 def test_a_terminal_wants_a_file(run: Run) -> None:
@@ -75,6 +88,8 @@ def test_a_cut_text_is_noted_once(run: Run) -> None:
         ([TEXT, "--key", "zebra"], 2, ["'zebra'"]),
         ([TEXT, "--scale", "log"], 2, ["'log'", "sqrt"]),
         ([TEXT, "--max-length", "513"], 2, ["513", "512"]),
+        ([TEXT, "--against-model", "./nothere"], 1, ["./nothere"]),
+        ([TEXT, "--against", " "], 2, ["empty"]),
     ],
     ids=str,
 )

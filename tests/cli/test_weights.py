@@ -58,11 +58,15 @@ def test_rows_in_a_file_have_their_signature_beside_them(run: Run, tmp_path: Pat
 
 def test_every_option_reaches_the_library(run: Run, minilm: Encoder) -> None:
     options = {"pair": "Was it tired?", "direction": "b-a", "query": "it", "level": "word", "top": 2}
+    options |= {"sort": "weight"}
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
-    result = run("weights", TEXT, *flags, "--min-weight", 0.01, "--max-length", 12, "-l", 5)
+    keys = ["--key", "The", "--key", "sat"]
+    result = run("weights", TEXT, *flags, *keys, "--min-weight", 0.01, "--max-length", 12, "-l", 5)
     with pytest.warns(TruncationWarning):
-        expected = attnprobe.weights(TEXT, minilm, **options, min_weight=0.01, max_length=12, layers=5)
-    assert 0 < len(expected) <= 24
+        expected = attnprobe.weights(
+            TEXT, minilm, **options, key=["The", "sat"], min_weight=0.01, max_length=12, layers=5
+        )
+    assert len(expected) == 2
     pd.testing.assert_frame_equal(result.frame.astype(expected.dtypes), expected)
 
 
@@ -74,6 +78,17 @@ def test_terminal_shows_few_keys_and_says_so(run: Run) -> None:
     one = run("weights", TEXT, "-l", 3, "--head", 5, "--query", "cat", "--top", 4, "-f", "table").text
     assert "largest" not in one
     assert sum(line[0:3] == " " * 3 and "█" in line for line in one.splitlines()) >= 1
+
+
+def test_terminal_ranks_the_heads(run: Run, minilm: Encoder) -> None:
+    where = ("--query", "cat", "--key", "mat", "--sort", "weight")
+    lines = run("weights", TEXT, *where, terminal=True).text.splitlines()
+    best = attnprobe.weights(TEXT, minilm, query="cat", key="mat", sort="weight", top=10)
+    shown = [line.split()[:6] for line in lines if "cat" in line and "mat  " in line and not line.startswith("all-")]
+    assert shown == [[str(layer), str(head), "2", "cat", "6", "mat"] for layer, head in best[["layer", "head"]].values]
+    assert "The 10 largest weights of all; --top N or --min-weight W show others." in "\n".join(lines)
+    assert "largest" not in run("weights", TEXT, *where, "--top", 3, terminal=True).text
+    assert "largest" not in run("weights", TEXT, *where[:4], terminal=True).text
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
@@ -114,6 +129,9 @@ def test_terminal_in_ascii(run: Run) -> None:
         (["-l", "6"], ["layer 6"]),
         (["--level", "char"], ["--level"]),
         (["-f", "npz", "--top", "3"], ["--top", "tensors"]),
+        (["-f", "npz", "--sort", "weight"], ["--sort", "tensors"]),
+        (["--key", "cats"], ["'cats'", "cat, "]),
+        (["--sort", "entropy"], ["--sort"]),
         (["-f", "png"], ["png"]),
         (["--max-rows", "5831"], ["5,832 rows", "5,831", "--max-rows"]),
         (["another text"], ["another text", "quote"]),

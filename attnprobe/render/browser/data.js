@@ -11,6 +11,7 @@
  *   opening: { layer: number, head: number, query: number[], key: number[], scale: string },
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
+ *   steps: Steps | null, lang: Language,
  *   roles: Record<string, string[]>,
  * }} Page
  */
@@ -45,13 +46,20 @@ function pieceWeights(layer, head) {
  */
 async function decode(id, isRead) {
   if (!isRead) await allRead;
+  return Float32Array.from(await unpack(id), (bits) => bits / 65535);
+}
+
+/**
+ * Undoes base64, deflate, and low bytes before high bytes.
+ * @param {string} id
+ */
+async function unpack(id) {
   const characters = atob(find(id, HTMLElement).textContent ?? "");
   const packed = new Uint8Array(characters.length);
   for (let at = 0; at < packed.length; at++) packed[at] = characters.charCodeAt(at);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const count = bytes.length / 2;
-  const weights = new Float32Array(count);
-  for (let at = 0; at < count; at++) weights[at] = (bytes[at] + 256 * bytes[count + at]) / 65535;
-  return weights;
+  const words = new Uint16Array(bytes.length / 2);
+  for (let at = 0; at < words.length; at++) words[at] = bytes[at] + 256 * bytes[words.length + at];
+  return words;
 }

@@ -19,7 +19,7 @@ function settingsInWords() {
 
 /** The kept tokens, in words. */
 function keptInWords() {
-  const named = /** @type {const} */ (["query", "key"]).map((side) => [side, namesOf({ side, rows: keptRows(side) })]);
+  const named = SIDES.map((side) => [side, namesOf({ side, rows: keptRows(side) })]);
   return named.filter(([, names]) => names).map(([side, names]) => `${side} ${names}`).join(" · ");
 }
 

@@ -80,7 +80,7 @@ function keptRows(side) {
 
 /** The kept queries, else the kept keys, else the token that is pointed at. @returns {Focus | null} */
 function focused() {
-  const kept = /** @type {const} */ (["query", "key"]).map((side) => ({ side, rows: keptRows(side) }));
+  const kept = SIDES.map((side) => ({ side, rows: keptRows(side) }));
   const { pointed } = state;
   return kept.find(({ rows }) => rows.length) ?? (pointed && { side: pointed.side, rows: [pointed.at] });
 }
@@ -171,7 +171,7 @@ function drawLines() {
 /** Writes the weights of the focus beside the tokens of the other list. */
 function markTokens() {
   const focus = focused();
-  for (const side of /** @type {const} */ (["query", "key"])) {
+  for (const side of SIDES) {
     const kept = keptRows(side);
     [...lists[side].children].forEach((item, at) => {
       const button = /** @type {HTMLElement} */ (item.firstElementChild);

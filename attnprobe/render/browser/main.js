@@ -4,6 +4,7 @@ function start() {
   buildControls();
   buildGrid();
   buildStats();
+  buildSteps();
   rove(find("ranking", HTMLElement), "button", (key, at, count) => gridStep(key, at, count, count));
   watchTokens();
   listeners.push(show);

@@ -3,6 +3,7 @@
 const COLOURS = 12; // --head-0 ... in page.css
 
 /** @typedef {"query" | "key"} Side of the two lists of tokens */
+const SIDES = /** @type {const} */ (["query", "key"]);
 /** @typedef {{ side: Side, at: number }} Place a row of one of the lists */
 
 /**
