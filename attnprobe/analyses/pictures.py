@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -144,16 +144,24 @@ def picture_of_summary(summary: Table, stat: str | None, layers: Indices = "all"
         )
     rows: list[Any] = [row for row in summary.rows if row[2] == name]
     found = {(layer, head): mean for layer, head, _, mean, _ in rows}
-    chosen_layers, chosen_heads = (
-        [number for number in sorted(known) if number in select(choice, max(known) + 1, what)]
-        for what, choice, known in (
-            ("layer", layers, {row[0] for row in rows}),
-            ("head", heads, {row[1] for row in rows}),
-        )
-    )
+    chosen_layers = _chosen(layers, {row[0] for row in rows}, "layer")
+    chosen_heads = _chosen(heads, {row[1] for row in rows}, "head")
     values = [[found.get((layer, head)) for head in chosen_heads] for layer in chosen_layers]
-    notes = {**summary.notes, "of": f"mean of {max(row[4] for row in rows):,} texts"}
+    texts = max(row[4] for row in rows)
+    notes = {**summary.notes, "of": f"mean of {texts:,} text{'' if texts == 1 else 's'}"}
     return StatMap(name, np.array(values, dtype=float), chosen_layers, chosen_heads, notes, summary.sign)
+
+
+def _chosen(choice: Indices, known: Collection[int], what: str) -> list[int]:
+    """Lists the chosen layers or heads of those that there are.
+
+    Raises:
+        UsageError: none of them is chosen.
+    """
+    chosen = [number for number in sorted(known) if number in select(choice, max(known) + 1, what)]
+    if not chosen:
+        raise UsageError(f"the summary has no {what} {choice}", f"it has {', '.join(map(str, sorted(known)))}")
+    return chosen
 
 
 def scale_of(picture: Picture, scale: str | None) -> str:

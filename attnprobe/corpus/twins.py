@@ -131,16 +131,15 @@ def run_corpus(
     """
     from attnprobe.corpus.run import CorpusRun
 
-    names = [inputs] if isinstance(inputs, str | PathLike) else inputs
     chosen = {**Selection(layers, heads).changed(), **Averaging(queries, long_range).changed()}
     chosen |= {} if metrics is None else {"metrics": check_names(metrics)}
     reading = Reading(max_length, stride, level, global_attention)
-    running = Running(batch_tokens, on_error, max_unknown)
     source: dict[str, Any] = {"format": input_format, "delimiter": delimiter, "quoting": quoting, "header": header}
     source |= {"encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
     how: dict[str, Any] = {"columns": columns, "reading": source, "engine": Engine(engine, workers, num_gpus)}
-    how |= {"spreadsheet_safe": spreadsheet_safe, **chosen, **vars(reading), **vars(running)}
+    how |= {**chosen, **vars(reading), **vars(Running(batch_tokens, on_error, max_unknown))}
     paths = {"output": output, "summary": summary, "profile": profile}
-    run = CorpusRun.of([str(name) for name in names], paths, encoder, model, measure, **how)
+    names = [str(name) for name in ([inputs] if isinstance(inputs, str | PathLike) else inputs)]
+    run = CorpusRun.of(names, paths, encoder, model, measure, spreadsheet_safe=spreadsheet_safe, **how)
     run.go(resume=resume, overwrite=overwrite, on_result=on_result)
     return run

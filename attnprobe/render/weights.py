@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 300  # rows
 NUMBERS = 40  # characters for all columns but tokens and bar
-LONGEST_BAR = 40
+LONGEST_BAR, SHORTEST_BAR = 40, 8
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,21 @@ class WeightsView:
 
     def _drawn(self, rows: Sequence[Sequence[Cell]], ink: Ink) -> RichTable:
         """Draws the rows; cells equal to those of the row above are left empty."""
-        longest = max((cell_len(ink.label(str(row[place]))) for row in rows for place in (3, 5)), default=0)
-        token_width = max(5, min(longest, (self.width - NUMBERS) // 3))
-        bar_width = max(1, min(LONGEST_BAR, self.width - NUMBERS - 2 * token_width))
+        queries, keys = (max((cell_len(ink.label(str(row[at]))) for row in rows), default=0) for at in (3, 5))
+        room = self.width - NUMBERS
+        query_width = max(5, min(queries, room // 3))
+        key_width = max(5, min(keys, room - query_width - SHORTEST_BAR))
+        bar_width = max(1, min(LONGEST_BAR, room - query_width - key_width))
         drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
         for name in ("layer", "head", "query", "", "key", "", "weight", ""):
             drawn.add_column(name, justify="right" if name else "left", no_wrap=True)
         above: Sequence[Cell] = ()
         for row in rows:
             new, above = self.ranked or row[:3] != above, row[:3]
-            texts = [
-                ink.label(str(cell), token_width).strip() if isinstance(cell, str) else number(cell) for cell in row
-            ]
+            texts = [number(cell) for cell in row]
+            texts[3], texts[5] = (
+                ink.label(str(row[at]), width).strip() for at, width in ((3, query_width), (5, key_width))
+            )
             weight = float(row[-1] or 0)
             bar = Text("#" * round(weight * bar_width)) if ink.ascii else Bar(1, 0, weight, width=bar_width)
             drawn.add_row(*(texts[:4] if new else [""] * 4), *texts[4:], bar)
@@ -70,7 +73,7 @@ class WeightsView:
 
     def _notes(self) -> Iterator[str]:
         """Yields notes on what is not shown, and how to see it."""
-        if self.top:
+        if self.top and len(self.table.rows) >= self.top:
             of = "all" if self.ranked else "each query"
             yield f"The {self.top} largest weights of {of}; --top N or --min-weight W show others."
         if len(self.table.rows) > MOST_SHOWN:

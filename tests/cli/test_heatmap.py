@@ -129,6 +129,7 @@ def test_a_summary_needs_neither_torch_nor_a_model(summaries: Path) -> None:
         (["--summary", "heads.csv"], 2, ["2 metrics", "--stat entropy"]),
         (["--summary", "heads.csv", "--stat", "offsets"], 2, ["'offsets'", "'offset'"]),
         (["--summary", "heads.csv", "--stat", "offset", "-l", "6"], 2, ["layer 6"]),
+        (["--summary", "some.csv", "-l", "1"], 2, ["no layer 1", "0, 2"]),
         (["--summary", "heads.csv", "--stat", "offset", "--special", "drop"], 2, ["special", "statistic"]),
         (["--summary", "heads.csv", "a text"], 2, ["TEXT"]),
     ],
@@ -141,6 +142,8 @@ def test_wrong_summaries(
     (summaries / "broken.json").write_text('[{"layer": 0, "head": [], "metric": "entropy"}]', encoding="utf-8")
     (summaries / "broken.parquet").write_bytes(b"PAR1")
     header, *rows = (summaries / "heads.csv").read_text(encoding="utf-8").splitlines()
+    some = [row for row in rows if row.startswith(("0,", "2,")) and "entropy" in row]
+    (summaries / "some.csv").write_text("\n".join([header, *some]), encoding="utf-8")
     (summaries / "twice.csv").write_text("\n".join([header, rows[0], rows[0]]), encoding="utf-8")
     check_error(run("heatmap", *options), code, *words)
 

@@ -88,6 +88,9 @@ def test_terminal_ranks_the_heads(run: Run, minilm: Encoder) -> None:
     assert shown == [[str(layer), str(head), "2", "cat", "6", "mat"] for layer, head in best[["layer", "head"]].values]
     assert "The 10 largest weights of all; --top N or --min-weight W show others." in "\n".join(lines)
     assert "largest" not in run("weights", TEXT, *where, "--top", 3, terminal=True).text
+    assert "largest" not in run("weights", TEXT, *where, "-l", 0, "--head", "0-4", terminal=True).text
+    several = run("weights", TEXT, *where, "--key", "sat", "--key", "the", "--key", "on", terminal=True).text
+    assert "sat + on + the + mat" in several
     assert "largest" not in run("weights", TEXT, *where[:4], terminal=True).text
 
 
