@@ -44,10 +44,28 @@ class OutputError(AttnprobeError):
     """A file that cannot be written, or must not be overwritten."""
 
 
+class CannotResumeError(OutputError):
+    """Earlier work that cannot be gone on with, as it is other work or damaged.
+
+    Attributes:
+        reason: why.
+    """
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(f"cannot resume: {reason}", hint)
+        self.reason = reason
+
+
 class Interrupted(AttnprobeError):  # noqa: N818
     """Someone pressed Ctrl-C; the message says how to go on."""
 
     exit_code = 130
+
+
+class Terminated(Interrupted):
+    """The system asked the process to end, by SIGTERM; the message says how to go on."""
+
+    exit_code = 143
 
 
 class MissingExtraError(AttnprobeError):

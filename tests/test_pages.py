@@ -75,7 +75,8 @@ def printed_here(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
         code = exit_code()
-    assert (code, err.buffer.getvalue().decode()) == (0, ""), command
+    said = re.sub("attnprobe: done: .+\n", "", err.buffer.getvalue().decode())
+    assert (code, said) == (0, ""), command
     return str(out.buffer.getvalue().decode())
 
 

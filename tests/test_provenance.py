@@ -27,8 +27,8 @@ def test_summary_says_command_input_and_options(encoder: Encoder, tmp_path: Path
     assert list(made) == ["signature", "command", "input", "options"]
     assert made["command"] == "attnprobe corpus"
     assert "level:word" in made["signature"]
-    [source] = made["input"]
-    assert source.startswith(f"texts.txt {len(TEXTS)}-")
+    assert list(made["input"]) == ["texts.txt"]
+    assert made["input"]["texts.txt"].startswith(f"{len(TEXTS)}-")
     assert made["options"]["metrics"] == ["entropy"]
     assert (made["options"]["layers"], made["options"]["limit"]) == ([0], 2)
     assert str(tmp_path) not in text

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, no_type_check
 
 import numpy as np
@@ -33,8 +34,9 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function to machine code, which is cached on disk if a folder is writable."""
     options = {"fastmath": INSTRUCTIONS, "nogil": True, "error_model": "numpy"}
     try:
+        Path.home()  # where there is none, numba would make a folder ~
         loop: Callable[..., Any] = njit(cache=True, **options)(function)
-    except RuntimeError:  # neither this folder nor the user's cache may be written to
+    except RuntimeError:  # there is no home; or neither this folder nor the user's cache may be written to
         loop = njit(**options)(function)
     return loop
 

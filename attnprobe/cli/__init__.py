@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, view
 from attnprobe.cli.helping import registration
 from attnprobe.cli.joining import Command, joined
+from attnprobe.cli.log import log_as
 from attnprobe.cli.output import clear_passing, fail, silence_stdout
 from attnprobe.errors import AttnprobeError
 
@@ -108,7 +110,9 @@ def _hint(error: Any, message: str) -> str:
 def main() -> None:
     """Runs the command line, and maps errors to a short message and an exit code."""
     debug = "--debug" in sys.argv
+    log_as("text")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(Path(__file__).parent))  # exists; else torch makes one
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no more than ASCII
     gc.disable()  # imports make a million objects that stay: looking through them takes a fifth of the start

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Iterator
+import time
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results
+from attnprobe.cli.ending import Ending, explained_end
+from attnprobe.cli.log import Pace, log_as
 from attnprobe.cli.options import Loading, Metrics, Talking
 from attnprobe.cli.output import Output, Progress, note
-from attnprobe.errors import Interrupted, UnknownTokensWarning, UsageError
+from attnprobe.cli.remarks import exit_code, remarks, say_done
+from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
 from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
@@ -51,11 +52,29 @@ def corpus(
     options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
     options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}
     options |= {"profile": True} if saving.profile else {}
+    log_as(progressing.log)
+    with explained_end() as ending:
+        _corpus(records, loading, measuring.measure, options, engine, saving, progressing, talking.quiet, ending)
+
+
+def _corpus(
+    records: Records,
+    loading: Loading,
+    measure: str,
+    options: dict[str, Any],
+    engine: Engine,
+    saving: Results,
+    progressing: Progressing,
+    quiet: bool,
+    ending: Ending,
+) -> None:
+    """Measures the records as the groups of options say."""
+    started = time.monotonic()
     destination = saving.destination()
-    inputs = _inputs(records, talking.quiet)
+    inputs = _inputs(records, quiet)
     outputs = _outputs(destination, saving, inputs)
     items = inputs.records()  # fails before torch loads, as does a wrong name of a model
-    loading.check(talking.quiet, **vars(selection))
+    loading.check(quiet, layers=options.get("layers", "all"), heads=options.get("heads", "all"))
 
     from attnprobe.corpus.estimate import estimate
     from attnprobe.corpus.prober import Prober
@@ -65,31 +84,32 @@ def corpus(
     from attnprobe.render.table import overview_table, text_table
 
     encoder = loading.encoder()
-    settings = Settings.choose(encoder, measuring.measure, **options)
-    if encoder.case and not talking.quiet:
+    settings = Settings.choose(encoder, measure, **options)
+    if encoder.case and not quiet:
         note(encoder.case)
     prober = Prober(encoder, settings)
     if saving.dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
         return
     if destination.format == "table" and not prober.empty.tables():
-        raise UsageError(f"{measuring.measure} have no summary to show", "-o FILE writes rows, -f csv prints them")
+        raise UsageError(f"{measure} have no summary to show", "-o FILE writes rows, -f csv prints them")
     stream = None if destination.path else destination.row_stream
     recipe = Recipe(loading.arguments(), settings)
-    run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
-    with Progress(shown=not talking.quiet and not progressing.no_progress, count=inputs.count) as progress:
+    run = ending.run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
+    pace = Pace(lambda: run.state, inputs.count)
+    with Progress(pace, shown=not quiet and not progressing.no_progress) as progress:
         prober.on_batch = progress.add
-        how = {"resume": saving.resume, "overwrite": saving.overwrite}
-        try:
-            run.go(items, **how, on_result=lambda result: progress.note_skipped(len(result.skipped)))
-        except KeyboardInterrupt:
-            raise Interrupted(_how_to_go_on(run)) from None
-    if run.was_complete:
-        note(f"{str(destination.path)!r} is complete; there is nothing to resume")
-        return
+        tell = _silent if quiet else note
+        run.go(items, resume=saving.resume, overwrite=saving.overwrite, on_result=progress.store, tell=tell)
     if destination.format == "table":
         destination.write(run.summary.overview(_title(encoder, run)), overview_table)
-    _tell(run, talking.quiet)
+    code = exit_code(run.state, progressing.allowed)
+    if not quiet:
+        for remark in remarks(run, progressing.allowed):
+            note(remark)
+        say_done(run, time.monotonic() - started, code)
+    if code:
+        raise typer.Exit(code)
 
 
 def _inputs(records: Records, quiet: bool) -> Inputs:
@@ -121,7 +141,8 @@ def _outputs(destination: Output, saving: Results, inputs: Inputs) -> Outputs:
         check_row_format(destination.format, streamed=destination.path is None)
     outputs = Outputs(destination.path, destination.format, saving.summary, saving.profile)
     outputs.check_apart(inputs.files)
-    if not (saving.overwrite or (saving.resume and outputs.is_begun())):
+    outputs.check_resume(saving.resume)
+    if not (saving.dry_run or saving.overwrite or (saving.resume and outputs.is_begun())):
         outputs.check_free()
     return outputs
 
@@ -132,43 +153,3 @@ def _silent(message: str) -> None:
 
 def _title(encoder: Encoder, run: CorpusRun) -> str:
     return f"{encoder.location.short_name}, means over {run.state.texts:,} texts, {run.state.tokens:,} tokens"
-
-
-def _how_to_go_on(run: CorpusRun) -> str:
-    done = f"interrupted after {run.state.texts:,} texts"
-    if not run.outputs.output:
-        return done
-    command = [argument for argument in sys.argv[1:] if argument not in ("--overwrite", "--resume")]
-    return f"{done}; to go on: {shlex.join(['attnprobe', *command, '--resume'])}"
-
-
-def _tell(run: CorpusRun, quiet: bool) -> None:
-    """Reports records left out and doubtful texts; ends the command with 3 if records were skipped."""
-    if not quiet:
-        for remark in _remarks(run):
-            note(remark)
-    if run.state.skipped:
-        raise typer.Exit(3)
-
-
-def _remarks(run: CorpusRun) -> Iterator[str]:
-    from attnprobe.corpus.settings import failure
-    from attnprobe.corpus.stats import doubts
-
-    state = run.state
-    if foreign := run.foreign_names():
-        names = ", ".join(foreign)
-        yield f"{str(run.folder)!r} stays, for attnprobe did not make what it holds: {names}"
-    if state.cut:
-        yield f"{state.cut:,} texts were longer than the model reads and were cut{_listed(run, 'cut')}"
-    for category, message in doubts(state.unknown, state.wordless).items():
-        yield f"{message}{' (--max-unknown 0.33 leaves them out)' if category is UnknownTokensWarning else ''}"
-    if state.skipped:
-        first = run.first_skipped
-        listed = _listed(run, "skipped") or (f"; the first: {failure(first)}" if first else "")
-        yield f"{state.skipped:,} records were skipped{listed}"
-
-
-def _listed(run: CorpusRun, name: str) -> str:
-    path = run.outputs.files.get(name)
-    return f"; {str(path)!r} lists them" if path else ""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
 from attnprobe.cli.options import Saving
 from attnprobe.cli.output import Output
+from attnprobe.errors import UsageError
 from attnprobe.measure import MEASUREMENTS
+from attnprobe.values.arguments import shown
 from attnprobe.values.options import INPUT, OUTPUT, Options, choice, option, whole
 
 
@@ -80,7 +83,10 @@ class Results(Saving):
     profile: Path | None = option(
         None, metavar="FILE", help="How much attention falls on each offset key − query, per head."
     )
-    resume: bool = option(False, help="Go on with a run that was interrupted.")
+    resume: bool = option(
+        False,
+        help="Go on with a run that was interrupted; with --overwrite: if it is the same work, else start anew.",
+    )
     dry_run: bool = option(
         False,
         flags=("-n", "--dry-run"),
@@ -97,8 +103,36 @@ class Results(Saving):
 
 @dataclass(frozen=True)
 class Progressing(Options):
-    """The display of progress."""
+    """What a run says on standard error, and how its end is judged."""
 
     panel: ClassVar[str] = OUTPUT
 
+    max_skipped: str | None = option(
+        None,
+        metavar="SHARE",
+        help="Skipped records up to this share, 1% or 0.01, are no failure: exit code 0.  [default: none, code 3]",
+    )
+    log: str = choice("text", "json", help="Lines on standard error, where it is no terminal; json: an object each.")
     no_progress: bool = option(False, help="No progress on standard error.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.allowed  # noqa: B018 (refuses what is no share)
+
+    @property
+    def allowed(self) -> Fraction | None:
+        """The share of records that may be skipped; None if ``max_skipped`` is not given.
+
+        Raises:
+            UsageError: it is no share.
+        """
+        if self.max_skipped is None:
+            return None
+        number = self.max_skipped.strip()
+        try:
+            share = Fraction(number.removesuffix("%").strip()) / (100 if number.endswith("%") else 1)
+        except (ValueError, ZeroDivisionError):
+            share = Fraction(-1)
+        if not 0 <= share <= 1:
+            raise UsageError(f"--max-skipped is a share; got {shown(self.max_skipped)}", "such as 1% or 0.01")
+        return share

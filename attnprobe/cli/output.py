@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from attnprobe.cli.log import Pace, is_json, one_line, say
 from attnprobe.errors import OutputError, TruncationWarning, UsageError
 from attnprobe.values.text import visible
 from attnprobe.writers import SELF_DESCRIBING, WRITERS, format_of, get_writer
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.progress import Progress as RichProgress
 
+    from attnprobe.corpus.prober import Result
     from attnprobe.values.table import Table
 
+EVERY = 30  # seconds from one line of progress to the next
 MESSAGE = 400  # characters of a usage error, which quotes what was given
 Render = Callable[["Table", int], "RenderableType"]
 
@@ -200,14 +203,13 @@ class Progress:
     """Shows how far a long run is on standard error: a bar on a terminal, else a line every half minute.
 
     Args:
-        count: returns how many texts there will be, None if unknown; called in a separate thread.
+        pace: how far it is.
     """
 
-    def __init__(self, *, shown: bool, count: Callable[[], int | None] | None = None) -> None:
-        self.shown, self.count = shown, count
-        self.on_terminal = shown and sys.stderr is not None and sys.stderr.isatty()
-        self.start = self.said = time.monotonic()
-        self.texts = self.tokens = self.skipped = 0
+    def __init__(self, pace: Pace, *, shown: bool) -> None:
+        self.pace, self.shown = pace, shown
+        self.on_terminal = shown and not is_json() and sys.stderr is not None and sys.stderr.isatty()
+        self.said = time.monotonic()
         self.lock = threading.Lock()
         self.bar: RichProgress | None = None
 
@@ -224,38 +226,33 @@ class Progress:
             )
             self.bar.add_task("", total=None, rates="")
             self.bar.start()
-        if self.bar and self.count:
-            threading.Thread(target=self._ask_total, daemon=True).start()
+        if self.shown:
+            self.pace.ask_total()
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self.bar:
             self.bar.stop()
 
-    def _ask_total(self) -> None:
-        with suppress(Exception):  # what is wrong with the input, the run itself will say
-            total = self.count() if self.count else None
-            if self.bar:
-                self.bar.update(self.bar.task_ids[0], total=total)
-
     def add(self, texts: int, tokens: int) -> None:
         """Adds to the counts of measured texts; thread-safe."""
         with self.lock:
-            self.texts, self.tokens = self.texts + texts, self.tokens + tokens
-            if self.bar:
-                self.bar.update(self.bar.task_ids[0], advance=texts, rates=self._rates())
-            elif self.shown and time.monotonic() - self.said >= 30:
-                self.said = time.monotonic()
-                note(f"{self.texts:,} texts, {self._rates()}")
+            self.pace.add(texts, tokens)
+            self._show()
 
-    def note_skipped(self, count: int) -> None:
-        """Adds to the count of skipped records."""
-        self.skipped += count
+    def store(self, result: Result) -> None:
+        """Notes that a chunk is stored; thread-safe."""
+        with self.lock:
+            self.pace.store(result)
+            self._show()
 
-    def _rates(self) -> str:
-        seconds = max(time.monotonic() - self.start, 1e-9)
-        skipped = f", {self.skipped:,} skipped" if self.skipped else ""
-        return f"{self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s{skipped}"
+    def _show(self) -> None:
+        if self.bar:
+            task, pace = self.bar.task_ids[0], self.pace
+            self.bar.update(task, completed=pace.done, total=pace.total, rates=pace.rates())
+        elif self.shown and time.monotonic() - self.said >= EVERY:
+            self.said = time.monotonic()
+            self.pace.say()
 
 
 _passing = False  # whether a line is shown that goes away
@@ -264,11 +261,11 @@ _passing = False  # whether a line is shown that goes away
 def show_passing(message: str) -> None:
     """Shows a line on standard error, if that is a terminal, until :func:`clear_passing` or the next note."""
     global _passing
-    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if sys.stderr is None or not sys.stderr.isatty() or is_json() or os.environ.get("TERM") == "dumb":
         return
     clear_passing()
     width = shutil.get_terminal_size().columns // 2  # a longer line would wrap, and letters may be two columns wide
-    line = _one_line(message)
+    line = one_line(message)
     print(line if len(line) < width else f"{line[: width - 2]}…", end="", file=sys.stderr, flush=True)
     _passing = True
 
@@ -284,14 +281,14 @@ def clear_passing() -> None:
 def note(message: str) -> None:
     """Prints one line on standard error."""
     clear_passing()
-    print(f"attnprobe: {_one_line(message)}", file=sys.stderr)
+    say("note", message)
 
 
 def fail(message: str, hint: str = "", exit_code: int = 1) -> int:
     """Prints an error and what to do on standard error, long values cut, and returns the exit code."""
-    note(message if exit_code != 2 or len(message) <= MESSAGE else f"{message[:MESSAGE]}…")
-    if hint:
-        print(f"  {_one_line(hint)}", file=sys.stderr)
+    message = message if exit_code != 2 or len(message) <= MESSAGE else f"{message[:MESSAGE]}…"
+    clear_passing()
+    say("error", message, hint, hint=hint, exit_code=exit_code)
     return exit_code
 
 
@@ -329,7 +326,3 @@ def _piped_text() -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UsageError(f"standard input is not UTF-8 (line {line})", "convert it first, e.g. with iconv") from error
-
-
-def _one_line(message: str) -> str:
-    return visible(" ".join(message.split()))

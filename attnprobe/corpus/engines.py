@@ -12,7 +12,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import resource_tracker
 
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
@@ -57,19 +59,49 @@ def in_processes(chunks: Iterable[Chunk], recipe: Recipe, workers: int) -> Itera
     """Measures chunks in several processes on this machine, each with a model of its own and a share of the cores.
 
     Raises:
-        AttnprobeError: a worker was killed, as by the system when memory runs out; or measuring a chunk failed.
+        AttnprobeError: no worker can be started; a worker was killed, as by the system when memory runs out; or
+            measuring a chunk failed.
     """
     share = replace(recipe, threads=max(1, cores() // workers))
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=_become_worker, initargs=(share,))
+    pool = _pool(workers, share)
     try:
         yield from in_order(chunks, lambda chunk: pool.submit(_measure, chunk).result, 2 * workers)
     except BrokenProcessPool as error:
         raise AttnprobeError("a worker process ended unexpectedly", "is there memory for so many --workers?") from error
     finally:
         for process in list((pool._processes or {}).values()):  # nobody waits for their last results
-            process.terminate()
+            process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(workers: int, recipe: Recipe) -> ProcessPoolExecutor:
+    """Opens a pool of processes.
+
+    Raises:
+        AttnprobeError: the system lets none be made.
+    """
+    try:
+        with _tracked_quietly():
+            spawn = multiprocessing.get_context("spawn")
+            return ProcessPoolExecutor(workers, mp_context=spawn, initializer=_become_worker, initargs=(recipe,))
+    except OSError as error:
+        hint = "they need a /dev/shm that can be written to; without --workers, none is needed"
+        raise AttnprobeError(f"workers cannot be started: {error.strerror or error}", hint) from error
+
+
+@contextmanager
+def _tracked_quietly() -> Iterator[None]:
+    """Starts Python's process that removes what a killed run leaves in memory, without its warning that it does."""
+    silence, before = "ignore::UserWarning:multiprocessing.resource_tracker", os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, silence)))
+    try:
+        resource_tracker.ensure_running()
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 _worker: Worker | None = None
@@ -77,7 +109,8 @@ _worker: Worker | None = None
 
 def _become_worker(recipe: Recipe) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the main process decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(recipe)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ class Inputs:
 
     def records(self) -> Iterator[Item]:
         """Reads the records; each source is opened at once, so that a wrong column is found before measuring."""
+        self.stamps  # noqa: B018 (taken before anything is read)
         return read_records(
             self.sources,
             self.columns,
@@ -63,15 +65,25 @@ class Inputs:
             seed=self.seed,
         )
 
+    @cached_property
+    def stamps(self) -> list[Any]:
+        """Sizes and times of the sources when they were first looked at."""
+        return [stamps(source) for source in self.sources]
+
     def count(self) -> int | None:
         """Counts the records that will come, about; None if that takes reading them."""
         counts = [count_records(source, self.encoding) for source in self.sources]
         total = sum(count for count in counts if count is not None)
         return None if None in counts else min(total, self.limit or total, self.sample or total)
 
-    def fingerprints(self) -> list[str]:
-        """Returns the fingerprints of the sources, which change with their content."""
-        return [f"{source.name} {fingerprint(source)}" for source in self.sources]
+    @property
+    def is_read_once(self) -> bool:
+        """Whether standard input or a pipe is among the sources, of which nothing is known before it is read."""
+        return any(source.once for source in self.sources)
+
+    def fingerprints(self) -> dict[str, str]:
+        """Returns the fingerprints of the sources by name, which change with their content."""
+        return {source.name: fingerprint(source) for source in self.sources}
 
     def described(self) -> dict[str, Any]:
         """Returns all attributes but the sources, as values of JSON."""
@@ -91,7 +103,7 @@ class Inputs:
         Raises:
             InputError: a file changed.
         """
-        before = [stamps(source) for source in self.sources]
+        before = self.stamps
 
         def check() -> None:
             for source, stamp in zip(self.sources, before, strict=True):

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from attnprobe.corpus.chunks import Item
+from attnprobe.corpus.differences import differences
 from attnprobe.corpus.prober import Result
 from attnprobe.corpus.results import NOTES, Results, parts_folder
 from attnprobe.corpus.state import State, check_manifest
 from attnprobe.corpus.workfolder import WorkFolder
-from attnprobe.errors import InputError, OutputError
+from attnprobe.errors import CannotResumeError, InputError, OutputError
 from attnprobe.measure.kinds import Summary
 from attnprobe.values.rows import RowBlock
 from attnprobe.writers import format_of, get_writer
@@ -36,6 +37,7 @@ class Job:
         manifest: what must be equal for the run to go on: ``signature``, ``input`` and all else that changes a byte.
         summary: of the chunks that count so far.
         state: how far the run has come.
+        anew_because: why earlier work is given up; empty if there is none, or none that could be gone on with.
     """
 
     results: Results
@@ -44,6 +46,7 @@ class Job:
     summary: Summary
     spreadsheet_safe: bool = False
     state: State = field(default_factory=State)
+    anew_because: str = ""
     digests: deque[str] = field(default_factory=deque)  # of the chunks that are being measured, chained
 
     @property
@@ -66,16 +69,42 @@ class Job:
         return encode_rows(rows, self.results.format, inert_text=self.spreadsheet_safe)
 
     def is_finished(self) -> bool:
-        """Tests whether the output exists, whole, and is of a run like this.
+        """Tests whether the output exists, whole, and is of a run like this; if so, takes over its counts.
 
         Raises:
-            OutputError: the output is of another run.
+            CannotResumeError: the output is of another run, or lacks a table.
         """
         if self.work.has_run() or not self.output.is_file():
             return False
-        self._compare(stored_manifest(self.output, self.results.format))
+        before, counts = stored_manifest(self.output, self.results.format)
+        self._compare(before)
+        self.results.check_tables_exist()
         self.work.remove()
+        self.state = counts
         return True
+
+    def take_up(self, *, overwrite: bool) -> bool:
+        """Takes up what an earlier run left, if it is the same work; returns whether nothing is left to do.
+
+        Args:
+            overwrite: whether to start anew if it is other work.
+
+        Raises:
+            CannotResumeError: it is other work, or damaged.
+            OutputError: as :meth:`start`.
+        """
+        try:
+            if self.is_finished():
+                return True
+        except CannotResumeError as error:
+            self._give_up(error, overwrite)
+        self.start(resume=True, overwrite=overwrite)
+        return False
+
+    def _give_up(self, error: CannotResumeError, overwrite: bool) -> None:
+        if not overwrite:
+            raise error
+        self.anew_because = error.reason
 
     def start(self, *, resume: bool, overwrite: bool) -> None:
         """Makes the folder, or resumes the earlier run in it.
@@ -84,12 +113,8 @@ class Job:
             OutputError: an unfinished run is in the folder, and is of other settings or may be neither resumed nor
                 overwritten; a file exists that may not be replaced; or the folder is foreign or damaged.
         """
-        going_on = resume and self.work.has_run()
-        if going_on:
-            before = self.work.manifest()
-            self.results.allow_marked(before.pop("replaceable", {}))
-            self._compare(before)
-        elif self.work.has_run() and not overwrite:
+        going_on = resume and self.work.has_run() and self._loads(overwrite)
+        if not going_on and self.work.has_run() and not overwrite:
             hint = "--resume goes on with it, --overwrite starts anew"
             raise OutputError(f"an unfinished run is in {str(self.folder)!r}", hint)
         if overwrite:
@@ -97,21 +122,34 @@ class Job:
         self.results.check_free()
         self.results.record = self._record
         if going_on:
-            self.state, self.summary = self.work.load(self.summary)
             self._record()
         else:
             self.work.create(self._described())
 
+    def _loads(self, overwrite: bool) -> bool:
+        """Loads the work in the folder; returns whether it is of a run like this."""
+        before = self.work.manifest()
+        self.results.allow_marked(before.pop("replaceable", {}))
+        try:
+            self._compare(before)
+            self.state, self.summary = self.work.load(self.summary)
+        except CannotResumeError as error:
+            self._give_up(error, overwrite)
+            return False
+        return True
+
     def _compare(self, before: dict[str, Any]) -> None:
-        for name in [*self.manifest, *before]:
-            now, then = self.manifest.get(name), before.get(name)
-            if now != then:
-                if isinstance(now, dict) and isinstance(then, dict):
-                    now, then = _changed(now, then), _changed(then, now)
-                raise OutputError(
-                    f"cannot resume, the {name} is another; now: {now}; then: {then}",
-                    "repeat the command of then, or start anew with --overwrite",
-                )
+        """Checks that an earlier run did the same work.
+
+        Raises:
+            CannotResumeError: it did not.
+        """
+        try:
+            found = differences(self.manifest, before)
+        except (TypeError, AttributeError):
+            found = ["it does not say what it was"]
+        if found:
+            raise CannotResumeError("; ".join(found), "repeat the earlier command, or start anew with --overwrite")
 
     def _described(self) -> dict[str, Any]:
         return {**self.manifest, "replaceable": self.results.replaceable}
@@ -168,11 +206,12 @@ class Job:
                     stream.writelines(self.work.lists[name].pieces())
             else:
                 self.results.remove(name)
+        manifest = {**self.manifest, "counts": self.state.counts}
         if "output.meta" in self.results.files:
             with self.results.replacing("output.meta") as stream:
-                stream.write(json.dumps(self.manifest, indent=2, ensure_ascii=False).encode() + b"\n")
+                stream.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
         with self.results.replacing("output") as stream:
-            join_parts(self.work.parts(), self.results.format, self.columns, stream, self.manifest)
+            join_parts(self.work.parts(), self.results.format, self.columns, stream, manifest)
         self.work.remove()
 
 
@@ -232,23 +271,19 @@ def write_tables(summary: Summary, results: Results, manifest: Mapping[str, Any]
                     stream.write(meta(table))
 
 
-def stored_manifest(output: Path, format: str) -> dict[str, Any]:
-    """Reads the manifest of the run that made a finished file.
+def stored_manifest(output: Path, format: str) -> tuple[dict[str, Any], State]:
+    """Reads the manifest of the run that made a finished file, and its counts.
 
     Raises:
-        OutputError: the file has no manifest.
+        CannotResumeError: the file has no manifest.
     """
     try:
         text = parquet_manifest(output) if format == "parquet" else meta_path(output).read_bytes()
-        return check_manifest(json.loads(text))
+        manifest = check_manifest(json.loads(text))
+        return manifest, State.counted(manifest.pop("counts"))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, NotImplementedError) as error:
         reason = f"{str(output)!r} exists already, and does not say that a run like this made it"
-        raise OutputError(reason, "--overwrite replaces it") from error
-
-
-def _changed(values: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Finds the values that are missing or different among the others."""
-    return {name: value for name, value in values.items() if name not in others or others[name] != value}
+        raise CannotResumeError(reason, "--overwrite replaces it") from error
 
 
 def note_line(note: Any) -> bytes:

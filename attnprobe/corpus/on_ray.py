@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -66,7 +68,8 @@ def _connected(ray: Any, workers: int, num_gpus: float) -> Iterator[None]:
         return
     with _silent(ray):
         try:
-            _connect(ray, os.environ.get("RAY_ADDRESS", "local"), workers, num_gpus)
+            with _handler_kept(signal.SIGTERM):
+                _connect(ray, os.environ.get("RAY_ADDRESS", "local"), workers, num_gpus)
             yield
         finally:
             ray.shutdown()
@@ -102,6 +105,15 @@ def _check_reachable(address: str) -> None:
     host, _, port = address.rpartition(":")
     if port.isdigit() and "://" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()
+
+
+@contextmanager
+def _handler_kept(number: signal.Signals) -> Iterator[None]:
+    """Sets a signal's handler as it was before the block; Ray's would end the process without a word."""
+    before = signal.getsignal(number)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, before)
 
 
 @contextmanager

@@ -64,10 +64,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Window:
-    """One window of a text, and the index of the text (``owner``) in the chunk."""
+    """One window of a text, the index of the text (``owner``) in the chunk, and whether it is the text's first."""
 
     owner: int
     tokens: Tokens
+    is_first: bool
 
 
 @dataclass(frozen=True)
@@ -116,19 +117,24 @@ class Prober:
 
     def _start(self, chunk: TokenizedChunk, pool: ThreadPoolExecutor) -> tuple[TokenizedChunk, list[Batch]]:
         """Submits a chunk's windows to the pool, in batches."""
-        windows = [Window(owner, tokens) for owner, text in enumerate(chunk.texts) for tokens in text.windows]
+        windows = [
+            Window(owner, tokens, number == 0)
+            for owner, text in enumerate(chunk.texts)
+            for number, tokens in enumerate(text.windows)
+        ]
         groups = by_length([len(window.tokens) for window in windows], self.settings.running.batch_tokens)
         batches = [[windows[index] for index in group] for group in groups]
-        return chunk, [Batch(batch, pool.submit(self._run, [window.tokens for window in batch])) for batch in batches]
+        return chunk, [Batch(batch, pool.submit(self._run, batch)) for batch in batches]
 
-    def _run(self, texts: Sequence[Tokens]) -> Found:
+    def _run(self, windows: Sequence[Window]) -> Found:
         """Measures one batch on a replica of its own."""
         with self.replicas.one() as encoder:
             try:
-                return self._try(texts, encoder)
+                return self._try([window.tokens for window in windows], encoder)
             finally:
                 if self.on_batch:
-                    self.on_batch(len(texts), sum(map(len, texts)))
+                    n_tokens = sum(len(window.tokens) for window in windows)
+                    self.on_batch(sum(window.is_first for window in windows), n_tokens)
 
     def _try(self, texts: Sequence[Tokens], encoder: Encoder) -> Found:
         """Measures a batch; if the model fails, runs each text alone to find the one it fails on."""

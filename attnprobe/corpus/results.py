@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from attnprobe.errors import OutputError, UsageError
+from attnprobe.errors import CannotResumeError, OutputError, UsageError
 from attnprobe.writers import format_of
 from attnprobe.writers.files import is_special, meta_path, needs_meta, remove_leftovers, replacing, sync_folder
 from attnprobe.writers.locks import lock_path, locked
@@ -72,6 +72,26 @@ class Results:
                 if needs_meta(path, self.format if name == "output" else format_of(path)):
                     files[f"{name}.meta"] = meta_path(path)
         return files | ({name: note_path(self.output, name) for name in NOTES} if self.output else {})
+
+    def check_tables_exist(self) -> None:
+        """Checks that a finished run made all tables that are asked for.
+
+        Raises:
+            CannotResumeError: a table is missing.
+        """
+        for path in filter(None, (self.summary, self.profile)):
+            if not path.exists():
+                reason = f"{str(self.output)!r} is complete, but was made without {str(path)!r}"
+                raise CannotResumeError(reason, "--overwrite measures everything anew")
+
+    def check_resume(self, resume: bool) -> None:
+        """Checks that there is a file of rows, if a run is to be resumed.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if resume and self.output is None:
+            raise UsageError("--resume goes on with a file of rows, and none is named", "-o FILE names one")
 
     def check_apart(self, inputs: Iterable[Path]) -> None:
         """Checks that all files and inputs are different.

@@ -20,7 +20,7 @@ from attnprobe.corpus.results import Results
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.state import State
 from attnprobe.corpus.workers import Recipe
-from attnprobe.errors import OutputError, UsageError
+from attnprobe.errors import UsageError
 from attnprobe.measure.kinds import Measurement, Summary
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
@@ -116,6 +116,11 @@ class CorpusRun:
         """The summary of the texts so far; of no text if the run was complete already."""
         return self.sink.summary
 
+    @property
+    def anew_because(self) -> str:
+        """Why earlier work was given up; empty if none was."""
+        return self.sink.anew_because if isinstance(self.sink, Job) else ""
+
     def foreign_names(self) -> list[str]:
         """Lists the names in the folder of parts that no run makes; they keep the folder from being removed."""
         return self.sink.work.foreign_names() if isinstance(self.sink, Job) else []
@@ -146,26 +151,30 @@ class CorpusRun:
         resume: bool = False,
         overwrite: bool = False,
         on_result: Callable[[Result], object] | None = None,
+        tell: Callable[[str], object] | None = None,
     ) -> None:
         """Measures the texts that are left, and makes the files.
 
         Args:
             items: the records of the inputs, if they are open already.
             resume: whether to go on with an earlier run.
-            overwrite: whether to start anew, and replace the files that exist.
+            overwrite: whether to start anew, and replace the files that exist; with ``resume``, only if the earlier
+                run did other work.
             on_result: called with each chunk's result, once it is stored.
+            tell: called with a message if earlier work is given up.
 
         Raises:
             AttnprobeError: an input or output cannot be used, or a worker failed; the run can be resumed.
             KeyboardInterrupt: someone pressed Ctrl-C; the run can be resumed.
         """
+        self.outputs.check_resume(resume)
         items = self.inputs.records() if items is None else items
         with self.outputs.locked():
-            if resume and isinstance(self.sink, Job) and self.sink.is_finished():
-                check_complete(self.outputs)
-                self.was_complete = True
+            self.was_complete = self._start(resume, overwrite)
+            if self.was_complete:
                 return
-            self.sink.start(resume=resume, overwrite=overwrite)
+            if self.anew_because and tell:
+                tell(f"starting anew: {self.anew_because}")
             chunks = self.inputs.watched(self.sink.rest(self.prober.settings.chunks(items)))
             for result in results(chunks, self.prober, self.recipe, self.engine):
                 with interrupts_deferred():
@@ -174,6 +183,16 @@ class CorpusRun:
                 if on_result:
                     on_result(result)
             self.sink.finish()
+
+    def _start(self, resume: bool, overwrite: bool) -> bool:
+        """Takes up an earlier run or starts anew; returns whether nothing is left to do."""
+        if resume and isinstance(self.sink, Job):
+            if not (overwrite and self.inputs.is_read_once):
+                return self.sink.take_up(overwrite=overwrite)
+            if self.outputs.is_begun():
+                self.sink.anew_because = "what comes through a pipe cannot be compared beforehand"
+        self.sink.start(resume=False, overwrite=overwrite)
+        return False
 
 
 def check_tables(outputs: Results, summary: Summary) -> None:
@@ -187,31 +206,19 @@ def check_tables(outputs: Results, summary: Summary) -> None:
             raise UsageError(f"what is measured gives no {name}", f"leave --{name} out")
 
 
-def check_complete(outputs: Results) -> None:
-    """Checks that a finished run made all files that are asked for.
-
-    Raises:
-        OutputError: a table is missing.
-    """
-    for path in filter(None, (outputs.summary, outputs.profile)):
-        if not Path(path).exists():
-            raise OutputError(
-                f"{str(outputs.output)!r} is complete, but was made without {str(path)!r}",
-                "--overwrite measures everything anew",
-            )
-
-
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Defers Ctrl-C to the end of the block: in the middle of a file, libraries turn it into other errors."""
+    """Defers SIGINT and SIGTERM to the end of the block; within a file, libraries make other errors of them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     seen: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, frame: seen.append(number)) for number in signals}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if seen:
-        raise KeyboardInterrupt
+        signal.raise_signal(seen[0])

@@ -13,14 +13,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.errors import OutputError
+from attnprobe.errors import CannotResumeError, OutputError
 from attnprobe.measure.kinds import Summary
 
 if TYPE_CHECKING:
     from attnprobe.corpus.prober import Result
 
 LISTS = ("parts", "skipped", "cut")
-COUNTS = ("parts", "items", "texts", "tokens", "skipped", "cut", "unknown", "wordless")
+COUNTS = ("items", "texts", "tokens", "rows", "skipped", "cut", "unknown", "wordless")
 LARGEST_MANIFEST = 2**26  # bytes
 LARGEST_STATE = 2**32
 
@@ -33,7 +33,7 @@ class State:
         parts: how many chunks count.
         digest: of the records in them.
         items: how many records they had, skipped ones included.
-        texts, tokens: how many were measured.
+        texts, tokens, rows: how many were measured, and gave how many rows.
         skipped, cut: how many records have no rows, how many texts were cut.
         unknown, wordless: how many texts have many tokens unknown to the model, or unknown words.
         lists: how many bytes of each of LISTS count, and their digest.
@@ -44,11 +44,28 @@ class State:
     items: int = 0
     texts: int = 0
     tokens: int = 0
+    rows: int = 0
     skipped: int = 0
     cut: int = 0
     unknown: int = 0
     wordless: int = 0
     lists: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts of records and texts by name, for the manifest of a finished run."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+    @classmethod
+    def counted(cls, counts: dict[str, Any]) -> State:
+        """Returns the state of a finished run with these counts.
+
+        Raises:
+            ValueError, TypeError: these are no counts.
+        """
+        if set(counts) != set(COUNTS) or not all(type(count) is int and count >= 0 for count in counts.values()):
+            raise ValueError("wrong counts")
+        return cls(**counts)
 
     def after(self, result: Result) -> State:
         """Returns the state after one more chunk."""
@@ -58,6 +75,7 @@ class State:
             items=self.items + result.n_items,
             texts=self.texts + result.n_texts,
             tokens=self.tokens + result.n_tokens,
+            rows=self.rows + sum(map(len, result.rows)),
             skipped=self.skipped + len(result.skipped),
             cut=self.cut + len(result.cut),
             unknown=self.unknown + result.unknown,
@@ -133,7 +151,7 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 def _check_state(stored: dict[str, Any]) -> State:
     lists = {name: (size, digest) for name, (size, digest) in stored.pop("lists").items()}
     state = State(**stored, lists=lists)
-    counts = [getattr(state, name) for name in COUNTS] + [size for size, _ in lists.values()]
+    counts = [state.parts, *state.counts.values()] + [size for size, _ in lists.values()]
     digests = [state.digest] + [digest for _, digest in lists.values()]
     if set(lists) != set(LISTS) or any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("wrong counts")
@@ -149,8 +167,6 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def damaged(path: Path) -> OutputError:
+def damaged(path: Path) -> CannotResumeError:
     """Makes the error for a file that is not as a run wrote it."""
-    return OutputError(
-        f"cannot go on: {str(path)!r} is missing, or not as it was written", "start anew with --overwrite"
-    )
+    return CannotResumeError(f"{str(path)!r} is missing, or not as it was written", "start anew with --overwrite")

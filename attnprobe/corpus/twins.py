@@ -117,7 +117,8 @@ def run_corpus(
         engine, workers: "local", this machine, or "ray", a Ray cluster; how many processes, of which 1 is this one.
         num_gpus: how many GPUs, or what share of one, each process gets on Ray.
         resume: whether to go on with a run that was killed; a complete one is left as it is.
-        overwrite: whether to start anew, and replace the files that exist.
+        overwrite: whether to start anew, and replace the files that exist; with ``resume``, only where the earlier run
+            did other work.
         spreadsheet_safe: whether to keep spreadsheets from taking a text for a formula.
         on_result: called with each chunk's result, once it is stored.
 

@@ -96,7 +96,7 @@ class WorkFolder:
 
     def __init__(self, path: Path, format: str) -> None:
         self.path, self.format = path, format
-        self.lists = {name: GrowingList(path / f"{name}.jsonl") for name in LISTS}
+        self.lists = _lists(path)
         self._manifest, self._removed = path / "manifest.json", path / "removed.json"
         self._state = path / "state.npz"
         self._made: tuple[int, int] | None = None  # inode and time of this run's manifest
@@ -120,6 +120,7 @@ class WorkFolder:
         Raises:
             OutputError: the folder is not of a run, or cannot be written.
         """
+        self.lists = _lists(self.path)
         with _explained(self.path):
             if self.path.is_dir():
                 self._clear()
@@ -240,6 +241,10 @@ class WorkFolder:
             if path != self._removed and OWN_NAME.fullmatch(path.name) and path.is_file():
                 path.unlink()
         self._removed.unlink(missing_ok=True)
+
+
+def _lists(path: Path) -> dict[str, GrowingList]:
+    return {name: GrowingList(path / f"{name}.jsonl") for name in LISTS}
 
 
 def _digest_of(path: Path, size: int) -> blake2b:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from attnprobe.readers.delimited import count_rows
 from attnprobe.readers.source import Source
 from attnprobe.readers.streams import compression
 
@@ -11,9 +12,10 @@ START = 2**16  # bytes that tell how lines end
 
 
 def count_records(source: Source, encoding: str = "utf-8") -> int | None:
-    """Counts the records, good and bad, without reading them; None if that is impossible.
+    """Counts the records, good and bad; None if that would take decompressing or parsing documents.
 
-    Parquet files have the count in their metadata; plain text and JSON Lines have a record per line.
+    Parquet files have the count in their metadata; plain text and JSON Lines have a record per line. CSV and TSV are
+    read, since a cell may hold lines, which still takes far less time than measuring.
     """
     if source.path is None or source.once or source.path.is_dir():
         return None
@@ -26,6 +28,8 @@ def count_records(source: Source, encoding: str = "utf-8") -> int | None:
             return int(pyarrow.parquet.read_metadata(source.path).num_rows)
         if source.format in ("txt", "jsonl") and encoding.lower().replace("_", "-") in ("utf-8", "utf8", "ascii"):
             return _lines(source.path)
+        if source.format in ("csv", "tsv"):
+            return count_rows(source, encoding)
     except Exception:  # a broken file is reported when it is read
         return None
     return None

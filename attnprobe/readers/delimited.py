@@ -9,7 +9,7 @@ from attnprobe.errors import InputError, UsageError
 from attnprobe.readers.fields import choose, to_record
 from attnprobe.readers.lines import lines
 from attnprobe.readers.rows import Row, rows
-from attnprobe.readers.sniffing import looks_like_data, sniff
+from attnprobe.readers.sniffing import Written, looks_like_data, sniff
 from attnprobe.readers.source import Source
 from attnprobe.values.records import Columns, Record, Skipped
 
@@ -33,8 +33,7 @@ def read_tsv(source: Source, columns: Columns, encoding: str) -> Iterator[Record
 
 
 def _read(source: Source, columns: Columns, encoding: str, usual: str) -> Iterator[Record | Skipped]:
-    written, whole = sniff(source, lines(source, encoding, returns=True), usual, alone=columns == Columns())
-    below = (row for row in rows(whole, written.delimiter, written.quoted) if row.cells or row.fault)
+    written, below = _rows(source, encoding, usual, alone=columns == Columns())
     first = next(below, None)
     if first is None:
         return
@@ -52,6 +51,23 @@ def _read(source: Source, columns: Columns, encoding: str, usual: str) -> Iterat
                 "--quoting none reads quotes as text"
             )
             written = replace(written, quotes_are_sure=True)
+
+
+def count_rows(source: Source, encoding: str) -> int:
+    """Counts the rows of a CSV or TSV file, its header left out.
+
+    Raises:
+        InputError, UsageError: see :func:`read_csv`.
+    """
+    source = replace(source, tell=lambda message: None)  # reading tells
+    written, found = _rows(source, encoding, "," if source.format == "csv" else "\t", alone=False)
+    return max(0, sum(1 for _ in found) - written.header)
+
+
+def _rows(source: Source, encoding: str, usual: str, *, alone: bool) -> tuple[Written, Iterator[Row]]:
+    """Finds out how a file is written, and reads its rows that are not blank."""
+    written, whole = sniff(source, lines(source, encoding, returns=True), usual, alone=alone)
+    return written, (row for row in rows(whole, written.delimiter, written.quoted) if row.cells or row.fault)
 
 
 def _record(row: Row, names: list[str], columns: Columns, file: str) -> Record | Skipped:

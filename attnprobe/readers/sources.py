@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from attnprobe.values.arguments import check_choice, shown
 from attnprobe.values.records import Dialect
 
 STDIN = "-"
-ENDS = 64 * 1024  # bytes at either end of a file that its fingerprint looks at
 PACKED = (".gz", ".zst", ".zstd")
 SUFFIXES = {f".{name}": name for name in READERS if name != "dataset"} | {
     ".text": "txt",
@@ -85,7 +85,7 @@ def find_sources(
 
 
 def fingerprint(source: Source) -> str:
-    """Makes a text that changes with the source's content: of a file, its size and a hash of its ends.
+    """Makes a text that changes with the source's content: of a file, its size and digest.
 
     Raises:
         InputError: the source cannot be read.
@@ -209,9 +209,5 @@ def _unreadable(name: str, error: OSError) -> InputError:
 
 def _fingerprint(path: Path) -> str:
     with path.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(0)
-        ends = stream.read(ENDS)
-        stream.seek(max(0, size - ENDS))
-        ends += stream.read(ENDS)
-    return f"{size}-{hashlib.blake2b(ends, digest_size=16).hexdigest()}"
+        digest = hashlib.file_digest(stream, partial(hashlib.blake2b, digest_size=16))
+        return f"{stream.tell()}-{digest.hexdigest()}"

@@ -75,4 +75,4 @@ def test_manifest_says_how_the_file_was_to_be_read(corpus: Run, tmp_path: Path) 
         "quoting": None,
         "header": True,
     }
-    assert "cannot resume, the options is another" in corpus("in.csv", "-o", "out.csv", "--resume").err
+    assert "cannot resume: delimiter: none, before: ;" in corpus("in.csv", "-o", "out.csv", "--resume").err
