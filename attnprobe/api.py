@@ -287,7 +287,7 @@ def view(
     if (against, against_model) != (None, None):
         other = text if against is None else against
         sides.append((other, sides[0][1] if against_model is None else loaded(against_model)))
-    pages, lengths = [], set()
+    pages = []
     for shown, reader in sides:
         check_one(shown)
         found = explore(
@@ -296,8 +296,7 @@ def view(
         )  # fmt: skip
         title = shown if pair is None else f"{shown} / {pair}"
         pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours, explained.lang)))
-        lengths.add(len(found.attention.pieces))
-    return pages[0][1] if len(pages) == 1 else side_by_side(pages, aligned=len(lengths) == 1)
+    return pages[0][1] if len(pages) == 1 else side_by_side(pages)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -134,16 +134,14 @@ def attention_in_blocks(
         allowed: True where a query may see a key; keys that no row of a block may see are not computed.
         starts: rows where a block may start, see :func:`tiles`.
         softcap: c of c·tanh(score / c), which bounds the scaled scores (Gemma 2, Riviere et al. 2024).
-        sinks: one more score for every row of a head, whose weight falls on no key: rows sum to less than 1
-            (gpt-oss, OpenAI 2025; cf. Xiao et al. 2023).
+        sinks: one more score for every row of a head, whose weight falls on no key (gpt-oss, OpenAI 2025).
         compiled: whether to use the softmax of :mod:`attnprobe.attention.kernels` instead of torch's, if there are no
             sinks; only for float32 on a CPU.
         first_text: the number that the first of these texts has in the blocks.
         edit: gives the weights that V is multiplied by in place of a block's, once that was shown; None: the block's.
         gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
             ``compiled``.
-        pool: computes each head apart, in a thread of the pool, and calls ``observe`` there, with a head's blocks in
-            order of rows; None: blocks hold several heads, and come one after another.
+        pool: the threads that compute, and show to ``observe``, each head apart; None: blocks hold several heads.
     """
     texts, heads, queries, _ = query.shape
     query, key, value = (_for_heads(tensor, heads) for tensor in (query, key, value))
@@ -154,10 +152,8 @@ def attention_in_blocks(
         mask = None if allowed is None else allowed[_at(rows, allowed.shape[0])]
         keys = slice(0, key.shape[2]) if mask is None else _reached(mask)
         scores = _scores(query[some, chosen, rows], key[some, chosen, keys], scale, memory)
-        if softcap is not None:
-            scores = _capped(scores, softcap, None if gradients else scores)
-        if bias is not None:
-            scores += bias[_at(some, bias.shape[0]), _at(chosen, bias.shape[1]), _at(rows, bias.shape[2]), keys]
+        added = None if bias is None else _block_of(bias, some, chosen, rows)[..., keys]
+        scores = _with_terms(scores, softcap, added, None if gradients else scores)
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
@@ -166,22 +162,39 @@ def attention_in_blocks(
         block = Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy)
         if observe is not None:
             observe(block)
-        edited = edit(block) if edit else None
-        weights = weights if edited is None else edited
+        weights = _edited(block, edit)
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
 
-    widest = _widest(allowed, key.shape[2])
-    if pool is None:
-        for tile in tiles(heads, queries, widest, starts, texts):
-            compute(*tile)
-    else:
-
-        def compute_head(head: int) -> None:
-            for some, _, rows in tiles(1, queries, widest, starts, texts):
-                compute(some, slice(head, head + 1), rows)
-
-        pool.each(heads, compute_head)
+    _visit_tiles(compute, heads, queries, _widest(allowed, key.shape[2]), starts, texts, pool)
     return output
+
+
+def _visit_tiles(
+    compute: Callable[[slice, slice, slice], None],
+    heads: int,
+    queries: int,
+    keys: int,
+    starts: Sequence[int] | None,
+    texts: int,
+    pool: Pool | None,
+) -> None:
+    """Computes all blocks, one after another, or those of each head in a thread of the pool; see :func:`tiles`."""
+    if pool is None:
+        for tile in tiles(heads, queries, keys, starts, texts):
+            compute(*tile)
+        return
+
+    def compute_head(head: int) -> None:
+        for some, _, rows in tiles(1, queries, keys, starts, texts):
+            compute(some, slice(head, head + 1), rows)
+
+    pool.each(heads, compute_head)
+
+
+def _edited(block: Block, edit: Callable[[Block], Tensor | None] | None) -> Float[Tensor, "text head query key"]:
+    """Returns the weights that the edit gives in place of a block's, else the block's."""
+    edited = edit(block) if edit else None
+    return block.weights if edited is None else edited
 
 
 def _for_heads(tensor: Float[Tensor, "text group token d"], heads: int) -> Float[Tensor, "text head token d"]:
@@ -224,11 +237,15 @@ def _scores(
     return scores.view(texts, heads, queries, -1)
 
 
-def _capped(
-    scores: Float[Tensor, "text head query key"], softcap: float, room: Tensor | None
+def _with_terms(
+    scores: Float[Tensor, "text head query key"], softcap: float | None, bias: Tensor | None, room: Tensor | None
 ) -> Float[Tensor, "text head query key"]:
-    """c·tanh(score / c), computed in the room where there is one."""
-    return torch.mul(torch.tanh(torch.div(scores, softcap, out=room), out=room), softcap, out=room)
+    """Bounds the scores, c·tanh(score / c) in the room where there is one, and adds the bias."""
+    if softcap is not None:
+        scores = torch.mul(torch.tanh(torch.div(scores, softcap, out=room), out=room), softcap, out=room)
+    if bias is not None:
+        scores += bias
+    return scores
 
 
 def _softmax(
@@ -260,6 +277,13 @@ def _softmax_with_entropy(
     entropy = memory.take("entropy", scores.shape[:3], scores.dtype)
     kernels.softmax(scores.view(-1, scores.shape[3]).numpy(), entropy.view(-1).numpy())
     return scores, entropy
+
+
+def _block_of(
+    bias: Float[Tensor, "#text #head #query key"], texts: slice, heads: slice, rows: slice
+) -> Float[Tensor, "some_texts some_heads some_queries key"]:
+    """Cuts out the bias of a block, with all keys."""
+    return bias[_at(texts, bias.shape[0]), _at(heads, bias.shape[1]), _at(rows, bias.shape[2])]
 
 
 def _at(some: slice, size: int) -> slice:

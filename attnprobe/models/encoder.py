@@ -60,8 +60,7 @@ class Encoder:
         settings: the settings that sentence-transformers keeps beside the model.
         case: the remark on a text with capitals; may be empty.
         compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
-        spread: whether the heads of a text are computed side by side, on as many cores as torch uses; observers are
-            then called from several threads, each with heads of its own.
+        spread: whether heads are computed, and shown to observers, side by side, on as many cores as torch uses.
         origin: the caller's model in memory whose weights are shared; None if the model was loaded from files.
         tokenizer_from: the name of the tokenizer, if it was given separately.
         notes: the decisions about a folder that is no plain model.
@@ -182,10 +181,7 @@ class Encoder:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
     def for_length(self, tokens: int) -> Encoder:
-        """Returns the encoder that measures a text of so many tokens fastest, whose observers heed :attr:`spread`.
-
-        From LONG tokens on, float32 on a CPU is measured by compiled loops, head by head on all cores.
-        """
+        """Returns one that measures a text of LONG tokens or more by compiled loops, head by head on all cores."""
         pays = tokens >= LONG and self.tap is None and self._can_be_compiled
         return replace(self, compiled=True, spread=True) if pays else self
 

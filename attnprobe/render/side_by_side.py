@@ -14,12 +14,8 @@ POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="(.*?)"')
 HEAD = 10_000  # characters of a page, among which its policy stands
 
 
-def side_by_side(sides: Sequence[tuple[str, View]], aligned: bool) -> View:
-    """Puts two pages, each with its heading, into frames that do not reach the network; each shows what the other does.
-
-    Args:
-        aligned: whether a position in one text corresponds to the same position in the other.
-    """
+def side_by_side(sides: Sequence[tuple[str, View]]) -> View:
+    """Puts two pages, each with its heading, into frames without a network; each shows what the other does."""
     style, script = read_part("side_by_side.css"), read_part("side_by_side.js")
     names = [shorten(name, 120) for name, _ in sides]
     frames = [
@@ -34,7 +30,6 @@ def side_by_side(sides: Sequence[tuple[str, View]], aligned: bool) -> View:
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {' | '.join(names)}"),
         style=style,
-        aligned=str(aligned).lower(),
         sides="\n".join(frames),
         script=script,
     )
