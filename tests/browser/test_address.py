@@ -131,6 +131,10 @@ def test_a_page_in_a_frame_tells_and_follows_the_page_around_it(browser: Browser
     assert page.evaluate("window.told[0]").startswith("layer=2&head=9&query=&key=&level=pieces&special=show&")
     page.evaluate("frames[0].postMessage({ show: 'layer=4&head=1,3&query=2' }, '*')")
     expect(frame.locator("#what")).to_contain_text("Layer 4, heads 1, 3")
+    other = "layer=1&query=0,3&query-token=%E2%96%81Animal&query-token=dog&key=2&key-token=animal&key-token=street"
+    page.evaluate(f"frames[0].postMessage({{ show: '{other}' }}, '*')")
+    expect(frame.locator("#what")).to_contain_text("Layer 1, head 0")
+    expect(frame.locator(PRESSED)).to_have_text([re.compile("animal"), re.compile("animal"), re.compile("street")])
     for strange in ("7", "null", "{ show: 7 }", "'layer=1'", "{ show: 'layer=99' }"):
         page.evaluate(f"frames[0].postMessage({strange}, '*')")
     expect(frame.locator("#what")).to_contain_text("Layer 0, head 0")

@@ -14,8 +14,36 @@ function followAddress() {
   });
   addEventListener("hashchange", () => follow(location.hash));
   addEventListener("message", ({ source, data }) => {
-    if (source === parent && source !== window && typeof data?.show === "string") follow(data.show);
+    if (source === parent && source !== window && typeof data?.show === "string") follow(inThisText(data.show));
   });
+}
+
+/** The state as text for a page of another text or model, with the names of the kept tokens. */
+function forOthers() {
+  const names = new URLSearchParams();
+  for (const side of SIDES) for (const piece of state.kept[side]) names.append(`${side}-token`, page.pieces.labels[piece]);
+  return `${told}&${names}`;
+}
+
+/**
+ * What another page shows, in terms of this page: its tokens are found where they stand there, else by their names.
+ * @param {string} text
+ */
+function inThisText(text) {
+  const given = new URLSearchParams(text);
+  const labels = page.pieces.labels.map(bare);
+  for (const side of SIDES) {
+    const names = given.getAll(`${side}-token`).map(bare);
+    const positions = (given.get(side) ?? "").split(",").map(Number);
+    const found = names.map((name, at) => (labels[positions[at]] === name ? positions[at] : labels.indexOf(name)));
+    if (names.length) given.set(side, found.filter((at) => at >= 0).join());
+  }
+  return given.toString();
+}
+
+/** A piece without its vocabulary's marks and capitals. @param {string} label */
+function bare(label) {
+  return label.replace(/^(##|▁|Ġ)/, "").toLowerCase();
 }
 
 /** @param {string} text */
@@ -27,7 +55,7 @@ function follow(text) {
 function tell() {
   if (stateText() === told) return;
   told = stateText();
-  if (parent !== window) parent.postMessage({ shows: told }, "*");
+  if (parent !== window) parent.postMessage({ shows: forOthers() }, "*");
   try {
     history.pushState(null, "", `#${told}`);
   } catch {
