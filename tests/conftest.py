@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "ATTNPROBE_MODEL"):
     os.environ.pop(name, None)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job inherits ignored
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402

@@ -42,7 +42,7 @@ def check_tokenizer_files(location: Location) -> None:
     """
     folder = location.tokenizer_folder
     told = _settings(folder, "tokenizer_config.json")
-    if {location.config.get("model_type"), str(told.get("tokenizer_class"))} & NEEDS_NONE or "auto_map" in told:
+    if {str(location.config.get("model_type")), str(told.get("tokenizer_class"))} & NEEDS_NONE or "auto_map" in told:
         return
     names = {path.name for path in folder.iterdir()} - BESIDE
     if not any(map(VOCABULARY.fullmatch, names)):

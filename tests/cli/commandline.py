@@ -85,6 +85,11 @@ def process(*arguments: object, **environment: str | None) -> dict[str, Any]:
     }
 
 
+def lasting(err: str) -> str:
+    """What stays on standard error once the line that says what is loaded is erased."""
+    return re.sub(r"^loading [^\n]*\r\x1b\[K", "", err)
+
+
 def check_error(result: Result, code: int, *words: str) -> None:
     """What, which value, what to do: at most three lines on standard error, and nothing else."""
     assert "Traceback" not in result.err, result.err

@@ -1,6 +1,5 @@
 """attnprobe view: one page, to a file or a pipe."""
 
-import re
 import webbrowser
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 import attnprobe
 from attnprobe import Encoder, api
-from tests.cli.commandline import LONG_TEXT, TEXT, Run, check_error
+from tests.cli.commandline import LONG_TEXT, TEXT, Run, check_error, lasting
 
 
 def test_a_pipe_gets_the_page(run: Run, minilm: Encoder) -> None:
@@ -22,8 +21,7 @@ def test_a_pipe_gets_the_page(run: Run, minilm: Encoder) -> None:
 def test_a_file(run: Run, minilm: Encoder, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     result = run("view", TEXT, "-o", path, terminal=True)
-    assert (result.code, result.out) == (0, b"")
-    assert re.fullmatch(r"loading [^\n]*…\r\x1b\[K", result.err)  # erased once the model is there
+    assert (result.code, result.out, lasting(result.err)) == (0, b"", "")
     assert path.read_text(encoding="utf-8") == attnprobe.view(TEXT, minilm).html
     check_error(run("view", TEXT, "-o", path), 1, "page.html", "--overwrite")
     assert run("view", "other", "-o", path, "--overwrite").code == 0
