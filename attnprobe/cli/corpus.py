@@ -99,7 +99,7 @@ def _corpus(
     recipe = Recipe(loading.arguments(), settings)
     run = ending.run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
     pace = Pace(lambda: run.state, inputs.count)
-    with Progress(pace, shown=not quiet and not progressing.no_progress) as progress:
+    with Progress(pace, shown=not silent) as progress:
         prober.on_batch = progress.add
         tell = _silent if quiet else note
         run.go(items, resume=saving.resume, overwrite=saving.overwrite, on_result=progress.store, tell=tell)
