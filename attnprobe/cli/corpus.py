@@ -74,9 +74,8 @@ def _corpus(
     inputs = _inputs(records, quiet)
     outputs = _outputs(destination, saving, inputs)
     items = inputs.records()  # fails before torch loads, as does a wrong name of a model
-    loading.check(
-        quiet or progressing.no_progress, layers=options.get("layers", "all"), heads=options.get("heads", "all")
-    )
+    silent = quiet or progressing.no_progress
+    loading.check(silent, layers=options.get("layers", "all"), heads=options.get("heads", "all"))
 
     from attnprobe.corpus.estimate import estimate
     from attnprobe.corpus.prober import Prober
