@@ -32,8 +32,10 @@ def test_sentence_is_the_one_meant(sentence: Tokens) -> None:
         ("the", [[1], [5]]),  # as the vocabulary writes them
         ("cat", [[3]]),  # a whole word before a piece of one
         ("Cat's", [[6, 7, 8]]),
+        ("cat's", [[6, 7, 8]]),
         ("Cat", [[6]]),
         ("saw The", [[4, 5]]),
+        ("saw the", [[4, 5]]),
         ("saw", [[4], [16]]),
         ("👍🏽", [[11]]),
         ("it", [[13]]),
@@ -51,7 +53,8 @@ def test_added_and_typed_separators_are_both_found(sentence: Tokens) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "near"), [("unbelievably", "unbelievable"), ("toy", "toys"), ("saw saw", ""), ("", ""), ("--3", "")]
+    ("query", "near"),
+    [("unbelievably", "unbelievable"), ("toy", "toys"), ("saw saw", ""), ("CAT", "cat"), ("", ""), ("--3", "")],
 )
 def test_no_such_token(query: str, near: str, sentence: Tokens) -> None:
     with pytest.raises(UsageError, match="no token or word") as caught:

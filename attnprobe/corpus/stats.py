@@ -10,6 +10,7 @@ from attnprobe.corpus.chunks import Item
 from attnprobe.corpus.prober import Prober
 from attnprobe.errors import (
     UnknownTokensWarning,
+    UsageError,
     WordsWarning,
 )
 from attnprobe.values.notebook import one_line
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CorpusStats:
-    """The statistics of many texts: iterating yields blocks of rows as they are measured.
+    """The statistics of many texts: iterating, which can be done once, yields blocks of rows as they are measured.
 
     Attributes:
         summary: of the texts so far; complete when the iteration has ended.
@@ -34,18 +35,27 @@ class CorpusStats:
         self._model = prober.encoder.location.short_name
         self.skipped: list[Skipped] = []
         self.unknown = self.wordless = 0
+        self._ended = False
         self._results = prober.results(prober.settings.chunks(items))
 
     def __repr__(self) -> str:
         return one_line("CorpusStats", self._model, "iterating measures the texts, as does to_frame()")
 
     def __iter__(self) -> Iterator[RowBlock]:
+        """Measures the texts that are left.
+
+        Raises:
+            UsageError: all texts are measured already.
+        """
+        if self._ended:
+            raise UsageError("these texts are measured already", "keep the rows, or call corpus_stats again")
         for result in self._results:
             self.summary += result.summary
             self.skipped += result.skipped
             self.unknown += result.unknown
             self.wordless += result.wordless
             yield from result.rows
+        self._ended = True
         for category, message in doubts(self.unknown, self.wordless).items():
             warnings.warn(message, category, stacklevel=2)
 

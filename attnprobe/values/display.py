@@ -113,7 +113,7 @@ class Scaling(Options):
         "sqrt",
         "linear",
         signed=False,
-        help="Colour by the root of a weight, which shows small ones, or by itself.",
+        help="Colour by a weight's root, which shows small ones, or by itself.  [default: sqrt; linear for one map]",
     )
 
 

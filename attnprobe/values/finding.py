@@ -27,8 +27,8 @@ def find_matches(tokens: Tokens, query: str) -> list[list[int]]:
 
     A whole number within the text is a position, counted from 0, negative ones from the end. Anything else is searched
     for: first as one or more whole words, or an added token such as ``[CLS]``; then as one or more pieces, by their
-    characters or as the vocabulary writes them. Upper and lower case differ; white space does not count. Pieces without
-    characters, such as a lone ``▁``, are no part of a match.
+    characters or as the vocabulary writes them. A query without capitals is found in any case, one with capitals only
+    as it stands; white space does not count. Pieces without characters, such as a lone ``▁``, are no part of a match.
 
     Raises:
         UsageError: no token matches; the hint names some that are like it.
@@ -109,6 +109,8 @@ def _words(tokens: Tokens, wanted: str) -> Iterator[list[int]]:
 
 def _runs(texts: Sequence[str], segments: Sequence[int], wanted: str) -> Iterator[list[int]]:
     """Finds the indices of consecutive texts of one segment that together are the wanted characters."""
+    if wanted == wanted.lower():  # without capitals: in any case
+        texts = [text.lower() for text in texts]
     for start, segment in enumerate(segments):
         joined = ""
         for stop in range(start, len(texts)):
