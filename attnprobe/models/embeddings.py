@@ -37,8 +37,11 @@ def check_embedded(rows: Mapping[str, Rows], model: Any, tokenizer: Any) -> None
             f"the tokenizer gives token {beyond} ({piece}), and the model's embeddings hold {len(table.weight)}",
             RESIZE,
         )
+    of_types = rows.get("token_type_ids")
+    if of_types is None or not any(map(any, of_types)):  # type 0 is always there, and tables take time to find
+        return
     types = next((table for name, table in _tables(model) if name.endswith("token_type_embeddings")), None)
-    if types is not None and (beyond := _beyond(rows.get("token_type_ids"), types)) is not None:
+    if types is not None and (beyond := _beyond(of_types, types)) is not None:
         raise TextError(
             f"the tokenizer gives token type {beyond}, and the model's embeddings hold {len(types.weight)}",
             "is this the model's own tokenizer? Pairs of texts need two types, unless it gives one to both",
@@ -62,4 +65,5 @@ def _beyond(rows: Rows | None, table: nn.Embedding) -> int | None:
     """Finds the first number that the table does not hold."""
     if rows is None or not isinstance(rows[0][0], int):  # TAPAS has a table of its own for each of seven types
         return None
-    return next((number for row in rows for number in row if not 0 <= number < len(table.weight)), None)
+    size = len(table.weight)
+    return next((number for row in rows for number in row if not 0 <= number < size), None)
