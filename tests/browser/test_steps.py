@@ -168,6 +168,8 @@ def test_chinese(open_page: Open, minilm: Encoder) -> None:
     expect(page.locator("#walk [data-step=input] .formula")).to_have_text(re.compile("^x：384 维"))
     expect(page.locator("#walk [data-step=dot] .formula")).to_contain_text("维（从 0 数起）贡献最大：")
     expect(page.locator("#walk .said").nth(3)).to_have_text("点积除以 √d（这里 d = 32），使分数的大小不随维数 d 增长。")
+    under = page.locator("#walk [data-step=scaled] .under span")
+    assert under.all_text_contents() == labels(page, "keys")
     page.get_by_role("button", name="English").click()
     expect(page.locator("#walk h3").first).to_have_text("Input")
     expect(page.locator("#steps")).to_have_attribute("lang", "en")

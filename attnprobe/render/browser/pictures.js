@@ -1,5 +1,7 @@
 // What each step shows: its formula in numbers, and bars, boxes or the table of keys.
 
+const FEW_BARS = 16; // whose keys' names fit below them
+
 /** @typedef {{ formula: string, pictures: Node[] }} Picture */
 
 /** @type {Record<StepName, (scene: Scene) => Picture>} */
@@ -133,7 +135,7 @@ function barsOf(name, note, numbers, most, title, mark = -1) {
 }
 
 /**
- * A column of the table as bars, the chosen key's in colour.
+ * A column of the table as bars, the chosen key's in colour, and the names of a few keys below.
  * @param {string} column
  * @param {number[]} numbers
  * @param {number} key
@@ -141,7 +143,10 @@ function barsOf(name, note, numbers, most, title, mark = -1) {
  */
 function barsByKey(column, numbers, key, words) {
   const title = (/** @type {number} */ at) => `${at} ${page.pieces.labels[at]}${words.colon}${decimal(numbers[at])}`;
-  return barsOf(columnName(column, words), words.byKey, numbers, highest(numbers), title, key);
+  const bars = barsOf(columnName(column, words), words.byKey, numbers, highest(numbers), title, key);
+  const names = page.pieces.labels.map((label) => make("span", {}, label));
+  if (numbers.length <= FEW_BARS) bars.append(make("div", { class: "under", "aria-hidden": true }, ...names));
+  return bars;
 }
 
 /** @param {string} name @param {string} note @param {Element} picture */
