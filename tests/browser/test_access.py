@@ -89,10 +89,15 @@ def test_arrows_and_enter_choose_a_heat_map_and_a_row(page: Page) -> None:
 
 
 def test_help_opens_and_closes(page: Page) -> None:
+    """Escape closes the dialog first; the kept tokens go with the next."""
+    token(page, "queries", 1).click()
     page.get_by_role("button", name="Keyboard").click()
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(token(page, "queries", 1)).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Escape")
+    expect(token(page, "queries", 1)).to_have_attribute("aria-pressed", "false")
 
 
 def test_landmarks_and_names(page: Page) -> None:

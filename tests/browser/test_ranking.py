@@ -118,3 +118,18 @@ def test_pieces_of_chinese_and_what_cls_stands_for(open_page: Open, encoder_of: 
     assert not any(label.startswith("▁") for label in chinese)
     expect(page.locator("#stats-note")).to_contain_text("cls stands for <s>. sep stands for </s>.")
     expect(page.locator("#tokens [aria-pressed=true]")).not_to_have_count(0)
+
+
+@pytest.mark.parametrize("address", ["", "#layer=5&head=11&query=10&key=2"])
+def test_a_ranking_goes_with_its_tokens(open_page: Open, minilm: Encoder, address: str) -> None:
+    """However the page was opened: by options or by its address, the model view follows every choice."""
+    page = open_page(view(TEXT, minilm, query=None if address else "it", key=None if address else ["animal"]))
+    start = page.url
+    for release in (lambda: page.keyboard.press("Escape"), lambda: token(page, "keys", ANIMAL).click()):
+        page.goto(start + address)
+        page.reload()
+        expect(page.locator("#ranked")).to_have_text("“it” → “animal”, strongest head first:")
+        release()
+        expect(page.locator("#ranking button")).to_have_count(0)
+        expect(page.locator("#ranked")).to_contain_text("Click a query and a key")
+        assert drawn(page, 0, 2).size > 1

@@ -78,6 +78,21 @@ def test_what_one_page_shows_the_other_shows(
     assert chosen(left) == ["3"]
 
 
+def test_the_headings_follow_the_theme(
+    open_both: Callable[..., tuple[Page, list[FrameLocator]]], two_texts: View
+) -> None:
+    page, (left, right) = open_both(two_texts)
+    page.emulate_media(color_scheme="light")
+    background = page.locator("section").first
+    bright = background.evaluate("(section) => getComputedStyle(section).backgroundColor")
+    for frame, theme in ((left, "dark"), (right, "light")):
+        name = f"{theme.capitalize()} theme"
+        frame.get_by_role("button", name=name).click()
+        expect(page.locator("html")).to_have_css("color-scheme", theme)
+        seen = background.evaluate("(section) => getComputedStyle(section).backgroundColor")
+        assert (seen == bright) == (theme == "light")
+
+
 @pytest.mark.parametrize(("width", "beside"), [(1400, True), (900, True), (899, False), (390, False)])
 def test_pages_stand_beside_each_other_where_there_is_room(
     open_both: Callable[..., tuple[Page, list[FrameLocator]]], two_texts: View, width: int, beside: bool

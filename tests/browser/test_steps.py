@@ -164,7 +164,12 @@ def test_chinese(open_page: Open, minilm: Encoder) -> None:
         assert re.search(r"[\u4e00-\u9fff]{3}", sentence)
         assert sentence.endswith("。")
     expect(page.locator("#to-steps")).to_have_text("计算步骤 ↓")
+    assert ": " not in page.locator("#walk").evaluate("(all) => all.textContent")
+    expect(page.locator("#walk [data-step=input] .formula")).to_have_text(re.compile("^x：384 维"))
+    expect(page.locator("#walk [data-step=dot] .formula")).to_contain_text("维（从 0 数起）贡献最大：")
     expect(page.locator("#walk .said").nth(3)).to_have_text("点积除以 √d（这里 d = 32），使分数的大小不随维数 d 增长。")
+    under = page.locator("#walk [data-step=scaled] .under span")
+    assert under.all_text_contents() == labels(page, "keys")
     page.get_by_role("button", name="English").click()
     expect(page.locator("#walk h3").first).to_have_text("Input")
     expect(page.locator("#steps")).to_have_attribute("lang", "en")
@@ -198,11 +203,33 @@ def test_words_are_walked_by_their_first_piece(page: Page) -> None:
     token(page, "queries", at).click()
     first = page.evaluate("page.words.of").index(page.evaluate("scene.queries")[at])
     ready(page, first)
-    expect(page.locator("#steps-pieces")).to_contain_text("“un” stands for the word “unremarkably”")
-    choose(page, "special", "hide")
+    token(page, "keys", labels(page, "keys").index("animal")).click()
+    expect(page.locator("#steps-differences")).to_have_text(
+        "The head view takes several pieces together; the steps take one query, “un”, and one key, “animal”: "
+        "the first of those kept, unless you choose another."
+    )
     token(page, "queries", 1).click()
-    ready(page, 2)
-    expect(page.locator("#steps-pieces")).to_contain_text("“animal” stands for the word “animal”")
+    ready(page, 1)
+    expect(page.locator("#steps-differences")).to_be_empty()
+
+
+def test_the_steps_say_how_they_differ_from_the_head_view(page: Page) -> None:
+    said = page.locator("#steps-differences")
+    token(page, "queries", 3).click()
+    token(page, "keys", 6).click()
+    ready(page, 3)
+    expect(said).to_be_empty()
+    weight = page.locator("#walk .keys .on [data-column=weight]").text_content()
+    own = "Weights here are the model's own, before special tokens are hidden"
+    for special, sentence in (("hide", f"{own}."), ("renormalise", f"{own} and rows renormalised."), ("show", "")):
+        choose(page, "special", special)
+        expect(said).to_have_text(sentence)
+        expect(page.locator("#walk .keys .on [data-column=weight]")).to_have_text(str(weight))
+    token(page, "keys", 8).click(modifiers=["Shift"])
+    expect(said).to_contain_text("one query, “didn”, and one key, “cross”: the first of those kept")
+    choose(page, "special", "renormalise")
+    page.get_by_role("button", name="中文").click()
+    expect(said).to_have_text(re.compile("^这里的权重是模型自身的权重，.*重新归一化。注意力头视图.*也可以另选。$"))
 
 
 def test_a_pair_and_chosen_heads(open_page: Open, minilm: Encoder) -> None:

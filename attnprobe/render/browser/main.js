@@ -12,7 +12,7 @@ function start() {
   find("png", HTMLElement).addEventListener("click", savePng);
   find("help", HTMLElement).addEventListener("click", () => find("keys-help", HTMLDialogElement).showModal());
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") letGo();
+    if (event.key === "Escape" && !find("keys-help", HTMLDialogElement).open) letGo();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change({}, "choice"));
   followAddress();

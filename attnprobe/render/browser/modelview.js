@@ -37,6 +37,7 @@ function markGrid() {
 async function drawGrid() {
   const mine = ++drawing;
   const between = chosen();
+  rankedFor = JSON.stringify(between);
   /** @type {Ranked[]} */
   const ranked = [];
   const grid = find("grid", HTMLTableElement);

@@ -1,11 +1,13 @@
 // What each step shows: its formula in numbers, and bars, boxes or the table of keys.
 
+const FEW_BARS = 16; // whose keys' names fit below them
+
 /** @typedef {{ formula: string, pictures: Node[] }} Picture */
 
 /** @type {Record<StepName, (scene: Scene) => Picture>} */
 const PICTURES = {
   input: ({ walk: { x }, words }) =>
-    x ? { formula: `x: ${sizeOf(x, words)}`, pictures: [barsOf("x", "", x, highest(x), dimensionOf(x, words))] } : { formula: "", pictures: [] },
+    x ? { formula: `x${words.colon}${sizeOf(x, words)}`, pictures: [barsOf("x", "", x, highest(x), dimensionOf(x, words))] } : { formula: "", pictures: [] },
 
   maps: ({ walk, key, of, words }) => {
     const made = (/** @type {"q" | "k"} */ name) => `${name} = ${madeBy(of.made_by[name], words) || words.given}`;
@@ -21,7 +23,7 @@ const PICTURES = {
     const products = q.map((value, at) => value * k[at]);
     const written = (/** @type {number} */ at) => `${decimal(q[at])} × ${decimal(k[at])} = ${decimal(products[at])}`;
     const most = products.indexOf(Math.max(...products));
-    const title = (/** @type {number} */ at) => `${words.dimension(at)}: ${written(at)}`;
+    const title = (/** @type {number} */ at) => `${words.dimension(at)}${words.colon}${written(at)}`;
     const bars = barsOf("q × k", `${words.sum} ${decimal(walk.dot[key])}`, products, highest(products), title);
     return { formula: `q·k = ${decimal(walk.dot[key])}\n${words.largest(most, written(most))}`, pictures: [bars, dimensionsTable(q, k, products, words)] };
   },
@@ -54,7 +56,7 @@ const PICTURES = {
     const row = (/** @type {string} */ name, /** @type {Float64Array} */ vector) =>
       barsOf(name, `${words.length} ${decimal(lengthOf(vector))}`, vector, most, dimensionOf(vector, words));
     const made = `v = ${madeBy(of.made_by.v, words) || words.given}`;
-    const formula = `${made}\nz = Σ ${words.weighted}: ${sizeOf(z, words)}\n${facts.key}: ‖${decimal(weight)} · v‖ = ${decimal(walk.value_norm[key])}`;
+    const formula = `${made}\nz = Σ ${words.weighted}${words.colon}${sizeOf(z, words)}\n${facts.key}${words.colon}‖${decimal(weight)} · v‖ = ${decimal(walk.value_norm[key])}`;
     return { formula, pictures: [row("v", v), row(words.weighted, part), row("z", z)] };
   },
 
@@ -67,9 +69,9 @@ const PICTURES = {
   output: ({ walk, key, facts, words }) => {
     if (!walk.projected || !walk.output_norm) return { formula: "", pictures: [] };
     const lengths = walk.projected;
-    const title = (/** @type {number} */ head) => `${words.headNumber(head)}: ${decimal(lengths[head])}`;
+    const title = (/** @type {number} */ head) => `${words.headNumber(head)}${words.colon}${decimal(lengths[head])}`;
     const bars = barsOf("‖z·W_O‖", words.byHead, lengths, highest(lengths), title, facts.head);
-    const formula = `‖z·W_O‖ = ${decimal(lengths[facts.head])}\n${facts.key}: ${columnName("output_norm", words)} = ${decimal(walk.output_norm[key])}`;
+    const formula = `‖z·W_O‖ = ${decimal(lengths[facts.head])}\n${facts.key}${words.colon}${columnName("output_norm", words)} = ${decimal(walk.output_norm[key])}`;
     return { formula, pictures: [bars] };
   },
 };
@@ -86,7 +88,7 @@ function sizeOf(vector, words) {
 
 /** @param {Float64Array} vector @param {Words} words */
 function dimensionOf(vector, words) {
-  return (/** @type {number} */ at) => `${words.dimension(at)}: ${decimal(vector[at])}`;
+  return (/** @type {number} */ at) => `${words.dimension(at)}${words.colon}${decimal(vector[at])}`;
 }
 
 /** Three decimals, one of large numbers. @param {number} value */
@@ -133,15 +135,18 @@ function barsOf(name, note, numbers, most, title, mark = -1) {
 }
 
 /**
- * A column of the table as bars, the chosen key's in colour.
+ * A column of the table as bars, the chosen key's in colour, and the names of a few keys below.
  * @param {string} column
  * @param {number[]} numbers
  * @param {number} key
  * @param {Words} words
  */
 function barsByKey(column, numbers, key, words) {
-  const title = (/** @type {number} */ at) => `${at} ${page.pieces.labels[at]}: ${decimal(numbers[at])}`;
-  return barsOf(columnName(column, words), words.byKey, numbers, highest(numbers), title, key);
+  const title = (/** @type {number} */ at) => `${at} ${page.pieces.labels[at]}${words.colon}${decimal(numbers[at])}`;
+  const bars = barsOf(columnName(column, words), words.byKey, numbers, highest(numbers), title, key);
+  const names = page.pieces.labels.map((label) => make("span", {}, label));
+  if (numbers.length <= FEW_BARS) bars.append(make("div", { class: "under", "aria-hidden": true }, ...names));
+  return bars;
 }
 
 /** @param {string} name @param {string} note @param {Element} picture */

@@ -3,7 +3,7 @@
 /** @typedef {{ rows: number[], columns: number[], width: number, names: string }} Chosen of a matrix so wide */
 /** @typedef {{ layer: number, head: number, weight: number }} Ranked */
 
-let chosenBefore = "null";
+let rankedFor = "null"; // what was chosen when the model view was last drawn
 
 /** The kept queries and keys, if some of both are shown. @returns {Chosen | null} */
 function chosen() {
@@ -16,11 +16,9 @@ function chosen() {
   return { rows, columns, width: keys.length, names: `${names(queries, rows)} → ${names(keys, columns)}` };
 }
 
-/** Tells whether other tokens are chosen than the last time this was asked. */
+/** Tells whether other tokens are chosen than those of the model view. */
 function isChoiceNew() {
-  const before = chosenBefore;
-  chosenBefore = JSON.stringify(chosen());
-  return chosenBefore !== before;
+  return JSON.stringify(chosen()) !== rankedFor;
 }
 
 /** @param {string[]} labels */

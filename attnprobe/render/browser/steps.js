@@ -67,7 +67,8 @@ async function showSteps() {
   followKept();
   if (!state.heads.has(walked.head) && state.heads.size) walked.head = Math.min(...state.heads);
   const { language, query, key, head, all } = walked;
-  const wanted = [state.layer, head, query, key, language, all, state.choice.words, [...state.heads]].join();
+  const { words, special } = state.choice;
+  const wanted = [state.layer, head, query, key, language, all, words, special, walked.kept, [...state.heads]].join();
   if (wanted === walked.drawn) return;
   walked.drawn = wanted;
   const mine = ++walked.latest;
@@ -94,6 +95,7 @@ function drawSteps(walk, weights) {
   const scene = sceneOf(walk, words);
   nameChoices(scene);
   find("steps-summary", HTMLElement).textContent = words.summary(scene.facts, decimal(walk.weight[scene.key]));
+  find("steps-differences", HTMLElement).textContent = differencesOf(scene);
   const focusedKey = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
   find("walk", HTMLElement).replaceChildren(...stepsOf(scene));
   find("steps-note", HTMLElement).textContent = noteOf(scene, weights);
@@ -142,9 +144,23 @@ function nameChoices({ words, key }) {
   for (const [at, option] of [...find("steps-head", HTMLSelectElement).options].entries()) option.hidden = !state.heads.has(at);
   const label = find("steps-head", HTMLSelectElement).parentElement;
   if (label) label.hidden = state.heads.size < 2;
-  const word = state.choice.words && page.words ? page.words.labels[page.words.of[walked.query]] : null;
-  const piece = words.quoted(page.pieces.labels[walked.query]);
-  find("steps-pieces", HTMLElement).textContent = word === null ? "" : words.pieces(words.quoted(word), piece);
+}
+
+/** How the steps differ from the head view, in sentences. @param {Scene} scene */
+function differencesOf({ words, facts, key }) {
+  const { choice, kept } = state;
+  const isOfSeveral = severalPieces(kept.query, walked.query) || severalPieces(kept.key, key);
+  return [
+    choice.special === "show" ? "" : words.before(choice.special === "renormalise"),
+    isOfSeveral ? words.oneOfSeveral(facts) : "",
+  ].filter(Boolean).join(words.space);
+}
+
+/** Whether the head view takes several pieces for these, or for the one shown here. @param {number[]} kept @param {number} shown */
+function severalPieces(kept, shown) {
+  const units = unitsOf(state.choice);
+  const rows = rowsWith([...units.labels.keys()], kept.length ? kept : [shown], state.choice);
+  return rows.flatMap((unit) => piecesOf(unit, state.choice)).length > 1;
 }
 
 /** @param {Scene} scene */

@@ -92,8 +92,11 @@ const WORDING = {
     summary: (/** @type {Facts} */ { layer, head, query, key }, /** @type {string} */ weight) =>
       `Layer ${layer}, head ${head}: ${query} gives ${key} the weight ${weight}.`,
     missing: (/** @type {string} */ why) => `The steps are left out: ${why}.`,
-    pieces: (/** @type {string} */ word, /** @type {string} */ piece) =>
-      `The model computes with pieces of words, and so do the steps: ${piece} stands for the word ${word}.`,
+    before: (/** @type {boolean} */ isRenormalised) =>
+      `Weights here are the model's own, before special tokens are hidden${isRenormalised ? " and rows renormalised" : ""}.`,
+    oneOfSeveral: (/** @type {Facts} */ { query, key }) =>
+      `The head view takes several pieces together; the steps take one query, ${query}, and one key, ${key}: ` +
+      "the first of those kept, unless you choose another.",
     names: {
       input: "Input",
       maps: "Query and key",
@@ -114,7 +117,7 @@ const WORDING = {
     length: "length",
     sum: "sum",
     weighted: "weight·v",
-    largest: (/** @type {number} */ at, /** @type {string} */ terms) => `Dimension ${at} adds most: ${terms}.`,
+    largest: (/** @type {number} */ at, /** @type {string} */ terms) => `Dimension ${at}, counted from 0, adds most: ${terms}.`,
     dimension: (/** @type {number} */ at) => `dimension ${at}`,
     columnsOf: (/** @type {Facts} */ { from, to, dimensions, heads }) => `z: columns ${from} to ${to} of ${heads * dimensions}`,
     headNumber: (/** @type {number} */ head) => `head ${head}`,
@@ -126,7 +129,9 @@ const WORDING = {
       `Computed in this page from q, k and v in float16; weights of this row differ from the model's own by ${difference} at most. ` +
       `The steps are ${megabytes} MB of the page; --no-steps leaves them out.`,
     below: "less than 0.00001",
+    space: " ",
     comma: ", ",
+    colon: ": ",
     translated: /** @type {[RegExp, string][]} */ ([]),
   },
   zh: {
@@ -139,8 +144,10 @@ const WORDING = {
     summary: (/** @type {Facts} */ { layer, head, query, key }, /** @type {string} */ weight) =>
       `第 ${layer} 层第 ${head} 头：${query}对${key}的注意力权重为 ${weight}。`,
     missing: (/** @type {string} */ why) => `此处没有计算步骤，原因是：${why}。`,
-    pieces: (/** @type {string} */ word, /** @type {string} */ piece) =>
-      `模型以词元（子词）为单位计算，下面的步骤也是如此：用词元${piece}代表单词${word}。`,
+    before: (/** @type {boolean} */ isRenormalised) =>
+      `这里的权重是模型自身的权重，尚未隐藏特殊词元${isRenormalised ? "，也未对各行重新归一化" : ""}。`,
+    oneOfSeveral: (/** @type {Facts} */ { query, key }) =>
+      `注意力头视图把几个词元合在一起，计算步骤只取一个查询${query}和一个键${key}：默认为所选词元中的第一个，也可以另选。`,
     names: {
       input: "输入",
       maps: "查询与键",
@@ -161,7 +168,7 @@ const WORDING = {
     length: "长度",
     sum: "和",
     weighted: "权重·v",
-    largest: (/** @type {number} */ at, /** @type {string} */ terms) => `第 ${at} 维贡献最大：${terms}。`,
+    largest: (/** @type {number} */ at, /** @type {string} */ terms) => `第 ${at} 维（从 0 数起）贡献最大：${terms}。`,
     dimension: (/** @type {number} */ at) => `第 ${at} 维`,
     columnsOf: (/** @type {Facts} */ { from, to, dimensions, heads }) => `z：共 ${heads * dimensions} 列中的第 ${from} 至第 ${to} 列`,
     headNumber: (/** @type {number} */ head) => `第 ${head} 头`,
@@ -173,7 +180,9 @@ const WORDING = {
       `由本页用 float16 的 q、k、v 算出；本行权重与模型自身的权重最多相差 ${difference}。` +
       `这些步骤占本页 ${megabytes} MB，用 --no-steps 可以省去。`,
     below: "不到 0.00001",
+    space: "",
     comma: "，",
+    colon: "：",
     translated: /** @type {[RegExp, string][]} */ ([
       [/^rotated by its position$/, "按位置旋转"],
       [/^times /, "乘以 "],
