@@ -18,7 +18,7 @@ from attnprobe.measure.heads import HeadMeans, head_table
 from attnprobe.measure.running import measure
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.metrics.reduce import Reducer
-from attnprobe.models.encoder import LONG
+from attnprobe.models.encoder import LONG, SPREAD
 from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Role
 from tests.exact import EXACT, doubled, float64
@@ -157,6 +157,7 @@ def test_a_long_text_gives_the_same_on_any_number_of_threads(
     encoder = encoder_of(family)
     expected, found = means_of(encoder, WORDS, level), {}
     monkeypatch.setattr("attnprobe.models.encoder.LONG", 8)
+    monkeypatch.setattr("attnprobe.models.encoder.SPREAD", 8)
     for threads in (1, 2, 5):
         monkeypatch.setattr("attnprobe.models.encoder.pool_of", lambda _, threads=threads: pool_of(threads))
         found[threads] = means_of(encoder, WORDS, level)
@@ -226,3 +227,4 @@ def test_only_float32_on_a_cpu_is_compiled(minilm: Encoder, folder_of: Callable[
     assert double.for_length(10**6) is double
     assert minilm.for_length(LONG).compiled
     assert minilm.for_length(LONG - 1) is minilm
+    assert [minilm.for_length(tokens).spread for tokens in (SPREAD - 1, SPREAD)] == [False, True]

@@ -37,7 +37,7 @@ from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
-LONG = 512  # tokens from which compiled loops are worth their loading; benchmarks/long_texts.py
+LONG, SPREAD = 512, 1024  # tokens from which loops are compiled, heads side by side; benchmarks/long_texts.py
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -181,9 +181,9 @@ class Encoder:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
     def for_length(self, tokens: int) -> Encoder:
-        """Returns one that measures a text of LONG tokens or more by compiled loops, head by head on all cores."""
+        """Returns one that measures a text of LONG tokens or more by compiled loops, from SPREAD on each head apart."""
         pays = tokens >= LONG and self.tap is None and self._can_be_compiled
-        return replace(self, compiled=True, spread=True) if pays else self
+        return replace(self, compiled=True, spread=tokens >= SPREAD) if pays else self
 
     @property
     def _can_be_compiled(self) -> bool:
