@@ -144,7 +144,16 @@ def test_tensors_are_the_same_bytes_each_time(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize(
     ("query", "positions"),
-    [(3, [3]), ("3", [3]), (-1, [15]), ("the", [1, 7]), ("The", [1]), ("didn't", [3, 4, 5]), ("[SEP]", [15]), ("'", [4])],
+    [
+        (3, [3]),
+        ("3", [3]),
+        (-1, [15]),
+        ("the", [1, 7]),
+        ("The", [1]),
+        ("didn't", [3, 4, 5]),
+        ("[SEP]", [15]),
+        ("'", [4]),
+    ],
 )
 def test_query(frame: pd.DataFrame, minilm: Encoder, query: str | int, positions: list[int]) -> None:
     found = attnprobe.weights(TEXT, minilm, query=query)
