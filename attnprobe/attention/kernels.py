@@ -1,9 +1,9 @@
 """Loops over rows of attention that numba compiles: one pass where torch needs several, each through memory.
 
 The softmax also computes each row's entropy, which costs nothing extra: with t = s − max s, p = eᵗ and Z = Σ p, the
-weights are p / Z and their entropy is ln Z − Σ p·t / Z. Corpora are measured with these loops; single texts, GPUs and
-float64 with torch, to which ``tests/test_kernels.py`` compares them. Compiled functions are marked ``no_type_check``,
-since the tests' type checks cannot wrap them.
+weights are p / Z and their entropy is ln Z − Σ p·t / Z. Corpora and long texts are measured with these loops; short
+ones, GPUs and float64 with torch, to which ``tests/test_kernels.py`` compares them. Compiled functions are marked
+``no_type_check``, since the tests' type checks cannot wrap them.
 """
 
 from __future__ import annotations
