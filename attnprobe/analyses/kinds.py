@@ -1,4 +1,4 @@
-"""Declares an analysis: a function of one text, with all that the command, the library and the docs need."""
+"""Declares an analysis, of one text or of many, with all that the command, the library and the docs need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attnprobe.values.options import group_of, take
+from attnprobe.values.options import Reading, group_of, take
 from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
@@ -72,3 +72,36 @@ class Analysis:
     def fields(self) -> list[Field[Any]]:
         """Lists the options that the analysis runs with."""
         return [option for annotation in self.options for option in group_of(annotation)[1]]
+
+
+@dataclass(frozen=True)
+class CorpusAnalysis:
+    """An analysis of many texts: a measurement, the summary of which is the answer.
+
+    Attributes:
+        measurement: ``module:class`` of a Measurement without rows, see :mod:`attnprobe.measure.kinds`, with a class
+            method ``choose(encoder, reading, **options)``. Its summary has the table ``summary`` with ``columns``, all
+            other ``tables``, and ``to_frame()``; it may have ``remarks``, as :class:`Result` does.
+        columns: the columns of the table: name -> meaning.
+        options: groups, see :func:`attnprobe.values.options.group_of`; each option is a flag and an argument.
+        reading: the group :class:`attnprobe.values.options.Reading`, perhaps without options that do not apply.
+        tables: further tables of the summary, each a flag that names a file: name -> meaning.
+        fit: as in :class:`Analysis`.
+        view: ``module:function`` that renders the summary for a terminal: it is called with the summary, a width and
+            all options by name. Empty: the summary's ``overview``.
+        formats: the formats besides those of tables: name -> ``module:function`` of the summary and a stream.
+        explain: ``module:function`` of the options by name that returns the rules as text, which ``--explain`` prints.
+        meaning, examples: as in :class:`Analysis`.
+    """
+
+    measurement: str
+    columns: Mapping[str, str]
+    options: Sequence[Any] = ()
+    reading: Any = Reading
+    tables: Mapping[str, str] = field(default_factory=dict)
+    fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
+    view: str = ""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    explain: str = ""
+    meaning: str = ""
+    examples: Sequence[str] = ()
