@@ -26,6 +26,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.trace:TRACE",
         "How one head computes one row of attention, step by step.",
     ),
+    "similarity": (
+        "attnprobe.analyses.similarity:SIMILARITY",
+        "Which heads do the same: distances, clusters, a map.",
+    ),
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.attention.divergence import divergences, mixture_sums, padded
 from attnprobe.attention.rounding import rounding
 from attnprobe.attention.rows import check_distance, merge_pieces, word_starts
-from attnprobe.errors import ModelError, UsageError
+from attnprobe.errors import ModelError
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading
@@ -43,9 +43,9 @@ class Distances:
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     queries: int | None
-    seed: int = 0
-    clusters: int | None = None
-    level: str = "token"
+    seed: int
+    clusters: int
+    level: str
 
     @classmethod
     def choose(
@@ -58,21 +58,18 @@ class Distances:
         queries_per_text: int,
         all_queries: bool,
         seed: int,
-        clusters: int | None,
+        clusters: int,
     ) -> Distances:
         """Chooses the heads and queries to compare.
 
         Raises:
-            UsageError: a layer or head is out of range, or there are fewer heads than clusters.
+            UsageError: a layer or head is out of range.
             ModelError: a layer pools tokens.
         """
         chosen = tuple(select(layers, encoder.layers, "layer")), tuple(select(heads, encoder.heads, "head"))
         for layer in chosen[0]:
             if encoder.reach and (reach := encoder.reach[layer]) and reach.pooled:
                 raise _pooled(layer, encoder)
-        count = len(chosen[0]) * len(chosen[1])
-        if clusters is not None and clusters > count:
-            raise UsageError(f"{count} heads cannot form {clusters} clusters")
         return cls(*chosen, None if all_queries else queries_per_text, seed, clusters, reading.level)
 
     @property
@@ -125,16 +122,11 @@ class Divergences:
 
 
 def sampled(text: Tokens, most: int | None, seed: int) -> Int[np.ndarray, " query"]:
-    """Chooses queries of a text: all, or ``most`` at equal steps, from a start that depends on seed and tokens only.
-
-    Each query of a text is as likely to be chosen as any other.
-    """
+    """Chooses queries of a text, ascending: all, or ``most`` at random, by the seed and the text's tokens alone."""
     if most is None or len(text) <= most:
         return np.arange(len(text))
-    content = "\0".join([str(seed), *text.strings])
-    digest = hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=6).digest()
-    start = int.from_bytes(digest) / 2**48
-    return ((np.arange(most) + start) * len(text) / most).astype(int)
+    chance = Random("\0".join([str(seed), *text.strings]))
+    return np.array(sorted(chance.sample(range(len(text)), most)))
 
 
 class RowsListener:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ["layer", "head", "cluster", "x", "y", "nearest_layer", "nearest_head", "nearest_distance"]
 PAIR_COLUMNS = ["layer_a", "head_a", "layer_b", "head_b", "distance"]
-CUT = 0.7  # of the height at which all heads have merged: where scipy and others begin to colour trees
 NOTHING = 1e-12  # of the largest eigenvalue: an axis of the map that only rounding makes
 
 
@@ -30,7 +29,7 @@ class Similarity:
 
     Attributes:
         layers, heads: the numbers of those compared; the axes below count heads of the first layer, then of the next.
-        n_clusters: how many clusters were asked for; None: see :attr:`height`.
+        n_clusters: how many clusters heads form, if there are so many heads.
         signature: what the numbers depend on; summaries with unequal signatures do not add up.
         n_texts: how many texts.
         total: (pair,) the distances summed over texts, of the pairs (1, 0), (2, 0), (2, 1), (3, 0) ...
@@ -38,7 +37,7 @@ class Similarity:
 
     layers: tuple[int, ...]
     heads: tuple[int, ...]
-    n_clusters: int | None
+    n_clusters: int
     signature: str
     n_texts: np.ndarray
     total: np.ndarray
@@ -111,10 +110,20 @@ class Similarity:
         tree: np.ndarray = average(np.sqrt(self.distances[np.triu_indices(len(self.labels), 1)]))
         return tree
 
+    def leaves(self) -> list[int]:
+        """Lists the heads' indices as they stand side by side in the tree."""
+        from scipy.cluster.hierarchy import leaves_list
+
+        return [int(leaf) for leaf in leaves_list(self.linkage)] if len(self.linkage) else [*range(len(self.labels))]
+
     @property
-    def height(self) -> float:
-        """The height below which clusters are formed, unless their number was asked for."""
-        return CUT * float(self.linkage[-1, 2]) if len(self.linkage) else 0.0
+    def cut(self) -> float:
+        """The height at which the tree falls into the clusters; 0 if each head is one."""
+        heights = self.linkage[::-1, 2]
+        if self.n_clusters > len(heights):
+            return 0.0
+        upper = heights[self.n_clusters - 2] if self.n_clusters > 1 else heights[0]
+        return float((upper + heights[self.n_clusters - 1]) / 2)
 
     @cached_property
     def clusters(self) -> np.ndarray:
@@ -123,12 +132,12 @@ class Similarity:
 
         if not len(self.linkage):
             return np.zeros(len(self.labels), dtype=int)
-        higher = int((self.linkage[:, 2] > self.height).sum())
-        cut = cut_tree(self.linkage, n_clusters=[self.n_clusters or higher + 1])[:, 0]
+        cut = cut_tree(self.linkage, n_clusters=[min(self.n_clusters, len(self.labels))])[:, 0]
         _, first, sizes = np.unique(cut, return_index=True, return_counts=True)
         numbers = np.empty(len(sizes), dtype=int)
         numbers[np.lexsort((first, -sizes))] = np.arange(len(sizes))
-        return numbers[cut]
+        found: np.ndarray = numbers[cut]
+        return found
 
     def members(self) -> list[list[int]]:
         """Lists the indices of each cluster's heads."""

@@ -13,13 +13,12 @@ class Sampling(Options):
     """Chooses the queries that pairs of heads are compared by.
 
     Attributes:
-        queries_per_text: how many; of a longer text as many are taken at equal steps, from a start that follows from
-            ``seed`` and the text alone.
+        queries_per_text: how many, at random; all of a text that has no more.
         all_queries: whether every query is compared instead.
-        seed: of the start.
+        seed: of the sample, which follows from the seed and the text's tokens alone.
     """
 
-    queries_per_text: int = whole(16, least=1, help="Queries to compare heads by, at equal steps through each text.")
+    queries_per_text: int = whole(32, least=1, help="Random queries of each text to compare heads by.")
     all_queries: bool = option(False, help="Compare heads by all queries: exact, and slow for many heads.")
     seed: int = option(0, metavar="N", help="Of the sample of queries, and of --sample.")
 
@@ -29,12 +28,10 @@ class Clustering(Options):
     """Chooses how many clusters heads form.
 
     Attributes:
-        clusters: how many; None: those below 70 % of the height at which all heads have merged.
+        clusters: how many; at most as many as heads.
     """
 
-    clusters: int | None = whole(
-        None, least=1, help="Clusters to form.  [default: those below 70 % of the tree's height]"
-    )
+    clusters: int = whole(8, least=1, help="Clusters of heads to form.")
 
 
 SIMILARITY = CorpusAnalysis(
@@ -52,8 +49,8 @@ SIMILARITY = CorpusAnalysis(
     },
     options=[Selection, Sampling, Clustering],
     tables={"pairs": "The distance of each pair of heads."},
-    view="attnprobe.render.similarity:SimilarityView",
-    formats={name: f"attnprobe.render.similarity:save_{name}" for name in ("png", "svg", "pdf")},
+    view="attnprobe.render.similarity:similarity_view",
+    formats={name: f"attnprobe.render.headmap:save_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads do the same: distances, clusters, a map.",
     examples=(
         "attnprobe similarity reviews.txt",

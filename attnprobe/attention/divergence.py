@@ -46,7 +46,7 @@ def mixture_sums(rows: Float[Tensor, "query head key"], *, fast: bool) -> Float[
         add_mixtures(rows.numpy(), sums)
         return sums * math.log(2)
     at_once = max(1, BLOCK_ELEMENTS // (rows.shape[1] * rows.shape[2]))
-    for some in rows.split(at_once):
+    for some in torch.split(rows, at_once):
         for head in range(rows.shape[1]):
             mixed = some[:, head, None] + some[:, : head + 1]
             sums[head, : head + 1] += torch.xlogy(mixed, mixed).sum((0, 2), dtype=torch.float64).cpu().numpy()

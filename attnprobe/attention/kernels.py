@@ -138,7 +138,7 @@ def add_sums(
                 at = (first_text + text, first_head + head, first_query + q)
                 top = i32(0)
                 for k in range(keys):
-                    top = max(top, i32(bits_of(row[k] * kept[k])))  # weights are positive: their bits are in their order
+                    top = max(top, i32(bits_of(row[k] * kept[k])))  # positive: bits in their order
                 largest[at] = float_of(top)
                 first[at] = row[0] if first_key == 0 else f32(0)
                 number = query_class[first_text + text, first_query + q]
