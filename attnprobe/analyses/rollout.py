@@ -47,14 +47,14 @@ def rollout(matrices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield rolled
 
 
-def rollout_rows(matrices: Sequence[np.ndarray], queries: Sequence[int]) -> np.ndarray:
+def rollout_rows(matrices: Sequence[np.ndarray], queries: np.ndarray) -> np.ndarray:
     """Computes some rows of R_L alone, (query, key), by e_q·M_L···M_0: L·n² multiplications for each.
 
     >>> rollout_rows([np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]])], [1])
     array([[0.25, 0.75]])
     """
     *below, last = matrices
-    rows: np.ndarray = last[list(queries)]
+    rows: np.ndarray = last[queries]
     for matrix in reversed(below):
         rows = rows @ matrix
     return rows
