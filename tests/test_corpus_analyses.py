@@ -129,6 +129,7 @@ def test_codes_and_messages(found: tuple[Path, dict[str, Any], list[Any]]) -> No
     for words in ("[FILE]...", "--least", "--by-layer FILE", "--explain", "--workers", "--max-length", "svg.", "-n, "):
         assert words in done["help"][1]
     assert "--stride" not in done["help"][1]
+    assert done["help"][1].count("--seed") == 1  # of the records and of the analysis
     assert done["explain"][1:] == ["own: at least 0.3 of the weight\n", ""]
     assert "no FILE is named" in done["nothing"][2]
     assert "exists already" in done["exists"][2]

@@ -13,7 +13,7 @@ from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.attention.blocks import Block
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.options import Options, Reading, Selection, Without, share
+from attnprobe.values.options import Options, Reading, Selection, Without, option, share
 from attnprobe.values.rows import RowBlock
 from attnprobe.values.selection import select
 from attnprobe.values.summary import check_arrays
@@ -26,6 +26,7 @@ COLUMNS = {"layer": "counted from 0", "head": "counted from 0", "own": "the mean
 @dataclass(frozen=True)
 class Judging(Options):
     least: float = share(0.1, help="The weight from which a head looks at itself.")
+    seed: int = option(0, metavar="N", help="Of nothing, and of --sample.")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class OwnWeights:
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     least: float
+    seed: int = 0
     alone: bool = False
 
     @classmethod
@@ -56,7 +58,7 @@ class OwnWeights:
         return {"layers": self.layers, "heads": self.heads}
 
     def signed(self) -> dict[str, object]:
-        return {"least": self.least}
+        return {"least": self.least, "seed": self.seed}
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> Listener:
         return Listener(self, np.zeros((len(texts), len(self.layers), encoder.heads)), len(texts[0]))
