@@ -141,15 +141,14 @@ def _for_cells(
     metrics: Sequence[Metric], texts: Sequence[Tokens], chosen: Queries
 ) -> tuple[list[tuple[Positions, Positions]], Counts]:
     """Finds the cells of every CellMetric in the rows of the queries that it averages over, and counts these."""
+    asked = [metric for metric in metrics if isinstance(metric, CellMetric)]
     planned, counts = [], []
-    for metric in (metric for metric in metrics if isinstance(metric, CellMetric)):
-        of_texts = zip(texts, chosen, strict=True)
-        queries, keys, counted = zip(
-            *(_cells(metric.cells(tokens), of_text) for tokens, of_text in of_texts), strict=True
-        )
+    for metric in asked:
+        found = [_cells(metric.cells(tokens), of_text) for tokens, of_text in zip(texts, chosen, strict=True)]
+        queries, keys, counted = zip(*found, strict=True)
         planned.append((_aligned(queries, chosen.shape[1]), _aligned(keys, chosen.shape[1])))
         counts.append(np.sum(counted, axis=1))
-    return planned, np.array(counts, dtype=int).reshape(len(planned), len(texts))
+    return planned, np.array(counts, dtype=int).reshape(len(asked), len(texts))
 
 
 def _cells(cells: Cells | None, chosen: Bool[np.ndarray, " query"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
