@@ -19,6 +19,8 @@ from attnprobe.values.selection import Indices
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
 
+ABOUT = "Roles: what each head mostly does in this text. attnprobe patterns reads many texts, --explain has its rules."
+
 
 def roles_of(measurement: HeadShares, sums: Sums, windows: Sequence[Tokens]) -> list[list[str | None]]:
     """Names the role of each head of one text, by layer; None where a layer's positions are no tokens."""
@@ -49,4 +51,6 @@ def table_with_roles(
     table = table_of(means, found[0], encoder, windows, reading)
     roles = [role for of_layer in roles_of(shares, found[1], windows) for role in of_layer]
     rows = [(layer, head, role, *values) for (layer, head, *values), role in zip(table.rows, roles, strict=True)]
-    return replace(table, columns=["layer", "head", "role", *table.columns[2:]], rows=rows)
+    return replace(
+        table, columns=["layer", "head", "role", *table.columns[2:]], rows=rows, notes={**table.notes, "roles": ABOUT}
+    )

@@ -273,7 +273,7 @@ class Patterns:
 
     def overview(self, title: str) -> Table:
         """Makes the table with a title."""
-        return replace(self.table(), notes={"title": title})
+        return replace(self.table(), notes={"title": title, "more": "Use -f csv or a wider terminal."})
 
     def to_frame(self) -> pandas.DataFrame:
         """Returns the table as a DataFrame."""

@@ -34,7 +34,7 @@ FIRST = (
     "punctuation_share",
     "sink_share",
 )
-ROLE = "A role is what a head mostly does here: attnprobe patterns --explain has the rules, and many texts tell more."
+MORE = "Use -k NAME, -f csv or a wider terminal."
 INDEX_WIDTH = len("layer head ")
 
 
@@ -56,11 +56,10 @@ def heads_table(table: Table, width: int) -> RenderableType:
         cells = [Text(number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
         drawn.add_row(str(row[0]), str(row[1]), *named, *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
-    notes += [ROLE] if "role" in words else []
     notes += remarks(table.notes)
     hidden = [name for name in widths if name not in shown]
     if hidden:
-        notes.append(f"Not shown at this width: {', '.join(hidden)}. Use -k NAME, -f csv or a wider terminal.")
+        notes.append(f"Not shown at this width: {', '.join(hidden)}. {table.notes.get('more', MORE)}")
     if empty:
         notes.append(f"Without meaning here: {', '.join(empty)}.")
     title = Text(visible(table.notes["title"])) if "title" in table.notes else tokens_line(table, width)
@@ -77,6 +76,8 @@ def overview_table(table: Table, width: int) -> RenderableType:
 def remarks(notes: Mapping[str, Any]) -> list[str]:
     """Yields a sentence on each thing that a reader should know about how numbers were computed."""
     found = [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
+    if notes.get("roles"):
+        found.append(notes["roles"])
     if notes.get("changed"):
         found.append(f"Not as the checkpoint computes: {notes['changed']}.")
     if notes.get("n_unknown"):
