@@ -18,7 +18,7 @@ from attnprobe.values.tokens import Role, Tokens
 Queries = Bool[np.ndarray, "text query"]
 Classes = Bool[np.ndarray, "text class query"]
 Counts = Int[np.ndarray, "metric text"]
-Positions = Int[np.ndarray, "text cell"]
+Positions = Int[np.ndarray, "text _"]  # as many as the text with the most cells has
 
 
 @dataclass(frozen=True)
