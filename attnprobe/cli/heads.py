@@ -45,11 +45,13 @@ def heads(
     destination = saving.destination()
     loading.check(talking.quiet, **vars(selection))
 
+    from attnprobe.analyses.roles import table_with_roles
     from attnprobe.measure.heads import head_table
     from attnprobe.render.table import heads_table
 
     encoder = loading.encoder()
     options = {**vars(selection), **vars(averaging), **vars(reading)}
     with warnings_as_notes(talking.quiet, "--stride N reads all of it in windows"):
-        table = head_table(words, encoder, names, pair=text.pair, **options)
+        make = table_with_roles if destination.format == "table" else head_table
+        table = make(words, encoder, names, pair=text.pair, **options)
     destination.write(table.sorted_by(ranking.sort).head(ranking.top), heads_table)

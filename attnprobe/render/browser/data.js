@@ -12,12 +12,18 @@
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
  *   steps: Steps | null, lang: Language,
- *   roles: Record<string, string[]>,
+ *   roles: Record<string, string[]>, headRoles: (string | null)[][],
  * }} Page
  */
 
 /** @type {Page} */
 const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
+
+/** What a head mostly does, in words; empty if unknown. @param {number} layer @param {number} head */
+const roleOf = (layer, head) => page.headRoles[layer]?.[head] ?? "";
+
+/** The number of a head, with its role. @param {number} layer @param {number} head */
+const headWithRole = (layer, head) => page.heads[head] + (roleOf(layer, head) && ` (${roleOf(layer, head)})`);
 
 /** @type {Map<string, Promise<Float32Array>>} */
 const decoded = new Map();

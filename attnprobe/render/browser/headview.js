@@ -1,7 +1,7 @@
 // The head view: queries left, keys right, a line for each weight.
 
 const MOST_LINES = 2000;
-const MOST_NUMBERS = 3; // heads whose weights are written beside a token
+const MOST_NUMBERS = 3; // heads whose roles are named, and whose weights are written beside a token
 
 /** @typedef {{ head: number, query: number, key: number, weight: number }} Line rows of the two lists */
 /** @typedef {{ side: Side, rows: number[] }} Focus the tokens of one list whose lines are shown alone */
@@ -229,7 +229,9 @@ function strongest(focus, index, count) {
  */
 function say(drawn, total) {
   const focus = focused();
-  const heads = scene.heads.map((head) => page.heads[head]).join(", ");
+  const nameOf = (/** @type {number} */ head) =>
+    scene.heads.length <= MOST_NUMBERS ? headWithRole(scene.layer, head) : page.heads[head];
+  const heads = scene.heads.map(nameOf).join(", ");
   const where = `Layer ${page.layers[scene.layer]}, ${scene.heads.length === 1 ? "head" : "heads"} ${heads || "none"}`;
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
