@@ -22,6 +22,7 @@ from attnprobe.analyses.pictures import title
 from attnprobe.render.colours import Ink, shade
 from attnprobe.render.figure import check_matplotlib, draw, save_figure
 from attnprobe.render.heatmap import HeatmapView
+from attnprobe.render.page import hash_of
 from attnprobe.render.table import fitting, number, remarks, tokens_line
 from attnprobe.render.trace import Bar
 from attnprobe.values.finding import token_label
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 
 KEYS_SHOWN = 10  # by default
 LONGEST_TOKEN, LONGEST_BAR = 24, 40
+STYLE = "body { font: 0.9em sans-serif; max-width: 60em; overflow-wrap: anywhere } img { max-width: 100% }"
 PAGE = Template("""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src '$allowed'">
 <meta name="viewport" content="width=device-width">
 <title>$title</title>
-<h1>$title</h1>
+<style>$style</style>
 <p><img alt="$title" src="data:image/svg+xml;base64,$picture">
 $notes
 </html>
@@ -122,6 +124,8 @@ def write_html(flow: Flow, stream: IO[bytes]) -> None:
     notes = [*flow.remarks, *remarks(flow.notes), maps.sign() if maps.sign else ""]
     page = PAGE.substitute(
         title=html.escape(visible(title(maps))),
+        style=STYLE,
+        allowed=hash_of(STYLE),
         picture=base64.b64encode(picture.getvalue()).decode(),
         notes="\n".join(f"<p>{html.escape(visible(note))}" for note in notes),
     )
