@@ -10,6 +10,7 @@ import numpy as np
 
 from attnprobe.analyses.kinds import Analysis
 from attnprobe.errors import UsageError
+from attnprobe.values.arguments import listed
 from attnprobe.values.attention import MOST_WEIGHTS, Excerpt
 from attnprobe.values.finding import find_tokens
 from attnprobe.values.notebook import html_table
@@ -186,13 +187,13 @@ def _in_segment(side: str, tokens: Tokens, names: Any, segment: int | None) -> l
     Raises:
         UsageError: a token is not found, or none is in the segment.
     """
-    several = names if isinstance(names, list | tuple) else [names]
-    if not several:
+    wanted = listed(names)
+    if names is not None and not wanted:
         raise UsageError("the list of keys is empty", "leave it out for every key")
-    found = range(len(tokens)) if names is None else {at for name in several for at in find_tokens(tokens, str(name))}
+    found = range(len(tokens)) if names is None else {at for name in wanted for at in find_tokens(tokens, name)}
     chosen = [at for at in sorted(found) if segment is None or tokens.segments[at] == segment]
     if not chosen:
-        named = ", ".join(map(repr, several))
+        named = ", ".join(map(repr, wanted)) or "of any token"
         raise UsageError(f"the {side} {named} is not in the {'first' if segment == 1 else 'second'} text")
     return chosen
 

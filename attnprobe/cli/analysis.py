@@ -10,6 +10,7 @@ from attnprobe.analyses.kinds import Analysis
 from attnprobe.cli.joining import Command, join
 from attnprobe.cli.options import Loading, Saving, Talking, Text, saving_as
 from attnprobe.cli.output import note, warnings_as_notes
+from attnprobe.values.arguments import listed
 from attnprobe.values.options import Options
 from attnprobe.values.plugins import load
 from attnprobe.writers import WRITERS
@@ -38,8 +39,7 @@ def _run(
     fitted = analysis.fit(asked, destination.format)
     ranges = [option.name for option in analysis.fields() if "indices" in option.metadata]
     chosen = {what: options[name] for what in ("layers", "heads") for name in ranges if name in (what, what[:-1])}
-    given = [options[name] for name in analysis.names_tokens if options[name] is not None]
-    named = [token for value in given for token in ([value] if isinstance(value, str) else value)]
+    named = [token for name in analysis.names_tokens for token in listed(options[name])]
     loading.check(talking.quiet, text.texts(words), **chosen, named=named)
 
     from attnprobe.render.table import text_table

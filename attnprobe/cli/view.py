@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
+from attnprobe.values.arguments import listed
 from attnprobe.values.display import Comparing, Explaining, Scaling, Showing
 from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
 
@@ -70,7 +71,7 @@ def view(
     models, other = [loading], comparing.against_model
     if other is not None:
         models.append(replace(loading, model=other, tokenizer=None, revision=None))
-    named = [name for name in (showing.query, *showing.keys) if name is not None]
+    named = [*listed(showing.query), *showing.keys]
     for model in models:
         model.check(talking.quiet, text.texts(words), **vars(selection), named=named)
 
