@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from attnprobe.attention.blocks import Block, Observer, exact
-from attnprobe.attention.rows import check_probabilities, merge_pieces, word_starts
-from attnprobe.errors import ModelError, UsageError
+from attnprobe.attention.rows import check_probabilities, merge_pieces, refuse_pools, word_starts
+from attnprobe.errors import UsageError
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.nothing import NoSummary
 from attnprobe.measure.reading import notes_on, sign, windows_of
@@ -133,11 +133,7 @@ class WeightsListener:
         return lambda block: self._keep(layer, block)
 
     def _keep(self, layer: int, block: Block) -> None:
-        if block.pooled:
-            raise ModelError(
-                f"layer {layer} attends to pools of several tokens, so that no weight belongs to a token",
-                "choose other layers with -l",
-            )
+        refuse_pools(block, layer)
         check_probabilities(block.weights, self.encoder.dtype, layer, complete=block.complete)
         if self.words is not None:
             block = merge_pieces(block, self.words)

@@ -71,7 +71,7 @@ def draw(picture: Picture, scale: str | None = None, colours: str = "viridis") -
         colours: of :data:`attnprobe.render.colours.MAPS`.
     """
     root, colormap = scale_of(picture, scale) == "sqrt", _colormap(colours)
-    with _house_style(picture):
+    with house_style(_characters(picture)):
         drawn = _draw_stat if isinstance(picture, StatMap) else _draw_attention
         figure = drawn(picture, root, colormap)  # type: ignore[arg-type]
         figure.suptitle(visible(title(picture)))
@@ -224,13 +224,17 @@ def _plain_style() -> Iterator[None]:
         yield
 
 
+def _characters(picture: Picture) -> str:
+    """Joins the characters that are written in the figure."""
+    tokens = () if isinstance(picture, StatMap) else (*picture.query_tokens.strings, *picture.key_tokens.strings)
+    return "".join([title(picture), *tokens])
+
+
 @contextmanager
-def _house_style(picture: Picture) -> Iterator[None]:
+def house_style(shown: str) -> Iterator[None]:
+    """Sets the look of figures, with fonts for the characters that are shown."""
     import matplotlib
 
-    shown = title(picture) + (
-        "" if isinstance(picture, StatMap) else "".join([*picture.query_tokens.strings, *picture.key_tokens.strings])
-    )
     settings: Any = {
         "font.family": fonts_for(visible(shown)),
         "font.size": FONT_SIZE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,6 +118,17 @@ def number(cell: Cell) -> str:
     if not isinstance(cell, float):
         return "" if cell is None else str(cell)
     return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
+
+
+def decimals(cells: Sequence[Any]) -> list[str]:
+    """Writes a column of numbers with equally many decimals: at least three, and three digits of the largest.
+
+    >>> decimals([0.0123, None, 0.1 / 32])
+    ['0.0123', '', '0.0031']
+    """
+    largest = max((abs(cell) for cell in cells if cell is not None), default=0)
+    places = max(3, 2 - math.floor(math.log10(largest))) if largest else 3
+    return ["" if cell is None else f"{cell:.{places}f}" for cell in cells]
 
 
 def two_decimals(weight: float) -> str:

@@ -35,6 +35,15 @@ def select(choice: Indices, count: int, what: str) -> list[int]:
     return sorted(chosen)
 
 
+def signed_numbers(chosen: Sequence[int], count: int) -> str | None:
+    """Writes the layers or heads that a mean is taken over, for the signature; None if it is all of so many.
+
+    >>> signed_numbers([0, 2], 6), signed_numbers([0, 1], 2)
+    ('0,2', None)
+    """
+    return None if len(chosen) == count else ",".join(map(str, chosen))
+
+
 def _integers(choice: Any, what: str) -> Iterator[int]:
     """Yields the whole numbers of a choice of one or several, of Python, numpy or pandas."""
     alone = as_integer(choice)
