@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from attnprobe.render.colours import MAPS, ink_on
 from attnprobe.render.figure import house_style, save_figure
 from attnprobe.render.shading import Shading
+from attnprobe.values.text import is_punctuation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,22 +111,22 @@ def _lines(runs: Sequence[tuple[str, float | None]]) -> Iterator[Placed]:
 
 
 def _groups(runs: Sequence[tuple[str, float | None]]) -> Iterator[list[tuple[str, float | None]]]:
-    """Groups the runs that no line may part: up to the next space, line's end or ideograph."""
+    """Groups the runs that no line may part: no space, line's end or ideograph is between them, unless before a mark."""
     group: list[tuple[str, float | None]] = []
     for text, amount in runs:
-        first, *others = text.split("\n")
-        for part in [first, *(piece for other in others for piece in ("\n", other))]:
-            parted = part.isspace() or unicodedata.east_asian_width(part[:1] or "a") in "WF"
-            if group and parted:
+        for part in filter(None, re.split(r"(\n)", text)):
+            may_part = group and (_may_part(group[-1][0]) or _may_part(part))
+            if may_part and not is_punctuation(part):
                 yield group
                 group = []
-            if part:
-                group.append((part, amount))
-            if group and parted:
-                yield group
-                group = []
+            group.append((part, amount))
     if group:
         yield group
+
+
+def _may_part(text: str) -> bool:
+    """Tests whether a line may end beside a text."""
+    return text.isspace() or unicodedata.east_asian_width(text[:1]) in "WF"
 
 
 def _wrapped(remark: str) -> Iterator[str]:
