@@ -10,6 +10,7 @@ from attnprobe.version import __version__ as __version__
 
 if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.analyses.trace import Trace as Trace
+    from attnprobe.api import flow as flow
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
     from attnprobe.api import trace as trace
@@ -55,6 +56,7 @@ _HOMES = {
     "WordsWarning": "attnprobe.errors",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
+    "flow": "attnprobe.api",
     "head_stats": "attnprobe.api",
     "heatmap": "attnprobe.api",
     "load_encoder": "attnprobe.models.loading",

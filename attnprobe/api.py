@@ -23,6 +23,7 @@ from attnprobe.values.display import Drawn, Scaling
 if TYPE_CHECKING:
     import pandas
 
+    from attnprobe.analyses.flow import Flow
     from attnprobe.analyses.trace import Trace
     from attnprobe.analyses.weights import Weights
     from attnprobe.render.figure import Figure
@@ -175,6 +176,58 @@ def trace(
     row = {"layer": layer, "head": head, "query": query, "top": top}
     traced: Trace = load_analysis("trace")(text, loaded(encoder, model), pair=pair, max_length=max_length, **row)
     return traced
+
+
+def flow(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    method: str = "rollout",
+    query: int | str | None = None, all_queries: bool = False, all_layers: bool = False,
+    fusion: str = "mean", heads: Indices = "all", residual: float = 0.5,
+    max_tokens: int = 256, top: int | None = None,
+    pair: str | None = None,
+    max_length: int | None = None, level: str = "token", global_attention: str = "none",
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> pandas.DataFrame:  # fmt: skip
+    """Follows attention down through the layers to the input tokens; the twin of ``attnprobe flow``.
+
+    Args:
+        text, encoder, pair, max_length, level, global_attention, model: as in :func:`attnprobe.head_stats`.
+        method: "rollout", the product of the layers' matrices, or "flow", the maximum flow through them (Abnar & Zuidema
+            2020). A flow is at most the column sum of its key in layer 0, and mostly just that.
+        query: the tokens whose information it is, a position or a token, see
+            :func:`attnprobe.values.finding.find_tokens`; None: the classification token.
+        all_queries: all tokens instead.
+        all_layers: after each layer; else after the last.
+        fusion: how the heads of a layer become one matrix: by their "mean", "max" or "min"; rows then sum to 1 again.
+        heads: the heads that are fused, as in :func:`attnprobe.head_stats`; one of them is taken as it is.
+        residual: the share of a token that comes around attention, through the residual connection.
+        max_tokens: with "flow", a longer text is refused.
+        top: only the keys with the largest shares, so many of each query, largest first.
+
+    Returns:
+        columns ``layer``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``share``: how much of
+        the query after the layer comes from the key before the first. Over all keys of a query, shares sum to 1. With
+        "flow" also ``flow``, before the flows of a query are divided by their sum. Words are computed by their pieces:
+        the key's are added up, the query's averaged. ``attrs["signature"]`` says what the numbers depend on.
+
+    Raises:
+        UsageError: an option is invalid, the text is empty or too long for "flow", or the query is not found.
+        ModelError: a model that cannot be loaded or measured, or whose layers attend to pools of tokens.
+
+    Warns:
+        UserWarning: as :func:`attnprobe.head_stats`.
+    """
+    check_one(text)
+    found: Flow = load_analysis("flow")(
+        text,
+        loaded(encoder, model),
+        pair=pair, method=method, query=query, all_queries=all_queries, all_layers=all_layers, fusion=fusion,
+        heads=heads, residual=residual, max_tokens=max_tokens, top=top, max_length=max_length, level=level,
+        global_attention=global_attention,
+    )  # fmt: skip
+    return found.to_table().to_frame()
 
 
 def heatmap(

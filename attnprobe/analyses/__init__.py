@@ -30,6 +30,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.trace:TRACE",
         "How one head computes one row of attention, step by step.",
     ),
+    "flow": (
+        "attnprobe.analyses.flow:FLOW",
+        "Where a token has its information from, by attention alone.",
+    ),
 }
 
 
