@@ -18,7 +18,7 @@ from attnprobe.values.arguments import listed, nearest, shown
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.options import Averaging, Options, Reading, Selection, Without, choice, option, whole
 from attnprobe.values.runs import Run, join_tokens
-from attnprobe.values.selection import select, signed_numbers
+from attnprobe.values.selection import as_ranges, select
 from attnprobe.values.table import Table
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
@@ -250,8 +250,8 @@ def score_tokens(
     signed = {
         "special": "kept" if scoring.special == "keep" else scoring.special,
         "queries": averaging.queries,
-        "layers": signed_numbers(layers, encoder.layers),
-        "heads": signed_numbers(heads, encoder.heads),
+        "layers": as_ranges(layers),
+        "heads": as_ranges(heads),
     }
     tokens = asked.tokens.take(kept)
     return TokenScores(

@@ -17,7 +17,7 @@ from attnprobe.cli.remarks import exit_code, remarks, say_done
 from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
 
 if TYPE_CHECKING:
     from attnprobe.corpus.inputs import Inputs
@@ -39,6 +39,7 @@ def corpus(
     measuring: Measuring,
     metrics: Metrics,
     selection: Selection,
+    mean: Mean,
     averaging: Averaging,
     reading: Reading,
     running: Running,
@@ -49,7 +50,7 @@ def corpus(
 ) -> None:
     """What each head attends to in many texts, and on the whole."""
     check_measurement(measuring.measure)
-    options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
+    options = {**selection.changed(), **mean.changed(), **averaging.changed(), **vars(reading), **vars(running)}
     options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}
     options |= {"profile": True} if saving.profile else {}
     log_as(progressing.log)

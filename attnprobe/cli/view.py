@@ -11,7 +11,7 @@ from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import listed
 from attnprobe.values.display import Comparing, Explaining, Scaling, Showing
-from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
+from attnprobe.values.options import OUTPUT, Mean, Options, Reading, Selection, Without, option
 
 PAGES = (".html", ".htm")
 EXAMPLES = (
@@ -57,6 +57,7 @@ def view(
     text: Text,
     loading: Loading,
     selection: Selection,
+    mean: Mean,
     reading: Annotated[Reading, Without("stride", "level")],
     showing: Showing,
     scaling: Scaling,
@@ -79,7 +80,14 @@ def view(
 
     encoder, *others = [model.encoder() for model in models]
     beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
-    options = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling), **beside}
+    options = {
+        **vars(selection),
+        **vars(mean),
+        **reading.without("stride", "level"),
+        **vars(showing),
+        **vars(scaling),
+        **beside,
+    }
     with warnings_as_notes(talking.quiet):
         made = api.view(words, encoder, pair=text.pair, **options, **vars(explaining))
     destination.save(lambda stream: stream.write(made.html.encode()))

@@ -111,7 +111,7 @@ def _lines(runs: Sequence[tuple[str, float | None]]) -> Iterator[Placed]:
 
 
 def _groups(runs: Sequence[tuple[str, float | None]]) -> Iterator[list[tuple[str, float | None]]]:
-    """Groups the runs that no line may part: no space, line's end or ideograph is between them, unless before a mark."""
+    """Groups the runs that no line may part: at no space, line's end or ideograph, and before no mark."""
     group: list[tuple[str, float | None]] = []
     for text, amount in runs:
         for part in filter(None, re.split(r"(\n)", text)):

@@ -13,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.render.colours import shade
+from attnprobe.values.averaging import short_name
 from attnprobe.values.table import Cell, Table
 from attnprobe.values.text import visible
 
@@ -48,7 +49,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
     shades = {name: _shades(columns[name]) for name in shown}
     for index, row in enumerate(table.rows):
         cells = [Text(number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
-        drawn.add_row(str(row[0]), str(row[1]), *cells)
+        drawn.add_row(*(short_name(of) for of in row[:2]), *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
     notes += remarks(table.notes)
     hidden = [name for name in widths if name not in shown]
@@ -69,7 +70,10 @@ def overview_table(table: Table, width: int) -> RenderableType:
 
 def remarks(notes: Mapping[str, Any]) -> list[str]:
     """Yields a sentence on each thing that a reader should know about how numbers were computed."""
-    found = [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
+    mean = notes.get("mean", "")
+    found = [f"Rows are the {mean}."] if mean else []
+    found += ["A layer where a metric has no meaning is left out."] if "layer" in mean else []
+    found += [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
     if notes.get("changed"):
         found.append(f"Not as the checkpoint computes: {notes['changed']}.")
     if notes.get("n_unknown"):

@@ -35,13 +35,19 @@ def select(choice: Indices, count: int, what: str) -> list[int]:
     return sorted(chosen)
 
 
-def signed_numbers(chosen: Sequence[int], count: int) -> str | None:
-    """Writes the layers or heads that a mean is taken over, for the signature; None if it is all of so many.
+def as_ranges(numbers: Sequence[int]) -> str:
+    """Writes ascending numbers as :func:`select` reads them.
 
-    >>> signed_numbers([0, 2], 6), signed_numbers([0, 1], 2)
-    ('0,2', None)
+    >>> as_ranges([0, 1, 2, 5]), as_ranges([3])
+    ('0-2,5', '3')
     """
-    return None if len(chosen) == count else ",".join(map(str, chosen))
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _integers(choice: Any, what: str) -> Iterator[int]:
