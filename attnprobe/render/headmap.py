@@ -51,7 +51,7 @@ def draw_similarity(summary: Similarity) -> Figure:
         _draw_map(figure.add_axes(tuple(np.array([LEFT, below, width, height]) / whole)), summary, width, height)
         if tree:
             _draw_tree(figure.add_axes(tuple(np.array([LEFT, BELOW, width, tree]) / whole)), summary, width)
-        figure.suptitle(visible(title(summary)))
+        figure.suptitle(visible(title(summary)), y=1 - 0.6 * ABOVE / whole[1])
         figure.set_label(summary.signature)
         return figure
 
@@ -72,9 +72,9 @@ def _span(summary: Similarity) -> np.ndarray:
 
 
 def _map_height(summary: Similarity, width: float) -> float:
-    """Chooses the map's height so that both axes have one scale."""
+    """Chooses the map's height, so that both axes have one scale where this is neither low nor high."""
     wide, high = _span(summary)
-    return float(width * min(max(high / wide, 0.4), 0.8))
+    return float(min(max(width * high / wide, 0.4 * WIDTH), 8.0))
 
 
 def _draw_map(axes: Axes, summary: Similarity, width: float, height: float) -> None:
