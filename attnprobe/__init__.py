@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api import flow as flow
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
+    from attnprobe.api import tokens as tokens
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
+    from attnprobe.errors import PartialMeanWarning as PartialMeanWarning
     from attnprobe.errors import TruncationWarning as TruncationWarning
     from attnprobe.errors import UnknownTokensWarning as UnknownTokensWarning
     from attnprobe.errors import WordsWarning as WordsWarning
@@ -44,6 +46,7 @@ _HOMES = {
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
+    "PartialMeanWarning": "attnprobe.errors",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
     "Skipped": "attnprobe.values.records",
@@ -62,6 +65,7 @@ _HOMES = {
     "load_encoder": "attnprobe.models.loading",
     "read_records": "attnprobe.readers.readers",
     "run_corpus": "attnprobe.corpus.twins",
+    "tokens": "attnprobe.api",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",
     "weights": "attnprobe.api",
