@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.opening import Opening, asked, open_on
+from attnprobe.analyses.roles import roles_of
+from attnprobe.analyses.shares import HeadShares
 from attnprobe.analyses.steps import Steps, keep_steps
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.reading import sign, windows_of
@@ -30,6 +32,7 @@ class Explored:
     Attributes:
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         signature: what the means depend on.
+        roles: of the same heads, by layer; None where a layer's positions are no tokens.
         opening: what the page opens on.
         steps: the numbers behind the weights; None if they were not asked for.
     """
@@ -37,6 +40,7 @@ class Explored:
     attention: Attention
     means: np.ndarray
     signature: str
+    roles: list[list[str | None]]
     opening: Opening
     steps: Steps | None = None
 
@@ -60,10 +64,12 @@ def explore(
         check_whole("most", most)
     weights = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
     means = HeadMeans.choose(encoder, reading, layers=layers, heads=heads, mean=mean)
+    shares = HeadShares.choose(encoder, reading, layers=layers, heads=heads)
     [pieces] = windows_of(encoder, text, pair, reading)
     check_size(weights.shape(pieces), most)
     wanted = asked(showing, pieces, *averaged_axes(over, weights.layers, weights.heads))
-    [(kept, sums)] = measure([pieces], encoder, Several({"weights": weights, "means": means})).texts
+    several = Several({"weights": weights, "means": means, "shares": shares})
+    [(kept, sums, sums_of_shares)] = measure([pieces], encoder, several).texts
     attention = attention_of(weights, kept, encoder, pieces, reading, over)
     opening = open_on(wanted, attention, encoder.tokenizer.unk_token)
     walked = None
@@ -72,4 +78,5 @@ def explore(
     elif steps:
         walked = keep_steps(encoder, pieces, weights.layers, weights.heads)
     averaged = sums.averaged(over).means()
-    return Explored(attention, averaged, sign(encoder, reading, **means.signed()), opening, walked)
+    roles = [] if mean else roles_of(shares, sums_of_shares, [pieces])
+    return Explored(attention, averaged, sign(encoder, reading, **means.signed()), roles, opening, walked)

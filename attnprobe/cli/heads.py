@@ -46,11 +46,15 @@ def heads(
     destination = saving.destination()
     loading.check(talking.quiet, **vars(selection))
 
+    from attnprobe.analyses.roles import table_with_roles
     from attnprobe.measure.heads import head_table
     from attnprobe.render.table import heads_table
 
     encoder = loading.encoder()
-    options = {**vars(selection), **vars(mean), **vars(averaging), **vars(reading)}
+    options = {**vars(selection), **vars(averaging), **vars(reading)}
     with warnings_as_notes(talking.quiet, "--stride N reads all of it in windows"):
-        table = head_table(words, encoder, names, pair=text.pair, **options)
+        if destination.format == "table" and mean.mean is None:  # a mean of heads has no role
+            table = table_with_roles(words, encoder, names, pair=text.pair, **options)
+        else:
+            table = head_table(words, encoder, names, pair=text.pair, **vars(mean), **options)
     destination.write(table.sorted_by(ranking.sort).head(ranking.top), heads_table)

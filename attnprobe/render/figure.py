@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.analyses.pictures import Picture, StatMap, scale_of, title
+from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
 from attnprobe.errors import FontWarning, MissingExtraError
 from attnprobe.render.colours import MAPS, ink_on
 from attnprobe.render.table import number, two_decimals
@@ -73,8 +73,8 @@ def draw(picture: Picture, scale: str | None = None, colours: str = "viridis") -
     """
     root, colormap = scale_of(picture, scale) == "sqrt", _colormap(colours)
     with house_style(_characters(picture)):
-        drawn = _draw_stat if isinstance(picture, StatMap) else _draw_attention
-        figure = drawn(picture, root, colormap)  # type: ignore[arg-type]
+        drawn: Any = {StatMap: _draw_stat, ShareMaps: _draw_shares}.get(type(picture), _draw_attention)
+        figure: Figure = drawn(picture, root, colormap)
         figure.suptitle(visible(title(picture)))
         figure.set_label(picture.sign() if picture.sign else "")
         return figure
@@ -138,9 +138,9 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
         axes.set(xticks=[], yticks=[])
     for axes in spare:
         axes.remove()
-    across = [("layer", layer) for layer in attention.layers] if heads == 1 else [("head", at) for at in attention.heads]
-    for axes, named in zip(shown, across if len(shown) > 1 else (), strict=False):
-        axes.set_title(name_of(*named))
+    axis, numbers = ("layer", attention.layers) if heads == 1 else ("head", attention.heads)
+    for axes, of in zip(shown, numbers if len(shown) > 1 else (), strict=False):
+        axes.set_title(name_of(axis, of))
     if several:
         for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
             axes.set_ylabel(name_of("layer", layer))
@@ -155,6 +155,33 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
         figure.supxlabel("key")
         figure.supylabel("query")
     figure.colorbar(image, ax=shown, label=_legend("attention weight", root))
+    return figure
+
+
+def _draw_shares(maps: ShareMaps, root: bool, colours: Colormap) -> Figure:
+    """Draws maps of queries side by side, those of layers one below the other."""
+    count, rows, keys = maps.values.shape
+    columns = math.ceil(math.sqrt(count)) if maps.row_axis == "query" else 1
+    written = count == 1 and keys <= MOST_WRITTEN
+    cell = NUMBER_CELL if written else CELL
+    width = min(max(cell * keys, SMALLEST), WIDTH / columns)
+    height = width if maps.row_axis == "query" else cell * rows
+    figure = _figure(columns * width, math.ceil(count / columns) * height)
+    grid = figure.subplots(math.ceil(count / columns), columns, squeeze=False)
+    scale = _norm(0, float(maps.values.max()) or 1.0, root)
+    for axes in list(grid.flat)[count:]:
+        axes.remove()
+    shown = list(grid.flat)[:count]
+    for axes, name, values in zip(shown, maps.names, maps.values, strict=True):
+        image = axes.imshow(values, cmap=colours, norm=scale, aspect="auto")
+        axes.set(xticks=[], yticks=[], title=visible(name) if count > 1 else "")
+    _name_queries(maps.rows, height, shown[::columns])
+    _name_keys(maps.keys, width, shown[-columns:])
+    if written:
+        _write_numbers(shown[0], image, maps.values[0], two_decimals)
+    figure.supxlabel("input token")
+    figure.supylabel(maps.row_axis)
+    figure.colorbar(image, ax=shown, label=_legend("share", root))
     return figure
 
 
@@ -228,13 +255,15 @@ def _plain_style() -> Iterator[None]:
 
 def _characters(picture: Picture) -> str:
     """Joins the characters that are written in the figure."""
+    if isinstance(picture, ShareMaps):
+        return "".join([title(picture), *picture.names, *picture.rows, *picture.keys])
     tokens = () if isinstance(picture, StatMap) else (*picture.query_tokens.strings, *picture.key_tokens.strings)
     return "".join([title(picture), *tokens])
 
 
 @contextmanager
 def house_style(shown: str) -> Iterator[None]:
-    """Sets the look of figures, with fonts for the characters that are shown."""
+    """Sets fonts, which have the characters of the text that is shown, and lines, whatever the user has set."""
     import matplotlib
 
     settings: Any = {

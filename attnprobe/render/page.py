@@ -9,6 +9,7 @@ import json
 import math
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from os import PathLike
@@ -98,8 +99,9 @@ def make_view(title: str, found: Explored, scale: str = "sqrt", lang: str = "en"
         lang: the language that explains the steps first, "en" or "zh".
     """
     page = make_page(
-        title, found.attention, found.means, found.signature, found.opening, scale, steps=found.steps, lang=lang
-    )
+        title, found.attention, found.means, found.signature, found.opening, scale,
+        steps=found.steps, lang=lang, roles=found.roles,
+    )  # fmt: skip
     return View(page, found.signature)
 
 
@@ -127,8 +129,14 @@ def make_page(
     scale: str = "sqrt",
     steps: Steps | None = None,
     lang: str = "en",
+    roles: Sequence[Sequence[str | None]] = (),
 ) -> str:
-    """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
+    """The whole page.
+
+    Args:
+        means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
+        roles: of the same heads, by layer; empty: none are known.
+    """
     style = read_part("page.css")
     script = '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in SCRIPTS)
     policy = f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
@@ -140,7 +148,7 @@ def make_page(
     first = blocks.pop((opening.layer, opening.head))
     walk, numbers = pack_steps(steps)
     others = [*blocks.values(), *(_block(f"numbers-{at}", packed) for at, packed in enumerate(numbers))]
-    shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang}
+    shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang, "headRoles": roles}
     return Template(read_part("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),

@@ -13,7 +13,7 @@
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
  *   steps: Steps | null, lang: Language,
- *   roles: Record<string, string[]>,
+ *   roles: Record<string, string[]>, headRoles: (string | null)[][],
  * }} Page
  */
 
@@ -21,19 +21,19 @@
 const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
 
 /** @param {number} layer */
-function layerName(layer) {
-  return nameOf("layer", page.layers[layer]);
-}
+const layerName = (layer) => nameOf("layer", page.layers[layer]);
 
 /** @param {number} head */
-function headName(head) {
-  return nameOf("head", page.heads[head]);
-}
+const headName = (head) => nameOf("head", page.heads[head]);
 
 /** @param {string} axis @param {number | "mean"} number */
-function nameOf(axis, number) {
-  return number === "mean" ? `mean of ${axis}s` : `${axis} ${number}`;
-}
+const nameOf = (axis, number) => (number === "mean" ? `mean of ${axis}s` : `${axis} ${number}`);
+
+/** What a head mostly does, in words; empty if unknown. @param {number} layer @param {number} head */
+const roleOf = (layer, head) => page.headRoles[layer]?.[head] ?? "";
+
+/** The role of a head in brackets, after a space. @param {number} layer @param {number} head */
+const roleAfter = (layer, head) => roleOf(layer, head) && ` (${roleOf(layer, head)})`;
 
 /** @type {Map<string, Promise<Float32Array>>} */
 const decoded = new Map();

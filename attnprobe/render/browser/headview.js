@@ -1,7 +1,7 @@
 // The head view: queries left, keys right, a line for each weight.
 
 const MOST_LINES = 2000;
-const MOST_NUMBERS = 3; // heads whose weights are written beside a token
+const MOST_NUMBERS = 3; // heads whose roles are named, and whose weights are written beside a token
 
 /** @typedef {{ head: number, query: number, key: number, weight: number }} Line rows of the two lists */
 /** @typedef {{ side: Side, rows: number[] }} Focus the tokens of one list whose lines are shown alone */
@@ -229,9 +229,11 @@ function strongest(focus, index, count) {
  */
 function say(drawn, total) {
   const focus = focused();
-  const heads = scene.heads.map((head) => page.heads[head]).join(", ");
-  const named = scene.heads.length === 1 ? headName(scene.heads[0]) : `heads ${heads || "none"}`;
-  const where = capital(`${layerName(scene.layer)}, ${named}`);
+  const several = scene.heads.length !== 1;
+  const nameOfHead = (/** @type {number} */ head) =>
+    (several ? page.heads[head] : headName(head)) + (scene.heads.length <= MOST_NUMBERS ? roleAfter(scene.layer, head) : "");
+  const heads = scene.heads.map(nameOfHead).join(", ") || "none";
+  const where = capital(`${layerName(scene.layer)}, ${several ? "heads " : ""}${heads}`);
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
