@@ -51,10 +51,9 @@ def heads(
     from attnprobe.render.table import heads_table
 
     encoder = loading.encoder()
-    options = {**vars(selection), **vars(averaging), **vars(reading)}
+    options = {**vars(selection), **mean.changed(), **vars(averaging), **vars(reading)}
     with warnings_as_notes(talking.quiet, "--stride N reads all of it in windows"):
-        if destination.format == "table" and mean.mean is None:  # a mean of heads has no role
-            table = table_with_roles(words, encoder, names, pair=text.pair, **options)
-        else:
-            table = head_table(words, encoder, names, pair=text.pair, **vars(mean), **options)
+        has_roles = destination.format == "table" and mean.mean is None
+        make = table_with_roles if has_roles else head_table
+        table = make(words, encoder, names, pair=text.pair, **options)
     destination.write(table.sorted_by(ranking.sort).head(ranking.top), heads_table)

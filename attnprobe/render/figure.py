@@ -139,8 +139,9 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
     for axes in spare:
         axes.remove()
     axis, numbers = ("layer", attention.layers) if heads == 1 else ("head", attention.heads)
-    for axes, of in zip(shown, numbers if len(shown) > 1 else (), strict=False):
-        axes.set_title(name_of(axis, of))
+    across: list[tuple[str, int | None]] = [(axis, number) for number in numbers]
+    for axes, named in zip(shown, across if len(shown) > 1 else (), strict=False):
+        axes.set_title(name_of(*named))
     if several:
         for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
             axes.set_ylabel(name_of("layer", layer))
@@ -263,7 +264,7 @@ def _characters(picture: Picture) -> str:
 
 @contextmanager
 def house_style(shown: str) -> Iterator[None]:
-    """Sets fonts, which have the characters of the text that is shown, and lines, whatever the user has set."""
+    """Sets the look of figures, with fonts for the characters that are shown, whatever the user has set."""
     import matplotlib
 
     settings: Any = {

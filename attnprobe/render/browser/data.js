@@ -20,6 +20,12 @@
 /** @type {Page} */
 const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
 
+/** What a head mostly does, in words; empty if unknown. @param {number} layer @param {number} head */
+const roleOf = (layer, head) => page.headRoles[layer]?.[head] ?? "";
+
+/** The name of a head, with its role. @param {number} layer @param {number} head */
+const headWithRole = (layer, head) => headName(head) + (roleOf(layer, head) && ` (${roleOf(layer, head)})`);
+
 /** @param {number} layer */
 const layerName = (layer) => nameOf("layer", page.layers[layer]);
 
@@ -27,13 +33,9 @@ const layerName = (layer) => nameOf("layer", page.layers[layer]);
 const headName = (head) => nameOf("head", page.heads[head]);
 
 /** @param {string} axis @param {number | "mean"} number */
-const nameOf = (axis, number) => (number === "mean" ? `mean of ${axis}s` : `${axis} ${number}`);
-
-/** What a head mostly does, in words; empty if unknown. @param {number} layer @param {number} head */
-const roleOf = (layer, head) => page.headRoles[layer]?.[head] ?? "";
-
-/** The role of a head in brackets, after a space. @param {number} layer @param {number} head */
-const roleAfter = (layer, head) => roleOf(layer, head) && ` (${roleOf(layer, head)})`;
+function nameOf(axis, number) {
+  return number === "mean" ? `mean of ${axis}s` : `${axis} ${number}`;
+}
 
 /** @type {Map<string, Promise<Float32Array>>} */
 const decoded = new Map();

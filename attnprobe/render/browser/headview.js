@@ -229,11 +229,13 @@ function strongest(focus, index, count) {
  */
 function say(drawn, total) {
   const focus = focused();
-  const several = scene.heads.length !== 1;
-  const nameOfHead = (/** @type {number} */ head) =>
-    (several ? page.heads[head] : headName(head)) + (scene.heads.length <= MOST_NUMBERS ? roleAfter(scene.layer, head) : "");
-  const heads = scene.heads.map(nameOfHead).join(", ") || "none";
-  const where = capital(`${layerName(scene.layer)}, ${several ? "heads " : ""}${heads}`);
+  const numberOf = (/** @type {number} */ head) => {
+    const role = scene.heads.length <= MOST_NUMBERS ? roleOf(scene.layer, head) : "";
+    return page.heads[head] + (role && ` (${role})`);
+  };
+  const heads = scene.heads.map(numberOf).join(", ");
+  const named = scene.heads.length === 1 ? headWithRole(scene.layer, scene.heads[0]) : `heads ${heads || "none"}`;
+  const where = capital(`${layerName(scene.layer)}, ${named}`);
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
