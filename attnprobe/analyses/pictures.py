@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
 from attnprobe.values.options import Averaging, Reading, take
-from attnprobe.values.selection import Indices, select
+from attnprobe.values.selection import Indices, choose_among
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Role, Tokens
 
@@ -35,6 +35,8 @@ class StatMap:
         values: (layer, head); NaN where it has no meaning.
         layers, heads: the numbers of the axes, counted from 0.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
+        marked: (layer, head) whether to mark a value; None: none is.
+        centred: whether 0 is the middle of the scale, as of a change.
     """
 
     name: str
@@ -43,11 +45,16 @@ class StatMap:
     heads: Sequence[int]
     notes: Mapping[str, Any]
     sign: Callable[[], str] | None
+    marked: np.ndarray | None = None
+    centred: bool = False
 
     @property
     def limits(self) -> tuple[float, float]:
         """The ends of the scale: the highest value and 0, or the lowest value if it is below 0."""
         known = self.values[~np.isnan(self.values)]
+        if self.centred:
+            size = float(np.abs(known).max(initial=0))
+            return -size, size
         return min(0.0, *known) if known.size else 0.0, max(0.0, *known) if known.size else 0.0
 
     @property
@@ -144,24 +151,12 @@ def picture_of_summary(summary: Table, stat: str | None, layers: Indices = "all"
         )
     rows: list[Any] = [row for row in summary.rows if row[2] == name]
     found = {(layer, head): mean for layer, head, _, mean, _ in rows}
-    chosen_layers = _chosen(layers, {row[0] for row in rows}, "layer")
-    chosen_heads = _chosen(heads, {row[1] for row in rows}, "head")
+    chosen_layers = choose_among(layers, {row[0] for row in rows}, "layer", "the summary")
+    chosen_heads = choose_among(heads, {row[1] for row in rows}, "head", "the summary")
     values = [[found.get((layer, head)) for head in chosen_heads] for layer in chosen_layers]
     texts = max(row[4] for row in rows)
     notes = {**summary.notes, "of": f"mean of {texts:,} text{'' if texts == 1 else 's'}"}
     return StatMap(name, np.array(values, dtype=float), chosen_layers, chosen_heads, notes, summary.sign)
-
-
-def _chosen(choice: Indices, known: Collection[int], what: str) -> list[int]:
-    """Lists the chosen layers or heads of those that there are.
-
-    Raises:
-        UsageError: none of them is chosen.
-    """
-    chosen = [number for number in sorted(known) if number in select(choice, max(known) + 1, what)]
-    if not chosen:
-        raise UsageError(f"the summary has no {what} {choice}", f"it has {', '.join(map(str, sorted(known)))}")
-    return chosen
 
 
 def scale_of(picture: Picture, scale: str | None) -> str:
