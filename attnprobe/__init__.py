@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from attnprobe.version import __version__ as __version__
 
 if TYPE_CHECKING:  # the names of _HOMES, for type checkers
+    from attnprobe.analyses.comparison import Comparison as Comparison
+    from attnprobe.analyses.map_changes import MapChanges as MapChanges
     from attnprobe.analyses.trace import Trace as Trace
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
+    from attnprobe.corpus.twins import compare as compare
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
     from attnprobe.corpus.twins import run_corpus as run_corpus
     from attnprobe.errors import AttnprobeError as AttnprobeError
@@ -40,9 +43,11 @@ _HOMES = {
     "AttnprobeError": "attnprobe.errors",
     "CaseWarning": "attnprobe.errors",
     "Columns": "attnprobe.values.records",
+    "Comparison": "attnprobe.analyses.comparison",
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
+    "MapChanges": "attnprobe.analyses.map_changes",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
     "Skipped": "attnprobe.values.records",
@@ -53,6 +58,7 @@ _HOMES = {
     "UnknownTokensWarning": "attnprobe.errors",
     "View": "attnprobe.render.page",
     "WordsWarning": "attnprobe.errors",
+    "compare": "attnprobe.corpus.twins",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
     "head_stats": "attnprobe.api",

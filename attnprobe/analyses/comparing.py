@@ -11,7 +11,6 @@ import numpy as np
 
 from attnprobe.analyses.comparison import Comparison, bootstrap_parts
 from attnprobe.analyses.second import Second
-from attnprobe.errors import UsageError
 from attnprobe.measure.heads import HeadListener, HeadMeans
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.running import measure
@@ -20,9 +19,6 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading
 from attnprobe.values.rows import RowBlock
 from attnprobe.values.tokens import Tokens
-
-SIZES = "--maps --match compares the maps of heads that are most alike"
-
 
 @dataclass(frozen=True)
 class TwoModels:
@@ -55,8 +51,8 @@ class TwoModels:
         Raises:
             UsageError: an option is invalid, or the models have unlike numbers of layers or heads.
         """
-        check_sizes(encoder, second.encoder)
-        second.check(encoder, reading)
+        second.check_sizes(encoder)
+        second.check_reading(encoder, reading)
         means = HeadMeans.choose(encoder, reading, **options)
         return cls(means, second, reading, seed, second.signed(encoder))
 
@@ -150,14 +146,3 @@ class TwoListener:
 def _length(window: tuple[int, Tokens]) -> int:
     return len(window[1])
 
-
-def check_sizes(a: Encoder, b: Encoder) -> None:
-    """Refuses models whose heads have other numbers.
-
-    Raises:
-        UsageError: the models have unlike numbers of layers or heads.
-    """
-    for what in ("layers", "heads"):
-        one, other = getattr(a, what), getattr(b, what)
-        if one != other:
-            raise UsageError(f"heads are compared by number, and A has {one} {what}, B {other}", SIZES)

@@ -220,6 +220,18 @@ class Comparison:
         passed: np.ndarray = self.numbers["q_value"] <= PASSES
         return passed
 
+    def most_changed(self) -> list[tuple[int, int, int]]:
+        """Lists the heads that changed, most first, with the metric that did most, each as numbers of the axes.
+
+        A change is weighed by how much the heads of A differ in its metric, so that metrics of any unit compare.
+        """
+        spread = np.nan_to_num(self.numbers["mean_a"]).std((0, 1))
+        weighed = np.abs(self.numbers["difference"]) / np.where(spread > 0, spread, np.inf)
+        weighed = np.where(self.passed, weighed, -1)
+        best = weighed.argmax(2)
+        found = [(float(weighed[i, j, k]), (i, j, int(k))) for (i, j), k in np.ndenumerate(best) if self.passed[i, j, k]]
+        return [at for _, at in sorted(found, key=lambda pair: -pair[0])]
+
     @property
     def remarks(self) -> list[str]:
         """What is to be said of the numbers: how many heads changed, and how the numbers came about."""
@@ -233,7 +245,7 @@ class Comparison:
             found.append(f"intervals and q-values of {min(texts)} texts are rough")
         return [*found, *self.said]
 
-    def picture(self, metric: str | None) -> StatMap:
+    def picture(self, metric: str | None = None) -> StatMap:
         """Makes the map of a metric's difference by layer and head, marked where it passes.
 
         Raises:
@@ -245,10 +257,10 @@ class Comparison:
             raise UsageError(f"no metric {metric!r} in both{nearest(metric, self.metrics)}")
         at = 0 if metric is None else self.metrics.index(metric)
         texts = int(self.n_texts[:, at].max(initial=0))
-        notes = {"model": " → ".join(self.names), "of": f"change over {texts:,} text{'' if texts == 1 else 's'}"}
+        notes = {"model": " → ".join(self.names), "of": f"{texts:,} text{'' if texts == 1 else 's'}"}
         change, passed = self.numbers["difference"][..., at], self.passed[..., at]
         name, sign = self.metrics[at], lambda: self.signature
-        return StatMap(name, change, self.layers, self.heads, notes, sign, passed, centred=True)
+        return StatMap(name, change, self.layers, self.heads, notes, sign, passed, f"q ≤ {PASSES}", centred=True)
 
 
 def bootstrap_parts(seed: int, *, paired: bool) -> dict[str, object]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from attnprobe.analyses.pictures import StatMap
 from attnprobe.errors import UsageError
+from attnprobe.values.arguments import check_choice
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import check_arrays
@@ -172,18 +173,16 @@ class MapChanges:
             found.append(f"weight falls on no token in {texts}; it counts as one more key in js, not in cosine")
         return found
 
-    def picture(self, metric: str | None) -> StatMap:
+    def picture(self, metric: str = "js") -> StatMap:
         """Makes the map of ``js``, or of ``cosine``, by layer and head of A.
 
         Raises:
             UsageError: another metric is named.
         """
-        name = metric or "js"
-        if name not in ("js", "cosine"):
-            raise UsageError(f"maps have no {name!r}", "-k js or -k cosine")
+        check_choice("metric", metric, ("js", "cosine"))
         values = np.full((len(self.layers), len(self.heads)), np.nan)
         for (i, j, *_), row in zip(self.matches, self.table().rows, strict=True):
-            value = row[list(MAPS).index(name)]
+            value = row[list(MAPS).index(metric)]
             values[i, j] = np.nan if value is None else value
         notes = {"model": " → ".join(self.names), "of": f"maps of {int(self.n_texts):,} texts"}
-        return StatMap(name, values, self.layers, self.heads, notes, lambda: self.signature)
+        return StatMap(metric, values, self.layers, self.heads, notes, lambda: self.signature)

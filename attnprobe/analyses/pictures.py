@@ -36,6 +36,7 @@ class StatMap:
         layers, heads: the numbers of the axes, counted from 0.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
         marked: (layer, head) whether to mark a value; None: none is.
+        mark_means: what a mark says.
         centred: whether 0 is the middle of the scale, as of a change.
     """
 
@@ -46,6 +47,7 @@ class StatMap:
     notes: Mapping[str, Any]
     sign: Callable[[], str] | None
     marked: np.ndarray | None = None
+    mark_means: str = ""
     centred: bool = False
 
     @property
@@ -60,10 +62,11 @@ class StatMap:
     @property
     def label(self) -> str:
         """The metric and its unit."""
+        name = f"change of {self.name}" if self.centred else self.name
         if self.name not in METRICS:
-            return self.name
+            return name
         unit = load_metrics([self.name])[self.name].unit
-        return f"{self.name} ({re.split('[,;]', unit)[0]})"
+        return f"{name} ({re.split('[,;]', unit)[0]})"
 
 
 Picture = Attention | StatMap

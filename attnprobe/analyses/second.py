@@ -53,7 +53,19 @@ class Second:
         folders = {name: str(Path(path).resolve()) for name, path in names.items() if path and Path(path).is_dir()}
         return Second, (None, {**self._loading, **folders})
 
-    def check(self, first: Encoder, reading: Reading) -> None:
+    def check_sizes(self, first: Encoder) -> None:
+        """Refuses a model whose heads have other numbers.
+
+        Raises:
+            UsageError: the models have unlike numbers of layers or heads.
+        """
+        for what in ("layers", "heads"):
+            one, other = getattr(first, what), getattr(self.encoder, what)
+            if one != other:
+                hint = "--maps --match compares the maps of heads that are most alike"
+                raise UsageError(f"heads are compared by number, and A has {one} {what}, B {other}", hint)
+
+    def check_reading(self, first: Encoder, reading: Reading) -> None:
         """Refuses models that would read different parts of a text.
 
         Raises:

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attnprobe.analyses.comparing import check_sizes
 from attnprobe.analyses.map_changes import MapChanges
 from attnprobe.analyses.second import Second
 from attnprobe.attention.blocks import Block, Observer, exact
@@ -71,10 +70,10 @@ class TwoMaps:
         """
         take(options, beside=("layers", "heads"))
         if not match:
-            check_sizes(encoder, second.encoder)
+            second.check_sizes(encoder)
         if reading.stride is not None:
             raise UsageError("maps are compared of texts that are read at once", "leave --stride out")
-        second.check(encoder, reading)
+        second.check_reading(encoder, reading)
         layers = tuple(select(options.get("layers"), encoder.layers, "layer"))
         heads = tuple(select(options.get("heads"), encoder.heads, "head"))
         others = tuple(range(second.encoder.layers)), tuple(range(second.encoder.heads))

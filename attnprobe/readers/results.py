@@ -159,7 +159,6 @@ def _delimited(path: Path, columns: Sequence[str] | None, delimiter: str = ",") 
         "dtype": {name: kind for name, kind in types.items() if name in names},
         "keep_default_na": False,
         "na_values": {name: [""] for name in numbers},
-        "float_precision": "round_trip",
     }
     yield from pandas.read_csv(path, sep=delimiter, chunksize=ROWS, **how)
 
@@ -167,8 +166,7 @@ def _delimited(path: Path, columns: Sequence[str] | None, delimiter: str = ",") 
 def _lines(path: Path, columns: Sequence[str] | None) -> Iterator[pandas.DataFrame]:
     import pandas
 
-    how: dict[str, Any] = {"dtype": {"id": str}, "convert_dates": False, "precise_float": True}
-    for frame in pandas.read_json(path, lines=True, chunksize=ROWS, **how):
+    for frame in pandas.read_json(path, lines=True, chunksize=ROWS, dtype=False):
         metrics = [name for name in frame.columns if name not in (*LABELS, "n_tokens")]
         frame = frame.astype({name: float for name in metrics if frame[name].isna().all()})
         yield frame if columns is None else frame[list(columns)]
