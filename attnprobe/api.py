@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.analyses.kinds import Analysis
 from attnprobe.analyses.twins import twin
+from attnprobe.corpus.twins import twin_of_many
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
@@ -303,4 +305,5 @@ def __getattr__(name: str) -> Callable[..., Any]:
     """Makes the twin of an analysis without a function here."""
     if name not in ANALYSES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return twin(name, load_analysis(name))
+    analysis = load_analysis(name)
+    return twin(name, analysis) if isinstance(analysis, Analysis) else twin_of_many(name)
