@@ -20,6 +20,7 @@ from attnprobe.values.options import Reading
 from attnprobe.values.rows import RowBlock
 from attnprobe.values.tokens import Tokens
 
+
 @dataclass(frozen=True)
 class TwoModels:
     """Measures head means of a model and of a second one, text by text.
@@ -145,4 +146,3 @@ class TwoListener:
 
 def _length(window: tuple[int, Tokens]) -> int:
     return len(window[1])
-

@@ -229,15 +229,18 @@ class Comparison:
         weighed = np.abs(self.numbers["difference"]) / np.where(spread > 0, spread, np.inf)
         weighed = np.where(self.passed, weighed, -1)
         best = weighed.argmax(2)
-        found = [(float(weighed[i, j, k]), (i, j, int(k))) for (i, j), k in np.ndenumerate(best) if self.passed[i, j, k]]
+        found = [
+            (float(weighed[i, j, k]), (i, j, int(k))) for (i, j), k in np.ndenumerate(best) if self.passed[i, j, k]
+        ]
         return [at for _, at in sorted(found, key=lambda pair: -pair[0])]
 
     @property
     def remarks(self) -> list[str]:
         """What is to be said of the numbers: how many heads changed, and how the numbers came about."""
         rows, heads = int((~np.isnan(self.numbers["q_value"])).sum()), len(self.layers) * len(self.heads)
-        found = [f"{int(self.passed.any(2).sum())} of {heads} heads changed in some metric (q ≤ {PASSES})"]
-        found[0] += f": {int(self.passed.sum()):,} of {rows:,} rows"
+        found = [f"{int(self.passed.any(2).sum())} of {heads} heads changed, q ≤ {PASSES}"]
+        if len(self.metrics) > 1:
+            found[0] += f" in some metric: {int(self.passed.sum()):,} of {rows:,} rows"
         texts = [int(self.first.n.max(initial=0)), int(self.second.n.max(initial=0))]
         if min(texts) < 2:
             found = ["no interval and no q-value: these take at least 2 texts"]

@@ -184,5 +184,5 @@ class MapChanges:
         for (i, j, *_), row in zip(self.matches, self.table().rows, strict=True):
             value = row[list(MAPS).index(metric)]
             values[i, j] = np.nan if value is None else value
-        notes = {"model": " → ".join(self.names), "of": f"maps of {int(self.n_texts):,} texts"}
+        notes = {"model": " → ".join(self.names), "of": f"{int(self.n_texts):,} text{'' if self.n_texts == 1 else 's'}"}
         return StatMap(metric, values, self.layers, self.heads, notes, lambda: self.signature)

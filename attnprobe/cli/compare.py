@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar
 
-from attnprobe.cli.corpus_options import Progressing, RecordsIfAny, Resuming, Tables
+from attnprobe.cli.corpus_analysis import RecordsIfAny
+from attnprobe.cli.corpus_options import Progressing, Resuming, Tables
 from attnprobe.cli.measuring import Asked, measure_texts
 from attnprobe.cli.options import Loading, Metrics, Talking, format_among
 from attnprobe.cli.output import Output, note
 from attnprobe.errors import UsageError
 from attnprobe.metrics import METRICS, check_names
-from attnprobe.values.options import INPUT, Averaging, Engine, Options, Pairing, Reading, Running, Selection
-from attnprobe.values.options import Without, option, spelled, whole
+from attnprobe.values.options import (
+    INPUT,
+    Averaging,
+    Engine,
+    Options,
+    Pairing,
+    Reading,
+    Running,
+    Selection,
+    Without,
+    option,
+    spelled,
+    whole,
+)
 from attnprobe.values.plugins import load
 from attnprobe.writers import FIGURES, WRITERS
 
@@ -118,10 +130,9 @@ def _compare_results(
     from attnprobe.corpus.compared import compare_results
     from attnprobe.readers.results import read_results
 
-    results = [read_results(name) for name in (sides.a, sides.b)]
-    check_picture(destination, results[0].metrics if metrics is None else metrics)
-    chosen = {"layers": selection.layers, "heads": selection.heads, "seed": seed, "unpaired": pairing.unpaired}
-    found = compare_results(*results, metrics, **chosen)
+    a, b = read_results(sides.a), read_results(sides.b)
+    check_picture(destination, a.metrics if metrics is None else metrics)
+    found = compare_results(a, b, metrics, **vars(selection), seed=seed, unpaired=pairing.unpaired)
     for remark in () if quiet else found.remarks:
         note(remark)
     show(found, destination)
@@ -158,7 +169,7 @@ class _Models:
     """Lets two models read the same texts, and shows what differs."""
 
     name = "compare"
-    formats = FORMATS
+    formats: Mapping[str, str] = FORMATS
 
     def __init__(
         self, second: Loading, pairing: Pairing, what: Mapping[str, Any], how: Mapping[str, Any], silent: bool

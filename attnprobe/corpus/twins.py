@@ -91,7 +91,7 @@ def corpus_stats(
 def compare(
     a: Encoder | str | PathLike[str] | pandas.DataFrame,
     b: Encoder | str | PathLike[str] | pandas.DataFrame,
-    texts: Iterable[Given | Record | Skipped] | None = None,
+    texts: Texts | None = None,
     metrics: Sequence[str] | None = None,
     *,
     ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
@@ -130,8 +130,9 @@ def compare(
         from attnprobe.readers.results import read_results
 
         pairing.check_results()
-        results = [read_results(given, name) for given, name in ((a, "A"), (b, "B"))]
-        return compare_results(*results, names, **chosen, seed=seed, unpaired=unpaired)
+        return compare_results(
+            read_results(a, "A"), read_results(b, "B"), names, **chosen, seed=seed, unpaired=unpaired
+        )
     from attnprobe.analyses.second import Second
     from attnprobe.corpus.prober import Prober
     from attnprobe.corpus.stats import CorpusStats
@@ -144,13 +145,13 @@ def compare(
     own |= {} if pairing.of_maps else vars(Averaging(queries, long_range))
     reading = Reading(max_length, stride, level, global_attention)
     running = Running(batch_tokens, on_error, max_unknown)
-    first, second = loaded(a), Second(loaded(b))
+    given: Any = (a, b)
+    first, second = _loaded(given[0], DEFAULT_MODEL), Second(_loaded(given[1], DEFAULT_MODEL))
     how = {**chosen, **own, **vars(reading), **vars(running)}
     settings = settings_of_two(first, second, maps=pairing.of_maps, **how)
     stats = CorpusStats(Prober(first, settings, threads), to_records(texts, ids, pairs))
-    for _ in stats:
-        pass
-    return stats.summary
+    found: Comparison | MapChanges = stats.complete()
+    return found
 
 
 def run_corpus(

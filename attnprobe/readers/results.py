@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnprobe.errors import InputError, MissingExtraError, UsageError
+from attnprobe.values.arguments import shown
 
 if TYPE_CHECKING:
     import pandas
@@ -96,7 +98,7 @@ class HeadResults:
         return InputError(f"{self.name}: the text {id!r} does not have a row for each layer and head", HINT)
 
 
-def read_results(given: str | Path | pandas.DataFrame, name: str = "") -> HeadResults:
+def read_results(given: Any, name: str = "") -> HeadResults:
     """Opens a result of ``attnprobe corpus``: CSV, TSV, JSON Lines, also .gz or .zst, Parquet, or a DataFrame.
 
     Args:
@@ -105,12 +107,17 @@ def read_results(given: str | Path | pandas.DataFrame, name: str = "") -> HeadRe
 
     Raises:
         InputError: the file cannot be opened, or holds no such rows.
-        UsageError: the suffix is of no format that a result has.
+        UsageError: it is neither, or its suffix is of no format that a result has.
         MissingExtraError: pyarrow is not installed.
     """
-    if not isinstance(given, str | Path):
+    import pandas
+
+    if isinstance(given, pandas.DataFrame):
         manifest: Mapping[str, Any] = {"signature": given.attrs.get("signature", "")}
         return _opened(name, manifest, lambda columns: iter([given if columns is None else given[list(columns)]]))
+    if not isinstance(given, str | PathLike) or not Path(given).is_file():
+        reason = f"a result is a file, or a DataFrame of corpus_stats(...).to_frame(); got {shown(given)}"
+        raise UsageError(reason, "two models are compared on texts: name these, too")
     path = Path(given)
     bare = path.with_suffix("") if path.suffix.lower() in PACKED else path
     read = READERS.get(bare.suffix.lower())
@@ -160,16 +167,18 @@ def _delimited(path: Path, columns: Sequence[str] | None, delimiter: str = ",") 
         "keep_default_na": False,
         "na_values": {name: [""] for name in numbers},
     }
-    yield from pandas.read_csv(path, sep=delimiter, chunksize=ROWS, **how)
+    with pandas.read_csv(path, sep=delimiter, chunksize=ROWS, **how) as frames:
+        yield from frames
 
 
 def _lines(path: Path, columns: Sequence[str] | None) -> Iterator[pandas.DataFrame]:
     import pandas
 
-    for frame in pandas.read_json(path, lines=True, chunksize=ROWS, dtype=False):
-        metrics = [name for name in frame.columns if name not in (*LABELS, "n_tokens")]
-        frame = frame.astype({name: float for name in metrics if frame[name].isna().all()})
-        yield frame if columns is None else frame[list(columns)]
+    with pandas.read_json(path, lines=True, chunksize=ROWS, dtype=False) as frames:
+        for frame in frames:
+            metrics = [name for name in frame.columns if name not in (*LABELS, "n_tokens")]
+            frame = frame.astype({name: float for name in metrics if frame[name].isna().all()})
+            yield frame if columns is None else frame[list(columns)]
 
 
 def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[pandas.DataFrame]:
