@@ -12,8 +12,10 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.analyses.comparison import Comparison as Comparison
     from attnprobe.analyses.map_changes import MapChanges as MapChanges
     from attnprobe.analyses.trace import Trace as Trace
+    from attnprobe.api import flow as flow
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
+    from attnprobe.api import tokens as tokens
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
@@ -23,6 +25,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
+    from attnprobe.errors import PartialMeanWarning as PartialMeanWarning
     from attnprobe.errors import TruncationWarning as TruncationWarning
     from attnprobe.errors import UnknownTokensWarning as UnknownTokensWarning
     from attnprobe.errors import WordsWarning as WordsWarning
@@ -48,6 +51,7 @@ _HOMES = {
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
     "MapChanges": "attnprobe.analyses.map_changes",
+    "PartialMeanWarning": "attnprobe.errors",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
     "Skipped": "attnprobe.values.records",
@@ -61,11 +65,13 @@ _HOMES = {
     "compare": "attnprobe.corpus.twins",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
+    "flow": "attnprobe.api",
     "head_stats": "attnprobe.api",
     "heatmap": "attnprobe.api",
     "load_encoder": "attnprobe.models.loading",
     "read_records": "attnprobe.readers.readers",
     "run_corpus": "attnprobe.corpus.twins",
+    "tokens": "attnprobe.api",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",
     "weights": "attnprobe.api",

@@ -23,9 +23,21 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.weights:WEIGHTS",
         "The weights themselves, a row each, or all as tensors.",
     ),
+    "tokens": (
+        "attnprobe.analyses.token_scores:TOKENS",
+        "Which tokens attention goes to: the text, shaded.",
+    ),
     "trace": (
         "attnprobe.analyses.trace:TRACE",
         "How one head computes one row of attention, step by step.",
+    ),
+    "flow": (
+        "attnprobe.analyses.flow:FLOW",
+        "Where a token has its information from, by attention alone.",
+    ),
+    "similarity": (
+        "attnprobe.analyses.similarity:SIMILARITY",
+        "Which heads do the same: distances, clusters, a map.",
     ),
 }
 
