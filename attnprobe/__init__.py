@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.corpus.twins import compare as compare
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
     from attnprobe.corpus.twins import run_corpus as run_corpus
+    from attnprobe.corpus.twins import similarity as similarity
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
@@ -71,6 +72,7 @@ _HOMES = {
     "load_encoder": "attnprobe.models.loading",
     "read_records": "attnprobe.readers.readers",
     "run_corpus": "attnprobe.corpus.twins",
+    "similarity": "attnprobe.corpus.twins",
     "tokens": "attnprobe.api",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",
