@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.analyses.kinds import Analysis
 from attnprobe.analyses.twins import twin
+from attnprobe.corpus.twins import twin_of_many
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
@@ -194,8 +196,8 @@ def flow(
 
     Args:
         text, encoder, pair, max_length, level, global_attention, model: as in :func:`attnprobe.head_stats`.
-        method: "rollout", the product of the layers' matrices, or "flow", the maximum flow through them (Abnar & Zuidema
-            2020). A flow is at most the column sum of its key in layer 0, and mostly just that.
+        method: "rollout", the product of the layers' matrices, or "flow", the maximum flow through them (both Abnar &
+            Zuidema 2020). A flow is at most the column sum of its key in layer 0, and mostly just that.
         query: the tokens whose information it is, a position or a token, see
             :func:`attnprobe.values.finding.find_tokens`; None: the classification token.
         all_queries: all tokens instead.
@@ -207,10 +209,10 @@ def flow(
         top: only the keys with the largest shares, so many of each query, largest first.
 
     Returns:
-        columns ``layer``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``share``: how much of
-        the query after the layer comes from the key before the first. Over all keys of a query, shares sum to 1. With
-        "flow" also ``flow``, before the flows of a query are divided by their sum. Words are computed by their pieces:
-        the key's are added up, the query's averaged. ``attrs["signature"]`` says what the numbers depend on.
+        columns ``layer``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``share``: how much
+        of the query after the layer comes from the key before the first. Over all keys of a query, shares sum to 1.
+        With "flow" also ``flow``, before the flows of a query are divided by their sum. Words are computed by their
+        pieces: the key's are added up, the query's averaged. ``attrs["signature"]`` says what the numbers depend on.
 
     Raises:
         UsageError: an option is invalid, the text is empty or too long for "flow", or the query is not found.
@@ -356,4 +358,5 @@ def __getattr__(name: str) -> Callable[..., Any]:
     """Makes the twin of an analysis without a function here."""
     if name not in ANALYSES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return twin(name, load_analysis(name))
+    analysis = load_analysis(name)
+    return twin(name, analysis) if isinstance(analysis, Analysis) else twin_of_many(name)

@@ -10,6 +10,7 @@ import numpy as np
 
 from attnprobe.analyses.kinds import Analysis
 from attnprobe.analyses.maxflow import bounds, maximum_flows
+from attnprobe.analyses.pictures import ShareMaps
 from attnprobe.analyses.rollout import rollout, rollout_rows, with_residual
 from attnprobe.errors import UsageError
 from attnprobe.values.finding import find_tokens
@@ -86,6 +87,7 @@ class Flow:
         queries: the positions of the queries.
         tokens: those of queries and keys; words at level "word".
         following: the options.
+        level: what a position is, "token" or "word".
         notes, sign: as in :class:`attnprobe.values.table.Table`.
         remarks: what a reader should know.
     """
@@ -96,6 +98,7 @@ class Flow:
     queries: Sequence[int]
     tokens: Tokens
     following: Following
+    level: str = "token"
     notes: Mapping[str, Any] = field(default_factory=dict)
     sign: Callable[[], str] | None = None
     remarks: Sequence[str] = ()
@@ -114,6 +117,18 @@ class Flow:
         if top is None:
             return np.broadcast_to(np.arange(len(self.tokens)), self.shares.shape)
         return np.argsort(-self.shares, axis=-1, kind="stable")[..., :top]
+
+    def maps(self) -> ShareMaps:
+        """Makes maps of queries and keys, one for each layer, if all tokens are queries; else of layers and keys."""
+        after = [f"after layer {layer}" for layer in self.layers]
+        queries = [f"of {self.level} {at} {self.tokens.strings[at]}" for at in self.queries]
+        if self.following.all_queries:
+            names, rows, axis, values = after, self.tokens.strings, "query", self.shares
+        else:
+            names, rows, axis, values = queries, list(map(str, self.layers)), "layer", self.shares.transpose(1, 0, 2)
+        of = " ".join([self.following.method, *names[: len(names) == 1]])
+        unit = f"{len(self.tokens)} {self.level}s"
+        return ShareMaps(f"{of}, {unit}", values, names, rows, axis, self.tokens.strings, self.notes, self.sign)
 
     def to_table(self) -> Table:
         """Makes a row per layer, query and key."""
@@ -156,6 +171,7 @@ def follow(text: str, encoder: Encoder, pair: str | None, following: Following, 
         queries,
         tokens,
         following,
+        reading.level,
         notes_on(encoder, [pieces], reading),
         lambda: sign(encoder, reading, **settings),
         [*_outside(fused), *(_limit(followed[-1], matrices[0]) if following.method == "flow" else ())],
@@ -237,16 +253,18 @@ def _limit(flows: np.ndarray, first: np.ndarray) -> Iterator[str]:
 
 
 def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
-    """Fits the options to an output: a terminal shows few keys of each query, and pictures show all.
+    """Fits the options to an output: pictures show all keys, and of some queries all layers.
 
     Raises:
         UsageError: options do not suit each other, or the output.
     """
     if options["all_queries"] and options["query"] is not None:
         raise UsageError("--query chooses among the queries, and --all-queries takes all", "leave out one of them")
-    if format in PICTURES and options["top"] is not None:
+    if format not in PICTURES:
+        return options
+    if options["top"] is not None:
         raise UsageError("--top is for rows; a picture shows every key", "leave it out")
-    return options
+    return {**options, "all_layers": options["all_layers"] or not options["all_queries"]}
 
 
 CLOSE = 1e-7  # flows are whole multiples of 1e-9, and sums of them

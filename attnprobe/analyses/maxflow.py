@@ -20,8 +20,7 @@ def bounds(first: np.ndarray) -> np.ndarray:
     >>> bounds(np.array([[0.75, 0.25], [0.5, 0.5]]))
     array([1.  , 0.75])
     """
-    found: np.ndarray = np.minimum(1, first.sum(0))
-    return found
+    return np.asarray(np.minimum(1, first.sum(0)))
 
 
 def maximum_flows(matrices: Sequence[np.ndarray], query: int) -> np.ndarray:
@@ -36,7 +35,7 @@ def maximum_flows(matrices: Sequence[np.ndarray], query: int) -> np.ndarray:
     first, *above = [np.rint(matrix * UNIT).astype(np.int32) for matrix in matrices]
     length, sink = len(first), len(above) * len(first) + 1  # layer by layer down from the query, which is node 0
     if not above:
-        return np.divide(first[query], UNIT)
+        return np.asarray(first[query] / UNIT)
     below = np.arange(length)
     edges = [(np.zeros_like(below), below + 1, above[-1][query])]
     for depth, matrix in enumerate(reversed(above[:-1])):
@@ -49,5 +48,4 @@ def maximum_flows(matrices: Sequence[np.ndarray], query: int) -> np.ndarray:
     for key in below:
         graph.data[-length:] = first[:, key]  # the edges to the sink, which is one key after another
         flows[key] = maximum_flow(graph, 0, sink).flow_value
-    flows /= UNIT
-    return flows.clip(max=1)
+    return np.asarray(np.minimum(1, flows / UNIT))

@@ -59,7 +59,31 @@ class StatMap:
         return f"{self.name} ({re.split('[,;]', unit)[0]})"
 
 
-Picture = Attention | StatMap
+@dataclass(frozen=True)
+class ShareMaps:
+    """Shares of input tokens in tokens after layers, see :mod:`attnprobe.analyses.flow`.
+
+    Attributes:
+        of: what is shown, for the title.
+        values: (map, row, key).
+        names: of the maps.
+        rows: a label for each row; of the axis "query" or "layer".
+        row_axis: what rows are.
+        keys: the input tokens.
+        notes, sign: as in :class:`attnprobe.values.table.Table`.
+    """
+
+    of: str
+    values: np.ndarray
+    names: Sequence[str]
+    rows: Sequence[str]
+    row_axis: str
+    keys: Sequence[str]
+    notes: Mapping[str, Any]
+    sign: Callable[[], str] | None
+
+
+Picture = Attention | StatMap | ShareMaps
 
 
 def take_picture(
@@ -165,7 +189,9 @@ def _chosen(choice: Indices, known: Collection[int], what: str) -> list[int]:
 
 
 def scale_of(picture: Picture, scale: str | None) -> str:
-    """Chooses the scale of colours: as asked for, else "sqrt" for several maps, which shows small weights."""
+    """Chooses the scale of colours: as asked for, else "sqrt" for several maps and shares, which shows small ones."""
+    if isinstance(picture, ShareMaps):
+        return scale or "sqrt"
     single = isinstance(picture, StatMap) or picture.weights.shape[:2] == (1, 1)
     return scale or ("linear" if single else "sqrt")
 
@@ -175,6 +201,8 @@ def title(picture: Picture) -> str:
     model = picture.notes["model"]
     if isinstance(picture, StatMap):
         return ", ".join(filter(None, [f"{model}: {picture.label}", picture.notes.get("of")]))
+    if isinstance(picture, ShareMaps):
+        return f"{model}: {picture.of}"
     names = [
         f"{axis} {numbers[0]}"
         for axis, numbers in (("layer", picture.layers), ("head", picture.heads))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from attnprobe.analyses import load_analysis
+from attnprobe.analyses.twins import as_twin
 from attnprobe.errors import CaseWarning
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
     from attnprobe.corpus.prober import Result
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import Texts
     from attnprobe.measure.kinds import Measurement
-    from attnprobe.values.records import Columns, Given, Record, Skipped
+    from attnprobe.values.records import Columns, Given
     from attnprobe.values.selection import Indices
 
 
 def corpus_stats(
-    texts: Iterable[Given | Record | Skipped],
+    texts: Texts,
     encoder: Encoder | str | PathLike[str] | None = None,
     metrics: Sequence[str] | None = None,
     *,
@@ -41,7 +44,7 @@ def corpus_stats(
 
     Args:
         texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
-            from :func:`attnprobe.read_records`.
+            from :func:`attnprobe.read_records`; a Path, alone or among them, is a file of texts, a string never is.
         encoder, metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
             :func:`attnprobe.head_stats`.
         ids: of the texts; None: their numbers, from 1.
@@ -75,9 +78,7 @@ def corpus_stats(
     reading = Reading(max_length, stride, level, global_attention)
     running = Running(batch_tokens, on_error, max_unknown)
     averaging = Averaging(queries, long_range)
-    encoder = loaded(encoder, model)
-    if encoder.case:
-        warnings.warn(encoder.case, CaseWarning, stacklevel=2)
+    encoder = _loaded(encoder, model)
     chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "profile": profile}
     settings = Settings.choose(encoder, **chosen, **vars(averaging), **vars(reading), **vars(running))
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
@@ -104,7 +105,7 @@ def run_corpus(
 
     Args:
         inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
-        output: the file of rows, in the format of its suffix; None: only the summary is kept.
+        output: the file of rows, or where there are none of the summary, as its suffix says; None: there is none.
         encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
         metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
             :func:`attnprobe.head_stats`.
@@ -144,3 +145,63 @@ def run_corpus(
     run = CorpusRun.of(names, paths, encoder, model, measure, spreadsheet_safe=spreadsheet_safe, **how)
     run.go(resume=resume, overwrite=overwrite, on_result=on_result)
     return run
+
+
+def summarize(
+    name: str,
+    texts: Texts,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None,
+    pairs: Iterable[Given] | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> Any:
+    """Measures all texts, and returns the summary of the analysis of that name.
+
+    Args:
+        texts, encoder, ids, pairs, threads, model: as in :func:`corpus_stats`.
+        options: those of the analysis, of reading and of running.
+
+    Raises:
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`.
+    """
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import check_columns, to_records
+
+    check_columns(texts, ids, pairs)
+    encoder = _loaded(encoder, model)
+    settings = Settings.of_analysis(load_analysis(name), encoder, **{"on_error": "fail", **options})
+    stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+    return stats.complete()
+
+
+def _loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str]) -> Encoder:
+    """Loads the model, and warns of the capitals that it reads otherwise."""
+    made = loaded(encoder, model)
+    if made.case:
+        warnings.warn(made.case, CaseWarning, stacklevel=3)
+    return made
+
+
+def twin_of_many(name: str) -> Callable[..., Any]:
+    """Makes the function that returns the summary of an analysis of many texts."""
+
+    def run(
+        texts: Texts,
+        encoder: Encoder | str | PathLike[str] | None = None,
+        *,
+        ids: Iterable[object] | None = None,
+        pairs: Iterable[Given] | None = None,
+        threads: int | None = None,
+        model: str | PathLike[str] = DEFAULT_MODEL,
+        **options: Any,
+    ) -> Any:
+        return summarize(name, texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model, **options)
+
+    takes = "texts, encoder, ids, pairs, threads, model: as in :func:`attnprobe.corpus_stats`."
+    returns = "the summary of all texts, with ``to_frame()``"
+    return as_twin(run, name, load_analysis(name), takes, returns, on_error="fail")

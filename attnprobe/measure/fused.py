@@ -20,7 +20,7 @@ from attnprobe.measure.nothing import NoSummary
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.attention import MOST_WEIGHTS
 from attnprobe.values.rows import RowBlock
-from attnprobe.values.selection import Indices, select
+from attnprobe.values.selection import Indices, ranges, select
 from attnprobe.values.tokens import Tokens
 
 # How the weights of a block's heads become one, and how that is joined with those of the blocks before.
@@ -84,7 +84,7 @@ class FusedHeads:
 
     def signed(self) -> dict[str, object]:
         """The heads and their fusion."""
-        return {"heads": ",".join(map(str, self.heads)), "fusion": self.fusion}
+        return {"heads": ranges(self.heads), "fusion": self.fusion}
 
     def check_size(self, text: Tokens) -> None:
         """Checks how many weights would be kept.

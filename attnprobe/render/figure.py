@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.analyses.pictures import Picture, StatMap, scale_of, title
+from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
 from attnprobe.errors import FontWarning, MissingExtraError
 from attnprobe.render.colours import MAPS, ink_on
 from attnprobe.render.table import number, two_decimals
@@ -71,9 +71,9 @@ def draw(picture: Picture, scale: str | None = None, colours: str = "viridis") -
         colours: of :data:`attnprobe.render.colours.MAPS`.
     """
     root, colormap = scale_of(picture, scale) == "sqrt", _colormap(colours)
-    with _house_style(picture):
-        drawn = _draw_stat if isinstance(picture, StatMap) else _draw_attention
-        figure = drawn(picture, root, colormap)  # type: ignore[arg-type]
+    with house_style(_characters(picture)):
+        drawn: Any = {StatMap: _draw_stat, ShareMaps: _draw_shares}.get(type(picture), _draw_attention)
+        figure: Figure = drawn(picture, root, colormap)
         figure.suptitle(visible(title(picture)))
         figure.set_label(picture.sign() if picture.sign else "")
         return figure
@@ -156,6 +156,33 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
     return figure
 
 
+def _draw_shares(maps: ShareMaps, root: bool, colours: Colormap) -> Figure:
+    """Draws maps of queries side by side, those of layers one below the other."""
+    count, rows, keys = maps.values.shape
+    columns = math.ceil(math.sqrt(count)) if maps.row_axis == "query" else 1
+    written = count == 1 and keys <= MOST_WRITTEN
+    cell = NUMBER_CELL if written else CELL
+    width = min(max(cell * keys, SMALLEST), WIDTH / columns)
+    height = width if maps.row_axis == "query" else cell * rows
+    figure = _figure(columns * width, math.ceil(count / columns) * height)
+    grid = figure.subplots(math.ceil(count / columns), columns, squeeze=False)
+    scale = _norm(0, float(maps.values.max()) or 1.0, root)
+    for axes in list(grid.flat)[count:]:
+        axes.remove()
+    shown = list(grid.flat)[:count]
+    for axes, name, values in zip(shown, maps.names, maps.values, strict=True):
+        image = axes.imshow(values, cmap=colours, norm=scale, aspect="auto")
+        axes.set(xticks=[], yticks=[], title=visible(name) if count > 1 else "")
+    _name_queries(maps.rows, height, shown[::columns])
+    _name_keys(maps.keys, width, shown[-columns:])
+    if written:
+        _write_numbers(shown[0], image, maps.values[0], two_decimals)
+    figure.supxlabel("input token")
+    figure.supylabel(maps.row_axis)
+    figure.colorbar(image, ax=shown, label=_legend("share", root))
+    return figure
+
+
 def _name_queries(tokens: Sequence[str], side: float, left: Sequence[Axes]) -> None:
     """Writes tokens at the left of maps that are so many inches high."""
     positions, labels, size = _legible(tokens, side)
@@ -224,13 +251,19 @@ def _plain_style() -> Iterator[None]:
         yield
 
 
+def _characters(picture: Picture) -> str:
+    """Joins the characters that are written in the figure."""
+    if isinstance(picture, ShareMaps):
+        return "".join([title(picture), *picture.names, *picture.rows, *picture.keys])
+    tokens = () if isinstance(picture, StatMap) else (*picture.query_tokens.strings, *picture.key_tokens.strings)
+    return "".join([title(picture), *tokens])
+
+
 @contextmanager
-def _house_style(picture: Picture) -> Iterator[None]:
+def house_style(shown: str) -> Iterator[None]:
+    """Sets fonts, which have the characters of the text that is shown, and lines, whatever the user has set."""
     import matplotlib
 
-    shown = title(picture) + (
-        "" if isinstance(picture, StatMap) else "".join([*picture.query_tokens.strings, *picture.key_tokens.strings])
-    )
     settings: Any = {
         "font.family": fonts_for(visible(shown)),
         "font.size": FONT_SIZE,

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 
-from attnprobe.analyses.pictures import Picture, StatMap, scale_of, title
+from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
 from attnprobe.render.colours import MAPS, Colours, Ink, shade
 from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
@@ -44,8 +44,11 @@ class HeatmapView:
         root = scale_of(self.picture, self.scale) == "sqrt"
         if isinstance(self.picture, StatMap):
             lines = _stat(self.picture, self.width, root, ink.map)
+        elif isinstance(self.picture, ShareMaps):
+            lines = _share_maps(self.picture, self.width, root, ink)
         elif self.picture.weights.shape[:2] == (1, 1):
-            lines = _matrix(self.picture, self.width, root, ink)
+            labels = (self.picture.query_tokens.strings, self.picture.key_tokens.strings)
+            lines = _matrix(self.picture.weights[0, 0], *labels, self.width, root, ink)
         else:
             lines = _thumbnails(self.picture, self.width, root, ink)
         yield Text(ink.label(title(self.picture)))
@@ -63,17 +66,18 @@ def _amounts(weights: np.ndarray, high: float, root: bool) -> np.ndarray:
     return amounts
 
 
-def _matrix(attention: Attention, width: int, root: bool, ink: Ink) -> Iterator[Text]:
+def _matrix(
+    weights: np.ndarray, rows: Sequence[str], keys: Sequence[str], width: int, root: bool, ink: Ink
+) -> Iterator[Text]:
     """Draws queries down and keys across, with numbers if they fit; keys that do not fit are left out and named."""
-    weights, count = attention.weights[0, 0], len(attention.key_tokens)
-    labels = [ink.label(token) for token in attention.query_tokens.strings]
+    count, labels = len(keys), [ink.label(row) for row in rows]
     longest = max(map(cell_len, labels))
     cell = NUMBER_CELL if ink.colours and min(longest, SHORTEST_LABEL) + 1 + NUMBER_CELL * count <= width else CELL
     room = max(SHORTEST_LABEL, width - 1 - cell * count)
     label_width = min(longest, room, width - 1 - cell)
     shown = min(count, (width - 1 - label_width) // cell)
     high = float(weights.max()) or 1.0
-    yield from _column_heads(attention.key_tokens.strings[:shown], label_width + 1, cell, ink)
+    yield from _column_heads(keys[:shown], label_width + 1, cell, ink)
     for label, row, amounts in zip(labels, weights, _amounts(weights, high, root), strict=True):
         spots = (_spot(*pair, cell, ink) for pair in zip(row[:shown].tolist(), amounts.tolist(), strict=False))
         yield Text.assemble(ink.label(label, label_width), " ", *spots)
@@ -82,6 +86,15 @@ def _matrix(attention: Attention, width: int, root: bool, ink: Ink) -> Iterator[
     yield Text("Rows are queries, columns are keys.", NOTE)
     if shown < count:
         yield Text(f"Not shown at this width: keys {shown} to {count - 1}.", NOTE)
+
+
+def _share_maps(maps: ShareMaps, width: int, root: bool, ink: Ink) -> Iterator[Text]:
+    """Draws one map below the other."""
+    for name, values in zip(maps.names, maps.values, strict=True):
+        if len(maps.names) > 1:
+            yield Text(name)
+        yield from _matrix(values, maps.rows, maps.keys, width, root, ink)
+        yield Text()
 
 
 def _spot(weight: float, amount: float, cell: int, ink: Ink) -> tuple[str, Style]:

@@ -67,8 +67,9 @@ def heads_table(table: Table, width: int) -> RenderableType:
 
 
 def overview_table(table: Table, width: int) -> RenderableType:
-    """What a run over many texts says of them all: head statistics as above, else the title and the rows."""
-    if list(table.columns[:2]) == ["layer", "head"]:
+    """What a run over many texts says of them all: numbers of heads as above, else the title and the rows."""
+    of_numbers = not any(isinstance(cell, str) for row in table.rows for cell in row)
+    if list(table.columns[:2]) == ["layer", "head"] and of_numbers:
         return heads_table(table, width)
     return Group(Text(visible(table.notes["title"])), *([text_table(table, width)] if table.columns else []))
 
