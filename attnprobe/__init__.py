@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api import flow as flow
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
+    from attnprobe.api import tokens as tokens
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
+    from attnprobe.errors import PartialMeanWarning as PartialMeanWarning
     from attnprobe.errors import TruncationWarning as TruncationWarning
     from attnprobe.errors import UnknownTokensWarning as UnknownTokensWarning
     from attnprobe.errors import WordsWarning as WordsWarning
@@ -45,6 +47,7 @@ _HOMES = {
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
+    "PartialMeanWarning": "attnprobe.errors",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
     "Skipped": "attnprobe.values.records",
@@ -64,6 +67,7 @@ _HOMES = {
     "patterns": "attnprobe.corpus.twins",
     "read_records": "attnprobe.readers.readers",
     "run_corpus": "attnprobe.corpus.twins",
+    "tokens": "attnprobe.api",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",
     "weights": "attnprobe.api",

@@ -23,6 +23,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.weights:WEIGHTS",
         "The weights themselves, a row each, or all as tensors.",
     ),
+    "tokens": (
+        "attnprobe.analyses.token_scores:TOKENS",
+        "Which tokens attention goes to: the text, shaded.",
+    ),
     "trace": (
         "attnprobe.analyses.trace:TRACE",
         "How one head computes one row of attention, step by step.",

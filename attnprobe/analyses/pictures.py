@@ -14,7 +14,8 @@ from attnprobe.errors import UsageError
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Averaging, Reading, take
+from attnprobe.values.averaging import Numbers, averaged_axes, mean_over, named_mean
+from attnprobe.values.options import Averaging, Mean, Reading, take
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Role, Tokens
@@ -33,14 +34,14 @@ class StatMap:
     Attributes:
         name: of the metric.
         values: (layer, head); NaN where it has no meaning.
-        layers, heads: the numbers of the axes, counted from 0.
+        layers, heads: the numbers of the axes, counted from 0; None alone for a mean.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
     """
 
     name: str
     values: np.ndarray
-    layers: Sequence[int]
-    heads: Sequence[int]
+    layers: Numbers
+    heads: Numbers
     notes: Mapping[str, Any]
     sign: Callable[[], str] | None
 
@@ -93,7 +94,8 @@ def take_picture(
 
     Args:
         special: see :class:`attnprobe.values.display.Drawn`.
-        options: layers, heads, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but ``stride``.
+        options: layers, heads, mean, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but
+            ``stride``.
 
     Raises:
         UsageError: an option is invalid, or the text has only special tokens, which are to be left out.
@@ -101,13 +103,13 @@ def take_picture(
     from attnprobe.measure.heads import head_table
     from attnprobe.measure.weights import keep_weights
 
-    beside = {name: options.pop(name) for name in ("layers", "heads", "pair") if name in options}
-    take(options, Reading, Averaging, beside=("layers", "heads", "pair"), without=("stride", "queries"))
+    beside = {name: options.pop(name) for name in ("layers", "heads", "pair", "mean") if name in options}
+    take(options, Reading, Averaging, without=("stride", "queries"))
     if stat is None:
         options.pop("long_range", None)
         return without_special(keep_weights(text, encoder, **beside, **options), special)
     table = head_table(text, encoder, [stat], **beside, **options)
-    layers, heads = (sorted(set(table.column(axis))) for axis in ("layer", "head"))
+    layers, heads = (tuple(dict.fromkeys(table.column(axis))) for axis in ("layer", "head"))
     values = np.array(table.column(stat), dtype=float).reshape(len(layers), len(heads))
     return StatMap(stat, values, layers, heads, table.notes, table.sign)
 
@@ -150,11 +152,14 @@ def _signed(sign: Callable[[], str], special: str) -> str:
     return sign().replace("|special:kept|", f"|special:{special}|")
 
 
-def picture_of_summary(summary: Table, stat: str | None, layers: Indices = "all", heads: Indices = "all") -> StatMap:
+def picture_of_summary(
+    summary: Table, stat: str | None, layers: Indices = "all", heads: Indices = "all", mean: str | None = None
+) -> StatMap:
     """Computes what is drawn of a summary of many texts, see :func:`attnprobe.readers.summaries.read_summary`.
 
     Args:
         stat: a metric of the summary; None: the only one.
+        mean: averages the means over texts, see :class:`attnprobe.values.options.Mean`.
 
     Raises:
         UsageError: the summary has no such metric, layer or head, or several metrics, of which none is named.
@@ -171,20 +176,29 @@ def picture_of_summary(summary: Table, stat: str | None, layers: Indices = "all"
     chosen_layers = _chosen(layers, {row[0] for row in rows}, "layer")
     chosen_heads = _chosen(heads, {row[1] for row in rows}, "head")
     values = [[found.get((layer, head)) for head in chosen_heads] for layer in chosen_layers]
-    texts = max(row[4] for row in rows)
-    notes = {**summary.notes, "of": f"mean of {texts:,} text{'' if texts == 1 else 's'}"}
-    return StatMap(name, np.array(values, dtype=float), chosen_layers, chosen_heads, notes, summary.sign)
+    texts, over, axes = max(row[4] for row in rows), Mean(mean), (chosen_layers, chosen_heads)
+    averaged_layers, averaged_heads = averaged_axes(over, *axes)
+    notes = {
+        **summary.notes,
+        "of": f"mean of {texts:,} text{'' if texts == 1 else 's'}",
+        "mean": named_mean(over, *axes),
+    }
+    drawn = mean_over(np.array(values, dtype=float), over)
+    return StatMap(name, drawn, averaged_layers, averaged_heads, notes, summary.sign)
 
 
-def _chosen(choice: Indices, known: Collection[int], what: str) -> list[int]:
-    """Lists the chosen layers or heads of those that there are.
+def _chosen(choice: Indices, known: Collection[int | None], what: str) -> list[Any]:
+    """Lists the chosen layers or heads of those that there are, None alone if the summary has their mean.
 
     Raises:
         UsageError: none of them is chosen.
     """
-    chosen = [number for number in sorted(known) if number in select(choice, max(known) + 1, what)]
+    numbers = sorted(number for number in known if number is not None)
+    if not numbers:
+        return [None]
+    chosen = [number for number in numbers if number in select(choice, max(numbers) + 1, what)]
     if not chosen:
-        raise UsageError(f"the summary has no {what} {choice}", f"it has {', '.join(map(str, sorted(known)))}")
+        raise UsageError(f"the summary has no {what} {choice}", f"it has {', '.join(map(str, numbers))}")
     return chosen
 
 
@@ -200,14 +214,15 @@ def title(picture: Picture) -> str:
     """Names what is drawn, and the model."""
     model = picture.notes["model"]
     if isinstance(picture, StatMap):
-        return ", ".join(filter(None, [f"{model}: {picture.label}", picture.notes.get("of")]))
+        named = [f"{model}: {picture.label}", picture.notes.get("mean"), picture.notes.get("of")]
+        return ", ".join(filter(None, named))
     if isinstance(picture, ShareMaps):
         return f"{model}: {picture.of}"
     names = [
         f"{axis} {numbers[0]}"
         for axis, numbers in (("layer", picture.layers), ("head", picture.heads))
-        if len(numbers) == 1
+        if len(numbers) == 1 and numbers[0] is not None
     ]
     unit = "tokens" if picture.key_tokens is picture.pieces else "words"
-    left_out = filter(None, [picture.notes.get("special")])
-    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}", *left_out])
+    noted = (picture.notes.get(name) for name in ("mean", "special"))
+    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}", *filter(None, noted)])

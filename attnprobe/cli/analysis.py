@@ -11,9 +11,10 @@ from attnprobe.analyses.kinds import Analysis
 from attnprobe.cli.joining import Command, join
 from attnprobe.cli.options import Loading, Saving, Talking, Text, saving_as
 from attnprobe.cli.output import note, warnings_as_notes
+from attnprobe.values.arguments import listed
 from attnprobe.values.options import Options
 from attnprobe.values.plugins import load
-from attnprobe.writers import WRITERS
+from attnprobe.writers import FIGURES, WRITERS
 
 
 def command_of(name: str, analysis: Analysis) -> Command:
@@ -42,20 +43,22 @@ def _run(
     destination = saving.destination()
     asked = {option.name: options[option.name] for option in analysis.fields()} | {"pair": text.pair}
     fitted = analysis.fit(asked, destination.format)
-    given = [options[name] for name in analysis.names_tokens if options[name] is not None]
-    named = [token for value in given for token in ([value] if isinstance(value, str) else value)]
+    named = [token for name in analysis.names_tokens for token in listed(options[name])]
     loading.check(talking.quiet, text.texts(words), **indices_in(analysis.fields(), options), named=named)
 
+    from attnprobe.render.figure import check_matplotlib
     from attnprobe.render.table import text_table
 
+    if destination.format in FIGURES:
+        check_matplotlib()
     encoder = loading.encoder()
     with warnings_as_notes(talking.quiet):
         result = analysis(words, encoder, **fitted)
-    for remark in () if talking.quiet else getattr(result, "remarks", ()):
-        note(remark)
-    if destination.format in analysis.formats:
-        destination.save(partial(load(analysis.formats[destination.format]), result))
-    elif destination.format == "table" and analysis.view:
-        destination.show(lambda width: load(analysis.view)(result, width, **options))
-    else:
-        destination.write(result.to_table(), text_table)
+        for remark in () if talking.quiet else getattr(result, "remarks", ()):
+            note(remark)
+        if destination.format in analysis.formats:
+            destination.save(partial(load(analysis.formats[destination.format]), result))
+        elif destination.format == "table" and analysis.view:
+            destination.show(lambda width: load(analysis.view)(result, width, **options))
+        else:
+            destination.write(result.to_table(), text_table)

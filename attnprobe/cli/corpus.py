@@ -12,7 +12,7 @@ from attnprobe.cli.output import Output
 from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
 
 if TYPE_CHECKING:
     from attnprobe.corpus.run import CorpusRun
@@ -33,6 +33,7 @@ def corpus(
     measuring: Measuring,
     metrics: Metrics,
     selection: Selection,
+    mean: Mean,
     averaging: Averaging,
     reading: Reading,
     running: Running,
@@ -44,7 +45,7 @@ def corpus(
 ) -> None:
     """What each head attends to in many texts, and on the whole."""
     check_measurement(measuring.measure)
-    options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
+    options = {**selection.changed(), **mean.changed(), **averaging.changed(), **vars(reading), **vars(running)}
     options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}
     options |= {"profile": True} if saving.profile else {}
     asked = Asked(records, loading, engine, saving, resuming, progressing, talking.quiet)

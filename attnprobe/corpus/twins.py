@@ -14,7 +14,7 @@ from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
 
 if TYPE_CHECKING:
     from attnprobe.analyses.shares import Patterns
@@ -33,7 +33,8 @@ def corpus_stats(
     metrics: Sequence[str] | None = None,
     *,
     ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
-    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
+    queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     profile: bool = False, batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
@@ -46,8 +47,8 @@ def corpus_stats(
     Args:
         texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
             from :func:`attnprobe.read_records`; a Path, alone or among them, is a file of texts, a string never is.
-        encoder, metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
-            :func:`attnprobe.head_stats`.
+        encoder, metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention,
+            model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         ids: of the texts; None: their numbers, from 1.
         pairs: the second texts of pairs.
         profile: whether the summary also gets the weights by key − query.
@@ -80,7 +81,7 @@ def corpus_stats(
     running = Running(batch_tokens, on_error, max_unknown)
     averaging = Averaging(queries, long_range)
     encoder = _loaded(encoder, model)
-    chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "profile": profile}
+    chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "mean": mean, "profile": profile}
     settings = Settings.choose(encoder, **chosen, **vars(averaging), **vars(reading), **vars(running))
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
 
@@ -95,7 +96,8 @@ def run_corpus(
     columns: Columns | None = None, input_format: str | None = None, encoding: str = "utf-8",
     delimiter: str | None = None, quoting: str | None = None, header: bool | None = None,
     limit: int | None = None, sample: int | None = None, seed: int = 0,
-    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
+    queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     batch_tokens: int = 2048, on_error: str = "skip", max_unknown: float | None = None,
     engine: str = "local", workers: int = 1, num_gpus: float = 0.0,
@@ -108,8 +110,8 @@ def run_corpus(
         inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
         output: the file of rows, or where there are none of the summary, as its suffix says; None: there is none.
         encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
-        metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
-            :func:`attnprobe.head_stats`.
+        metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention,
+            model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
         summary, profile: the files of the tables over all texts.
         columns: the columns of text, id, pair and labels.
@@ -134,7 +136,7 @@ def run_corpus(
     """
     from attnprobe.corpus.run import CorpusRun
 
-    chosen = {**Selection(layers, heads).changed(), **Averaging(queries, long_range).changed()}
+    chosen = {**Selection(layers, heads).changed(), **Mean(mean).changed(), **Averaging(queries, long_range).changed()}
     chosen |= {} if metrics is None else {"metrics": check_names(metrics)}
     reading = Reading(max_length, stride, level, global_attention)
     source: dict[str, Any] = {"format": input_format, "delimiter": delimiter, "quoting": quoting, "header": header}

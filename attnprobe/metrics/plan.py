@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from attnprobe.attention.blocks import sums_in
 from attnprobe.attention.rounding import rounding
 from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric, Metric, OffsetMetric, RowMetric
 from attnprobe.values.tokens import Role, Tokens
@@ -85,15 +86,14 @@ def make_plan(
     cells, cell_counts = _for_cells(metrics, texts, chosen)
     row_queries, row_counts = _for_rows(metrics, chosen, separators)
     order = _kind_order(metrics)
-    sums_in = torch.float32 if torch.device(device).type == "mps" else torch.float64  # mps has no float64
     return Plan(
         metrics=metrics,
         words=words,
         chosen=chosen,
         separators=separators,
         classes=classes,
-        columns=torch.tensor(columns, dtype=sums_in, device=device),
-        functions=torch.tensor(functions, dtype=sums_in, device=device),
+        columns=torch.tensor(columns, dtype=sums_in(device), device=device),
+        functions=torch.tensor(functions, dtype=sums_in(device), device=device),
         cells=cells,
         row_queries=torch.tensor(row_queries, device=device),
         counts=np.concatenate([key_counts, offset_counts, cell_counts, row_counts])[order].T,

@@ -18,6 +18,7 @@ from attnprobe.errors import FontWarning, MissingExtraError
 from attnprobe.render.colours import MAPS, ink_on
 from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
+from attnprobe.values.averaging import name_of, short_name
 from attnprobe.values.text import visible
 from attnprobe.version import __version__
 
@@ -120,9 +121,10 @@ def _legend(name: str, root: bool) -> str:
 
 
 def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figure:
-    """Draws a map for each head: those of one layer side by side with tokens, those of several layers as a grid."""
+    """Draws a map for each head: of one layer, or one of each layer, with tokens; of several layers as a grid."""
     layers, heads, count, _ = attention.weights.shape
-    columns = math.ceil(math.sqrt(heads)) if layers == 1 else heads
+    several = layers > 1 < heads
+    columns = heads if several else math.ceil(math.sqrt(layers * heads))
     rows = math.ceil(layers * heads / columns)
     written = layers * heads == 1 and count <= MOST_WRITTEN
     side = min(max((NUMBER_CELL if written else CELL) * count, SMALLEST), WIDTH / columns)
@@ -136,12 +138,13 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
         axes.set(xticks=[], yticks=[])
     for axes in spare:
         axes.remove()
-    if heads > 1:
-        for axes, head in zip(shown, attention.heads, strict=False):
-            axes.set_title(f"head {head}")
-    if layers > 1:
+    axis, numbers = ("layer", attention.layers) if heads == 1 else ("head", attention.heads)
+    across: list[tuple[str, int | None]] = [(axis, number) for number in numbers]
+    for axes, named in zip(shown, across if len(shown) > 1 else (), strict=False):
+        axes.set_title(name_of(*named))
+    if several:
         for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
-            axes.set_ylabel(f"layer {layer}")
+            axes.set_ylabel(name_of("layer", layer))
     else:
         _name_queries(attention.query_tokens.strings, side, shown[::columns])
         _name_keys(attention.key_tokens.strings, side, shown[-columns:])
@@ -218,8 +221,8 @@ def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
     axes = figure.subplots()
     scale = _norm(low, high if high > low else 1, root)
     image = axes.imshow(np.ma.masked_invalid(stat.values), cmap=colours, norm=scale, aspect="auto")
-    axes.set_xticks(range(columns), [str(head) for head in stat.heads])
-    axes.set_yticks(range(rows), [str(layer) for layer in stat.layers])
+    axes.set_xticks(range(columns), list(map(short_name, stat.heads)))
+    axes.set_yticks(range(rows), list(map(short_name, stat.layers)))
     axes.set(xlabel="head", ylabel="layer")
     _write_numbers(axes, image, stat.values, number)
     figure.colorbar(image, label=_legend(stat.label, root))
@@ -261,7 +264,7 @@ def _characters(picture: Picture) -> str:
 
 @contextmanager
 def house_style(shown: str) -> Iterator[None]:
-    """Sets fonts, which have the characters of the text that is shown, and lines, whatever the user has set."""
+    """Sets the look of figures, with fonts for the characters that are shown, whatever the user has set."""
     import matplotlib
 
     settings: Any = {

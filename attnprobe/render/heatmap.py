@@ -17,6 +17,7 @@ from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, t
 from attnprobe.render.colours import MAPS, Colours, Ink, shade
 from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
+from attnprobe.values.averaging import name_of, short_name
 
 CELL, NUMBER_CELL = 2, 5  # characters wide: about a square, and with the weight in two decimals
 SHORTEST_LABEL = 8
@@ -133,7 +134,7 @@ def _letters(label: str) -> list[str]:
 
 def _thumbnails(attention: Attention, width: int, root: bool, ink: Ink) -> Iterator[Text]:
     """Draws a small picture of each head, layer by layer."""
-    indent = len(f"layer {max(attention.layers)} ")
+    indent = max(len(name_of("layer", layer)) for layer in attention.layers) + 1
     count, heads = len(attention.key_tokens), len(attention.heads)
     fitting = max(1, (width - indent) // (min(count, SMALLEST_THUMBNAIL) + 1))
     per_line = math.ceil(heads / math.ceil(heads / fitting))
@@ -143,7 +144,7 @@ def _thumbnails(attention: Attention, width: int, root: bool, ink: Ink) -> Itera
         for start in range(0, heads, per_line):
             part = slice(start, start + per_line)
             names = (_head_label(head, size) for head in attention.heads[part])
-            yield Text(f"layer {layer}".ljust(indent) + " ".join(names))
+            yield Text(name_of("layer", layer).ljust(indent) + " ".join(names))
             pictures = (_thumbnail(amounts, size, ink) for amounts in maps[part])
             for parts in zip(*pictures, strict=True):
                 yield Text(" " * indent) + Text(" ").join(parts)
@@ -155,9 +156,9 @@ def _thumbnails(attention: Attention, width: int, root: bool, ink: Ink) -> Itera
     yield Text("One head large: -l LAYER --head HEAD; all at once: -o FILE.svg, .pdf or .png.", NOTE)
 
 
-def _head_label(head: int, size: int) -> str:
-    text = f"head {head}"
-    return (text if len(text) <= size else str(head)).ljust(size)[:size]
+def _head_label(head: int | None, size: int) -> str:
+    text = name_of("head", head)
+    return (text if len(text) <= size else short_name(head)).ljust(size)[:size]
 
 
 def _thumbnail(amounts: np.ndarray, size: int, ink: Ink) -> Iterator[Text]:
@@ -178,17 +179,19 @@ def _stat(stat: StatMap, width: int, root: bool, colours: Colours) -> Iterator[T
     """Draws layers down and heads across, split to fit the width; a cell without a number is empty."""
     low, high = stat.limits
     cells = [[number(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
-    cell_width = max(len(text) for text in [*itertools.chain(*cells), *map(str, stat.heads)])
-    indent = max(len("layer"), *(len(str(layer)) for layer in stat.layers))
+    cell_width = max(len(text) for text in [*itertools.chain(*cells), *map(short_name, stat.heads)])
+    indent = max(len("layer"), *(len(short_name(layer)) for layer in stat.layers))
     fitting = max(1, (width - indent) // (cell_width + 1))
     for start in range(0, len(stat.heads), fitting):
         part = slice(start, start + fitting)
         yield Text(" " * (indent + 1) + "head")
-        yield Text(" ".join(["layer".rjust(indent), *(str(head).rjust(cell_width) for head in stat.heads[part])]))
+        yield Text(
+            " ".join(["layer".rjust(indent), *(short_name(head).rjust(cell_width) for head in stat.heads[part])])
+        )
         for layer, texts, values in zip(stat.layers, cells, stat.values, strict=True):
             row = zip(texts[part], values[part], strict=True)
             shown = [(text.rjust(cell_width), _shade(value - low, high - low, root, colours)) for text, value in row]
-            yield Text.assemble(str(layer).rjust(indent), *(piece for cell in shown for piece in (" ", cell)))
+            yield Text.assemble(short_name(layer).rjust(indent), *(piece for cell in shown for piece in (" ", cell)))
         yield Text()
     if np.isnan(stat.values).all():
         yield Text(f"{stat.name} has no meaning here.", NOTE)

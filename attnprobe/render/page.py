@@ -181,8 +181,10 @@ def hash_of(part: str) -> str:
 
 def _about(attention: Attention) -> str:
     layers, heads, length, _ = attention.weights.shape
-    model = visible(attention.notes["model"])
-    return f"{model} · {length} tokens · {layers} layers × {heads} heads, counted from 0 · attnprobe {__version__}"
+    model, mean = visible(attention.notes["model"]), attention.notes.get("mean")
+    kept = [f"{layers} layers"] * (None not in attention.layers) + [f"{heads} heads"] * (None not in attention.heads)
+    of = ", ".join(filter(None, [" × ".join(kept), mean, "counted from 0"]))
+    return f"{model} · {length} tokens · {of} · attnprobe {__version__}"
 
 
 def _notes(attention: Attention) -> list[str]:
@@ -190,7 +192,7 @@ def _notes(attention: Attention) -> list[str]:
     cut = attention.pieces.n_cut
     kept = len(attention.pieces)
     notes = [f"The text has {kept + cut} tokens; only the first {kept} were read."] if cut else []
-    return [*notes, *remarks(attention.notes)]
+    return [*notes, *remarks({**attention.notes, "mean": ""})]
 
 
 def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, Any]:
@@ -199,8 +201,8 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
     return {
         "model": visible(attention.notes["model"]),
         "signature": signature,
-        "layers": attention.layers,
-        "heads": attention.heads,
+        "layers": list(map(_shown, attention.layers)),
+        "heads": list(map(_shown, attention.heads)),
         "pieces": _units(pieces),
         "words": words,
         "pair": 2 in pieces.segments,
@@ -210,6 +212,11 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
             [[None if math.isnan(value) else value for value in row] for row in layer] for layer in means.tolist()
         ],
     }
+
+
+def _shown(number: int | None) -> int | str:
+    """Returns the number of a layer or a head, or the word for their mean."""
+    return "mean" if number is None else number
 
 
 def label(piece: str) -> str:

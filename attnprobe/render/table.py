@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.render.colours import shade
+from attnprobe.values.averaging import short_name
 from attnprobe.values.table import Cell, Table
 from attnprobe.values.text import visible
 
@@ -54,7 +56,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
     for index, row in enumerate(table.rows):
         named = [Text(str(columns[name][index] or "")) for name in words]
         cells = [Text(number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
-        drawn.add_row(str(row[0]), str(row[1]), *named, *cells)
+        drawn.add_row(*(short_name(of) for of in row[:2]), *named, *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
     notes += remarks(table.notes)
     hidden = [name for name in widths if name not in shown]
@@ -76,7 +78,10 @@ def overview_table(table: Table, width: int) -> RenderableType:
 
 def remarks(notes: Mapping[str, Any]) -> list[str]:
     """Yields a sentence on each thing that a reader should know about how numbers were computed."""
-    found = [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
+    mean = notes.get("mean", "")
+    found = [f"Rows are the {mean}."] if mean else []
+    found += ["A layer where a metric has no meaning is left out."] if "layer" in mean else []
+    found += [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
     if notes.get("roles"):
         found.append(notes["roles"])
     if notes.get("changed"):
@@ -127,6 +132,17 @@ def number(cell: Cell) -> str:
     if not isinstance(cell, float):
         return "" if cell is None else str(cell)
     return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
+
+
+def decimals(cells: Sequence[Any]) -> list[str]:
+    """Writes a column of numbers with equally many decimals: at least three, and three digits of the largest.
+
+    >>> decimals([0.0123, None, 0.1 / 32])
+    ['0.0123', '', '0.0031']
+    """
+    largest = max((abs(cell) for cell in cells if cell is not None), default=0)
+    places = max(3, 2 - math.floor(math.log10(largest))) if largest else 3
+    return ["" if cell is None else f"{cell:.{places}f}" for cell in cells]
 
 
 def two_decimals(weight: float) -> str:

@@ -154,6 +154,29 @@ class Selection(Options):
 
 
 @dataclass(frozen=True)
+class Mean(Options):
+    """Averages over the chosen heads, layers, or both.
+
+    Attributes:
+        mean: "heads", "layers" or "all"; None: nothing is averaged.
+    """
+
+    mean: str | None = choice(
+        None, "heads", "layers", "all", help="Average over the chosen heads, the chosen layers, or both."
+    )
+
+    @property
+    def over_heads(self) -> bool:
+        """Whether heads are averaged."""
+        return self.mean in ("heads", "all")
+
+    @property
+    def over_layers(self) -> bool:
+        """Whether layers are averaged."""
+        return self.mean in ("layers", "all")
+
+
+@dataclass(frozen=True)
 class Averaging(Options):
     """The queries that a mean is taken over, and what counts as long range.
 

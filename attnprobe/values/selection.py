@@ -35,6 +35,21 @@ def select(choice: Indices, count: int, what: str) -> list[int]:
     return sorted(chosen)
 
 
+def as_ranges(numbers: Sequence[int]) -> str:
+    """Writes ascending numbers as :func:`select` reads them.
+
+    >>> as_ranges([0, 1, 2, 5]), as_ranges([3])
+    ('0-2,5', '3')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
 def _integers(choice: Any, what: str) -> Iterator[int]:
     """Yields the whole numbers of a choice of one or several, of Python, numpy or pandas."""
     alone = as_integer(choice)

@@ -1,13 +1,14 @@
 // What the page carries: one JSON block, and a block of weights per layer and head, decoded when it is needed.
 
+/** @typedef {(number | "mean")[]} Numbers */
 /**
  * The positions of the text, as pieces or as words.
  * @typedef {{ labels: string[], special: boolean[], segments: number[] }} Units
  */
 /**
- * Layers and heads are places in `layers` and `heads`, which hold their numbers. `stats`: layer, head, metric.
+ * Layers and heads are places in `layers` and `heads`, which hold their numbers, or one place for the mean. `stats`: layer, head, metric.
  * @typedef {{
- *   model: string, signature: string, about: string, layers: number[], heads: number[],
+ *   model: string, signature: string, about: string, layers: Numbers, heads: Numbers,
  *   opening: { layer: number, head: number, query: number[], key: number[], scale: string },
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
@@ -22,8 +23,23 @@ const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
 /** What a head mostly does, in words; empty if unknown. @param {number} layer @param {number} head */
 const roleOf = (layer, head) => page.headRoles[layer]?.[head] ?? "";
 
-/** The number of a head, with its role. @param {number} layer @param {number} head */
-const headWithRole = (layer, head) => page.heads[head] + (roleOf(layer, head) && ` (${roleOf(layer, head)})`);
+/** The name of a head, with its role. @param {number} layer @param {number} head */
+const headWithRole = (layer, head) => headName(head) + (roleOf(layer, head) && ` (${roleOf(layer, head)})`);
+
+/** @param {number} layer */
+function layerName(layer) {
+  return nameOf("layer", page.layers[layer]);
+}
+
+/** @param {number} head */
+function headName(head) {
+  return nameOf("head", page.heads[head]);
+}
+
+/** @param {string} axis @param {number | "mean"} number */
+function nameOf(axis, number) {
+  return number === "mean" ? `mean of ${axis}s` : `${axis} ${number}`;
+}
 
 /** @type {Map<string, Promise<Float32Array>>} */
 const decoded = new Map();

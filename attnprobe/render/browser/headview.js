@@ -229,16 +229,24 @@ function strongest(focus, index, count) {
  */
 function say(drawn, total) {
   const focus = focused();
-  const nameOf = (/** @type {number} */ head) =>
-    scene.heads.length <= MOST_NUMBERS ? headWithRole(scene.layer, head) : page.heads[head];
-  const heads = scene.heads.map(nameOf).join(", ");
-  const where = `Layer ${page.layers[scene.layer]}, ${scene.heads.length === 1 ? "head" : "heads"} ${heads || "none"}`;
+  const numberOf = (/** @type {number} */ head) => {
+    const role = scene.heads.length <= MOST_NUMBERS ? roleOf(scene.layer, head) : "";
+    return page.heads[head] + (role && ` (${role})`);
+  };
+  const heads = scene.heads.map(numberOf).join(", ");
+  const named = scene.heads.length === 1 ? headWithRole(scene.layer, scene.heads[0]) : `heads ${heads || "none"}`;
+  const where = capital(`${layerName(scene.layer)}, ${named}`);
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
   const left = empty ? ` Rows left empty, having less than 1 % for these tokens: ${empty}.` : "";
   find("what", HTMLElement).textContent = `${where}: ${lines}.${left}`;
   find("top", HTMLElement).replaceChildren(...(focus ? topOf(focus) : [make("p", { class: "hint" }, HINT)]));
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 /** How many rows of the shown heads hold nothing. */
@@ -266,7 +274,7 @@ function topOf(focus) {
   return scene.heads.map((head, index) => {
     const list = strongest(focus, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
     const sum = keys.rows.length && focus.side === "query" ? sumTo(keys, index) : "";
-    const name = make("span", { class: "name" }, `Head ${page.heads[head]}`);
+    const name = make("span", { class: "name" }, capital(headName(head)));
     name.style.setProperty("--head", colourName(head));
     return make("p", {}, name, ` ${namesOf(focus)} ${verb} ${sum}`, list.join(" · "));
   });
@@ -274,7 +282,7 @@ function topOf(focus) {
 
 /** The same as text: for each query and head the strongest keys. */
 function writeTable() {
-  const names = scene.heads.map((head) => make("th", { scope: "col" }, `head ${page.heads[head]}`));
+  const names = scene.heads.map((head) => make("th", { scope: "col" }, headName(head)));
   const rows = scene.queries.map((unit, at) => {
     const cells = scene.heads.map((_, index) => {
       const keys = strongest({ side: "query", rows: [at] }, index, 3).filter(({ weight }) => weight >= state.threshold);
