@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attnprobe.analyses.comparison import Comparison
     from attnprobe.analyses.likeness import Similarity
     from attnprobe.analyses.map_changes import MapChanges
+    from attnprobe.analyses.shares import Patterns
     from attnprobe.corpus.prober import Result
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.stats import CorpusStats
@@ -218,6 +219,43 @@ def run_corpus(
     run = CorpusRun.of(names, paths, encoder, model, measure, spreadsheet_safe=spreadsheet_safe, **how)
     run.go(resume=resume, overwrite=overwrite, on_result=on_result)
     return run
+
+
+def patterns(
+    texts: Texts,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, each: float = 0.2, block: float = 0.75,
+    most: float = 0.5, same: float = 0.1, broad: float = 0.8,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> Patterns:  # fmt: skip
+    """Finds the pattern and the role of each head in texts; the twin of ``attnprobe patterns``.
+
+    Args:
+        texts, encoder, ids, pairs, max_length, stride, level, global_attention, batch_tokens, on_error, max_unknown,
+            threads, model: as in :func:`corpus_stats`.
+        vertical, diagonal, both, each, block, most, same, broad: the thresholds of the rules, see
+            :class:`attnprobe.analyses.rules.Thresholds`.
+
+    Returns:
+        the patterns, with ``.to_frame()``: columns ``layer``, ``head``, ``pattern``, ``role``, then the mean over texts
+        of each share that the rules read, and ``n_texts``. ``.roles()`` has the roles by layer. Patterns of other texts
+        add up (+).
+
+    Raises:
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`.
+    """
+    found: Patterns = summarize(
+        "patterns", texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model,
+        vertical=vertical, diagonal=diagonal, both=both, each=each, block=block, most=most, same=same, broad=broad,
+        max_length=max_length, stride=stride, level=level, global_attention=global_attention,
+        batch_tokens=batch_tokens, on_error=on_error, max_unknown=max_unknown,
+    )  # fmt: skip
+    return found
 
 
 def summarize(
