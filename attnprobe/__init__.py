@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from attnprobe.version import __version__ as __version__
 
 if TYPE_CHECKING:  # the names of _HOMES, for type checkers
+    from attnprobe.analyses.comparison import Comparison as Comparison
+    from attnprobe.analyses.map_changes import MapChanges as MapChanges
     from attnprobe.analyses.trace import Trace as Trace
     from attnprobe.api import flow as flow
     from attnprobe.api import head_stats as head_stats
@@ -17,6 +19,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
+    from attnprobe.corpus.twins import compare as compare
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
     from attnprobe.corpus.twins import patterns as patterns
     from attnprobe.corpus.twins import run_corpus as run_corpus
@@ -44,9 +47,11 @@ _HOMES = {
     "AttnprobeError": "attnprobe.errors",
     "CaseWarning": "attnprobe.errors",
     "Columns": "attnprobe.values.records",
+    "Comparison": "attnprobe.analyses.comparison",
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
+    "MapChanges": "attnprobe.analyses.map_changes",
     "PartialMeanWarning": "attnprobe.errors",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
@@ -58,6 +63,7 @@ _HOMES = {
     "UnknownTokensWarning": "attnprobe.errors",
     "View": "attnprobe.render.page",
     "WordsWarning": "attnprobe.errors",
+    "compare": "attnprobe.corpus.twins",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
     "flow": "attnprobe.api",

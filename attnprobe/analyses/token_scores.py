@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from attnprobe.analyses.kinds import Analysis
+from attnprobe.analyses.rollout import rollout_rows, with_residual
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import listed, nearest, shown
 from attnprobe.values.notebook import html_table, one_line
@@ -77,7 +78,7 @@ class Score:
         take: called with what is asked; returns (token,), NaN where the score has no meaning.
         remark: called with the same and the score; a sentence on what a reader must know of it, or empty.
         meaning: in a few words.
-        formula: a[q,k] is the weight that query q gives to key k, H the number of heads.
+        formula: a[q,k] is the weight that query q gives to key k.
         unit: with the range if it has one.
         source: who introduced the score, and how this one differs.
         is_share: whether the numbers of all tokens add up to 1, or to what does not fall outside of the text.
@@ -102,6 +103,26 @@ def _of_outside(asked: Asked, received: np.ndarray) -> str:
 
 def _of_no_cls(asked: Asked, values: np.ndarray) -> str:
     return f"from_cls is empty: {NO_CLS}" if np.isnan(values).all() else ""
+
+
+def _rollout(asked: Asked) -> np.ndarray:
+    """Rolls attention out through all layers to the classification token, or to the mean of all tokens."""
+    from attnprobe.measure.fused import FusedHeads
+    from attnprobe.measure.running import measure
+
+    pieces = asked.pieces
+    fused_heads = FusedHeads(tuple(range(asked.encoder.layers)), asked.heads)
+    [fused] = measure([pieces], asked.encoder, fused_heads).texts
+    matrices = [with_residual(matrix) for matrix in fused.matrices]
+    shares = rollout_rows(matrices, np.array(pieces.positions(Role.CLS)[:1] or range(len(pieces)))).mean(0)
+    return shares if asked.level == "token" else np.bincount(np.array(pieces.words), shares)
+
+
+def _of_mean(asked: Asked, values: np.ndarray) -> str:
+    has_cls, some = asked.pieces.positions(Role.CLS), len(asked.layers) < asked.encoder.layers
+    whose = [] if has_cls else [f"what the mean of all tokens has, since {NO_CLS}"]
+    through = ["through all layers, whatever -l chooses"] if some else []
+    return f"rollout is {', '.join(whose + through)}" if whose or through else ""
 
 
 SCORES: Mapping[str, Score] = {
@@ -129,6 +150,15 @@ SCORES: Mapping[str, Score] = {
         formula="mean of −Σₖ a[q,k]·ln a[q,k] over heads and layers; of a word, of the mean of its pieces' rows",
         unit="nats, 0 … ln n",
         source="Clark et al. 2019, by query",
+    ),
+    "rollout": Score(
+        take=_rollout,
+        remark=_of_mean,
+        meaning="share of it in the classification token after the last layer",
+        formula="R[cls,k], the product of (A + I)/2 of all layers; A the mean over heads, whose rows are made to sum to 1",
+        unit="share; all tokens add up to 1",
+        is_share=True,
+        source="Abnar & Zuidema 2020; in the mean of all tokens where the tokenizer adds no classification token",
     ),
 }
 DEFAULT = ("received", "from_cls", "entropy")

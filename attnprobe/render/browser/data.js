@@ -27,14 +27,10 @@ function rolesOf(layer, heads) {
 }
 
 /** @param {number} layer */
-function layerName(layer) {
-  return nameOf("layer", page.layers[layer]);
-}
+const layerName = (layer) => nameOf("layer", page.layers[layer]);
 
 /** @param {number} head */
-function headName(head) {
-  return nameOf("head", page.heads[head]);
-}
+const headName = (head) => nameOf("head", page.heads[head]);
 
 /** @param {string} axis @param {number | "mean"} number */
 function nameOf(axis, number) {
