@@ -52,7 +52,9 @@ def compare_loops(rounds: int, heads: int = 144, tokens: int = 512, share: int =
     worst = np.abs(compiled()[::share] - in_numpy()).max()
     ours, theirs = seconds(compiled, in_numpy, rounds=rounds)
     theirs *= share
-    print(f"{heads} heads, {tokens} tokens: {ours:.2f} s, numpy {theirs:.1f} s, {theirs / ours:.1f} x; off by {worst:.0e}")
+    print(
+        f"{heads} heads, {tokens} tokens: {ours:.2f} s, numpy {theirs:.1f} s, {theirs / ours:.1f} x; off by {worst:.0e}"
+    )
 
 
 def compare_commands(encoder: Encoder, count: int, rounds: int) -> None:
@@ -70,7 +72,9 @@ def compare_commands(encoder: Encoder, count: int, rounds: int) -> None:
             run()
         corpus, ours = seconds(*turns, rounds=rounds)
         mean = lengths[chosen].mean()
-        print(f"{len(texts)} {name} lines of {mean:.0f} tokens: {ours:.2f} s, corpus {corpus:.2f} s, {ours / corpus:.2f} x")
+        print(
+            f"{len(texts)} {name} lines of {mean:.0f} tokens: {ours:.2f} s, corpus {corpus:.2f} s, {ours / corpus:.2f} x"
+        )
 
 
 def measure_memory(count: int) -> None:
