@@ -226,7 +226,7 @@ def patterns(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
-    vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, each: float = 0.2, block: float = 0.75,
+    vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, least: float = 0.2, block: float = 0.75,
     most: float = 0.5, same: float = 0.1, broad: float = 0.8,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
@@ -238,7 +238,7 @@ def patterns(
     Args:
         texts, encoder, ids, pairs, max_length, stride, level, global_attention, batch_tokens, on_error, max_unknown,
             threads, model: as in :func:`corpus_stats`.
-        vertical, diagonal, both, each, block, most, same, broad: the thresholds of the rules, see
+        vertical, diagonal, both, least, block, most, same, broad: the thresholds of the rules, see
             :class:`attnprobe.analyses.rules.Thresholds`.
 
     Returns:
@@ -251,7 +251,7 @@ def patterns(
     """
     found: Patterns = summarize(
         "patterns", texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model,
-        vertical=vertical, diagonal=diagonal, both=both, each=each, block=block, most=most, same=same, broad=broad,
+        vertical=vertical, diagonal=diagonal, both=both, least=least, block=block, most=most, same=same, broad=broad,
         max_length=max_length, stride=stride, level=level, global_attention=global_attention,
         batch_tokens=batch_tokens, on_error=on_error, max_unknown=max_unknown,
     )  # fmt: skip
