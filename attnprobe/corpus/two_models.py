@@ -10,7 +10,7 @@ from attnprobe.analyses.two_maps import TwoMaps
 from attnprobe.corpus.settings import Settings
 from attnprobe.measure.kinds import Measurement
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.options import Reading, Running
+from attnprobe.values.options import Reading, Running, take
 
 
 def settings_of_two(encoder: Encoder, second: Second, *, maps: bool, **options: Any) -> Settings:
@@ -24,7 +24,8 @@ def settings_of_two(encoder: Encoder, second: Second, *, maps: bool, **options: 
         UsageError: an option is invalid, or the models do not suit each other.
     """
     how = {name: options.pop(name) for name in (*Reading.names(), *Running.names()) if name in options}
-    reading = Reading(**{name: how[name] for name in Reading.names() if name in how})
+    given, running = take(how, Reading, Running)
+    reading, said = second.read_alike(encoder, given)
     kind: Any = TwoMaps if maps else TwoModels
-    measurement: Measurement = kind.choose(encoder, reading, second=second, **options)
-    return Settings.choose(encoder, measurement, **how)
+    measurement: Measurement = kind.choose(encoder, reading, second=second, said=said, **options)
+    return Settings.choose(encoder, measurement, **vars(reading), **vars(running))
