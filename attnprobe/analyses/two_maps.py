@@ -208,7 +208,7 @@ class MapListener:
         chosen, encoder = self.measurement, self.measurement.second.replica()
         kept = torch.stack([self.maps[layer][list(chosen.heads)] for layer in chosen.layers])
         self.maps.clear()
-        distances = Distances(kept.to(encoder.device), chosen)
+        distances = TextSums(kept.to(encoder.device), chosen)
         others = Rows(self.other, encoder, chosen.unit)
 
         def observe(layer: int, group: int) -> Observer | None:
@@ -227,7 +227,7 @@ class TextDistances:
     outside: bool
 
 
-class Distances:
+class TextSums:
     """Adds up the distances of one text's maps over rows of the second model.
 
     Args:
@@ -249,15 +249,15 @@ class Distances:
             if head in range(heads.start, heads.stop):
                 other = rows[head - heads.start]
                 place = (..., i, j) if chosen.matched else (i, j)
-                own = self.kept[:, :, queries] if chosen.matched else self.kept[i, j, queries]
-                self.js[place] += divergence(own.double(), other).sum(-1)
-                self.products[place] += (own[..., :-1].double() * other[..., :-1]).sum((-2, -1))
+                kept = self.kept[:, :, queries] if chosen.matched else self.kept[i, j, queries]
+                self.js[place] += divergence(kept.double(), other).sum(-1)
+                self.products[place] += (kept[..., :-1].double() * other[..., :-1]).sum((-2, -1))
                 self.squares[i, j] += other[..., :-1].square().sum()
 
     def found(self, outside: bool) -> TextDistances:
         """Returns the mean over queries, and the cosine of whole maps (Kovaleva et al. 2019) over tokens alone."""
-        own = self.kept[..., :-1].double().square().sum((-2, -1))
-        sizes = own[..., None, None] * self.squares if self.measurement.matched else own * self.squares
+        kept = self.kept[..., :-1].double().square().sum((-2, -1))
+        sizes = kept[..., None, None] * self.squares if self.measurement.matched else kept * self.squares
         js, cosine = self.js / self.kept.shape[2], self.products / sizes.sqrt()
         return TextDistances(js.cpu().numpy(), cosine.cpu().numpy(), outside)
 
