@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api import weights as weights
     from attnprobe.corpus.twins import compare as compare
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
+    from attnprobe.corpus.twins import patterns as patterns
     from attnprobe.corpus.twins import run_corpus as run_corpus
+    from attnprobe.corpus.twins import similarity as similarity
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
@@ -69,8 +71,10 @@ _HOMES = {
     "head_stats": "attnprobe.api",
     "heatmap": "attnprobe.api",
     "load_encoder": "attnprobe.models.loading",
+    "patterns": "attnprobe.corpus.twins",
     "read_records": "attnprobe.readers.readers",
     "run_corpus": "attnprobe.corpus.twins",
+    "similarity": "attnprobe.corpus.twins",
     "tokens": "attnprobe.api",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",

@@ -167,7 +167,7 @@ def tokens(
 
     Args:
         text, encoder, pair, max_length, level, global_attention, model: as in :func:`attnprobe.head_stats`.
-        scores: one name of ``attnprobe.analyses.token_scores.SCORES`` or a list, in the order of the columns; None:
+        scores: one name of ``attnprobe.analyses.scores.SCORES`` or a list, in the order of the columns; None:
             ``received``, ``from_cls`` and ``entropy``.
         layers, heads: those whose weights count, as in :func:`attnprobe.head_stats`.
         queries: "all", or "content": ``received`` is a mean over the tokens of the text only.

@@ -1,7 +1,7 @@
 """What `attnprobe similarity` costs: its loop beside numpy's, all of it beside `attnprobe corpus`, and its memory.
 
-Run it as `python benchmarks/similarity.py [LINES] [ROUNDS]`. All that is compared runs in turns in one process, the memory
-of each number of lines in a process of its own; ratios are of medians of processor time, on one thread.
+Run it as `python benchmarks/similarity.py [LINES] [ROUNDS]`. All that is compared runs in turns in one process, on one
+thread; ratios are of medians of processor time. The memory of each number of lines is that of a process of its own.
 """
 
 import resource
@@ -52,7 +52,9 @@ def compare_loops(rounds: int, heads: int = 144, tokens: int = 512, share: int =
     worst = np.abs(compiled()[::share] - in_numpy()).max()
     ours, theirs = seconds(compiled, in_numpy, rounds=rounds)
     theirs *= share
-    print(f"{heads} heads, {tokens} tokens: {ours:.2f} s, numpy {theirs:.1f} s, {theirs / ours:.1f} x; off by {worst:.0e}")
+    print(
+        f"{heads} heads, {tokens} tokens: {ours:.2f} s, numpy {theirs:.1f} s, {theirs / ours:.1f} x; off by {worst:.0e}"
+    )
 
 
 def compare_commands(encoder: Encoder, count: int, rounds: int) -> None:
@@ -69,8 +71,8 @@ def compare_commands(encoder: Encoder, count: int, rounds: int) -> None:
         for run in turns:
             run()
         corpus, ours = seconds(*turns, rounds=rounds)
-        mean = lengths[chosen].mean()
-        print(f"{len(texts)} {name} lines of {mean:.0f} tokens: {ours:.2f} s, corpus {corpus:.2f} s, {ours / corpus:.2f} x")
+        kind = f"{len(texts)} {name} lines of {lengths[chosen].mean():.0f} tokens"
+        print(f"{kind}: {ours:.2f} s, corpus {corpus:.2f} s, {ours / corpus:.2f} x")
 
 
 def measure_memory(count: int) -> None:

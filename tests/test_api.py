@@ -47,7 +47,9 @@ ALONE = {  # arguments that no flag is the twin of
     "compare": {"texts", "ids", "pairs", "threads"},
     **{name: {"texts", "ids", "pairs", "threads"} for name in OF_MANY},
 }
-OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compare", *OF_MANY)} | {("load_encoder", "dtype"): None}
+OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compare", *OF_MANY)} | {
+    ("load_encoder", "dtype"): None
+}
 READERS = {"find_sources", "read_records"}  # of which a command takes parts
 
 

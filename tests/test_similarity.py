@@ -28,7 +28,7 @@ from attnprobe.errors import InputError, ModelError, TextError, UsageError
 from attnprobe.measure.running import measure
 from attnprobe.measure.weights import keep_weights
 from attnprobe.models import loading
-from attnprobe.render.headmap import draw_similarity, save_png, save_svg
+from attnprobe.render.headmap import draw_similarity, save_pdf, save_png, save_svg
 from attnprobe.render.similarity import similarity_view
 from attnprobe.values.options import Reading
 from tests.cli.commandline import exit_code
@@ -160,7 +160,7 @@ def test_layers_that_pool_are_refused_by_name(family: str, encoder_of: Callable[
     with pytest.raises(ModelError, match=rf"layer {pooled[0]} of \w+ attends to pools"):
         every(encoder, layers=pooled)
     others = [number for number in range(encoder.layers) if number not in pooled]
-    assert similarity(["it was told."], encoder, layers=others).n_texts == 1
+    assert measured(encoder, "it was told.", layers=others).min() > 0
 
 
 @pytest.fixture
@@ -361,7 +361,7 @@ def test_terminal_names_every_head_once_and_the_extreme_pairs(width: int, many: 
     assert "up to 32 random queries" in " ".join(text.split())
 
 
-def test_figure_has_all_labels_apart_and_equal_bytes(many: Similarity) -> None:
+def test_figure_has_all_labels_apart(many: Similarity) -> None:
     figure = draw_similarity(many)
     labels = {text.get_text() for text in figure.axes[0].texts}
     assert labels == {f"{layer}.{head}" for layer, head in many.labels}
@@ -369,12 +369,15 @@ def test_figure_has_all_labels_apart_and_equal_bytes(many: Similarity) -> None:
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
-    for save in (save_svg,):
-        first, second = io.BytesIO(), io.BytesIO()
-        save(many, first)
-        save(many, second)
-        assert first.getvalue() == second.getvalue()
-    assert b"model:toy@1|queries:32" in first.getvalue()
+
+
+@pytest.mark.parametrize("save", [save_png, save_svg, save_pdf])
+def test_figures_have_equal_bytes(save: Callable[..., None]) -> None:
+    summary, streams = made([0.4, 0, 0.4], 3), [io.BytesIO(), io.BytesIO()]
+    for stream in streams:
+        save(summary, stream)
+    assert streams[0].getvalue() == streams[1].getvalue()
+    assert b"model:toy@1|queries:32" in streams[0].getvalue()
 
 
 def test_figure_and_seed_by_the_command(command: Callable[..., str], tmp_path: Path) -> None:

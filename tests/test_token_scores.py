@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,8 @@ from rich.console import Console
 
 import attnprobe
 from attnprobe import Encoder
-from attnprobe.analyses.token_scores import COLUMNS, SCORES, TOKENS, Scoring
+from attnprobe.analyses.scores import SCORES
+from attnprobe.analyses.token_scores import COLUMNS, TOKENS, Scoring
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.render.shaded_figure import draw_tokens, write_png, write_svg
@@ -28,7 +29,6 @@ from attnprobe.render.shading import Shading
 from attnprobe.render.token_scores import tokens_view
 from attnprobe.values.runs import join_tokens
 from attnprobe.values.tokens import Role, Tokens
-from tests.cli.commandline import LONG_TEXT, Run
 from tests.eager import eager_layers
 from tests.exact import EXACT, doubled, float64
 from tests.rows import noise
@@ -36,7 +36,7 @@ from tests.test_families import Plain
 from tests.test_flow import FAMILIES, by_loops
 
 S = "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
-TEXT, PAIR = "She wasn't told (until half past six!) of it.", "Nobody had told her?"
+TEXT, PAIR = "She wasn't told (unhappily) of it.", "Nobody had told her?"
 ALL = list(SCORES)
 HARD = "[CLS] <b>[/INST]</b> :smile: 🐈‍⬛ 👍🏽 天上有月。 $x_1$ \x1b[31m &amp;\nand a second line"
 
@@ -53,11 +53,11 @@ def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
 
 def merged(weights: np.ndarray, words: Sequence[int]) -> np.ndarray:
     """(word, word) of one head: sums over the pieces of keys, means over those of queries."""
-    count = max(words) + 1
-    by_word = np.zeros((count, count))
+    sizes = Counter(words)
+    by_word = np.zeros((len(sizes), len(sizes)))
     for query, row in enumerate(weights.tolist()):
         for key, weight in enumerate(row):
-            by_word[words[query], words[key]] += weight / list(words).count(words[query])
+            by_word[words[query], words[key]] += weight / sizes[words[query]]
     return by_word
 
 
@@ -132,39 +132,32 @@ def test_options(
 ) -> None:
     """Layers, heads, queries and words, in small blocks."""
     plain, exact = plain_of(family), exact_of(family)
-    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 64)
+    monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", 128)
     with float64():
-        layers = [layer.weights for layer in eager_layers(plain.model, plain.inputs(plain.encode([TEXT])))]
-        [tokens] = exact.tokenize(TEXT)
+        layers = [layer.weights for layer in eager_layers(plain.model, plain.inputs(plain.encode([PAIR])))]
+        [tokens] = exact.tokenize(PAIR)
         for options, chosen in (
             ({"layers": [1], "heads": [0]}, {"chosen": [1], "heads": [0]}),
             ({"queries": "content"}, {"queries": "content"}),
             ({"level": "word", "queries": "content"}, {"words": tokens.words, "queries": "content"}),
         ):
-            assert_scores(frame_of(TEXT, exact, **options), scores_by_loops(layers, tokens.roles, **chosen), EXACT)
+            assert_scores(frame_of(PAIR, exact, **options), scores_by_loops(layers, tokens.roles, **chosen), EXACT)
 
 
 def test_pair(exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]) -> None:
     plain, exact = plain_of("bert"), exact_of("bert")
     with float64():
-        layers = [layer.weights for layer in eager_layers(plain.model, plain.inputs(plain.encode([TEXT, PAIR])))]
-        [tokens] = exact.tokenize(TEXT, PAIR)
-        assert_scores(frame_of(TEXT, exact, pair=PAIR), scores_by_loops(layers, tokens.roles), EXACT)
+        layers = [layer.weights for layer in eager_layers(plain.model, plain.inputs(plain.encode(["A dog.", PAIR])))]
+        [tokens] = exact.tokenize("A dog.", PAIR)
+        assert_scores(frame_of("A dog.", exact, pair=PAIR), scores_by_loops(layers, tokens.roles), EXACT)
 
 
-def test_known_values(run: Run) -> None:
-    """Text S of the notes: rollout of [CLS], and what [CLS] and [SEP] receive, layer by layer."""
-    frame = run("tokens", S, "-k", "received", "-k", "rollout").frame
-    assert list(frame) == ["position", "token", "received", "rollout"]
-    np.testing.assert_allclose(frame["rollout"][:6], [0.62134, 0.02015, 0.01747, 0.01756, 0.01106, 0.00986], atol=1e-5)
-    of_specials = [0.206, 0.496, 0.511, 0.469, 0.500, 0.315]
-    assert frame["received"].iloc[[0, 25]].sum() == pytest.approx(np.mean(of_specials), abs=5e-4)
-    assert frame["received"].sum() == pytest.approx(1, abs=1e-5)
-    for layer, share in enumerate(of_specials):
-        received = (
-            attnprobe.tokens(S, attnprobe.load_encoder(), "received", layers=layer)["received"] if layer == 3 else None
-        )
-        assert received is None or received.iloc[[0, 25]].sum() == pytest.approx(share, abs=5e-4)
+def test_known_values(minilm: Encoder) -> None:
+    """Text S of the notes: what [CLS] and [SEP] receive, layer by layer."""
+    for layer, share in {0: 0.206, 3: 0.469, 5: 0.315}.items():
+        received = attnprobe.tokens(S, minilm, "received", layers=layer)["received"]
+        assert received.iloc[[0, 25]].sum() == pytest.approx(share, abs=5e-4)
+        assert received.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_dropped_tokens_change_no_number(minilm: Encoder) -> None:
@@ -202,8 +195,7 @@ def test_pools_are_refused_by_name(encoder_of: Callable[[str], Encoder]) -> None
 def test_choice_and_order_of_scores(minilm: Encoder) -> None:
     frame = attnprobe.tokens("The cat sat.", minilm, ["entropy"], sort="received", top=2)
     assert list(frame) == ["position", "token", "entropy", "received"]
-    assert list(frame["token"]) == ["[CLS]", "[SEP]"]
-    assert frame["received"].is_monotonic_decreasing
+    assert list(frame["received"]) == sorted(attnprobe.tokens("The cat sat.", minilm)["received"])[:-3:-1]
     assert list(attnprobe.tokens("The cat sat.", minilm)) == [*COLUMNS][:5]
     with pytest.raises(UsageError, match="no score 'recieved'; did you mean 'received'"):
         Scoring(scores=["recieved"])
@@ -219,9 +211,8 @@ def test_long_text_is_measured_by_compiled_loops(minilm: Encoder) -> None:
     """600 words: the compiled loops, and each head apart, agree with torch's."""
     text = " ".join(f"word{number}" for number in range(150))
     plainly = TOKENS(text, minilm, max_length=512)
-    asked = {"for_length": lambda encoder, tokens: encoder}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Encoder, "for_length", asked["for_length"])
+        patch.setattr(Encoder, "for_length", lambda encoder, tokens: encoder)
         by_torch = TOKENS(text, minilm, max_length=512)
     assert len(plainly.tokens) == 512
     for name in plainly.scores:
@@ -327,39 +318,3 @@ def test_figure_wraps_and_is_the_same_each_time(minilm: Encoder) -> None:
     assert streams[0].getvalue() == streams[1].getvalue()
     assert found.sign().encode()[:40] in streams[0].getvalue()
     assert png.getvalue().startswith(b"\x89PNG")
-
-
-# The command
-
-
-@pytest.mark.parametrize("text", ["cat", "[/INST]", "🐈‍⬛👍🏽", HARD])
-def test_texts_of_every_kind(run: Run, text: str) -> None:
-    result = run("tokens", text, "-f", "json")
-    rows = json.loads(result.out)
-    assert result.code == 0
-    assert list(rows[0]) == ["position", "token", "received", "from_cls", "entropy"]
-    assert sum(row["received"] for row in rows) == pytest.approx(1, abs=1e-4)
-    assert run("tokens", text, terminal=True).code == 0
-
-
-def test_refusals(run: Run, tmp_path: Path) -> None:
-    assert run("tokens", "").code == 2
-    unknown = run("tokens", "cat", "-k", "recieved")
-    assert (unknown.code, "did you mean 'received'" in unknown.err) == (2, True)
-    assert run("tokens", "cat", "-o", tmp_path / "x.gif").code == 2
-
-
-def test_long_text_is_cut_and_said(run: Run) -> None:
-    result = run("tokens", LONG_TEXT, "--level", "word", "-f", "csv")
-    assert result.code == 0
-    assert "the text has 602 tokens; only the first 256 were read" in result.err
-    assert len(result.frame) == 256
-
-
-def test_files(run: Run, tmp_path: Path) -> None:
-    for name in ("x.svg", "x.html", "x.csv"):
-        assert run("tokens", "The cat sat.", "--special", "drop", "-o", tmp_path / name).err.startswith(
-            "attnprobe: left out: [CLS] [SEP], with "
-        )
-        content = (tmp_path / name).read_text(encoding="utf-8")
-        assert "sat" in content or name == "x.svg"  # whose letters are outlines

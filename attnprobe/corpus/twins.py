@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import pandas
 
     from attnprobe.analyses.comparison import Comparison
+    from attnprobe.analyses.likeness import Similarity
     from attnprobe.analyses.map_changes import MapChanges
+    from attnprobe.analyses.shares import Patterns
     from attnprobe.corpus.prober import Result
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.stats import CorpusStats
@@ -219,6 +221,43 @@ def run_corpus(
     return run
 
 
+def patterns(
+    texts: Texts,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, each: float = 0.2, block: float = 0.75,
+    most: float = 0.5, same: float = 0.1, broad: float = 0.8,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> Patterns:  # fmt: skip
+    """Finds the pattern and the role of each head in texts; the twin of ``attnprobe patterns``.
+
+    Args:
+        texts, encoder, ids, pairs, max_length, stride, level, global_attention, batch_tokens, on_error, max_unknown,
+            threads, model: as in :func:`corpus_stats`.
+        vertical, diagonal, both, each, block, most, same, broad: the thresholds of the rules, see
+            :class:`attnprobe.analyses.rules.Thresholds`.
+
+    Returns:
+        the patterns, with ``.to_frame()``: columns ``layer``, ``head``, ``pattern``, ``role``, then the mean over texts
+        of each share that the rules read, and ``n_texts``. ``.roles()`` has the roles by layer. Patterns of other texts
+        add up (+).
+
+    Raises:
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`.
+    """
+    found: Patterns = summarize(
+        "patterns", texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model,
+        vertical=vertical, diagonal=diagonal, both=both, each=each, block=block, most=most, same=same, broad=broad,
+        max_length=max_length, stride=stride, level=level, global_attention=global_attention,
+        batch_tokens=batch_tokens, on_error=on_error, max_unknown=max_unknown,
+    )  # fmt: skip
+    return found
+
+
 def summarize(
     name: str,
     texts: Texts,
@@ -249,6 +288,48 @@ def summarize(
     settings = Settings.of_analysis(load_analysis(name), encoder, **{"on_error": "fail", **options})
     stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
     return stats.complete()
+
+
+def similarity(
+    texts: Texts,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    layers: Indices = "all", heads: Indices = "all",
+    queries_per_text: int = 32, all_queries: bool = False, seed: int = 0, clusters: int = 8,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> Similarity:  # fmt: skip
+    """Measures how far apart all pairs of heads are, over many texts; the twin of ``attnprobe similarity``.
+
+    Args:
+        texts, encoder, ids, pairs, layers, heads, max_length, stride, level, global_attention, batch_tokens, on_error,
+            max_unknown, threads, model: as in :func:`corpus_stats`.
+        queries_per_text: how many random queries of each text heads are compared by; of a shorter text, all.
+        all_queries: whether every query is compared instead.
+        seed: of the sample of queries, which follows from the seed and the text's tokens alone.
+        clusters: how many clusters heads form; at most as many as heads.
+
+    Returns:
+        the summary: ``distances`` (head, head), ``clusters``, ``places`` on the map, ``linkage``, ``pairs()`` and
+        ``to_frame()``. Summaries add up.
+
+    Raises:
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`; a ModelError also for a layer that pools tokens.
+
+    Warns:
+        UnknownTokensWarning, WordsWarning, CaseWarning: as in :func:`corpus_stats`.
+    """
+    how: dict[str, Any] = {"ids": ids, "pairs": pairs, "threads": threads, "model": model}
+    chosen: dict[str, Any] = {"layers": layers, "heads": heads, "clusters": clusters}
+    sample: dict[str, Any] = {"queries_per_text": queries_per_text, "all_queries": all_queries, "seed": seed}
+    reading = Reading(max_length, stride, level, global_attention)
+    running = Running(batch_tokens, on_error, max_unknown)
+    options = {**chosen, **sample, **vars(reading), **vars(running)}
+    found: Similarity = summarize("similarity", texts, encoder, **how, **options)
+    return found
 
 
 def _loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str]) -> Encoder:

@@ -101,7 +101,10 @@ def test_example_runs(run: Run, files: Path, name: str, example: str) -> None:
     before = set(files.rglob("*"))
     arguments = list(words(example))
     result = run(*arguments)
-    assert (result.code, re.sub("attnprobe: (done: |.* heads changed, |.* are rough).*\n", "", result.err)) == (0, ""), result.err
+    assert (result.code, re.sub("attnprobe: (done: |.* heads changed, |.* are rough).*\n", "", result.err)) == (
+        0,
+        "",
+    ), result.err
     assert arguments[0] == name
     written = {path.name for path in set(files.rglob("*")) - before}
     if "-o" in arguments:
