@@ -284,6 +284,8 @@ def test_queries_are_found_as_in_weights(minilm: Encoder) -> None:
     words = attnprobe.flow(text, minilm, query="unremarkable", level="word")
     assert words["query_token"].unique().tolist() == ["unremarkable"]
     assert words["share"].sum() == pytest.approx(1, abs=EXACT)
+    with pytest.raises(UsageError, match="--all-queries takes all"):
+        attnprobe.flow(text, minilm, query="heads", all_queries=True)
 
 
 def test_text_without_a_classification_token_asks_for_a_query(encoder_of: Callable[[str], Encoder]) -> None:

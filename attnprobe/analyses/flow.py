@@ -55,10 +55,13 @@ class Following(Options):
         residual: the share of a token that comes around attention, through the residual connection.
         max_tokens: with "flow", a longer text is refused.
         top: only the keys with the largest shares, so many of each query, largest first.
+
+    Raises:
+        UsageError: an option has an invalid value, or a query is named beside all.
     """
 
     method: str = choice(
-        "rollout", "flow", help="Multiply the layers; or flow, through them: mostly the column sums of layer 0."
+        "rollout", "flow", help="The layers multiplied; or flow through them: mostly the column sums of layer 0."
     )
     query: str | None = option(
         None,
@@ -77,6 +80,11 @@ class Following(Options):
     top: int | None = whole(
         None, least=1, help="Only the N largest shares of each query.  [default: 10 on a terminal, else all]"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.all_queries and self.query is not None:
+            raise UsageError("--query chooses among the queries, and --all-queries takes all", "leave out one of them")
 
 
 @dataclass(frozen=True, repr=False)
@@ -298,10 +306,8 @@ def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
     """Fits the options to an output: pictures show all keys, and of some queries all layers.
 
     Raises:
-        UsageError: options do not suit each other, or the output.
+        UsageError: an option does not suit the output.
     """
-    if options["all_queries"] and options["query"] is not None:
-        raise UsageError("--query chooses among the queries, and --all-queries takes all", "leave out one of them")
     if format not in PICTURES:
         return options
     if options["top"] is not None:
