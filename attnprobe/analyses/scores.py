@@ -97,12 +97,10 @@ def _of_no_cls(asked: Asked, values: np.ndarray) -> str:
 
 def _rollout(asked: Asked) -> np.ndarray:
     """Rolls attention out through all layers to the classification token, or to the mean of all tokens."""
-    from attnprobe.measure.fused import FusedHeads
-    from attnprobe.measure.running import measure
+    from attnprobe.measure.fused import FusedHeads, fuse_heads
 
     pieces = asked.pieces
-    fused_heads = FusedHeads(tuple(range(asked.encoder.layers)), asked.heads)
-    [fused] = measure([pieces], asked.encoder, fused_heads).texts
+    fused = fuse_heads(pieces, asked.encoder, FusedHeads(tuple(range(asked.encoder.layers)), asked.heads))
     matrices = [with_residual(matrix) for matrix in fused.matrices]
     shares = rollout_rows(matrices, np.array(pieces.positions(Role.CLS)[:1] or range(len(pieces)))).mean(0)
     return shares if asked.level == "token" else np.bincount(np.array(pieces.words), shares)
