@@ -119,9 +119,9 @@ def test_summary_averages_within_each_text(family: str, mean: str, encoder_of: C
             assert np.isnan(row["mean"])
             continue
         assert row["metric"] == names[metric]
-        low, high = scipy.stats.t.interval(0.95, len(TEXTS) - 1, of_texts.mean(), scipy.stats.sem(of_texts))
+        mid, margin = of_texts.mean(), scipy.stats.t.ppf(0.975, len(TEXTS) - 1) * scipy.stats.sem(of_texts)
         micro = np.average(of_texts, weights=queries)
-        expected = [of_texts.mean(), of_texts.std(ddof=1), low, high, micro]
+        expected = [mid, of_texts.std(ddof=1), mid - margin, mid + margin, micro]
         numbers = [row[name] for name in ("mean", "std", "ci_low", "ci_high", "token_mean")]
         np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-6)
     assert pd.isna(rows[0]["layer"]) == (mean != "heads")
