@@ -4,22 +4,29 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SENTENCE := The animal didn't cross the street because it was too tired.
 
-.PHONY: demo test processors lint format docs site bench compat clean
+.PHONY: demo test processors old-processor other-processor lint format docs site bench compat clean
 
 demo: .venv/demo
 	$(BIN)/attnprobe heads "$(SENTENCE)"
 
 # Files stay whole and in their order: the reordering of xdist would put the slowest, which have few tests, last.
 PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+# To check the types of tensors takes as long as to compute them, so it is left to the numeric tests below.
+UNCHECKED := --jaxtyping-packages=
 test: .venv/dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not network" $(PARALLEL)
-	$(MAKE) --no-print-directory processors
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not network" $(UNCHECKED) $(PARALLEL)
+	$(MAKE) --no-print-directory -j2 processors
 
-# The numeric tests on other code paths of the same libraries, which round as other processors do.
+# The numeric tests on other code paths of the same libraries, which round as other processors do; and tensors' types.
 NUMERIC := $(BIN)/python -m pytest -q -m "numeric and not network" $$(grep -rl --include="test_*.py" "mark\.numeric" tests)
-processors: .venv/dev
-	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE $(NUMERIC) $(PARALLEL)
-	OMP_NUM_THREADS=2 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 DNNL_MAX_CPU_ISA=SSE41 $(NUMERIC)
+OLD := OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE
+OTHER := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=SSE4_2 DNNL_MAX_CPU_ISA=SSE41
+THREADS := OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE
+processors: old-processor other-processor
+old-processor: .venv/dev
+	$(OLD) $(NUMERIC)
+other-processor: .venv/dev
+	$(THREADS) $(OTHER) $(NUMERIC) $(UNCHECKED)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -40,6 +47,7 @@ site: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/corpora.py
+	$(BIN)/python benchmarks/analyses.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/long_texts.py
 	$(BIN)/python benchmarks/page.py

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ from tests.tiny import (
     xlm_roberta_tokenizer,
     xlm_tokenizer,
 )
+
+
+@cache
+def code_points() -> dict[str, int]:
+    """CANINE's vocabulary, a million characters, which its tokenizer makes at each look."""
+    return {chr(number): number for number in range(0x110000)}
+
+
+transformers.CanineTokenizer.get_vocab = lambda tokenizer: code_points() | tokenizer.added_tokens_encoder
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import attnprobe
 from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.analyses.twins import twin
-from attnprobe.cli import corpus, heads, heatmap, view
+from attnprobe.cli import compare, corpus, heads, heatmap, view
 from attnprobe.cli.corpus_options import Records, Results, Resuming
 from attnprobe.cli.options import Loading, Metrics, Text
 from attnprobe.corpus.twins import twin_of_many
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "view": view.view,
     "corpus_stats": corpus.corpus,
     "run_corpus": corpus.corpus,
+    "compare": compare.compare,
 }
 SHELL = {"output", "format", "overwrite", "open", "spreadsheet_safe", "quiet", "debug", "no_progress", "dry_run"}
 SHELL |= {"log", "max_skipped"}  # lines on standard error, and the exit code
@@ -36,15 +37,19 @@ ELSEWHERE = {  # flags whose work another argument, or another call, does in Pyt
     "head_stats": {"sort", "top"},
     "corpus_stats": {*Records.names(), *Results.names(), *Resuming.names(), *Engine.names(), "measure"},
     "run_corpus": {"column", "id_column", "pair_column"},
+    "compare": {*Records.names(), *Resuming.names(), *Engine.names()} - {"seed"},
 }
 ALONE = {  # arguments that no flag is the twin of
     "load_encoder": {"cache"},
     "view": {"most"},
     "corpus_stats": {"texts", "ids", "pairs", "threads", "profile"},
     "run_corpus": {"columns", "on_result"},
+    "compare": {"texts", "ids", "pairs", "threads"},
     **{name: {"texts", "ids", "pairs", "threads"} for name in OF_MANY},
 }
-OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", *OF_MANY)} | {("load_encoder", "dtype"): None}
+OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compare", *OF_MANY)} | {
+    ("load_encoder", "dtype"): None
+}
 READERS = {"find_sources", "read_records"}  # of which a command takes parts
 
 
@@ -55,7 +60,7 @@ def groups(name: str) -> Sequence[Any]:
     if name in ANALYSES:
         return [*([] if name in OF_MANY else [Text]), *load_analysis(name).groups]
     hints = get_type_hints(COMMANDS[name], include_extras=True)
-    return [hint for hint in hints.values() if hint not in (type(None), Loading)]
+    return [hint for hint in hints.values() if hint is not type(None) and group_of(hint)[0] is not Loading]
 
 
 def flags(name: str) -> dict[str, Any]:

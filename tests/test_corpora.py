@@ -13,10 +13,7 @@ import torch
 from attnprobe import METRICS, Encoder, Record, Skipped, corpus_stats, head_stats, load_encoder
 from attnprobe.corpus import prober
 from attnprobe.corpus import settings as corpus_settings
-from attnprobe.corpus.engines import in_processes
-from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.workers import Recipe
-from attnprobe.errors import AttnprobeError, InputError, TextError, UsageError
+from attnprobe.errors import InputError, TextError, UsageError
 from tests.exact import EXACT
 from tests.rows import STORED, check_rows, noise
 from tests.tiny import CORPUS
@@ -229,22 +226,6 @@ def test_texts_are_read_as_they_are_needed(bert: Encoder, monkeypatch: pytest.Mo
     assert read == []
     for number, _ in enumerate(stats, start=1):
         assert len(read) <= 2 * number + 4
-
-
-def test_worker_that_dies_is_explained(bert: Encoder) -> None:
-    recipe = Recipe({"model": str(bert.location.folder)}, Settings.choose(bert))
-    results = in_processes([[Deadly("1", "text")]], recipe, 1)
-    with pytest.raises(AttnprobeError, match="worker process ended"):
-        next(results)
-
-
-class Deadly(Record):
-    """A record that ends the process that reads it."""
-
-    def __reduce__(self) -> Any:
-        import os
-
-        return os._exit, (9,)
 
 
 # Summary and profile

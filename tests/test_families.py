@@ -423,7 +423,7 @@ def test_checkpoint_of_low_precision(
     rounded = {name: weight.to(getattr(torch, dtype)) for name, weight in weights.items()}
     save_file(rounded, folder / "model.safetensors", metadata={"format": "pt"})
     text = next(iter(texts_of(family).values()))
-    exact, low = (load_encoder(folder, tokenizer=usual.tokenizer, dtype=precision) for precision in (None, dtype))
+    exact, low = (load_encoder(folder, dtype=precision) for precision in (None, dtype))
     assert (exact.dtype, low.dtype) == (torch.float32, getattr(torch, dtype))
     frame = head_stats(text, exact, ["entropy", "self_share"])
     assert not frame.equals(head_stats(text, usual, ["entropy", "self_share"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import re
 import warnings
@@ -23,7 +24,7 @@ from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.tokenized import tokenize_chunk
 from attnprobe.corpus.workers import Recipe
-from attnprobe.errors import InputError, UsageError, WordsWarning
+from attnprobe.errors import AttnprobeError, InputError, UsageError, WordsWarning
 from attnprobe.models import encoding, tokenizing
 from attnprobe.models.encoding import encode
 from attnprobe.models.tokenizing import cut, tokenize
@@ -352,14 +353,24 @@ def test_labels_reach_what_is_measured(bert: Encoder, tmp_path: Path) -> None:
             assert window.by_word().labels == window.take([0]).labels == window.labels
 
 
-def test_words_and_labels_go_to_other_processes(bert: Encoder, folder_of: Any, tmp_path: Path) -> None:
+class Deadly(Record):
+    """A record that ends the process that reads it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (9,)
+
+
+def test_words_and_labels_go_to_other_processes_and_the_death_of_one_is_explained(
+    bert: Encoder, folder_of: Any, tmp_path: Path
+) -> None:
     records = list(read_records(find_sources([str(lines(tmp_path / "a.jsonl"))]), Columns("tokens", labels=("tag",))))
     settings = Settings.choose(bert, level="word", max_length=64)
-    here = list(Prober(bert, settings, 1).results([records]))
-    there = list(in_processes([records], Recipe({"model": str(folder_of("bert"))}, settings), 1))
-    for mine, other in zip(here, there, strict=True):
-        assert (
-            [block.ids for block in mine.rows] == [block.ids for block in other.rows] == [list(map(str, range(1, 11)))]
-        )
-        np.testing.assert_array_equal(mine.rows[0].values, other.rows[0].values)
+    [mine] = Prober(bert, settings, 1).results([records])
+    chunks: list[Any] = [records, [Deadly("1", "text")]]
+    there = in_processes(chunks, Recipe({"model": str(folder_of("bert"))}, settings), 1)
+    other = next(there)
+    assert [block.ids for block in mine.rows] == [block.ids for block in other.rows] == [list(map(str, range(1, 11)))]
+    np.testing.assert_array_equal(mine.rows[0].values, other.rows[0].values)
+    with pytest.raises(AttnprobeError, match="worker process ended"):
+        next(there)
     assert pickle.loads(pickle.dumps(records)) == records

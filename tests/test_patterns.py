@@ -11,22 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from attnprobe import Encoder
+from attnprobe import Encoder, patterns
 from attnprobe.analyses.patterns import COLUMNS, explain
 from attnprobe.analyses.roles import table_with_roles
 from attnprobe.analyses.rules import PATTERNS, ROLES, Thresholds, beyond_even, pattern_of, role_of
-from attnprobe.analyses.shares import SHARES, HeadShares, Patterns
+from attnprobe.analyses.shares import SHARES
 from attnprobe.attention.blocks import Block
-from attnprobe.corpus.prober import Prober
-from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.stats import CorpusStats
-from attnprobe.corpus.texts import to_records
 from attnprobe.measure.heads import head_table
 from attnprobe.measure.weights import keep_weights
 from attnprobe.metrics import load_metrics
 from attnprobe.metrics.kinds import CellMetric, Cells
 from attnprobe.metrics.reduce import Reducer
-from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Role, Tokens
 from tests.exact import EXACT, doubled, float64
 from tests.test_families import Plain, texts_of
@@ -43,18 +38,6 @@ FAMILIES = [
     "funnel",  # pooled layers
 ]
 WITHOUT_ADDED = ["gpt2", "qwen3", "gpt_oss"]
-
-
-def patterns_of(
-    texts: Sequence[Any], encoder: Encoder, pairs: Sequence[str] | None = None, batch_tokens: int = 2048, **options: Any
-) -> Patterns:
-    reading = Reading.of({name: options.pop(name) for name in Reading.names() if name in options})
-    measurement = HeadShares.choose(encoder, reading, **options)
-    settings = Settings.choose(encoder, measurement, batch_tokens=batch_tokens, **vars(reading))
-    stats = CorpusStats(Prober(encoder, settings), to_records(texts, None, pairs))
-    assert list(stats) == []
-    found: Patterns = stats.summary
-    return found
 
 
 def mean(values: Sequence[float]) -> float:
@@ -104,7 +87,7 @@ def test_shares_of_families_are_those_of_loops(
     for text in texts:
         with float64():
             layers = plain.layers(plain.encode(text))
-            found = patterns_of(text[:1], encoder, text[1:] or None)
+            found = patterns(text[:1], encoder, pairs=text[1:] or None)
         tokens, ids = encoder.tokenize(*text)[0], plain.encode(text)["input_ids"][0].tolist()
         added = [role != Role.CONTENT for role in tokens.roles]
         known = [None if id == plain.tokenizer.unk_token_id else id for id in ids]
@@ -257,7 +240,7 @@ def test_every_rule_is_explained_with_its_threshold() -> None:
 
 
 def test_patterns_of_minilm(minilm: Encoder) -> None:
-    found = patterns_of([PROBED], minilm).to_frame()
+    found = patterns([PROBED], minilm).to_frame()
     assert list(found.columns) == list(COLUMNS)
     counts = {"vertical": 11, "diagonal": 2, "vertical+diagonal": 2, "heterogeneous": 57}
     assert found["pattern"].value_counts().to_dict() == counts
@@ -271,7 +254,7 @@ def test_patterns_of_minilm(minilm: Encoder) -> None:
 
 
 def test_patterns_of_a_pair_of_minilm(minilm: Encoder) -> None:
-    found = patterns_of([QUESTION], minilm, [ANSWER]).to_frame()
+    found = patterns([QUESTION], minilm, pairs=[ANSWER]).to_frame()
     counts = {"vertical": 16, "diagonal": 1, "vertical+diagonal": 6, "heterogeneous": 49}
     assert found["pattern"].value_counts().to_dict() == counts
     np.testing.assert_allclose(found["block_even"], 0.52, atol=1e-9)
@@ -285,7 +268,7 @@ def test_positional_heads_have_the_roles_of_their_offset(minilm: Encoder) -> Non
     weights = keep_weights(PROBED, minilm).weights[:, :, :-1]
     offsets = weights.argmax(-1) - np.arange(weights.shape[2])
     shares = {offset: (offsets == offset).mean(-1) for offset in (-1, 1)}
-    roles = np.array(patterns_of([PROBED], minilm).roles())
+    roles = np.array(patterns([PROBED], minilm).roles())
     assert (shares[-1][0, 2], shares[1][1, 8]) == (pytest.approx(0.96), pytest.approx(0.72))
     assert np.argwhere(shares[-1] >= 0.9).tolist() == np.argwhere(roles == "previous token").tolist() == [[0, 2]]
     assert np.argwhere(shares[1] >= 0.7).tolist() == np.argwhere(roles == "next token").tolist() == [[1, 8]]
@@ -298,9 +281,9 @@ TEXTS = [PROBED, "A cat, a dog, a cow.", QUESTION, "One.", "The dog saw the cat,
 def test_batches_change_nothing(encoder_of: Callable[[str], Encoder], options: dict[str, Any]) -> None:
     encoder = doubled(encoder_of("bert"))
     with float64():
-        one, other = (patterns_of(TEXTS, encoder, batch_tokens=size, **options) for size in (1, 500))
-        halves = [patterns_of(half, encoder, **options) for half in (TEXTS[:5], TEXTS[5:])]
-    for found in (other, sum(halves[1:], halves[0])):
+        one, other = (patterns(TEXTS, encoder, batch_tokens=size, **options) for size in (1, 500))
+        halves = [patterns(half, encoder, **options) for half in (TEXTS[:5], TEXTS[5:])]
+    for found in (other, sum(halves)):
         assert found.signature == one.signature
         for name, array in one.arrays().items():
             np.testing.assert_allclose(found.arrays()[name], array, atol=EXACT, rtol=0)
@@ -312,7 +295,7 @@ def test_batches_change_nothing(encoder_of: Callable[[str], Encoder], options: d
 
 def test_thresholds_are_in_the_signature(encoder_of: Callable[[str], Encoder]) -> None:
     encoder = encoder_of("bert")
-    usual, changed = (patterns_of([QUESTION], encoder, **options) for options in ({}, {"most": 0.05}))
+    usual, changed = (patterns([QUESTION], encoder, **options) for options in ({}, {"most": 0.05}))
     assert "most=0.5," in usual.signature
     assert "most=0.05," in changed.signature
     assert usual.table().rows != changed.table().rows
@@ -332,5 +315,5 @@ def test_roles_beside_numbers_come_from_the_same_pass(minilm: Encoder, pair: str
     assert table.sign is not None
     assert expected.sign is not None
     assert table.sign() == expected.sign()
-    roles = patterns_of([QUESTION], minilm, None if pair is None else [pair]).roles()
+    roles = patterns([QUESTION], minilm, pairs=None if pair is None else [pair]).roles()
     assert [row[2] for row in table.rows] == [roles[layer][head] for layer in (0, 3) for head in (2, 5)]

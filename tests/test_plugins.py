@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from attnprobe.metrics import METRICS
+from tests.cli.commandline import exit_code
+
 PLUGIN = """
 from attnprobe.metrics.kinds import OffsetMetric
 
@@ -39,14 +44,12 @@ def test_entry_points_add_metrics_and_writers(tmp_path: Path) -> None:
     assert 0 < float(share) < 1
 
 
-def test_what_another_package_does_not_hold_is_said_in_a_line(tmp_path: Path) -> None:
-    metadata = tmp_path / "broken-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[attnprobe.metrics]\nlost = nowhere.module:lost\n")
-    command = [sys.executable, "-m", "attnprobe", "heads", "The cat sat.", "-k", "lost"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 1
-    assert "'nowhere.module:lost' cannot be loaded: No module named 'nowhere'" in done.stderr
-    assert len(done.stderr.splitlines()) <= 3
+def test_what_another_package_does_not_hold_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(METRICS, "lost", ("nowhere.module:lost", "from broken"))  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "argv", ["attnprobe", "heads", "The cat sat.", "-k", "lost"])
+    assert exit_code() == 1
+    said = capsys.readouterr().err
+    assert "'nowhere.module:lost' cannot be loaded: No module named 'nowhere'" in said
+    assert len(said.splitlines()) <= 3

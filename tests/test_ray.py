@@ -122,7 +122,7 @@ def test_same_as_one_process_in_order(cluster: str, prober: Prober, recipe: Reci
 def test_measurement_of_another_package(cluster: str, model: Path, prober: Prober, tmp_path: Path) -> None:
     source = toy.write_records(tmp_path / "texts.jsonl")
     toy.run(source, tmp_path / "here", prober.encoder)
-    toy.run(source, tmp_path / "there", model, Engine("ray", 2))
+    toy.run(source, tmp_path / "there", model, Engine("ray", 1))
     assert toy.contents(tmp_path / "there") == toy.contents(tmp_path / "here")
 
 

@@ -35,6 +35,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.flow:FLOW",
         "Where a token has its information from, by attention alone.",
     ),
+    "patterns": (
+        "attnprobe.analyses.patterns:PATTERN_CLASSES",
+        "What kind of head each one is: its pattern and its role.",
+    ),
     "similarity": (
         "attnprobe.analyses.similarity:SIMILARITY",
         "Which heads do the same: distances, clusters, a map.",

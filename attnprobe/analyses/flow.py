@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -31,8 +31,8 @@ COLUMNS = {
     "query_token": "that token",
     "key": "the position of the input token that it comes from",
     "key_token": "that token",
-    "share": "how much of it comes from there; over all keys of a query, shares sum to 1. With --method flow a column "
-    "``flow`` follows: the maximum flow, from 0 to 1, before the flows of a query are divided by their sum",
+    "share": "how much of it comes from there; over all keys of a query, shares sum to 1. With --method flow another "
+    "column follows, flow: the maximum flow, from 0 to 1, before the flows of a query are divided by their sum",
 }
 LIMIT = "no flow is larger than 1, or than the column sum of its key in layer 0 (attention and residual)"
 
@@ -157,7 +157,10 @@ def follow(text: str, encoder: Encoder, pair: str | None, following: Following, 
     tokens = pieces.by_word() if reading.level == "word" else pieces
     queries = find_queries(tokens, following)
     _check_length(pieces, following)
-    [fused] = measure([pieces], encoder, fused_heads).texts
+    together = replace(
+        encoder.for_length(len(pieces)), spread=False
+    )  # heads in any order do not add up to equal digits
+    [fused] = measure([pieces], together, fused_heads).texts
     matrices = [with_residual(matrix, following.residual) for matrix in fused.matrices]
     words = np.array(pieces.words if reading.level == "word" else range(len(pieces)))
     rows = np.flatnonzero(np.isin(words, queries))  # of the queries' pieces
@@ -279,8 +282,8 @@ FLOW = Analysis(
     view="attnprobe.render.flow:flow_view",
     formats=PICTURES,
     examples=(
-        "attnprobe flow 'The cat sat on the mat.'",
-        "attnprobe flow 'The cat sat here.' --query cat --all-layers",
-        "attnprobe flow 'The cat sat on the mat.' --method flow -f csv",
+        "attnprobe flow 'The cat sat on the mat.' --all-layers",
+        "attnprobe flow 'The cat sat here.' --query cat -o cat.png",
+        "attnprobe flow 'The cat sat here.' --method flow -q",
     ),
 )

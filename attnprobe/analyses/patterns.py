@@ -52,7 +52,7 @@ def _listed(what: str, rules: tuple[Rule, ...], other: str, thresholds: Threshol
     return "\n".join([*lines, f"  {other.ljust(width)}  none of these"])
 
 
-ANALYSIS = CorpusAnalysis(
+PATTERN_CLASSES = CorpusAnalysis(
     measurement="attnprobe.analyses.shares:HeadShares",
     columns=COLUMNS,
     options=(Thresholds,),

@@ -16,7 +16,7 @@ from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import Numbers, averaged_axes, mean_over, named_mean
 from attnprobe.values.options import Averaging, Mean, Reading, take
-from attnprobe.values.selection import Indices, select
+from attnprobe.values.selection import Indices, choose_among
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Role, Tokens
 
@@ -36,6 +36,9 @@ class StatMap:
         values: (layer, head); NaN where it has no meaning.
         layers, heads: the numbers of the axes, counted from 0; None alone for a mean.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
+        marked: (layer, head) whether to mark a value; None: none is.
+        mark_means: what a mark says.
+        centred: whether 0 is the middle of the scale, as of a change.
     """
 
     name: str
@@ -44,20 +47,27 @@ class StatMap:
     heads: Numbers
     notes: Mapping[str, Any]
     sign: Callable[[], str] | None
+    marked: np.ndarray | None = None
+    mark_means: str = ""
+    centred: bool = False
 
     @property
     def limits(self) -> tuple[float, float]:
         """The ends of the scale: the highest value and 0, or the lowest value if it is below 0."""
         known = self.values[~np.isnan(self.values)]
+        if self.centred:
+            size = float(np.abs(known).max(initial=0))
+            return -size, size
         return min(0.0, *known) if known.size else 0.0, max(0.0, *known) if known.size else 0.0
 
     @property
     def label(self) -> str:
         """The metric and its unit."""
+        name = f"change of {self.name}" if self.centred else self.name
         if self.name not in METRICS:
-            return self.name
+            return name
         unit = load_metrics([self.name])[self.name].unit
-        return f"{self.name} ({re.split('[,;]', unit)[0]})"
+        return f"{name} ({re.split('[,;]', unit)[0]})"
 
 
 @dataclass(frozen=True)
@@ -193,13 +203,8 @@ def _chosen(choice: Indices, known: Collection[int | None], what: str) -> list[A
     Raises:
         UsageError: none of them is chosen.
     """
-    numbers = sorted(number for number in known if number is not None)
-    if not numbers:
-        return [None]
-    chosen = [number for number in numbers if number in select(choice, max(numbers) + 1, what)]
-    if not chosen:
-        raise UsageError(f"the summary has no {what} {choice}", f"it has {', '.join(map(str, numbers))}")
-    return chosen
+    numbers = [number for number in known if number is not None]
+    return choose_among(choice, numbers, what, "the summary") if numbers else [None]
 
 
 def scale_of(picture: Picture, scale: str | None) -> str:

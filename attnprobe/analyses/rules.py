@@ -126,7 +126,7 @@ ROLES = (
         _is_same,
         ("same_token_share", "same_token_even"),
         "same_token_share ≥ e + {same}·(1 − e), e = same_token_even",
-        "a token that recurs looks at its other occurrences far more than evenly; others often rest on [CLS]",
+        "a token that recurs looks at its other occurrences; one that does not often rests on [CLS]",
     ),
     _most("classification token", "cls", "cls_share", "it rests on [CLS] or its like"),
     _most("separator", "sep", "sep_share", "it rests on [SEP] or its like"),

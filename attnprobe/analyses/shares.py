@@ -14,7 +14,7 @@ from attnprobe.analyses.rules import Thresholds, pattern_of, role_of
 from attnprobe.attention.blocks import Observer
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.metrics import load_metrics
-from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric, Metric
+from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric, Metric, OffsetMetric
 from attnprobe.metrics.reduce import Reducer
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
@@ -60,13 +60,12 @@ def _first_token(tokens: Tokens) -> np.ndarray | None:
     return None if _is_added(tokens).any() else np.arange(len(tokens)) == 0
 
 
-def _near(tokens: Tokens) -> Cells:
-    """Finds the cells of each token and its neighbours, without added tokens as keys."""
-    positions = np.arange(len(tokens), dtype=np.int32)
-    queries, keys = np.repeat(positions, 3), np.add.outer(positions, np.arange(-1, 2, dtype=np.int32)).ravel()
-    inside = np.flatnonzero((keys >= 0) & (keys < len(tokens)))
-    kept = inside[~_is_added(tokens)[keys[inside]]]
-    return Cells(queries[kept], keys[kept])
+def _near_added(tokens: Tokens) -> Cells | None:
+    """Finds the cells of each added token as the key of itself and its neighbours."""
+    added = np.flatnonzero(_is_added(tokens))
+    queries, keys = np.add.outer(added, np.arange(-1, 2)).ravel(), np.repeat(added, 3)
+    inside = (queries >= 0) & (queries < len(tokens))
+    return Cells(queries[inside], keys[inside]) if len(added) else None
 
 
 def _own_text(tokens: Tokens) -> np.ndarray | None:
@@ -80,14 +79,18 @@ def _declared(**about: str) -> dict[str, str]:
 
 
 first_share = KeyMetric(column=_first_token, **_declared(formula="a[q, first token] where no token was added"))
-diagonal = CellMetric(cells=_near, **_declared(formula="Σ a[q,k] over |k−q| ≤ 1, k not added"))
+near_share = OffsetMetric(
+    of_offset=lambda offset, long_range: abs(offset) <= 1, **_declared(formula="Σ a[q,k] over |k−q| ≤ 1")
+)
+near_added = CellMetric(cells=_near_added, **_declared(formula="Σ a[q,k] over |k−q| ≤ 1, k added"))
 own_share = KeyMetric(column=_own_text, **_declared(formula="Σ a[q,k] over tokens k of the query's text of a pair"))
 
 
 @cache
 def _metrics() -> dict[str, Metric]:
     known = load_metrics([*READ, "special_share", "cross_share"])
-    return {**known, "first_share": first_share, "diagonal": diagonal, "own_share": own_share}
+    own = {"first_share": first_share, "near_share": near_share, "near_added": near_added, "own_share": own_share}
+    return {**known, **own}
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,7 @@ class Patterns:
         share = dict(zip(_metrics(), np.moveaxis(sums.means(), -1, 0), strict=True))
         own, total = share["own_share"], share["own_share"] + share["cross_share"]
         share["block"] = np.divide(own, total, out=np.full_like(own, np.nan), where=total > 0)
+        share["diagonal"] = np.maximum(share["near_share"] - np.nan_to_num(share["near_added"]), 0.0)
         share["vertical"] = np.where(np.isnan(share["first_share"]), share["special_share"], share["first_share"])
         share["block_even"] = np.where(np.isnan(share["block"]), np.nan, block_even(windows))
         share["same_token_even"] = np.where(np.isnan(share["same_token_share"]), np.nan, same_token_even(windows))

@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from attnprobe import __version__
 from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.analyses.kinds import Analysis
-from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, view
+from attnprobe.cli import compare, corpus, heads, heatmap, info, metrics, models, view
 from attnprobe.cli.helping import registration
 from attnprobe.cli.joining import Command, joined
 from attnprobe.cli.log import log_as
@@ -63,6 +63,7 @@ app = typer.Typer(
 )
 FIRST: Mapping[Command, Sequence[str]] = {heads.heads: heads.EXAMPLES, corpus.corpus: corpus.EXAMPLES}
 LAST: Mapping[Command, Sequence[str]] = {
+    compare.compare: compare.EXAMPLES,
     heatmap.heatmap: heatmap.EXAMPLES,
     view.view: view.EXAMPLES,
     info.info: info.EXAMPLES,

@@ -100,7 +100,7 @@ class Answer:
         """Checks that options suit each other and the format, whose package must be there."""
         from attnprobe.writers.rows import check_row_format
 
-        self.fitted = self.analysis.fit(self.options, destination.format)
+        self.analysis.fit(self.options, destination.format)
         if destination.format in FIGURES:
             from attnprobe.render.figure import check_matplotlib
 
@@ -112,7 +112,8 @@ class Answer:
         """Makes the settings of the run."""
         from attnprobe.corpus.settings import Settings
 
-        return Settings.of_analysis(self.analysis, encoder, **self.fitted, **self.how)
+        fitted = self.analysis.fit(self.options, destination.format)
+        return Settings.of_analysis(self.analysis, encoder, **fitted, **self.how)
 
     def stream(self, settings: Settings, destination: Output) -> IO[bytes] | None:
         """Returns None, since there are no rows."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
 from attnprobe.errors import FontWarning, MissingExtraError
-from attnprobe.render.colours import MAPS, ink_on
+from attnprobe.render.colours import CHANGE, MAPS, Colours, ink_on
 from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import name_of, short_name
@@ -71,7 +71,8 @@ def draw(picture: Picture, scale: str | None = None, colours: str = "viridis") -
         scale: see :func:`attnprobe.analyses.pictures.scale_of`.
         colours: of :data:`attnprobe.render.colours.MAPS`.
     """
-    root, colormap = scale_of(picture, scale) == "sqrt", _colormap(colours)
+    centred = isinstance(picture, StatMap) and picture.centred
+    root, colormap = scale_of(picture, scale) == "sqrt", _of_anchors(CHANGE) if centred else _colormap(colours)
     with house_style(_characters(picture)):
         drawn: Any = {StatMap: _draw_stat, ShareMaps: _draw_shares}.get(type(picture), _draw_attention)
         figure: Figure = drawn(picture, root, colormap)
@@ -102,11 +103,14 @@ def save_figure(figure: Figure, stream: IO[bytes], format: str) -> None:
 def _colormap(name: str) -> Colormap:
     """Makes matplotlib's colours of a map."""
     from matplotlib import colormaps
+
+    return colormaps[name] if name in colormaps else _of_anchors(MAPS[name])
+
+
+def _of_anchors(colours: Colours) -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
-    if name in colormaps:
-        return colormaps[name]
-    return LinearSegmentedColormap.from_list(name, np.array(MAPS[name].anchors) / 255)
+    return LinearSegmentedColormap.from_list("anchors", np.array(colours.anchors) / 255)
 
 
 def _norm(low: float, high: float, root: bool) -> Normalize:
@@ -225,7 +229,11 @@ def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
     axes.set_yticks(range(rows), list(map(short_name, stat.layers)))
     axes.set(xlabel="head", ylabel="layer")
     _write_numbers(axes, image, stat.values, number)
-    figure.colorbar(image, label=_legend(stat.label, root))
+    label = _legend(stat.label, root)
+    if stat.marked is not None:
+        _frame(axes, stat.marked)
+        label = f"{label}; framed: {stat.mark_means}"
+    figure.colorbar(image, label=label)
     return figure
 
 
@@ -236,6 +244,14 @@ def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, written: Ca
             red, green, blue = (round(255 * part) for part in image.cmap(image.norm(value))[:3])
             how: Any = {"ha": "center", "va": "center", "fontsize": FONT_SIZE - 1, "color": ink_on((red, green, blue))}
             axes.text(column, row, written(float(value)), **how)
+
+
+def _frame(axes: Axes, marked: np.ndarray) -> None:
+    """Frames the cells that are marked."""
+    from matplotlib.patches import Rectangle
+
+    for row, column in np.argwhere(marked):
+        axes.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, linewidth=0.7))
 
 
 def _figure(width: float, height: float) -> Figure:

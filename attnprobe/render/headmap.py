@@ -51,7 +51,7 @@ def draw_similarity(summary: Similarity) -> Figure:
         _draw_map(figure.add_axes(tuple(np.array([LEFT, below, width, height]) / whole)), summary, width, height)
         if tree:
             _draw_tree(figure.add_axes(tuple(np.array([LEFT, BELOW, width, tree]) / whole)), summary, width)
-        figure.suptitle(visible(title(summary)))
+        figure.suptitle(visible(title(summary)), y=1 - 0.6 * ABOVE / whole[1])
         figure.set_label(summary.signature)
         return figure
 
@@ -72,9 +72,9 @@ def _span(summary: Similarity) -> np.ndarray:
 
 
 def _map_height(summary: Similarity, width: float) -> float:
-    """Chooses the map's height so that both axes have one scale."""
+    """Chooses the map's height, so that both axes have one scale where this is neither low nor high."""
     wide, high = _span(summary)
-    return float(width * min(max(high / wide, 0.4), 0.8))
+    return float(min(max(width * high / wide, 0.4 * WIDTH), 8.0))
 
 
 def _draw_map(axes: Axes, summary: Similarity, width: float, height: float) -> None:
@@ -84,9 +84,9 @@ def _draw_map(axes: Axes, summary: Similarity, width: float, height: float) -> N
     axes.set_xlim(middle[0] - inch * width / 2, middle[0] + inch * width / 2)
     axes.set_ylim(middle[1] - inch * height / 2, middle[1] + inch * height / 2)
     for number, members in enumerate(summary.members()):
-        style: Any = {"color": _colour(number), "marker": _marker(number), "linestyle": ""}
+        mark: Any = {"color": _colour(number), "marker": _marker(number), "linestyle": ""}
         count = f"{len(members)} head{'' if len(members) == 1 else 's'}"
-        axes.plot(*summary.places[members].T, markersize=3, label=f"cluster {number}: {count}", **style)
+        axes.plot(*summary.places[members].T, markersize=3, label=f"cluster {number}: {count}", **mark)
     room = np.array([width, height]) / 2
     inches = (summary.places - middle) / inch
     for index, place in enumerate(_apart(inches, [label_of(summary, at) for at in range(len(inches))], room)):
@@ -94,15 +94,8 @@ def _draw_map(axes: Axes, summary: Similarity, width: float, height: float) -> N
         head, end = summary.places[index], place * inch + middle
         if np.hypot(*(place - inches[index])) > 2 * LINE:
             axes.plot(*np.array([head, end]).T, color=colour, linewidth=0.3, zorder=1)
-        axes.text(
-            float(end[0]),
-            float(end[1]),
-            label_of(summary, index),
-            ha="center",
-            va="center",
-            fontsize=LABEL,
-            color=colour,
-        )
+        style: Any = {"ha": "center", "va": "center", "fontsize": LABEL, "color": colour}
+        axes.text(float(end[0]), float(end[1]), label_of(summary, index), **style)
     axes.set(xlabel="x", ylabel="y")
     axes.legend(loc="best", fontsize=LABEL, frameon=True, framealpha=0.8, ncols=1 + len(summary.members()) // 12)
 

@@ -14,7 +14,7 @@ from rich.style import Style
 from rich.text import Text
 
 from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
-from attnprobe.render.colours import MAPS, Colours, Ink, shade
+from attnprobe.render.colours import CHANGE, MAPS, Colours, Ink, shade
 from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import name_of, short_name
@@ -23,6 +23,7 @@ CELL, NUMBER_CELL = 2, 5  # characters wide: about a square, and with the weight
 SHORTEST_LABEL = 8
 TALLEST_HEAD = 12  # characters of a column's label
 NOTE = "dim"
+MARK = "*"
 SMALLEST_THUMBNAIL = 8  # pixels, where there are so many tokens
 
 
@@ -44,7 +45,7 @@ class HeatmapView:
         ink = Ink.of(console, options, MAPS[self.colours])
         root = scale_of(self.picture, self.scale) == "sqrt"
         if isinstance(self.picture, StatMap):
-            lines = _stat(self.picture, self.width, root, ink.map)
+            lines = _stat(self.picture, self.width, root, CHANGE if self.picture.centred else ink.map)
         elif isinstance(self.picture, ShareMaps):
             lines = _share_maps(self.picture, self.width, root, ink)
         elif self.picture.weights.shape[:2] == (1, 1):
@@ -178,7 +179,7 @@ def largest_of_patches(weights: np.ndarray, size: int) -> np.ndarray:
 def _stat(stat: StatMap, width: int, root: bool, colours: Colours) -> Iterator[Text]:
     """Draws layers down and heads across, split to fit the width; a cell without a number is empty."""
     low, high = stat.limits
-    cells = [[number(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
+    cells = _numbers(stat)
     cell_width = max(len(text) for text in [*itertools.chain(*cells), *map(short_name, stat.heads)])
     indent = max(len("layer"), *(len(short_name(layer)) for layer in stat.layers))
     fitting = max(1, (width - indent) // (cell_width + 1))
@@ -195,7 +196,17 @@ def _stat(stat: StatMap, width: int, root: bool, colours: Colours) -> Iterator[T
         yield Text()
     if np.isnan(stat.values).all():
         yield Text(f"{stat.name} has no meaning here.", NOTE)
-    yield Text("Layers and heads count from 0.", NOTE)
+    marks = "" if stat.marked is None else f"{MARK} {stat.mark_means}. "
+    yield Text(f"{marks}Layers and heads count from 0.", NOTE)
+
+
+def _numbers(stat: StatMap) -> list[list[str]]:
+    """Writes the numbers of a statistic, each with a mark or room for it if some are marked."""
+    cells = [[number(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
+    if stat.marked is None:
+        return cells
+    marks = np.where(stat.marked, MARK, " ")
+    return [[cell + str(mark) for cell, mark in zip(*row, strict=True)] for row in zip(cells, marks, strict=True)]
 
 
 def _shade(value: float, high: float, root: bool, colours: Colours) -> Style:

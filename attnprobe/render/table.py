@@ -38,16 +38,20 @@ FIRST = (
 )
 MORE = "Use -k NAME, -f csv or a wider terminal."
 INDEX_WIDTH = len("layer head ")
+FEW = 28  # characters, about four numbers, for which words give way
 
 
 def heads_table(table: Table, width: int) -> RenderableType:
     """Tables layers by heads, each column of numbers shaded from its lowest to its highest; names those left out."""
     columns = {name: [row[index] for row in table.rows] for index, name in enumerate(table.columns) if index > 1}
     empty = [name for name, cells in columns.items() if all(cell is None for cell in cells)]
-    words = [name for name, cells in columns.items() if any(isinstance(cell, str) for cell in cells)]
     widths = {name: _column_width(name, columns[name]) for name in columns if name not in empty}
-    room = width - INDEX_WIDTH - sum(widths.pop(name) + 1 for name in words)
-    shown = fitting(widths, room, [table.notes.get("sorted_by", ""), *FIRST])
+    texts = [name for name, cells in columns.items() if any(isinstance(cell, str) for cell in cells)]
+    numbers = {name: needed for name, needed in widths.items() if name not in texts}
+    room = width - INDEX_WIDTH - sum(widths[name] + 1 for name in texts)
+    words = texts if room >= min(FEW, sum(numbers.values()) + len(numbers)) else []
+    room = room if words else width - INDEX_WIDTH
+    shown = fitting(numbers, room, [table.notes.get("sorted_by", ""), *FIRST])
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in ("layer", "head", *words, *shown):
         justify: Any = "left" if name in words else "right"
@@ -59,7 +63,7 @@ def heads_table(table: Table, width: int) -> RenderableType:
         drawn.add_row(*(short_name(of) for of in row[:2]), *named, *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
     notes += remarks(table.notes)
-    hidden = [name for name in widths if name not in shown]
+    hidden = [name for name in widths if name not in (*words, *shown)]
     if hidden:
         notes.append(f"Not shown at this width: {', '.join(hidden)}. {table.notes.get('more', MORE)}")
     if empty:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from typing import Any
 
@@ -33,6 +33,21 @@ def select(choice: Indices, count: int, what: str) -> list[int]:
     if not chosen:
         raise UsageError(f"no {what} is chosen", f"leave it out, or write all, for every {what}")
     return sorted(chosen)
+
+
+def choose_among(choice: Indices, known: Collection[int], what: str, holder: str) -> list[int]:
+    """Lists the chosen layers or heads of those that a result has, in ascending order.
+
+    Args:
+        holder: what has them, for the error.
+
+    Raises:
+        UsageError: as :func:`select`; or none of them is chosen.
+    """
+    chosen = [number for number in select(choice, max(known) + 1, what) if number in known]
+    if not chosen:
+        raise UsageError(f"{holder} has no {what} {choice}", f"it has {', '.join(map(str, sorted(known)))}")
+    return chosen
 
 
 def as_ranges(numbers: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from attnprobe.values.notebook import one_line
+from attnprobe.values.records import Given
 from attnprobe.values.text import shorten
 
 SHOWN = 60  # characters of the text
@@ -41,6 +42,8 @@ class Tokens:
         inputs: the model's inputs, one number per position, by argument name.
         n_cut: how many tokens of the text did not fit and were left out.
         labels: the record's labels, see :class:`attnprobe.Record`; a window has those of the whole text.
+        given: the text and the second of a pair as they were given, so that another model can read them; only the
+            first window of a text of many has them.
     """
 
     strings: Sequence[str]
@@ -53,6 +56,7 @@ class Tokens:
     inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
     n_cut: int = 0
     labels: Mapping[str, Any] = field(default_factory=dict)
+    given: tuple[Given, Given | None] | None = None
 
     def __repr__(self) -> str:
         return one_line("Tokens", "", f"{len(self)}", shorten(" ".join(self.strings[:SHOWN]), SHOWN))
@@ -89,6 +93,7 @@ class Tokens:
             inputs={name: [values[at] for at in positions] for name, values in self.inputs.items()},
             n_cut=self.n_cut,
             labels=self.labels,
+            given=self.given,
         )
 
     def by_word(self) -> Tokens:

@@ -20,11 +20,11 @@
 /** @type {Page} */
 const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
 
-/** What a head mostly does, in words; empty if unknown. @param {number} layer @param {number} head */
-const roleOf = (layer, head) => page.headRoles[layer]?.[head] ?? "";
-
-/** The name of a head, with its role. @param {number} layer @param {number} head */
-const headWithRole = (layer, head) => headName(head) + (roleOf(layer, head) && ` (${roleOf(layer, head)})`);
+/** What heads mostly do, in brackets; empty if unknown. @param {number} layer @param {number[]} heads */
+function rolesOf(layer, heads) {
+  const roles = heads.flatMap((head) => page.headRoles[layer]?.[head] ?? []);
+  return roles.length ? ` (${roles.join(", ")})` : "";
+}
 
 /** @param {number} layer */
 const layerName = (layer) => nameOf("layer", page.layers[layer]);

@@ -229,13 +229,10 @@ function strongest(focus, index, count) {
  */
 function say(drawn, total) {
   const focus = focused();
-  const numberOf = (/** @type {number} */ head) => {
-    const role = scene.heads.length <= MOST_NUMBERS ? roleOf(scene.layer, head) : "";
-    return page.heads[head] + (role && ` (${role})`);
-  };
-  const heads = scene.heads.map(numberOf).join(", ");
-  const named = scene.heads.length === 1 ? headWithRole(scene.layer, scene.heads[0]) : `heads ${heads || "none"}`;
-  const where = capital(`${layerName(scene.layer)}, ${named}`);
+  const heads = scene.heads.map((head) => page.heads[head]).join(", ");
+  const named = scene.heads.length === 1 ? headName(scene.heads[0]) : `heads ${heads || "none"}`;
+  const few = scene.heads.length <= MOST_NUMBERS ? scene.heads : [];
+  const where = capital(`${layerName(scene.layer)}, ${named}${rolesOf(scene.layer, few)}`);
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
