@@ -177,13 +177,15 @@ def test_what_falls_outside_is_said(encoder_of: Callable[[str], Encoder]) -> Non
     total = found.scores["received"].sum()
     assert total < 0.99
     assert f"{1 - total:.3f} falls on no token of the text: received adds up to {total:.3f}" in found.remarks[0]
+    [remark] = TOKENS(TEXT, encoder_of("gpt_oss"), scores="rollout").remarks
+    assert f"without the {1 - total:.3f} of attention that falls on no token of the text" in remark
 
 
 def test_without_classification_token(encoder_of: Callable[[str], Encoder]) -> None:
     found = TOKENS(TEXT, encoder_of("t5"), scores=ALL, layers=0)
     assert np.isnan(found.scores["from_cls"]).all()
     assert any("from_cls is empty" in remark for remark in found.remarks)
-    assert any("mean of all tokens" in remark and "all layers" in remark for remark in found.remarks)
+    assert any("of the mean of all tokens" in remark and "all layers" in remark for remark in found.remarks)
 
 
 def test_pools_are_refused_by_name(encoder_of: Callable[[str], Encoder]) -> None:
