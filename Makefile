@@ -47,6 +47,7 @@ site: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/corpora.py
+	$(BIN)/python benchmarks/analyses.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/long_texts.py
 	$(BIN)/python benchmarks/page.py

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any
 from attnprobe.version import __version__ as __version__
 
 if TYPE_CHECKING:  # the names of _HOMES, for type checkers
+    from attnprobe.analyses.comparison import Comparison as Comparison
+    from attnprobe.analyses.map_changes import MapChanges as MapChanges
     from attnprobe.analyses.trace import Trace as Trace
+    from attnprobe.api import flow as flow
     from attnprobe.api import head_stats as head_stats
     from attnprobe.api import heatmap as heatmap
+    from attnprobe.api import tokens as tokens
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
+    from attnprobe.corpus.twins import compare as compare
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
+    from attnprobe.corpus.twins import patterns as patterns
     from attnprobe.corpus.twins import run_corpus as run_corpus
+    from attnprobe.corpus.twins import similarity as similarity
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
+    from attnprobe.errors import PartialMeanWarning as PartialMeanWarning
     from attnprobe.errors import TruncationWarning as TruncationWarning
     from attnprobe.errors import UnknownTokensWarning as UnknownTokensWarning
     from attnprobe.errors import WordsWarning as WordsWarning
@@ -40,9 +48,12 @@ _HOMES = {
     "AttnprobeError": "attnprobe.errors",
     "CaseWarning": "attnprobe.errors",
     "Columns": "attnprobe.values.records",
+    "Comparison": "attnprobe.analyses.comparison",
     "Encoder": "attnprobe.models.encoder",
     "FontWarning": "attnprobe.errors",
     "METRICS": "attnprobe.metrics",
+    "MapChanges": "attnprobe.analyses.map_changes",
+    "PartialMeanWarning": "attnprobe.errors",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
     "Skipped": "attnprobe.values.records",
@@ -53,13 +64,18 @@ _HOMES = {
     "UnknownTokensWarning": "attnprobe.errors",
     "View": "attnprobe.render.page",
     "WordsWarning": "attnprobe.errors",
+    "compare": "attnprobe.corpus.twins",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
+    "flow": "attnprobe.api",
     "head_stats": "attnprobe.api",
     "heatmap": "attnprobe.api",
     "load_encoder": "attnprobe.models.loading",
+    "patterns": "attnprobe.corpus.twins",
     "read_records": "attnprobe.readers.readers",
     "run_corpus": "attnprobe.corpus.twins",
+    "similarity": "attnprobe.corpus.twins",
+    "tokens": "attnprobe.api",
     "trace": "attnprobe.api",
     "view": "attnprobe.api",
     "weights": "attnprobe.api",

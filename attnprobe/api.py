@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.analyses.kinds import Analysis
 from attnprobe.analyses.twins import twin
+from attnprobe.corpus.twins import twin_of_many
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
@@ -23,6 +25,8 @@ from attnprobe.values.display import Drawn, Scaling
 if TYPE_CHECKING:
     import pandas
 
+    from attnprobe.analyses.flow import Flow
+    from attnprobe.analyses.token_scores import TokenScores
     from attnprobe.analyses.trace import Trace
     from attnprobe.analyses.weights import Weights
     from attnprobe.render.figure import Figure
@@ -38,7 +42,8 @@ def head_stats(
     metrics: Sequence[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
+    queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
@@ -50,6 +55,8 @@ def head_stats(
         metrics: names from ``attnprobe metrics``; None: all.
         pair: the second text of a pair.
         layers, heads: those to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
+        mean: "heads", "layers" or "all": averages the statistics over the chosen heads, layers, or both; layers where a
+            metric has no meaning are left out.
         queries: "all", or "content": means are over the tokens of the text only, not those that the tokenizer added.
         long_range: the distance in tokens from which long_range_share counts.
         max_length: how many tokens are read at most, a longer text is cut; None: as many as the model reads.
@@ -59,8 +66,8 @@ def head_stats(
         model: the folder or Hub id to load where no encoder is given.
 
     Returns:
-        columns ``layer``, ``head`` (from 0), then the metrics in the order of METRICS; NaN where a metric has no
-        meaning. ``attrs["signature"]`` says what the numbers depend on.
+        columns ``layer``, ``head`` (from 0, NaN where averaged), then the metrics in the order of METRICS; NaN where a
+        metric has no meaning. ``attrs["signature"]`` says what the numbers depend on.
 
     Raises:
         UsageError: an unknown metric, a layer or head out of range, an empty text.
@@ -69,6 +76,7 @@ def head_stats(
     Warns:
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
+        PartialMeanWarning: a mean over layers leaves out those where a metric has no meaning.
     """
     from attnprobe.measure.heads import head_table
 
@@ -81,6 +89,7 @@ def head_stats(
         pair=pair,
         layers=layers,
         heads=heads,
+        mean=mean,
         queries=queries,
         long_range=long_range,
         max_length=max_length,
@@ -95,7 +104,7 @@ def weights(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all", heads: Indices = "all",
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     query: int | str | None = None, key: int | str | Sequence[int | str] | None = None, sort: str | None = None,
     top: int | None = None, min_weight: float | None = None, direction: str | None = None, max_rows: int = 10_000_000,
     max_length: int | None = None, level: str = "token", global_attention: str = "none",
@@ -106,6 +115,7 @@ def weights(
     Args:
         text, encoder, pair, layers, heads, max_length, level, global_attention, model: as in
             :func:`attnprobe.head_stats`.
+        mean: "heads", "layers" or "all": averages the weights over the chosen heads, layers, or both.
         query: only this query, a position or a token, see :func:`attnprobe.values.finding.find_tokens`.
         key: only this key, found likewise, or a list of keys: one row per query, which adds up the weights of all
             pieces and all keys named, each position once.
@@ -118,7 +128,8 @@ def weights(
         max_rows: more rows than this are refused, if possible before the model runs.
 
     Returns:
-        columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``weight``
+        columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0, layer
+        and head missing where averaged) and ``weight``
         in float32, in the order of layers, heads and queries. Over all keys of a query, weights sum to 1. Of keys that
         add up, ``key`` is the first position and ``key_token`` has all tokens, joined by +.
         ``attrs["signature"]`` says what they depend on.
@@ -134,8 +145,53 @@ def weights(
     found: Weights = load_analysis("weights")(
         text,
         loaded(encoder, model),
-        pair=pair, layers=layers, heads=heads, query=query, key=key, sort=sort, top=top, min_weight=min_weight,
-        direction=direction, max_rows=max_rows, max_length=max_length, level=level, global_attention=global_attention,
+        pair=pair, layers=layers, heads=heads, mean=mean, query=query, key=key, sort=sort, top=top,
+        min_weight=min_weight, direction=direction, max_rows=max_rows, max_length=max_length, level=level,
+        global_attention=global_attention,
+    )  # fmt: skip
+    return found.to_table().to_frame()
+
+
+def tokens(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    scores: str | Sequence[str] | None = None,
+    *,
+    pair: str | None = None,
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all",
+    special: str = "keep", sort: str | None = None, top: int | None = None,
+    max_length: int | None = None, level: str = "token", global_attention: str = "none",
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> pandas.DataFrame:  # fmt: skip
+    """Gives each token of a text scores, such as the attention it receives; the twin of ``attnprobe tokens``.
+
+    Args:
+        text, encoder, pair, max_length, level, global_attention, model: as in :func:`attnprobe.head_stats`.
+        scores: one name of ``attnprobe.analyses.scores.SCORES`` or a list, in the order of the columns; None:
+            ``received``, ``from_cls`` and ``entropy``.
+        layers, heads: those whose weights count, as in :func:`attnprobe.head_stats`.
+        queries: "all", or "content": ``received`` is a mean over the tokens of the text only.
+        special: "drop" leaves out the rows of tokens that the tokenizer added; no number changes.
+        sort: a score by which the rows are sorted, highest first.
+        top: only so many rows.
+
+    Returns:
+        columns ``position`` (of the token, or word, in the text as the model reads it, from 0), ``token``, then the
+        scores; NaN where a score has no meaning.
+
+    Raises:
+        UsageError: an option is invalid, or the text is empty.
+        ModelError: a model that cannot be loaded or measured, or a layer whose weights belong to no tokens.
+
+    Warns:
+        UserWarning: as :func:`attnprobe.head_stats`.
+    """
+    check_one(text)
+    found: TokenScores = load_analysis("tokens")(
+        text,
+        loaded(encoder, model),
+        pair=pair, layers=layers, heads=heads, queries=queries, scores=scores, special=special, sort=sort, top=top,
+        max_length=max_length, level=level, global_attention=global_attention,
     )  # fmt: skip
     return found.to_table().to_frame()
 
@@ -177,6 +233,58 @@ def trace(
     return traced
 
 
+def flow(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    method: str = "rollout",
+    query: int | str | None = None, all_queries: bool = False, all_layers: bool = False,
+    fusion: str = "mean", heads: Indices = "all", residual: float = 0.5,
+    max_tokens: int = 256, top: int | None = None,
+    pair: str | None = None,
+    max_length: int | None = None, level: str = "token", global_attention: str = "none",
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> pandas.DataFrame:  # fmt: skip
+    """Follows attention down through the layers to the input tokens; the twin of ``attnprobe flow``.
+
+    Args:
+        text, encoder, pair, max_length, level, global_attention, model: as in :func:`attnprobe.head_stats`.
+        method: "rollout", the product of the layers' matrices, or "flow", the maximum flow through them (both Abnar &
+            Zuidema 2020). A flow is at most the column sum of its key in layer 0, and mostly just that.
+        query: the tokens whose information it is, a position or a token, see
+            :func:`attnprobe.values.finding.find_tokens`; None: the classification token.
+        all_queries: all tokens instead.
+        all_layers: after each layer; else after the last.
+        fusion: how the heads of a layer become one matrix: by their "mean", "max" or "min"; rows then sum to 1 again.
+        heads: the heads that are fused, as in :func:`attnprobe.head_stats`; one of them is taken as it is.
+        residual: the share of a token that comes around attention, through the residual connection.
+        max_tokens: with "flow", a longer text is refused.
+        top: only the keys with the largest shares, so many of each query, largest first.
+
+    Returns:
+        columns ``layer``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``share``: how much
+        of the query after the layer comes from the key before the first. Over all keys of a query, shares sum to 1.
+        With "flow" also ``flow``, before the flows of a query are divided by their sum. Words are computed by their
+        pieces: the key's are added up, the query's averaged. ``attrs["signature"]`` says what the numbers depend on.
+
+    Raises:
+        UsageError: an option is invalid, the text is empty or too long for "flow", or the query is not found.
+        ModelError: a model that cannot be loaded or measured, or whose layers attend to pools of tokens.
+
+    Warns:
+        UserWarning: as :func:`attnprobe.head_stats`.
+    """
+    check_one(text)
+    found: Flow = load_analysis("flow")(
+        text,
+        loaded(encoder, model),
+        pair=pair, method=method, query=query, all_queries=all_queries, all_layers=all_layers, fusion=fusion,
+        heads=heads, residual=residual, max_tokens=max_tokens, top=top, max_length=max_length, level=level,
+        global_attention=global_attention,
+    )  # fmt: skip
+    return found.to_table().to_frame()
+
+
 def heatmap(
     text: str | None = None,
     encoder: Encoder | str | PathLike[str] | None = None,
@@ -184,7 +292,7 @@ def heatmap(
     stat: str | None = None, summary: str | PathLike[str] | None = None,
     special: str = "keep", scale: str | None = None, colours: str = "viridis",
     pair: str | None = None,
-    layers: Indices = "all", heads: Indices = "all",
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     long_range: int = 10, max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> Figure:  # fmt: skip
@@ -201,6 +309,7 @@ def heatmap(
         scale: colours by the root of each number, "sqrt", or by itself, "linear"; None: by the root where there are
             several maps.
         colours: "viridis", or "white", which begins at white.
+        mean: "heads", "layers" or "all": averages what is drawn over the chosen heads, layers, or both.
         layers, heads: as in :func:`attnprobe.head_stats`. One layer and one head give one map, one layer a grid of its
             heads, several a grid of layers by heads.
 
@@ -229,11 +338,11 @@ def heatmap(
     drawn.check(text, pair)
     check_matplotlib()
     if drawn.summary is not None:
-        return draw(picture_of_summary(read_summary(drawn.summary), stat, layers, heads), scale, colours)
+        return draw(picture_of_summary(read_summary(drawn.summary), stat, layers, heads, mean), scale, colours)
     check_one(text)
     check_names(None if stat is None else [stat])
     picture = take_picture(
-        str(text), loaded(encoder, model), stat, special, pair=pair, layers=layers, heads=heads,
+        str(text), loaded(encoder, model), stat, special, pair=pair, layers=layers, heads=heads, mean=mean,
         long_range=long_range, max_length=max_length, level=level, global_attention=global_attention,
     )  # fmt: skip
     return draw(picture, scale, colours)
@@ -244,7 +353,7 @@ def view(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     pair: str | None = None,
-    layers: Indices = "all", heads: Indices = "all",
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     max_length: int | None = None, global_attention: str = "none",
     show: str | None = None, query: int | str | None = None, key: int | str | Sequence[int | str] | None = None,
     scale: str | None = None,
@@ -258,6 +367,7 @@ def view(
 
     Args:
         text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
+        mean: "heads", "layers" or "all": the page has the mean weights over the chosen heads, layers, or both.
         show, query, key: what the page opens on, see :class:`attnprobe.values.display.Showing`.
         scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
             page offers both.
@@ -291,8 +401,8 @@ def view(
     for shown, reader in sides:
         check_one(shown)
         found = explore(
-            shown, reader, pair=pair, layers=layers, heads=heads, most=most, showing=showing, steps=explained.steps,
-            max_length=max_length, global_attention=global_attention,
+            shown, reader, pair=pair, layers=layers, heads=heads, mean=mean, most=most, showing=showing,
+            steps=explained.steps, max_length=max_length, global_attention=global_attention,
         )  # fmt: skip
         title = shown if pair is None else f"{shown} / {pair}"
         pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours, explained.lang)))
@@ -303,4 +413,5 @@ def __getattr__(name: str) -> Callable[..., Any]:
     """Makes the twin of an analysis without a function here."""
     if name not in ANALYSES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return twin(name, load_analysis(name))
+    analysis = load_analysis(name)
+    return twin(name, analysis) if isinstance(analysis, Analysis) else twin_of_many(name)

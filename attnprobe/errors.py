@@ -95,6 +95,10 @@ class CaseWarning(UserWarning):
     """A tokenizer and its vocabulary treat capitals differently; the message says how they were read."""
 
 
+class PartialMeanWarning(UserWarning):
+    """A mean over layers leaves out some, where a metric has no meaning; the message names it."""
+
+
 class FontWarning(UserWarning):
     """Some characters of a figure are in no installed font; the message names them."""
 

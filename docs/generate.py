@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 from attnprobe.analyses import BUILT_IN, load_analysis
+from attnprobe.analyses.kinds import CorpusAnalysis, fields_of
 from attnprobe.models.families import FAMILIES, REFUSED, family_table
-from attnprobe.values.options import group_of, spelled
+from attnprobe.values.options import Running, spelled
 from attnprobe.values.table import Table
 from attnprobe.writers import get_writer
 
@@ -27,9 +28,13 @@ Every measured type is built small and held to loops over its own `output_attent
 """
 HEAD_OF_ANALYSES = """# Analyses
 
-What can be made of one text's attention. Each is a command, `attnprobe NAME TEXT`, and a function of the library,
-`attnprobe.NAME(text, encoder)`, with these options and columns. Added by one file and one row in `BUILT_IN`
+What can be made of the attention of one text, or of many. Each is a command, `attnprobe NAME TEXT` or
+`attnprobe NAME FILE ...`, and a function of the library, `attnprobe.NAME(text, encoder)` or
+`attnprobe.NAME(texts, encoder)`, with these options and columns. Added by one file and one row in `BUILT_IN`
 of `attnprobe/analyses/__init__.py`, from which `make docs` writes this page.
+"""
+OF_MANY = """
+Of many texts: what is read and how a run goes are flags of `attnprobe corpus`, which it takes, too.
 """
 
 
@@ -48,14 +53,17 @@ def pages() -> dict[Path, str]:
 def section(name: str) -> str:
     """What the page says of one analysis."""
     analysis = load_analysis(name)
-    shown = [(option, "") for group in analysis.shown for option in group_of(group)[1]]
-    options = [
-        (" ".join(spelled(option)), argument, option.metadata["help"].replace("  [", " ["))
-        for option, argument in [*((option, option.name) for option in analysis.fields()), *shown]
-    ]
-    tables = [Table(["flag", "in Python", "what it does"], options)]
+    of_many = isinstance(analysis, CorpusAnalysis)
+    options = [(option, option.name) for option in fields_of(analysis.groups) if option.name not in Running.names()]
+    options += [] if of_many else [(option, "") for option in fields_of(analysis.shown)]
+    rows = [(" ".join(spelled(one)), name, one.metadata["help"].replace("  [", " [")) for one, name in options]
+    tables = [Table(["flag", "in Python", "what it does"], rows)]
     tables += [Table(["column", "what it holds"], list(analysis.columns.items()))]
-    return "\n".join(["", f"## {name}", "", analysis.meaning, "", *map(markdown, tables)])
+    if of_many and analysis.tables:
+        further = [(f"--{table.replace('_', '-')}", meaning) for table, meaning in analysis.tables.items()]
+        tables += [Table(["further table", "what it holds"], further)]
+    about = [analysis.meaning, *([OF_MANY] if of_many else [""])]
+    return "\n".join(["", f"## {name}", "", *about, *map(markdown, tables)])
 
 
 def markdown(table: Table) -> str:

@@ -41,7 +41,9 @@ def fabricate(chunk: list[Record | Skipped]) -> Result:
 
 def make(folder: Path, format: str, **changes: Any) -> Job:
     manifest = {"signature": "here", "input": {"f": "1"}, "options": {"layers": [0, 3]}, **changes}
-    results = Results(folder / f"out.{format}", format, folder / "heads.csv", folder / "profile.csv")
+    results = Results(
+        folder / f"out.{format}", format, {"summary": folder / "heads.csv", "profile": folder / "profile.csv"}
+    )
     return Job(results, COLUMNS, manifest, Summary.empty(LAYERS, HEADS, METRICS, "here"))
 
 

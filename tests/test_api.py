@@ -11,36 +11,45 @@ import pytest
 
 import attnprobe
 from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.analyses.twins import twin
-from attnprobe.cli import corpus, heads, heatmap, view
-from attnprobe.cli.corpus_options import Records, Results
+from attnprobe.cli import compare, corpus, heads, heatmap, view
+from attnprobe.cli.corpus_options import Records, Results, Resuming
 from attnprobe.cli.options import Loading, Metrics, Text
+from attnprobe.corpus.twins import twin_of_many
 from attnprobe.measure.weights import keep_weights
 from attnprobe.values.options import Engine, group_of
 
 FUNCTIONS = [name for name in dir(attnprobe) if isinstance(getattr(attnprobe, name), types.FunctionType)]
+OF_MANY = [name for name in ANALYSES if isinstance(load_analysis(name), CorpusAnalysis)]
 COMMANDS: dict[str, Callable[..., None]] = {
     "head_stats": heads.heads,
     "heatmap": heatmap.heatmap,
     "view": view.view,
     "corpus_stats": corpus.corpus,
     "run_corpus": corpus.corpus,
+    "compare": compare.compare,
 }
 SHELL = {"output", "format", "overwrite", "open", "spreadsheet_safe", "quiet", "debug", "no_progress", "dry_run"}
 SHELL |= {"log", "max_skipped"}  # lines on standard error, and the exit code
 ELSEWHERE = {  # flags whose work another argument, or another call, does in Python
     "load_encoder": {"no_cache"},
     "head_stats": {"sort", "top"},
-    "corpus_stats": {*Records.names(), *Results.names(), *Engine.names(), "measure"},
+    "corpus_stats": {*Records.names(), *Results.names(), *Resuming.names(), *Engine.names(), "measure"},
     "run_corpus": {"column", "id_column", "pair_column"},
+    "compare": {*Records.names(), *Resuming.names(), *Engine.names()} - {"seed"},
 }
 ALONE = {  # arguments that no flag is the twin of
     "load_encoder": {"cache"},
     "view": {"most"},
     "corpus_stats": {"texts", "ids", "pairs", "threads", "profile"},
     "run_corpus": {"columns", "on_result"},
+    "compare": {"texts", "ids", "pairs", "threads"},
+    **{name: {"texts", "ids", "pairs", "threads"} for name in OF_MANY},
 }
-OTHER_DEFAULTS = {("corpus_stats", "on_error"): "fail", ("load_encoder", "dtype"): None}
+OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compare", *OF_MANY)} | {
+    ("load_encoder", "dtype"): None
+}
 READERS = {"find_sources", "read_records"}  # of which a command takes parts
 
 
@@ -49,9 +58,9 @@ def groups(name: str) -> Sequence[Any]:
     if name == "load_encoder":
         return [Loading]
     if name in ANALYSES:
-        return [Text, *load_analysis(name).options]
+        return [*([] if name in OF_MANY else [Text]), *load_analysis(name).groups]
     hints = get_type_hints(COMMANDS[name], include_extras=True)
-    return [hint for hint in hints.values() if hint not in (type(None), Loading)]
+    return [hint for hint in hints.values() if hint is not type(None) and group_of(hint)[0] is not Loading]
 
 
 def flags(name: str) -> dict[str, Any]:
@@ -112,10 +121,11 @@ def test_names_of_a_command_suffice() -> None:
 
 @pytest.mark.parametrize("name", ANALYSES)
 def test_twin_that_is_made_looks_like_one_that_is_written(name: str) -> None:
-    made, written = (inspect.signature(one) for one in (twin(name, load_analysis(name)), getattr(attnprobe, name)))
+    function = twin_of_many(name) if name in OF_MANY else twin(name, load_analysis(name))
+    made, written = (inspect.signature(one) for one in (function, getattr(attnprobe, name)))
     defaults = [{key: parameter.default for key, parameter in one.parameters.items()} for one in (made, written)]
     assert defaults[0] == defaults[1]
-    assert f"attnprobe {name}" in (inspect.getdoc(twin(name, load_analysis(name))) or "")
+    assert f"attnprobe {name}" in (inspect.getdoc(function) or "")
 
 
 def test_dir_lists_public_names_only() -> None:

@@ -33,7 +33,7 @@ from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.running import measure
-from attnprobe.metrics import load_metrics
+from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.families import BLOCKS
 from attnprobe.models.families import FAMILIES as TABLE
@@ -522,13 +522,16 @@ def expected_means(
     """Every metric of a text or pair by its definition: (layer, head), the mean over queries; NaN without meaning."""
     cls, sep, added, punctuation = kinds_of_tokens(plain, encoder, texts)
     by_layer = [means_of_layer(layer, cls, sep, added, punctuation) for layer in layers]
+    to_same = same_token(plain, encoder, texts)
     to_other = other_text(plain, texts) if len(texts) == 2 else None
     for means, layer in zip(by_layer, layers, strict=True):
         none = np.full(len(layer.weights), np.nan)
-        means["cross_share"] = none if to_other is None else cross_share(layer.weights, to_other)
+        is_known = not layer.pooled and to_same.any()
+        means["same_token_share"] = mean_where(layer.weights, to_same) if is_known else none
+        means["cross_share"] = none if to_other is None else mean_where(layer.weights, to_other)
         outside = 1 - layer.weights.sum(-1)
         means["outside_share"] = outside.mean(-1) if outside.max() > 1e-5 else none
-    return {name: np.stack([means[name] for means in by_layer]) for name in by_layer[0]}
+    return {name: np.stack([means[name] for means in by_layer]) for name in METRICS}
 
 
 def means_of_layer(
@@ -605,9 +608,18 @@ def other_text(plain: Plain, texts: Sequence[str]) -> np.ndarray:
     return np.not_equal.outer(numbers, numbers) & np.not_equal.outer(numbers < 0, numbers >= 0)
 
 
-def cross_share(weights: np.ndarray, to_other: np.ndarray) -> np.ndarray:
-    """The attention to the other text's tokens, the mean over the tokens of both texts."""
-    return (weights * to_other).sum(-1)[:, to_other.any(-1)].mean(-1)
+def same_token(plain: Plain, encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+    """(query, key) of the text: True between two positions with a token of one number, not that of unknown ones."""
+    ids = plain.encode(texts)["input_ids"][0].numpy()
+    added = np.array(encoder.tokenize(*texts)[0].roles) != Role.CONTENT
+    unknown = added | (ids == plain.tokenizer.unk_token_id)
+    same: np.ndarray = np.equal.outer(ids, ids) & ~np.logical_or.outer(unknown, unknown) & ~np.eye(len(ids), dtype=bool)
+    return same
+
+
+def mean_where(weights: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """The attention to some keys of each query, the mean over the queries that have such."""
+    return (weights * cells).sum(-1)[:, cells.any(-1)].mean(-1)
 
 
 def assert_same(frame: pd.DataFrame, expected: dict[str, np.ndarray], tolerance: float) -> None:

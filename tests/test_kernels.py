@@ -113,10 +113,11 @@ def test_all_statistics_as_by_torch(
         roles=roles,
         segments=[0, *[1] * (length - 5), 0, 2, 2, 0],
     )
+    batch = [replace(tokens, read_as=[at % (5 + text) for at in range(length)]) for text in range(texts)]
     found = {}
     for compiled in (False, True):
         reducer = Reducer(
-            [tokens] * texts,
+            batch,
             load_metrics(),
             [0],
             4,

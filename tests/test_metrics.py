@@ -30,7 +30,8 @@ def make_tokens(roles: list[Role], second_text_from: int | None = None, texts: l
     ]
     texts = texts or ["." if at % 3 == 1 else "word" for at in range(n)]
     texts = [text if segment else "" for text, segment in zip(texts, segments, strict=True)]
-    return Tokens([f"t{at}" for at in range(n)], texts, roles, segments)
+    read_as = [None if at % 7 == 4 else f"t{at % 4}" for at in range(n)]  # tokens that recur, and unknown ones
+    return Tokens([f"t{at}" for at in range(n)], texts, roles, segments, read_as=read_as)
 
 
 def plain(n: int) -> Tokens:
@@ -95,7 +96,13 @@ def test_words_equal_the_loops(text: tuple[torch.Tensor, Tokens], data: st.DataO
     joined = [join and tokens.segments[at] == tokens.segments[at - 1] for at, join in enumerate(joined)]
     words = np.cumsum([not join for join in joined]) - 1
     tokens = Tokens(
-        tokens.strings, tokens.texts, tokens.roles, tokens.segments, words.tolist(), ["!"] * (int(words[-1]) + 1)
+        tokens.strings,
+        tokens.texts,
+        tokens.roles,
+        tokens.segments,
+        words.tolist(),
+        ["!"] * (int(words[-1]) + 1),
+        tokens.read_as,
     )
     cuts = [at for at, join in enumerate(joined) if not join and data.draw(st.booleans())]
     ours = measure(weights, tokens, cuts, level="word")

@@ -29,7 +29,8 @@ def data_of(html: str) -> dict:
 def test_parts_are_packaged() -> None:
     names = {part.name for part in PARTS.iterdir()}
     around = {f"side_by_side.{suffix}" for suffix in ("html", "css", "js")}
-    assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS), *around}
+    shaded = {"shaded.html", "shaded.css"}
+    assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS), *around, *shaded}
     inlined = {name for name in names if not name.endswith(".html")}
     assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in inlined)
 

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attnprobe.values.options import Reading, group_of, take
+from attnprobe.values.options import Reading, Running, group_of, take
+from attnprobe.values.plugins import load
 from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
+    from attnprobe.measure.kinds import Measurement
     from attnprobe.models.encoder import Encoder
 
 
@@ -21,6 +23,24 @@ class Result(Protocol):
 
     def to_table(self) -> Table:
         """Makes the table that a file holds."""
+
+
+def fields_of(annotations: Sequence[Any]) -> list[Field[Any]]:
+    """Lists the options of some groups that apply."""
+    return [option for annotation in annotations for option in group_of(annotation)[1]]
+
+
+def groups_of(given: Mapping[str, Any], annotations: Sequence[Any]) -> list[Any]:
+    """Makes each group from those of the options that belong to it.
+
+    Raises:
+        UsageError: an option is unknown, does not apply, or has an invalid value.
+    """
+    groups, known = (
+        [group_of(annotation)[0] for annotation in annotations],
+        [one.name for one in fields_of(annotations)],
+    )
+    return take(given, *groups, without=[name for group in groups for name in group.names() if name not in known])
 
 
 def _as_given(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
@@ -64,14 +84,16 @@ class Analysis:
         Raises:
             UsageError: an option is unknown, or has an invalid value.
         """
-        groups = [group_of(annotation) for annotation in self.options]
-        known = [option.name for option in self.fields()]
-        others = [name for group, _ in groups for name in group.names() if name not in known]
-        return self.run(text, encoder, pair, *take(options, *(group for group, _ in groups), without=others))
+        return self.run(text, encoder, pair, *groups_of(options, self.options))
+
+    @property
+    def groups(self) -> Sequence[Any]:
+        """The groups of options that the analysis runs with."""
+        return self.options
 
     def fields(self) -> list[Field[Any]]:
         """Lists the options that the analysis runs with."""
-        return [option for annotation in self.options for option in group_of(annotation)[1]]
+        return fields_of(self.groups)
 
 
 @dataclass(frozen=True)
@@ -105,3 +127,23 @@ class CorpusAnalysis:
     explain: str = ""
     meaning: str = ""
     examples: Sequence[str] = ()
+
+    @property
+    def groups(self) -> Sequence[Any]:
+        """The groups of options that the function takes."""
+        return [*self.options, self.reading, Running]
+
+    def fields(self) -> list[Field[Any]]:
+        """Lists the options that the function takes."""
+        return fields_of(self.groups)
+
+    def choose(self, encoder: Encoder, reading: Reading, options: Mapping[str, Any]) -> Measurement:
+        """Makes the measurement; options that are not given have their defaults.
+
+        Raises:
+            UsageError: an option is unknown, has an invalid value, or does not suit the model.
+        """
+        values = {name: value for group in groups_of(options, self.options) for name, value in vars(group).items()}
+        applying = {option.name: values[option.name] for option in fields_of(self.options)}
+        measurement: Measurement = load(self.measurement).choose(encoder, reading, **applying)
+        return measurement

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from attnprobe.errors import UsageError
 from attnprobe.values.attention import Attention
+from attnprobe.values.averaging import Numbers
 from attnprobe.values.display import Showing
 from attnprobe.values.finding import find_matches, find_tokens
 from attnprobe.values.text import is_punctuation
@@ -49,11 +49,11 @@ class Asked:
     key: tuple[int, ...]
 
 
-def asked(showing: Showing, pieces: Tokens, layers: Sequence[int], heads: Sequence[int]) -> Asked:
+def asked(showing: Showing, pieces: Tokens, layers: Numbers, heads: Numbers) -> Asked:
     """Finds the head and the tokens that a page was asked to open on.
 
     Args:
-        layers, heads: the numbers of those in the page.
+        layers, heads: the numbers of those in the page; None alone for a mean.
 
     Raises:
         UsageError: the page lacks the layer or head, or the text the token.
@@ -64,8 +64,10 @@ def asked(showing: Showing, pieces: Tokens, layers: Sequence[int], heads: Sequen
     return Asked(place, query, tuple(key))
 
 
-def _place(number: int, numbers: Sequence[int], what: str) -> int:
+def _place(number: int, numbers: Numbers, what: str) -> int:
     """Finds the place of a layer or head among those in the page."""
+    if None in numbers:
+        raise UsageError(f"no {what} {number} in the page to open on: it has the mean of {what}s", "leave --show out")
     if number not in numbers:
         raise UsageError(f"no {what} {number} in the page to open on", f"it holds {', '.join(map(str, numbers))}")
     return list(numbers).index(number)

@@ -14,8 +14,9 @@ from attnprobe.errors import UsageError
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
-from attnprobe.values.options import Averaging, Reading, take
-from attnprobe.values.selection import Indices, select
+from attnprobe.values.averaging import Numbers, averaged_axes, mean_over, named_mean
+from attnprobe.values.options import Averaging, Mean, Reading, take
+from attnprobe.values.selection import Indices, choose_among
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Role, Tokens
 
@@ -33,33 +34,67 @@ class StatMap:
     Attributes:
         name: of the metric.
         values: (layer, head); NaN where it has no meaning.
-        layers, heads: the numbers of the axes, counted from 0.
+        layers, heads: the numbers of the axes, counted from 0; None alone for a mean.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
+        marked: (layer, head) whether to mark a value; None: none is.
+        mark_means: what a mark says.
+        centred: whether 0 is the middle of the scale, as of a change.
     """
 
     name: str
     values: np.ndarray
-    layers: Sequence[int]
-    heads: Sequence[int]
+    layers: Numbers
+    heads: Numbers
     notes: Mapping[str, Any]
     sign: Callable[[], str] | None
+    marked: np.ndarray | None = None
+    mark_means: str = ""
+    centred: bool = False
 
     @property
     def limits(self) -> tuple[float, float]:
         """The ends of the scale: the highest value and 0, or the lowest value if it is below 0."""
         known = self.values[~np.isnan(self.values)]
+        if self.centred:
+            size = float(np.abs(known).max(initial=0))
+            return -size, size
         return min(0.0, *known) if known.size else 0.0, max(0.0, *known) if known.size else 0.0
 
     @property
     def label(self) -> str:
         """The metric and its unit."""
+        name = f"change of {self.name}" if self.centred else self.name
         if self.name not in METRICS:
-            return self.name
+            return name
         unit = load_metrics([self.name])[self.name].unit
-        return f"{self.name} ({re.split('[,;]', unit)[0]})"
+        return f"{name} ({re.split('[,;]', unit)[0]})"
 
 
-Picture = Attention | StatMap
+@dataclass(frozen=True)
+class ShareMaps:
+    """Shares of input tokens in tokens after layers, see :mod:`attnprobe.analyses.flow`.
+
+    Attributes:
+        of: what is shown, for the title.
+        values: (map, row, key).
+        names: of the maps.
+        rows: a label for each row; of the axis "query" or "layer".
+        row_axis: what rows are.
+        keys: the input tokens.
+        notes, sign: as in :class:`attnprobe.values.table.Table`.
+    """
+
+    of: str
+    values: np.ndarray
+    names: Sequence[str]
+    rows: Sequence[str]
+    row_axis: str
+    keys: Sequence[str]
+    notes: Mapping[str, Any]
+    sign: Callable[[], str] | None
+
+
+Picture = Attention | StatMap | ShareMaps
 
 
 def take_picture(
@@ -69,7 +104,8 @@ def take_picture(
 
     Args:
         special: see :class:`attnprobe.values.display.Drawn`.
-        options: layers, heads, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but ``stride``.
+        options: layers, heads, mean, pair, long_range, and those of :class:`attnprobe.values.options.Reading` but
+            ``stride``.
 
     Raises:
         UsageError: an option is invalid, or the text has only special tokens, which are to be left out.
@@ -77,13 +113,13 @@ def take_picture(
     from attnprobe.measure.heads import head_table
     from attnprobe.measure.weights import keep_weights
 
-    beside = {name: options.pop(name) for name in ("layers", "heads", "pair") if name in options}
-    take(options, Reading, Averaging, beside=("layers", "heads", "pair"), without=("stride", "queries"))
+    beside = {name: options.pop(name) for name in ("layers", "heads", "pair", "mean") if name in options}
+    take(options, Reading, Averaging, without=("stride", "queries"))
     if stat is None:
         options.pop("long_range", None)
         return without_special(keep_weights(text, encoder, **beside, **options), special)
     table = head_table(text, encoder, [stat], **beside, **options)
-    layers, heads = (sorted(set(table.column(axis))) for axis in ("layer", "head"))
+    layers, heads = (tuple(dict.fromkeys(table.column(axis))) for axis in ("layer", "head"))
     values = np.array(table.column(stat), dtype=float).reshape(len(layers), len(heads))
     return StatMap(stat, values, layers, heads, table.notes, table.sign)
 
@@ -126,11 +162,14 @@ def _signed(sign: Callable[[], str], special: str) -> str:
     return sign().replace("|special:kept|", f"|special:{special}|")
 
 
-def picture_of_summary(summary: Table, stat: str | None, layers: Indices = "all", heads: Indices = "all") -> StatMap:
+def picture_of_summary(
+    summary: Table, stat: str | None, layers: Indices = "all", heads: Indices = "all", mean: str | None = None
+) -> StatMap:
     """Computes what is drawn of a summary of many texts, see :func:`attnprobe.readers.summaries.read_summary`.
 
     Args:
         stat: a metric of the summary; None: the only one.
+        mean: averages the means over texts, see :class:`attnprobe.values.options.Mean`.
 
     Raises:
         UsageError: the summary has no such metric, layer or head, or several metrics, of which none is named.
@@ -147,25 +186,31 @@ def picture_of_summary(summary: Table, stat: str | None, layers: Indices = "all"
     chosen_layers = _chosen(layers, {row[0] for row in rows}, "layer")
     chosen_heads = _chosen(heads, {row[1] for row in rows}, "head")
     values = [[found.get((layer, head)) for head in chosen_heads] for layer in chosen_layers]
-    texts = max(row[4] for row in rows)
-    notes = {**summary.notes, "of": f"mean of {texts:,} text{'' if texts == 1 else 's'}"}
-    return StatMap(name, np.array(values, dtype=float), chosen_layers, chosen_heads, notes, summary.sign)
+    texts, over, axes = max(row[4] for row in rows), Mean(mean), (chosen_layers, chosen_heads)
+    averaged_layers, averaged_heads = averaged_axes(over, *axes)
+    notes = {
+        **summary.notes,
+        "of": f"mean of {texts:,} text{'' if texts == 1 else 's'}",
+        "mean": named_mean(over, *axes),
+    }
+    drawn = mean_over(np.array(values, dtype=float), over)
+    return StatMap(name, drawn, averaged_layers, averaged_heads, notes, summary.sign)
 
 
-def _chosen(choice: Indices, known: Collection[int], what: str) -> list[int]:
-    """Lists the chosen layers or heads of those that there are.
+def _chosen(choice: Indices, known: Collection[int | None], what: str) -> list[Any]:
+    """Lists the chosen layers or heads of those that there are, None alone if the summary has their mean.
 
     Raises:
         UsageError: none of them is chosen.
     """
-    chosen = [number for number in sorted(known) if number in select(choice, max(known) + 1, what)]
-    if not chosen:
-        raise UsageError(f"the summary has no {what} {choice}", f"it has {', '.join(map(str, sorted(known)))}")
-    return chosen
+    numbers = [number for number in known if number is not None]
+    return choose_among(choice, numbers, what, "the summary") if numbers else [None]
 
 
 def scale_of(picture: Picture, scale: str | None) -> str:
-    """Chooses the scale of colours: as asked for, else "sqrt" for several maps, which shows small weights."""
+    """Chooses the scale of colours: as asked for, else "sqrt" for several maps and shares, which shows small ones."""
+    if isinstance(picture, ShareMaps):
+        return scale or "sqrt"
     single = isinstance(picture, StatMap) or picture.weights.shape[:2] == (1, 1)
     return scale or ("linear" if single else "sqrt")
 
@@ -174,12 +219,15 @@ def title(picture: Picture) -> str:
     """Names what is drawn, and the model."""
     model = picture.notes["model"]
     if isinstance(picture, StatMap):
-        return ", ".join(filter(None, [f"{model}: {picture.label}", picture.notes.get("of")]))
+        named = [f"{model}: {picture.label}", picture.notes.get("mean"), picture.notes.get("of")]
+        return ", ".join(filter(None, named))
+    if isinstance(picture, ShareMaps):
+        return f"{model}: {picture.of}"
     names = [
         f"{axis} {numbers[0]}"
         for axis, numbers in (("layer", picture.layers), ("head", picture.heads))
-        if len(numbers) == 1
+        if len(numbers) == 1 and numbers[0] is not None
     ]
     unit = "tokens" if picture.key_tokens is picture.pieces else "words"
-    left_out = filter(None, [picture.notes.get("special")])
-    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}", *left_out])
+    noted = (picture.notes.get(name) for name in ("mean", "special"))
+    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}", *filter(None, noted)])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING
 from inspect import Parameter, Signature, signature
 from os import PathLike
 from typing import Any, get_type_hints
 
-from attnprobe.analyses.kinds import Analysis
+from attnprobe.analyses.kinds import Analysis, CorpusAnalysis
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
@@ -32,22 +32,43 @@ def twin(name: str, analysis: Analysis) -> Callable[..., Any]:
         result = analysis(text, loaded(encoder, model), pair=pair, **options)
         return result.to_frame() if isinstance(result, Table) else result
 
-    text, encoder, pair, model, _ = signature(run).parameters.values()
+    takes = "text, encoder, pair, model: as in :func:`attnprobe.head_stats`."
+    return as_twin(run, name, analysis, takes, "the result; a table comes as a DataFrame")
+
+
+def as_twin(
+    run: Callable[..., Any],
+    name: str,
+    analysis: Analysis | CorpusAnalysis,
+    takes: str,
+    returns: str,
+    **defaults: Any,
+) -> Callable[..., Any]:
+    """Gives a function that takes any options the signature and docstring that follow from an analysis.
+
+    Args:
+        run: the function; its last parameter but one is ``model``, its last takes the options.
+        takes: what the docstring says of its other parameters.
+        returns: what it says of the result; the columns follow.
+        defaults: of options whose default is another than their flag's.
+    """
+    *first, model, _ = signature(run).parameters.values()
     run.__name__ = run.__qualname__ = name
-    run.__signature__ = Signature([text, encoder, pair, *_keywords(analysis), model])  # type: ignore[attr-defined]
-    run.__doc__ = _docstring(name, analysis)
+    run.__signature__ = Signature([*first, *_keywords(analysis, defaults), model])  # type: ignore[attr-defined]
+    run.__doc__ = _docstring(name, analysis, takes, returns)
     return run
 
 
-def _keywords(analysis: Analysis) -> Iterator[Parameter]:
+def _keywords(analysis: Analysis | CorpusAnalysis, defaults: Mapping[str, Any]) -> Iterator[Parameter]:
     """Makes a keyword of each option, with its type and default."""
-    kinds = {name: kind for item in analysis.options for name, kind in get_type_hints(group_of(item)[0]).items()}
+    kinds = {name: kind for item in analysis.groups for name, kind in get_type_hints(group_of(item)[0]).items()}
     for option in analysis.fields():
-        default = Parameter.empty if option.default is MISSING else option.default
+        usual = Parameter.empty if option.default is MISSING else option.default
+        default = defaults.get(option.name, usual)
         yield Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=kinds[option.name])
 
 
-def _docstring(name: str, analysis: Analysis) -> str:
+def _docstring(name: str, analysis: Analysis | CorpusAnalysis, takes: str, returns: str) -> str:
     helps = [f"    {option.name}: {option.metadata.get('help', '')}" for option in analysis.fields()]
     columns = [f"    {column}: {meaning}" for column, meaning in analysis.columns.items()]
     return "\n".join(
@@ -55,10 +76,10 @@ def _docstring(name: str, analysis: Analysis) -> str:
             f"{analysis.meaning}\n",
             f"The twin of ``attnprobe {name}``.\n",
             "Args:",
-            "    text, encoder, pair, model: as in :func:`attnprobe.head_stats`.",
+            f"    {takes}",
             *helps,
             "\nReturns:",
-            "    the result; a table comes as a DataFrame, whose columns are\n",
+            f"    {returns}, whose columns are\n",
             *columns,
             "\nRaises:",
             "    UsageError: an option is unknown, or has an invalid value.",

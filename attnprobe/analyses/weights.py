@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,10 +11,12 @@ import numpy as np
 
 from attnprobe.analyses.kinds import Analysis
 from attnprobe.errors import UsageError
+from attnprobe.values.arguments import listed
 from attnprobe.values.attention import MOST_WEIGHTS, Excerpt
+from attnprobe.values.averaging import averaged_axes
 from attnprobe.values.finding import find_tokens
 from attnprobe.values.notebook import html_table
-from attnprobe.values.options import Options, Reading, Selection, Without, choice, option, share, whole
+from attnprobe.values.options import Mean, Options, Reading, Selection, Without, choice, option, share, whole
 from attnprobe.values.selection import select
 from attnprobe.values.table import ArrayRows, Table
 from attnprobe.values.tokens import Tokens
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     from attnprobe.models.encoder import Encoder
 
 COLUMNS = {
-    "layer": "counted from 0",
-    "head": "counted from 0",
+    "layer": "counted from 0; empty if layers are averaged",
+    "head": "counted from 0; empty if heads are averaged",
     "query": "the position of the token that attends, counted from 0",
     "query_token": "that token",
     "key": "the position of the token that is attended to; of keys that add up, the first",
@@ -106,7 +109,13 @@ class Weights(Excerpt):
 
 
 def take_weights(
-    text: str, encoder: Encoder, pair: str | None, selection: Selection, filters: Filters, reading: Reading
+    text: str,
+    encoder: Encoder,
+    pair: str | None,
+    selection: Selection,
+    mean: Mean,
+    filters: Filters,
+    reading: Reading,
 ) -> Weights:
     """Measures the weights of a text, or of some of its queries and keys.
 
@@ -117,13 +126,13 @@ def take_weights(
     from attnprobe.measure.weights import keep_weights
 
     _check_direction(filters.direction, pair)
-    n_layers = len(select(selection.layers, encoder.layers, "layer"))
-    n_heads = len(select(selection.heads, encoder.heads, "head"))
+    layers = select(selection.layers, encoder.layers, "layer")
+    n_maps = math.prod(map(len, averaged_axes(mean, layers, select(selection.heads, encoder.heads, "head"))))
 
     def check(tokens: Tokens) -> None:
         queries, keys = find_axes(tokens, tokens, filters)
         if filters.min_weight is None:
-            check_row_count(filters.count(n_layers * n_heads * len(queries), len(keys)), filters.max_rows)
+            check_row_count(filters.count(n_maps * len(queries), len(keys)), filters.max_rows)
 
     attention = keep_weights(
         text,
@@ -132,6 +141,7 @@ def take_weights(
         most=max(MOST_WEIGHTS, filters.max_rows),
         check=check,
         **vars(selection),
+        **vars(mean),
         **reading.without("stride"),
     )
     queries, keys = find_axes(attention.query_tokens, attention.key_tokens, filters)
@@ -152,7 +162,7 @@ def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
         key_tokens[keys[0]] = SUM.join(key_tokens[keys])
         values, keys = values.sum(-1, keepdims=True, dtype=np.float64).astype(values.dtype), keys[:1]
     axes = (attention.layers, attention.heads, excerpt.queries, keys)
-    layer, head, query, key = np.ix_(*(np.array(axis, dtype=np.int32) for axis in axes))
+    layer, head, query, key = np.ix_(*map(_numbers, axes))
     if filters.top is not None and filters.sort is None:
         order = np.argsort(-values, axis=-1, kind="stable")[..., : filters.top]
         values, key = np.take_along_axis(values, order, -1), key.ravel()[order]
@@ -164,6 +174,11 @@ def weights_table(excerpt: Excerpt, filters: Filters) -> Table:
     at = np.unravel_index(kept, values.shape)
     arrays = [np.broadcast_to(column, values.shape)[at] for column in columns]
     return Table(list(COLUMNS), ArrayRows(arrays), attention.notes, attention.sign)
+
+
+def _numbers(axis: Sequence[int | None]) -> np.ndarray:
+    """Makes the numbers of an axis, or a missing one of a mean."""
+    return np.array(axis, dtype=np.float32 if None in axis else np.int32)
 
 
 def find_axes(query_tokens: Tokens, key_tokens: Tokens, filters: Filters) -> tuple[list[int], list[int]]:
@@ -186,13 +201,13 @@ def _in_segment(side: str, tokens: Tokens, names: Any, segment: int | None) -> l
     Raises:
         UsageError: a token is not found, or none is in the segment.
     """
-    several = names if isinstance(names, list | tuple) else [names]
-    if not several:
+    wanted = listed(names)
+    if names is not None and not wanted:
         raise UsageError("the list of keys is empty", "leave it out for every key")
-    found = range(len(tokens)) if names is None else {at for name in several for at in find_tokens(tokens, str(name))}
+    found = range(len(tokens)) if names is None else {at for name in wanted for at in find_tokens(tokens, name)}
     chosen = [at for at in sorted(found) if segment is None or tokens.segments[at] == segment]
     if not chosen:
-        named = ", ".join(map(repr, several))
+        named = ", ".join(map(repr, wanted)) or "of any token"
         raise UsageError(f"the {side} {named} is not in the {'first' if segment == 1 else 'second'} text")
     return chosen
 
@@ -244,7 +259,7 @@ TENSORS = {
 WEIGHTS = Analysis(
     take_weights,
     COLUMNS,
-    options=(Selection, Filters, Annotated[Reading, Without("stride")]),
+    options=(Selection, Mean, Filters, Annotated[Reading, Without("stride")]),
     fit=fit,
     names_tokens=("query", "key"),
     view="attnprobe.render.weights:weights_view",

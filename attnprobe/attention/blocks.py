@@ -62,6 +62,11 @@ def exact(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def sums_in(device: torch.device | str) -> torch.dtype:
+    """Returns the dtype in which weights on a device are added up; mps has no float64."""
+    return torch.float32 if torch.device(device).type == "mps" else torch.float64
+
+
 def tiles(
     heads: int, queries: int, keys: int, starts: Sequence[int] | None = None, texts: int = 1
 ) -> Iterator[tuple[slice, slice, slice]]:

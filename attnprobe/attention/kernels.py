@@ -28,6 +28,7 @@ C5, C4, C3, C2, C1, C0 = map(
     f32, (1.98756915e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 0.16666665459, 0.5)
 )
 INSTRUCTIONS = {"reassoc", "contract", "arcp", "nsz"}  # sums in any order; NaN and infinity keep their meaning
+inlined = njit(inline="always", fastmath={"contract"})  # for functions that compiled loops call
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,26 +44,26 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @intrinsic
 @no_type_check
-def _bits(_context: Any, _number: Any) -> Any:
+def bits_of(_context: Any, _number: Any) -> Any:
     """Returns the bits of a float32 as an int32."""
     return types.int32(types.float32), lambda _, builder, __, given: builder.bitcast(given[0], ir.IntType(32))
 
 
 @intrinsic
 @no_type_check
-def _float(_context: Any, _bits: Any) -> Any:
+def float_of(_context: Any, _bits: Any) -> Any:
     """Returns the float32 with these bits."""
     return types.float32(types.int32), lambda _, builder, __, given: builder.bitcast(given[0], ir.FloatType())
 
 
-@njit(inline="always", fastmath={"contract"})
+@inlined
 @no_type_check
 def _exp(t: Any) -> Any:
     """Computes eᵗ for t between −87 and 0 as 2ⁿ·eʳ, with the whole number n nearest to t / ln 2."""
-    n = i32(_bits(t * LOG2_E + ROUNDS) - ROUNDS_BITS)
+    n = i32(bits_of(t * LOG2_E + ROUNDS) - ROUNDS_BITS)
     r = t - f32(n) * LN_2
     tail = ((((C5 * r + C4) * r + C3) * r + C2) * r + C1) * r + C0
-    return (tail * r * r + r + f32(1)) * _float(i32(i32(n + i32(127)) << i32(23)))
+    return (tail * r * r + r + f32(1)) * float_of(i32(i32(n + i32(127)) << i32(23)))
 
 
 @njit(inline="always")
@@ -71,9 +72,9 @@ def _largest(row: Any) -> Any:
     """Finds the row's maximum among whole numbers of the same order, which compilers turn into vector code."""
     top = i32(-(2**31))
     for k in range(row.shape[0]):
-        bits = _bits(row[k])
+        bits = bits_of(row[k])
         top = max(top, i32(bits ^ i32(i32(bits >> i32(31)) & i32(0x7FFFFFFF))))
-    return _float(i32(top ^ i32(i32(top >> i32(31)) & i32(0x7FFFFFFF))))
+    return float_of(i32(top ^ i32(i32(top >> i32(31)) & i32(0x7FFFFFFF))))
 
 
 @compiled
@@ -137,8 +138,8 @@ def add_sums(
                 at = (first_text + text, first_head + head, first_query + q)
                 top = i32(0)
                 for k in range(keys):
-                    top = max(top, i32(_bits(row[k] * kept[k])))  # weights are positive: their bits are in their order
-                largest[at] = _float(top)
+                    top = max(top, i32(bits_of(row[k] * kept[k])))  # positive: bits in their order
+                largest[at] = float_of(top)
                 first[at] = row[0] if first_key == 0 else f32(0)
                 number = query_class[first_text + text, first_query + q]
                 if number < 0:

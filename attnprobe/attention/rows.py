@@ -13,7 +13,20 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Block, Memory
 from attnprobe.attention.rounding import rounding
-from attnprobe.errors import TextError
+from attnprobe.errors import ModelError, TextError
+
+
+def refuse_pools(block: Block, layer: int) -> None:
+    """Refuses a block whose queries or keys are no tokens.
+
+    Raises:
+        ModelError: the layer attends to pools of tokens.
+    """
+    if block.pooled:
+        raise ModelError(
+            f"layer {layer} attends to pools of several tokens, so that no weight belongs to a token",
+            "choose other layers with -l",
+        )
 
 
 def check_probabilities(

@@ -17,7 +17,8 @@ from typer.core import TyperGroup
 
 from attnprobe import __version__
 from attnprobe.analyses import ANALYSES, load_analysis
-from attnprobe.cli import corpus, heads, heatmap, info, metrics, models, view
+from attnprobe.analyses.kinds import Analysis
+from attnprobe.cli import compare, corpus, heads, heatmap, info, metrics, models, view
 from attnprobe.cli.helping import registration
 from attnprobe.cli.joining import Command, joined
 from attnprobe.cli.log import log_as
@@ -38,10 +39,12 @@ class Commands(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Loads the command of an analysis."""
-    from attnprobe.cli.analysis import command_of
+    from attnprobe.cli import analysis, corpus_analysis
 
+    loaded = load_analysis(name)
+    kind = analysis if isinstance(loaded, Analysis) else corpus_analysis
     alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    alone.command(name, **registration(load_analysis(name).examples))(command_of(name))
+    alone.command(name, **registration(loaded.examples))(kind.command_of(name, loaded))
     return typer.main.get_command(alone)
 
 
@@ -60,6 +63,7 @@ app = typer.Typer(
 )
 FIRST: Mapping[Command, Sequence[str]] = {heads.heads: heads.EXAMPLES, corpus.corpus: corpus.EXAMPLES}
 LAST: Mapping[Command, Sequence[str]] = {
+    compare.compare: compare.EXAMPLES,
     heatmap.heatmap: heatmap.EXAMPLES,
     view.view: view.EXAMPLES,
     info.info: info.EXAMPLES,

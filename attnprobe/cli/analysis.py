@@ -1,23 +1,24 @@
-"""The command of an analysis: all of it follows from the row in ANALYSES."""
+"""The command of an analysis of one text: all of it follows from the row in ANALYSES."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import Field
 from functools import partial
 from typing import Any
 
-from attnprobe.analyses import load_analysis
 from attnprobe.analyses.kinds import Analysis
 from attnprobe.cli.joining import Command, join
 from attnprobe.cli.options import Loading, Saving, Talking, Text, saving_as
 from attnprobe.cli.output import note, warnings_as_notes
+from attnprobe.values.arguments import listed
 from attnprobe.values.options import Options
 from attnprobe.values.plugins import load
-from attnprobe.writers import WRITERS
+from attnprobe.writers import FIGURES, WRITERS
 
 
-def command_of(name: str) -> Command:
+def command_of(name: str, analysis: Analysis) -> Command:
     """Makes the command of an analysis, for typer."""
-    analysis = load_analysis(name)
 
     def command(text: Text, loading: Loading, saving: Saving, talking: Talking, **groups: Options) -> None:
         options = {option: value for group in groups.values() for option, value in vars(group).items()}
@@ -29,6 +30,12 @@ def command_of(name: str) -> Command:
     return join({"text": Text, "loading": Loading, **more, "saving": saving, "talking": Talking}, command)
 
 
+def indices_in(fields: Sequence[Field[Any]], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Finds the ``layers`` and ``heads`` that are asked for, by several or one."""
+    ranges = [option.name for option in fields if "indices" in option.metadata]
+    return {what: options[name] for what in ("layers", "heads") for name in ranges if name in (what, what[:-1])}
+
+
 def _run(
     analysis: Analysis, text: Text, loading: Loading, options: dict[str, Any], saving: Saving, talking: Talking
 ) -> None:
@@ -36,22 +43,22 @@ def _run(
     destination = saving.destination()
     asked = {option.name: options[option.name] for option in analysis.fields()} | {"pair": text.pair}
     fitted = analysis.fit(asked, destination.format)
-    ranges = [option.name for option in analysis.fields() if "indices" in option.metadata]
-    chosen = {what: options[name] for what in ("layers", "heads") for name in ranges if name in (what, what[:-1])}
-    given = [options[name] for name in analysis.names_tokens if options[name] is not None]
-    named = [token for value in given for token in ([value] if isinstance(value, str) else value)]
-    loading.check(talking.quiet, text.texts(words), **chosen, named=named)
+    named = [token for name in analysis.names_tokens for token in listed(options[name])]
+    loading.check(talking.quiet, text.texts(words), **indices_in(analysis.fields(), options), named=named)
 
+    from attnprobe.render.figure import check_matplotlib
     from attnprobe.render.table import text_table
 
+    if destination.format in FIGURES:
+        check_matplotlib()
     encoder = loading.encoder()
     with warnings_as_notes(talking.quiet):
         result = analysis(words, encoder, **fitted)
-    for remark in () if talking.quiet else getattr(result, "remarks", ()):
-        note(remark)
-    if destination.format in analysis.formats:
-        destination.save(partial(load(analysis.formats[destination.format]), result))
-    elif destination.format == "table" and analysis.view:
-        destination.show(lambda width: load(analysis.view)(result, width, **options))
-    else:
-        destination.write(result.to_table(), text_table)
+        for remark in () if talking.quiet else getattr(result, "remarks", ()):
+            note(remark)
+        if destination.format in analysis.formats:
+            destination.save(partial(load(analysis.formats[destination.format]), result))
+        elif destination.format == "table" and analysis.view:
+            destination.show(lambda width: load(analysis.view)(result, width, **options))
+        else:
+            destination.write(result.to_table(), text_table)

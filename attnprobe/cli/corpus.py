@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
 
-import typer
-
-from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results
-from attnprobe.cli.ending import Ending, explained_end
-from attnprobe.cli.log import Pace, log_as
+from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results, Resuming
+from attnprobe.cli.measuring import Asked, measure_texts
 from attnprobe.cli.options import Loading, Metrics, Talking
-from attnprobe.cli.output import Output, Progress, note
-from attnprobe.cli.remarks import exit_code, remarks, say_done
+from attnprobe.cli.output import Output
 from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
 
 if TYPE_CHECKING:
-    from attnprobe.corpus.inputs import Inputs
-    from attnprobe.corpus.results import Results as Outputs
     from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.settings import Settings
     from attnprobe.models.encoder import Encoder
 
 
@@ -39,118 +33,62 @@ def corpus(
     measuring: Measuring,
     metrics: Metrics,
     selection: Selection,
+    mean: Mean,
     averaging: Averaging,
     reading: Reading,
     running: Running,
     engine: Engine,
     saving: Results,
+    resuming: Resuming,
     progressing: Progressing,
     talking: Talking,
 ) -> None:
     """What each head attends to in many texts, and on the whole."""
     check_measurement(measuring.measure)
-    options = {**selection.changed(), **averaging.changed(), **vars(reading), **vars(running)}
+    options = {**selection.changed(), **mean.changed(), **averaging.changed(), **vars(reading), **vars(running)}
     options |= {"metrics": check_names(metrics.metrics)} if metrics.metrics else {}
     options |= {"profile": True} if saving.profile else {}
-    log_as(progressing.log)
-    with explained_end() as ending:
-        _corpus(records, loading, measuring.measure, options, engine, saving, progressing, talking.quiet, ending)
+    asked = Asked(records, loading, engine, saving, resuming, progressing, talking.quiet)
+    measure_texts(asked, Rows(measuring.measure, options))
 
 
-def _corpus(
-    records: Records,
-    loading: Loading,
-    measure: str,
-    options: dict[str, Any],
-    engine: Engine,
-    saving: Results,
-    progressing: Progressing,
-    quiet: bool,
-    ending: Ending,
-) -> None:
-    """Measures the records as the groups of options say."""
-    started = time.monotonic()
-    destination = saving.destination()
-    inputs = _inputs(records, quiet)
-    outputs = _outputs(destination, saving, inputs)
-    items = inputs.records()  # fails before torch loads, as does a wrong name of a model
-    silent = quiet or progressing.no_progress
-    loading.check(silent, layers=options.get("layers", "all"), heads=options.get("heads", "all"))
+class Rows:
+    """Writes rows, of one text after the other, and shows the means over all texts on a terminal."""
 
-    from attnprobe.corpus.estimate import estimate
-    from attnprobe.corpus.prober import Prober
-    from attnprobe.corpus.run import CorpusRun
-    from attnprobe.corpus.settings import Settings
-    from attnprobe.corpus.workers import Recipe
-    from attnprobe.render.table import overview_table, text_table
+    name = "corpus"
+    formats: Mapping[str, str] = {}
 
-    encoder = loading.encoder()
-    settings = Settings.choose(encoder, measure, **options)
-    if encoder.case and not quiet:
-        note(encoder.case)
-    prober = Prober(encoder, settings)
-    if saving.dry_run:
-        Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
-        return
-    if destination.format == "table" and not prober.empty.tables():
-        raise UsageError(f"{measure} have no summary to show", "-o FILE writes rows, -f csv prints them")
-    stream = None if destination.path else destination.row_stream
-    recipe = Recipe(loading.arguments(), settings)
-    run = ending.run = CorpusRun(inputs, outputs, prober, recipe, engine, stream, saving.spreadsheet_safe)
-    pace = Pace(lambda: run.state, inputs.count)
-    with Progress(pace, shown=not silent) as progress:
-        prober.on_batch = progress.add
-        tell = _silent if quiet else note
-        run.go(items, resume=saving.resume, overwrite=saving.overwrite, on_result=progress.store, tell=tell)
-    if destination.format == "table":
-        destination.write(run.summary.overview(_title(encoder, run)), overview_table)
-    code = exit_code(run.state, progressing.allowed)
-    if not quiet:
-        for remark in remarks(run, progressing.allowed):
-            note(remark)
-        say_done(run, time.monotonic() - started, code)
-    if code:
-        raise typer.Exit(code)
+    def __init__(self, measure: str, options: Mapping[str, Any]) -> None:
+        self.measure, self.options = measure, options
+        self.indices: Mapping[str, Any] = {name: options.get(name, "all") for name in ("layers", "heads")}
 
+    def check(self, destination: Output) -> None:
+        """Checks that rows can be written in this format."""
+        from attnprobe.writers.rows import check_row_format
 
-def _inputs(records: Records, quiet: bool) -> Inputs:
-    """Finds the inputs; notes on standard error which files are read otherwise than their suffix says."""
-    from attnprobe.corpus.inputs import Inputs
-    from attnprobe.values.records import Columns
+        if destination.path or destination.format != "table":
+            check_row_format(destination.format, streamed=destination.path is None)
 
-    return Inputs.find(
-        records.inputs,
-        records.input_format,
-        delimiter=records.delimiter,
-        quoting=records.quoting,
-        header=records.header,
-        tell=_silent if quiet else cache(note),
-        columns=Columns(records.column, records.id_column, records.pair_column),
-        encoding=records.encoding,
-        limit=records.limit,
-        sample=records.sample,
-        seed=records.seed,
-    )
+    def settings(self, encoder: Encoder, destination: Output) -> Settings:
+        """Makes the settings of the run."""
+        from attnprobe.corpus.settings import Settings
 
+        return Settings.choose(encoder, self.measure, **self.options)
 
-def _outputs(destination: Output, saving: Results, inputs: Inputs) -> Outputs:
-    """The files that are written, checked before torch loads."""
-    from attnprobe.corpus.results import Results as Outputs
-    from attnprobe.writers.rows import check_row_format
+    def stream(self, settings: Settings, destination: Output) -> IO[bytes] | None:
+        """Returns the stream that gets the rows if no file does.
 
-    if destination.path or destination.format != "table":
-        check_row_format(destination.format, streamed=destination.path is None)
-    outputs = Outputs(destination.path, destination.format, saving.summary, saving.profile)
-    outputs.check_apart(inputs.files)
-    outputs.check_resume(saving.resume)
-    if not (saving.dry_run or saving.overwrite or (saving.resume and outputs.is_begun())):
-        outputs.check_free()
-    return outputs
+        Raises:
+            UsageError: a terminal is to show a summary, and there is none.
+        """
+        if destination.format == "table" and not settings.measurement.empty("").tables():
+            raise UsageError(f"{self.measure} have no summary to show", "-o FILE writes rows, -f csv prints them")
+        return None if destination.path else destination.row_stream
 
+    def show(self, run: CorpusRun, destination: Output) -> None:
+        """Shows the means over all texts on a terminal; elsewhere the rows are written already."""
+        from attnprobe.render.table import overview_table
 
-def _silent(message: str) -> None:
-    """Discards a message."""
-
-
-def _title(encoder: Encoder, run: CorpusRun) -> str:
-    return f"{encoder.location.short_name}, means over {run.state.texts:,} texts, {run.state.tokens:,} tokens"
+        if destination.format == "table":
+            title = f"{run.prober.encoder.location.short_name}, means over {run.sizes}"
+            destination.write(run.summary.overview(title), overview_table)

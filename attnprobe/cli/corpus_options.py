@@ -74,8 +74,24 @@ class Measuring(Options):
 
 
 @dataclass(frozen=True)
-class Results(Saving):
-    """The files to write, and whether they may exist."""
+class Tables(Saving):
+    """The files to write: that of the result, and those of further tables, which subclasses add."""
+
+    def tables(self) -> dict[str, Path]:
+        """Returns the files of further tables that were asked for, by the table's name."""
+        return {name: path for name, path in self.without(*Saving.names()).items() if path is not None}
+
+    def destination(self) -> Output:
+        """Settles the destination of the result, and checks formats; the run itself checks for existing files."""
+        for path in self.tables().values():
+            Output.choose(path, None, overwrite=True)
+        _, *formats = self.choices("format")
+        return Output.choose(self.output, self.format, True, formats, self.spreadsheet_safe)
+
+
+@dataclass(frozen=True)
+class Results(Tables):
+    """The files of rows, and of tables over all texts."""
 
     summary: Path | None = option(
         None, metavar="FILE", help="Means, deviations and intervals over all texts, per head and metric."
@@ -83,6 +99,14 @@ class Results(Saving):
     profile: Path | None = option(
         None, metavar="FILE", help="How much attention falls on each offset key − query, per head."
     )
+
+
+@dataclass(frozen=True)
+class Resuming(Options):
+    """Whether to go on with earlier work, or to say how much there would be."""
+
+    panel: ClassVar[str] = OUTPUT
+
     resume: bool = option(
         False,
         help="Go on with a run that was interrupted; with --overwrite: if it is the same work, else start anew.",
@@ -92,13 +116,6 @@ class Results(Saving):
         flags=("-n", "--dry-run"),
         help="Say how much work it would be, from a sample, and stop.",
     )
-
-    def destination(self) -> Output:
-        """Settles the destination of rows, and checks the format; the run itself checks for existing files."""
-        for path in (self.summary, self.profile):
-            if path is not None:
-                Output.choose(path, None, overwrite=True)
-        return Output.choose(self.output, self.format, overwrite=True, spreadsheet_safe=self.spreadsheet_safe)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated
 from attnprobe.cli.options import Loading, Metrics, Saving, Talking, Text
 from attnprobe.cli.output import warnings_as_notes
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Options, Reading, Selection, Without, option, whole
+from attnprobe.values.options import Averaging, Mean, Options, Reading, Selection, Without, option, whole
 
 EXAMPLES = (
     "attnprobe heads 'The cat sat on the mat.' --sort previous_share --top 5",
@@ -30,6 +30,7 @@ def heads(
     loading: Loading,
     metrics: Metrics,
     selection: Selection,
+    mean: Mean,
     averaging: Averaging,
     reading: Reading,
     ranking: Ranking,
@@ -45,11 +46,14 @@ def heads(
     destination = saving.destination()
     loading.check(talking.quiet, **vars(selection))
 
+    from attnprobe.analyses.roles import table_with_roles
     from attnprobe.measure.heads import head_table
     from attnprobe.render.table import heads_table
 
     encoder = loading.encoder()
-    options = {**vars(selection), **vars(averaging), **vars(reading)}
+    options = {**vars(selection), **mean.changed(), **vars(averaging), **vars(reading)}
     with warnings_as_notes(talking.quiet, "--stride N reads all of it in windows"):
-        table = head_table(words, encoder, names, pair=text.pair, **options)
+        has_roles = destination.format == "table" and mean.mean is None
+        make = table_with_roles if has_roles else head_table
+        table = make(words, encoder, names, pair=text.pair, **options)
     destination.write(table.sorted_by(ranking.sort).head(ranking.top), heads_table)

@@ -10,7 +10,7 @@ from attnprobe.cli.options import Loading, Saving, Talking, Text, format_among
 from attnprobe.cli.output import warnings_as_notes
 from attnprobe.metrics import check_names
 from attnprobe.values.display import Drawn, Scaling
-from attnprobe.values.options import Averaging, Reading, Selection, Without
+from attnprobe.values.options import Averaging, Mean, Reading, Selection, Without
 from attnprobe.writers import FIGURES
 
 EXAMPLES = (
@@ -31,6 +31,7 @@ def heatmap(
     text: Text,
     loading: Loading,
     selection: Selection,
+    mean: Mean,
     drawn: Drawn,
     scaling: Scaling,
     averaging: Annotated[Averaging, Without("queries")],
@@ -55,10 +56,10 @@ def heatmap(
         check_matplotlib()
     picture: Picture
     look: Any = {"scale": scaling.scale, "colours": drawn.colours}
-    options = {**vars(selection), **averaging.without("queries"), **reading.without("stride")}
+    options = {**vars(selection), **vars(mean), **averaging.without("queries"), **reading.without("stride")}
     with warnings_as_notes(talking.quiet):
         if drawn.summary:
-            picture = picture_of_summary(read_summary(drawn.summary), drawn.stat, **vars(selection))
+            picture = picture_of_summary(read_summary(drawn.summary), drawn.stat, **vars(selection), **vars(mean))
         else:
             picture = take_picture(words, loading.encoder(), drawn.stat, drawn.special, pair=text.pair, **options)
         if destination.format == "table":

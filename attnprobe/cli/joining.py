@@ -22,7 +22,7 @@ def joined(command: Command) -> Command:
 
 
 def join(parameters: Mapping[str, Any], command: Command) -> Command:
-    """Makes a command for typer that calls another command with groups of options.
+    """Makes a command for typer that calls another command with groups of options; those of one name share a flag.
 
     Args:
         parameters: the groups by name, see :func:`attnprobe.values.options.group_of`.
@@ -31,11 +31,11 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
         UsageError: when the command is called, an option has an invalid value.
     """
     groups = {name: group_of(annotation) for name, annotation in parameters.items()}
-    flags = [
-        flag(option, get_type_hints(group)[option.name], group.panel)
+    flags = {
+        option.name: flag(option, get_type_hints(group)[option.name], group.panel)
         for group, chosen in groups.values()
         for option in chosen
-    ]
+    }
 
     def run(**given: Any) -> None:
         made = {
@@ -45,8 +45,8 @@ def join(parameters: Mapping[str, Any], command: Command) -> Command:
         command(**made)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = Signature(flags)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in flags}
+    run.__signature__ = Signature([*flags.values()])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in flags.values()}
     return run
 
 

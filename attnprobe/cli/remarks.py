@@ -73,7 +73,8 @@ def say_done(run: CorpusRun, seconds: float, code: int) -> None:
     state, files = run.state, [str(path) for path in run.outputs.named]
     if not files and not is_json():
         return
-    rows = "" if run.outputs.format == "table" else f" {counted(state.rows, 'row')},"
+    columns = run.prober.settings.columns
+    rows = f" {counted(state.rows, 'row')}," if columns and run.outputs.format != "table" else ""
     counts = f"{counted(state.texts, 'text')},{rows} {state.skipped:,} skipped, {duration(seconds)}"
     message = f"done: {counts} -> {', '.join(files) or 'standard output'}"
     if run.was_complete:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar
 from attnprobe.cli.options import Loading, Talking, Text
 from attnprobe.cli.output import Output, warnings_as_notes
 from attnprobe.errors import UsageError
+from attnprobe.values.arguments import listed
 from attnprobe.values.display import Comparing, Explaining, Scaling, Showing
-from attnprobe.values.options import OUTPUT, Options, Reading, Selection, Without, option
+from attnprobe.values.options import OUTPUT, Mean, Options, Reading, Selection, Without, option
 
 PAGES = (".html", ".htm")
 EXAMPLES = (
@@ -56,6 +57,7 @@ def view(
     text: Text,
     loading: Loading,
     selection: Selection,
+    mean: Mean,
     reading: Annotated[Reading, Without("stride", "level")],
     showing: Showing,
     scaling: Scaling,
@@ -70,7 +72,7 @@ def view(
     models, other = [loading], comparing.against_model
     if other is not None:
         models.append(replace(loading, model=other, tokenizer=None, revision=None))
-    named = [name for name in (showing.query, *showing.keys) if name is not None]
+    named = [*listed(showing.query), *showing.keys]
     for model in models:
         model.check(talking.quiet, text.texts(words), **vars(selection), named=named)
 
@@ -78,7 +80,14 @@ def view(
 
     encoder, *others = [model.encoder() for model in models]
     beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
-    options = {**vars(selection), **reading.without("stride", "level"), **vars(showing), **vars(scaling), **beside}
+    options = {
+        **vars(selection),
+        **vars(mean),
+        **reading.without("stride", "level"),
+        **vars(showing),
+        **vars(scaling),
+        **beside,
+    }
     with warnings_as_notes(talking.quiet):
         made = api.view(words, encoder, pair=text.pair, **options, **vars(explaining))
     destination.save(lambda stream: stream.write(made.html.encode()))

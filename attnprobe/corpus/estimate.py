@@ -31,15 +31,18 @@ def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
     tokens = sum(result.n_tokens for result in results)
     share = count.texts / max(1, sum(result.n_texts for result in results))
     size = len(encode_rows(blocks, format if format in ROW_FORMATS else "csv")) if any(map(len, blocks)) else 0
+    of_rows: list[tuple[str, Cell]] = [
+        ("rows", f"{round(sum(map(len, blocks)) * share):,}"),
+        ("columns", ", ".join(settings.columns)),
+        ("size of the rows", f"about {_bytes(size * share)}"),
+    ]
     about: list[tuple[str, Cell]] = [
         ("texts", f"{count.texts:,}"),
         ("records that would be skipped", f"{count.skipped:,}"),
         ("characters", f"{count.characters:,}"),
         ("tokens", f"about {tokens * share:,.0f}"),
         ("batches", f"at least {max(1.0, tokens * share / settings.running.batch_tokens):,.0f}"),
-        ("rows", f"{round(sum(map(len, blocks)) * share):,}"),
-        ("columns", ", ".join(settings.columns)),
-        ("size of the rows", f"about {_bytes(size * share)}"),
+        *(of_rows if settings.columns else []),
         ("time", f"about {_duration(seconds * share)}, with one worker"),
     ]
     return Table(["what", "how much"], about)

@@ -19,8 +19,10 @@ from attnprobe.corpus.state import State, check_manifest
 from attnprobe.corpus.workfolder import WorkFolder
 from attnprobe.errors import CannotResumeError, InputError, OutputError
 from attnprobe.measure.kinds import Summary
+from attnprobe.values.plugins import load
 from attnprobe.values.rows import RowBlock
 from attnprobe.writers import format_of, get_writer
+from attnprobe.writers.delimited import inert
 from attnprobe.writers.files import meta, meta_path
 from attnprobe.writers.rows import encode_rows, header, join_parts, parquet_manifest
 
@@ -33,7 +35,7 @@ class Job:
 
     Attributes:
         results: the files that appear when all is done.
-        columns: of the rows, with their types.
+        columns: of the rows, with their types; if there are none, the output is the summary.
         manifest: what must be equal for the run to go on: ``signature``, ``input`` and all else that changes a byte.
         summary: of the chunks that count so far.
         state: how far the run has come.
@@ -51,7 +53,7 @@ class Job:
 
     @property
     def output(self) -> Path:
-        """The file of rows."""
+        """The file of rows, or of the summary."""
         return self.results.files["output"]
 
     @cached_property
@@ -211,13 +213,24 @@ class Job:
             with self.results.replacing("output.meta") as stream:
                 stream.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode() + b"\n")
         with self.results.replacing("output") as stream:
-            join_parts(self.work.parts(), self.results.format, self.columns, stream, manifest)
+            if self.columns:
+                join_parts(self.work.parts(), self.results.format, self.columns, stream, manifest)
+            else:
+                self._write_summary(stream, manifest)
         self.work.remove()
+
+    def _write_summary(self, stream: IO[bytes], manifest: Mapping[str, Any]) -> None:
+        """Writes the summary as its table, or in a format of its own."""
+        if self.results.format in self.results.formats:
+            load(self.results.formats[self.results.format])(self.summary, stream)
+            return
+        table = replace(self.summary.tables()["summary"](), made=manifest)
+        get_writer(self.results.format)(table.with_text(inert) if self.spreadsheet_safe else table, stream)
 
 
 @dataclass
 class Stream:
-    """A run whose rows go straight to a stream; None: only the summary is kept."""
+    """A run without an output: its rows go straight to a stream; None: only the summary is kept."""
 
     stream: IO[bytes] | None
     format: str
@@ -260,7 +273,7 @@ class Stream:
 def write_tables(summary: Summary, results: Results, manifest: Mapping[str, Any]) -> None:
     """Writes the tables over all texts that were asked for, and how they came about."""
     options = {name: value for name, value in manifest["options"].items() if name not in NO_NUMBER}
-    made = {"command": "attnprobe corpus", "input": manifest["input"], "options": options}
+    made = {"command": results.command, "input": manifest["input"], "options": options}
     for name, make in summary.tables().items():
         if name in results.files:
             table = replace(make(), made=made)

@@ -25,9 +25,11 @@ class Results:
     """The files of a run.
 
     Attributes:
-        output: the file of rows; None if they go to standard output.
-        format: of the rows.
-        summary, profile: the tables over all texts that were asked for.
+        output: the file of rows, or of the summary if what is measured has no rows; None: there is none.
+        format: of the output.
+        tables: the files of further tables over all texts, by the table's name.
+        command: the command that makes them, as files say it.
+        formats: the formats of the summary besides those of tables: name -> ``module:function`` of it and a stream.
         replaceable: marks of the existing files that the run may replace, by name: those that existed when --overwrite
             was given, and those that the run itself has made.
         record: stores ``replaceable``, before a file is made.
@@ -35,27 +37,28 @@ class Results:
 
     output: Path | None
     format: str
-    summary: Path | None = None
-    profile: Path | None = None
+    tables: Mapping[str, Path] = field(default_factory=dict)
+    command: str = "attnprobe corpus"
+    formats: Mapping[str, str] = field(default_factory=dict)
     replaceable: dict[str, list[Mark]] = field(default_factory=dict)
     record: Callable[[], None] = lambda: None
 
     @classmethod
-    def of(cls, output: Path | None, summary: Path | None, profile: Path | None) -> Results:
-        """The files of a run whose rows have the format of their file's suffix.
+    def of(cls, output: Path | None, tables: Mapping[str, Path]) -> Results:
+        """The files of a run whose output has the format of its suffix.
 
         Raises:
             UsageError: the suffix tells no format.
         """
-        return cls(output, "csv" if output is None else format_of(output), summary, profile)
+        return cls(output, "csv" if output is None else format_of(output), tables)
 
     @property
     def named(self) -> list[Path]:
         """The files that the user named."""
-        return [path for path in (self.output, self.summary, self.profile) if path is not None]
+        return [*([self.output] if self.output else []), *self.tables.values()]
 
     def is_begun(self) -> bool:
-        """Tests whether an earlier run left rows, finished or unfinished."""
+        """Tests whether an earlier run left its output, finished or unfinished."""
         return self.output is not None and (self.output.exists() or parts_folder(self.output).is_dir())
 
     @cached_property
@@ -65,12 +68,15 @@ class Results:
         Raises:
             UsageError: the suffix of a table stands for no format.
         """
-        files = {}
-        for name, path in (("output", self.output), ("summary", self.summary), ("profile", self.profile)):
-            if path is not None:
-                files[name] = path
-                if needs_meta(path, self.format if name == "output" else format_of(path)):
-                    files[f"{name}.meta"] = meta_path(path)
+        files: dict[str, Path] = {}
+        if self.output:
+            files["output"] = self.output
+            if self.format != "parquet" and not is_special(self.output):  # what else cannot hold the run's manifest
+                files["output.meta"] = meta_path(self.output)
+        for name, path in self.tables.items():
+            files[name] = path
+            if needs_meta(path, format_of(path)):
+                files[f"{name}.meta"] = meta_path(path)
         return files | ({name: note_path(self.output, name) for name in NOTES} if self.output else {})
 
     def check_tables_exist(self) -> None:
@@ -79,19 +85,19 @@ class Results:
         Raises:
             CannotResumeError: a table is missing.
         """
-        for path in filter(None, (self.summary, self.profile)):
+        for path in self.tables.values():
             if not path.exists():
                 reason = f"{str(self.output)!r} is complete, but was made without {str(path)!r}"
                 raise CannotResumeError(reason, "--overwrite measures everything anew")
 
     def check_resume(self, resume: bool) -> None:
-        """Checks that there is a file of rows, if a run is to be resumed.
+        """Checks that there is an output, if a run is to be resumed.
 
         Raises:
             UsageError: there is none.
         """
         if resume and self.output is None:
-            raise UsageError("--resume goes on with a file of rows, and none is named", "-o FILE names one")
+            raise UsageError("--resume goes on with an output, and none is named", "-o FILE names one")
 
     def check_apart(self, inputs: Iterable[Path]) -> None:
         """Checks that all files and inputs are different.

@@ -39,7 +39,7 @@ class CorpusRun:
         prober: measures the texts.
         recipe: lets other processes do the same; None: the engine must be this process.
         engine: the processes that measure.
-        stream: gets the rows if no file does; None: only the summary is kept.
+        stream: gets the rows if there is no output; None: only the summary is kept.
 
     Attributes:
         first_skipped: the first record that was skipped since the run began.
@@ -91,10 +91,12 @@ class CorpusRun:
             paths: ``output``, ``summary`` and ``profile``.
         """
         inputs = Inputs.find(names, **(reading or {}), columns=columns or Columns())
-        outputs = Results.of(**{name: None if path is None else Path(path) for name, path in paths.items()})
-        check_row_format(outputs.format, streamed=False)
+        named = {name: Path(path) for name, path in paths.items() if path is not None}
+        outputs = Results.of(named.pop("output", None), named)
+        if isinstance(measure, str) or measure.columns:
+            check_row_format(outputs.format, streamed=False)
         outputs.check_apart(inputs.files)
-        if outputs.profile is not None:
+        if "profile" in named:
             options["profile"] = True
         made = loaded(encoder, model)
         prober = Prober(made, Settings.choose(made, measure, **options))
@@ -103,8 +105,13 @@ class CorpusRun:
         return cls(inputs, outputs, prober, recipe, engine, spreadsheet_safe=spreadsheet_safe)
 
     def __repr__(self) -> str:
-        sizes = f"{self.state.texts:,} texts", f"{self.state.tokens:,} tokens", f"{self.state.skipped:,} skipped"
-        return one_line("CorpusRun", self.prober.encoder.location.short_name, *sizes)
+        name = self.prober.encoder.location.short_name
+        return one_line("CorpusRun", name, self.sizes, f"{self.state.skipped:,} skipped")
+
+    @property
+    def sizes(self) -> str:
+        """How many texts and tokens were measured, in words."""
+        return f"{self.state.texts:,} texts, {self.state.tokens:,} tokens"
 
     @property
     def state(self) -> State:
@@ -127,7 +134,7 @@ class CorpusRun:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of parts while the run lasts; None if there is no file of rows."""
+        """The folder of parts while the run lasts; None if there is no output."""
         return self.sink.folder if isinstance(self.sink, Job) else None
 
     def _manifest(self, spreadsheet_safe: bool) -> dict[str, Any]:
@@ -201,8 +208,8 @@ def check_tables(outputs: Results, summary: Summary) -> None:
     Raises:
         UsageError: there is no such table.
     """
-    for name in ("summary", "profile"):
-        if getattr(outputs, name) is not None and name not in summary.tables():
+    for name in outputs.tables:
+        if name not in summary.tables():
             raise UsageError(f"what is measured gives no {name}", f"leave --{name} out")
 
 

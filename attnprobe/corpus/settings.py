@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from attnprobe.analyses.kinds import CorpusAnalysis, fields_of, groups_of
 from attnprobe.corpus.chunks import Item, chunks
 from attnprobe.errors import InputError
 from attnprobe.measure import MEASUREMENTS, choose_measurement
@@ -50,6 +51,14 @@ class Settings:
         settings.check(encoder)
         return settings
 
+    @classmethod
+    def of_analysis(cls, analysis: CorpusAnalysis, encoder: Encoder, **options: Any) -> Settings:
+        """Chooses the settings of an analysis for an encoder; see :meth:`choose`."""
+        names = [option.name for option in fields_of([analysis.reading, Running])]
+        shared = {name: options.pop(name) for name in names if name in options}
+        reading, running = groups_of(shared, [analysis.reading, Running])
+        return cls.choose(encoder, analysis.choose(encoder, reading, options), **vars(reading), **vars(running))
+
     def check(self, encoder: Encoder) -> None:
         """Checks that the settings suit the model, before anything is read.
 
@@ -62,8 +71,8 @@ class Settings:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The columns of the rows with their types: ``id, n_tokens``, then the measurement's."""
-        return {**TEXT_COLUMNS, **self.measurement.columns}
+        """The columns of the rows with their types: ``id, n_tokens``, then the measurement's; none if it has none."""
+        return {**TEXT_COLUMNS, **self.measurement.columns} if self.measurement.columns else {}
 
     def sign(self, encoder: Encoder) -> str:
         """Makes the signature of the numbers, which neither batches nor errors change."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attnprobe.corpus.chunks import Item
 from attnprobe.corpus.prober import Prober
@@ -58,6 +58,12 @@ class CorpusStats:
         self._ended = True
         for category, message in doubts(self.unknown, self.wordless).items():
             warnings.warn(message, category, stacklevel=2)
+
+    def complete(self) -> Any:
+        """Measures all texts that are left and returns the summary."""
+        for _ in self:
+            pass
+        return self.summary
 
     def to_frame(self) -> pandas.DataFrame:
         """Measures all texts that are left and returns their rows, with the signature in ``attrs["signature"]``."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sized
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 from attnprobe.corpus.chunks import Item
-from attnprobe.errors import (
-    UsageError,
-)
+from attnprobe.errors import UsageError
+from attnprobe.readers.readers import read_records
+from attnprobe.readers.sources import find_sources
 from attnprobe.values.arguments import check_column, shown
 from attnprobe.values.records import Given, Record, Skipped
 
-if TYPE_CHECKING:
-    pass
+Texts = Path | Iterable[Given | Record | Skipped | Path]
 
 MISSING = object()
 
@@ -24,6 +25,8 @@ def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
     Raises:
         UsageError: a value is no column, or the lengths differ.
     """
+    if isinstance(texts, Path):
+        texts = [texts]
     if isinstance(texts, str):
         raise UsageError(f"texts must be a list, or another iterable; got {shown(texts)}; one text: head_stats")
     check_column("texts", texts)
@@ -35,17 +38,16 @@ def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
             raise UsageError(f"there are {len(values)} {name} for {len(texts)} texts")
 
 
-def to_records(
-    texts: Iterable[Given | Record | Skipped], ids: Iterable[object] | None, pairs: Iterable[Given] | None
-) -> Iterator[Item]:
-    """Makes records of texts with their ids and pairs; passes records on.
+def to_records(texts: Texts, ids: Iterable[object] | None, pairs: Iterable[Given] | None) -> Iterator[Item]:
+    """Makes records of texts with their ids and pairs; passes records on, and reads those of files.
 
     Raises:
-        UsageError: the lengths differ, or ids or pairs are given beside records.
+        UsageError: the lengths differ, or ids or pairs are given beside records or files.
+        InputError: a file cannot be read.
     """
     beside = {name: iter(values) for name, values in (("ids", ids), ("pairs", pairs)) if values is not None}
     number = 0
-    for number, text in enumerate(texts, start=1):
+    for number, text in enumerate(_read([texts] if isinstance(texts, Path) else texts), start=1):
         if isinstance(text, Record | Skipped):
             if beside:
                 raise UsageError(f"{' and '.join(beside)} are for texts alone; a record brings its own")
@@ -59,6 +61,17 @@ def to_records(
     for name, values in beside.items():
         if next(values, MISSING) is not MISSING:
             raise UsageError(f"there are more {name} than texts, of which there are {number}")
+
+
+def _read(texts: Iterable[Given | Record | Skipped | Path]) -> Iterator[Given | Record | Skipped]:
+    """Passes texts and records on, and reads the records of files, those that follow each other together."""
+    for is_file, alike in groupby(texts, lambda text: isinstance(text, Path)):
+        read: Callable[[Iterator[Any]], Iterator[Any]] = _of_files if is_file else iter
+        yield from read(alike)
+
+
+def _of_files(paths: Iterable[Path]) -> Iterator[Item]:
+    return read_records(find_sources([str(path) for path in paths]))
 
 
 def _record(id: str, text: Any, pair: Any, number: int) -> Record:

@@ -66,6 +66,7 @@ def _tokenize(index: int, record: Record, encoder: Encoder, settings: Settings) 
     windows = tokenize(encoder, *record.given, reading, words=False)
     if record.labels:
         windows = [replace(window, labels=record.labels) for window in windows]
+    windows[0] = replace(windows[0], given=record.given)
     unknown = _is_unknown(encoder, windows, settings.running.max_unknown)
     wordless = reading.level == "word" and record.words is None and script_without_words(windows) != ""
     return TokenizedText(index, record, windows, unknown, wordless)

@@ -7,29 +7,39 @@ from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from attnprobe.analyses import load_analysis
+from attnprobe.analyses.twins import as_twin
 from attnprobe.errors import CaseWarning
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.options import Averaging, Engine, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Pairing, Reading, Running, Selection
 
 if TYPE_CHECKING:
+    import pandas
+
+    from attnprobe.analyses.comparison import Comparison
+    from attnprobe.analyses.likeness import Similarity
+    from attnprobe.analyses.map_changes import MapChanges
+    from attnprobe.analyses.shares import Patterns
     from attnprobe.corpus.prober import Result
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import Texts
     from attnprobe.measure.kinds import Measurement
-    from attnprobe.values.records import Columns, Given, Record, Skipped
+    from attnprobe.values.records import Columns, Given
     from attnprobe.values.selection import Indices
 
 
 def corpus_stats(
-    texts: Iterable[Given | Record | Skipped],
+    texts: Texts,
     encoder: Encoder | str | PathLike[str] | None = None,
     metrics: Sequence[str] | None = None,
     *,
     ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
-    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
+    queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     profile: bool = False, batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
@@ -41,9 +51,9 @@ def corpus_stats(
 
     Args:
         texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
-            from :func:`attnprobe.read_records`.
-        encoder, metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
-            :func:`attnprobe.head_stats`.
+            from :func:`attnprobe.read_records`; a Path, alone or among them, is a file of texts, a string never is.
+        encoder, metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention,
+            model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         ids: of the texts; None: their numbers, from 1.
         pairs: the second texts of pairs.
         profile: whether the summary also gets the weights by key − query.
@@ -75,12 +85,76 @@ def corpus_stats(
     reading = Reading(max_length, stride, level, global_attention)
     running = Running(batch_tokens, on_error, max_unknown)
     averaging = Averaging(queries, long_range)
-    encoder = loaded(encoder, model)
-    if encoder.case:
-        warnings.warn(encoder.case, CaseWarning, stacklevel=2)
-    chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "profile": profile}
+    encoder = _loaded(encoder, model)
+    chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "mean": mean, "profile": profile}
     settings = Settings.choose(encoder, **chosen, **vars(averaging), **vars(reading), **vars(running))
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+
+
+def compare(
+    a: Encoder | str | PathLike[str] | pandas.DataFrame,
+    b: Encoder | str | PathLike[str] | pandas.DataFrame,
+    texts: Texts | None = None,
+    metrics: Sequence[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    maps: bool = False, match: bool = False, unpaired: bool = False, seed: int = 0,
+    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
+    threads: int | None = None,
+) -> Comparison | MapChanges:  # fmt: skip
+    """Compares two models on the same texts, or two results, head by head; the twin of ``attnprobe compare``.
+
+    Args:
+        a, b: without texts: results of ``attnprobe corpus``, files or what ``corpus_stats(...).to_frame()`` returns;
+            with texts: encoders, folders or Hub ids.
+        metrics: those to compare; None: all that both have.
+        maps: whether to compare maps instead of head statistics.
+        match: whether to compare the maps of heads that are most alike instead of those of equal numbers.
+        unpaired: whether the results are of two corpora, whose texts are drawn independently.
+        seed: of the bootstrap.
+        texts, ids, pairs, layers, heads, queries, long_range, max_length, stride, level, global_attention,
+            batch_tokens, on_error, max_unknown, threads: as in :func:`corpus_stats`.
+
+    Returns:
+        a summary with ``to_frame()``, ``remarks``, ``signature`` and ``picture(metric)``.
+
+    Raises:
+        UsageError: the models, or the results, do not suit each other; the message names what differs.
+        InputError: a file cannot be read, or a text cannot be used.
+        ModelError: a model that cannot be loaded or measured.
+    """
+    names = None if metrics is None else check_names(metrics)
+    pairing = Pairing(maps, match, unpaired)
+    chosen: dict[str, Any] = {"layers": layers, "heads": heads}
+    if texts is None:
+        from attnprobe.corpus.compared import compare_results
+        from attnprobe.readers.results import read_results
+
+        pairing.check_results()
+        return compare_results(
+            read_results(a, "A"), read_results(b, "B"), names, **chosen, seed=seed, unpaired=unpaired
+        )
+    from attnprobe.analyses.second import Second
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import check_columns, to_records
+    from attnprobe.corpus.two_models import settings_of_two
+
+    check_columns(texts, ids, pairs)
+    pairing.check_models()
+    own = {"match": match} if pairing.of_maps else {"metrics": names, "seed": seed}
+    own |= {} if pairing.of_maps else vars(Averaging(queries, long_range))
+    reading = Reading(max_length, stride, level, global_attention)
+    running = Running(batch_tokens, on_error, max_unknown)
+    given: Any = (a, b)
+    first, second = _loaded(given[0], DEFAULT_MODEL), Second(_loaded(given[1], DEFAULT_MODEL))
+    how = {**chosen, **own, **vars(reading), **vars(running)}
+    settings = settings_of_two(first, second, maps=pairing.of_maps, **how)
+    stats = CorpusStats(Prober(first, settings, threads), to_records(texts, ids, pairs))
+    found: Comparison | MapChanges = stats.complete()
+    return found
 
 
 def run_corpus(
@@ -93,7 +167,8 @@ def run_corpus(
     columns: Columns | None = None, input_format: str | None = None, encoding: str = "utf-8",
     delimiter: str | None = None, quoting: str | None = None, header: bool | None = None,
     limit: int | None = None, sample: int | None = None, seed: int = 0,
-    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
+    queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     batch_tokens: int = 2048, on_error: str = "skip", max_unknown: float | None = None,
     engine: str = "local", workers: int = 1, num_gpus: float = 0.0,
@@ -104,10 +179,10 @@ def run_corpus(
 
     Args:
         inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
-        output: the file of rows, in the format of its suffix; None: only the summary is kept.
+        output: the file of rows, or where there are none of the summary, as its suffix says; None: there is none.
         encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
-        metrics, layers, heads, queries, long_range, max_length, stride, level, global_attention, model: as in
-            :func:`attnprobe.head_stats`.
+        metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention,
+            model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
         summary, profile: the files of the tables over all texts.
         columns: the columns of text, id, pair and labels.
@@ -132,7 +207,7 @@ def run_corpus(
     """
     from attnprobe.corpus.run import CorpusRun
 
-    chosen = {**Selection(layers, heads).changed(), **Averaging(queries, long_range).changed()}
+    chosen = {**Selection(layers, heads).changed(), **Mean(mean).changed(), **Averaging(queries, long_range).changed()}
     chosen |= {} if metrics is None else {"metrics": check_names(metrics)}
     reading = Reading(max_length, stride, level, global_attention)
     source: dict[str, Any] = {"format": input_format, "delimiter": delimiter, "quoting": quoting, "header": header}
@@ -144,3 +219,142 @@ def run_corpus(
     run = CorpusRun.of(names, paths, encoder, model, measure, spreadsheet_safe=spreadsheet_safe, **how)
     run.go(resume=resume, overwrite=overwrite, on_result=on_result)
     return run
+
+
+def patterns(
+    texts: Texts,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, each: float = 0.2, block: float = 0.75,
+    most: float = 0.5, same: float = 0.1, broad: float = 0.8,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> Patterns:  # fmt: skip
+    """Finds the pattern and the role of each head in texts; the twin of ``attnprobe patterns``.
+
+    Args:
+        texts, encoder, ids, pairs, max_length, stride, level, global_attention, batch_tokens, on_error, max_unknown,
+            threads, model: as in :func:`corpus_stats`.
+        vertical, diagonal, both, each, block, most, same, broad: the thresholds of the rules, see
+            :class:`attnprobe.analyses.rules.Thresholds`.
+
+    Returns:
+        the patterns, with ``.to_frame()``: columns ``layer``, ``head``, ``pattern``, ``role``, then the mean over texts
+        of each share that the rules read, and ``n_texts``. ``.roles()`` has the roles by layer. Patterns of other texts
+        add up (+).
+
+    Raises:
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`.
+    """
+    found: Patterns = summarize(
+        "patterns", texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model,
+        vertical=vertical, diagonal=diagonal, both=both, each=each, block=block, most=most, same=same, broad=broad,
+        max_length=max_length, stride=stride, level=level, global_attention=global_attention,
+        batch_tokens=batch_tokens, on_error=on_error, max_unknown=max_unknown,
+    )  # fmt: skip
+    return found
+
+
+def summarize(
+    name: str,
+    texts: Texts,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None,
+    pairs: Iterable[Given] | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    **options: Any,
+) -> Any:
+    """Measures all texts, and returns the summary of the analysis of that name.
+
+    Args:
+        texts, encoder, ids, pairs, threads, model: as in :func:`corpus_stats`.
+        options: those of the analysis, of reading and of running.
+
+    Raises:
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`.
+    """
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.corpus.stats import CorpusStats
+    from attnprobe.corpus.texts import check_columns, to_records
+
+    check_columns(texts, ids, pairs)
+    encoder = _loaded(encoder, model)
+    settings = Settings.of_analysis(load_analysis(name), encoder, **{"on_error": "fail", **options})
+    stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+    return stats.complete()
+
+
+def similarity(
+    texts: Texts,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
+    layers: Indices = "all", heads: Indices = "all",
+    queries_per_text: int = 32, all_queries: bool = False, seed: int = 0, clusters: int = 8,
+    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
+    threads: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> Similarity:  # fmt: skip
+    """Measures how far apart all pairs of heads are, over many texts; the twin of ``attnprobe similarity``.
+
+    Args:
+        texts, encoder, ids, pairs, layers, heads, max_length, stride, level, global_attention, batch_tokens, on_error,
+            max_unknown, threads, model: as in :func:`corpus_stats`.
+        queries_per_text: how many random queries of each text heads are compared by; of a shorter text, all.
+        all_queries: whether every query is compared instead.
+        seed: of the sample of queries, which follows from the seed and the text's tokens alone.
+        clusters: how many clusters heads form; at most as many as heads.
+
+    Returns:
+        the summary: ``distances`` (head, head), ``clusters``, ``places`` on the map, ``linkage``, ``pairs()`` and
+        ``to_frame()``. Summaries add up.
+
+    Raises:
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`; a ModelError also for a layer that pools tokens.
+
+    Warns:
+        UnknownTokensWarning, WordsWarning, CaseWarning: as in :func:`corpus_stats`.
+    """
+    how: dict[str, Any] = {"ids": ids, "pairs": pairs, "threads": threads, "model": model}
+    chosen: dict[str, Any] = {"layers": layers, "heads": heads, "clusters": clusters}
+    sample: dict[str, Any] = {"queries_per_text": queries_per_text, "all_queries": all_queries, "seed": seed}
+    reading = Reading(max_length, stride, level, global_attention)
+    running = Running(batch_tokens, on_error, max_unknown)
+    options = {**chosen, **sample, **vars(reading), **vars(running)}
+    found: Similarity = summarize("similarity", texts, encoder, **how, **options)
+    return found
+
+
+def _loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str]) -> Encoder:
+    """Loads the model, and warns of the capitals that it reads otherwise."""
+    made = loaded(encoder, model)
+    if made.case:
+        warnings.warn(made.case, CaseWarning, stacklevel=3)
+    return made
+
+
+def twin_of_many(name: str) -> Callable[..., Any]:
+    """Makes the function that returns the summary of an analysis of many texts."""
+
+    def run(
+        texts: Texts,
+        encoder: Encoder | str | PathLike[str] | None = None,
+        *,
+        ids: Iterable[object] | None = None,
+        pairs: Iterable[Given] | None = None,
+        threads: int | None = None,
+        model: str | PathLike[str] = DEFAULT_MODEL,
+        **options: Any,
+    ) -> Any:
+        return summarize(name, texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model, **options)
+
+    takes = "texts, encoder, ids, pairs, threads, model: as in :func:`attnprobe.corpus_stats`."
+    returns = "the summary of all texts, with ``to_frame()``"
+    return as_twin(run, name, load_analysis(name), takes, returns, on_error="fail")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.errors import PartialMeanWarning
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.reading import notes_on, sign, windows_of
 from attnprobe.measure.running import added, measure
@@ -18,7 +20,8 @@ from attnprobe.metrics.kinds import Metric
 from attnprobe.metrics.reduce import Reducer
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.options import Averaging, Reading, Running, take
+from attnprobe.values.averaging import averaged_axes, named_mean, partly_empty, signed_mean
+from attnprobe.values.options import Averaging, Mean, Reading, Running, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.summary import Offsets, Summary
@@ -34,6 +37,7 @@ class HeadMeans:
         metrics: names from METRICS.
         layers, heads: the numbers of those to report, ascending.
         averaging: the queries that means are taken over.
+        mean: what the summary, and the table of one text, average over; rows of texts are by head.
         level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
         profile: whether the summary also gets the weights by key − query.
     """
@@ -42,6 +46,7 @@ class HeadMeans:
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     averaging: Averaging = Averaging()  # noqa: RUF009 (immutable)
+    mean: Mean = Mean()  # noqa: RUF009
     level: str = "token"
     profile: bool = False
 
@@ -51,18 +56,19 @@ class HeadMeans:
 
         Args:
             options: metrics, layers and heads, None for all; profile; those of
-                :class:`attnprobe.values.options.Averaging`.
+                :class:`attnprobe.values.options.Averaging` and :class:`attnprobe.values.options.Mean`.
 
         Raises:
             UsageError: a metric or option is unknown, or a layer or head out of range.
         """
         beside = ("metrics", "layers", "heads", "profile", *Reading.names(), *Running.names())
-        [averaging] = take(options, Averaging, beside=beside)
+        averaging, mean = take(options, Averaging, Mean, beside=beside)
         return cls(
             tuple(check_names(options.get("metrics"))),
             tuple(select(options.get("layers"), encoder.layers, "layer")),
             tuple(select(options.get("heads"), encoder.heads, "head")),
             averaging,
+            mean,
             reading.level,
             options.get("profile", False),
         )
@@ -88,7 +94,7 @@ class HeadMeans:
 
     def signed(self) -> dict[str, object]:
         """The options that the means depend on."""
-        return self.averaging.signed()
+        return {**self.averaging.signed(), **signed_mean(self.mean, self.layers, self.heads)}
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> HeadListener:
         """Makes a listener that reduces the weights at once and keeps none of them."""
@@ -119,7 +125,7 @@ class HeadMeans:
 
     def empty(self, signature: str) -> Summary:
         """The summary of no text."""
-        return Summary.empty(self.layers, self.heads, self.metrics, signature)
+        return Summary.empty(*averaged_axes(self.mean, self.layers, self.heads), self.metrics, signature, self.mean)
 
     def n_queries(self, text: Tokens) -> int:
         """Counts the queries of a text that means are taken over."""
@@ -174,10 +180,13 @@ def head_table(
     Args:
         pair: the second text of a pair.
         layers, heads: those to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
-        options: those of :class:`attnprobe.values.options.Reading` and :class:`attnprobe.values.options.Averaging`.
+        options: those of Reading, Averaging and Mean in :mod:`attnprobe.values.options`.
+
+    Warns:
+        PartialMeanWarning: a mean over layers leaves out those where a metric has no meaning.
     """
-    reading, averaging = take(options, Reading, Averaging, beside=("pair", "layers", "heads"))
-    chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging)}
+    reading, averaging, mean = take(options, Reading, Averaging, Mean, beside=("pair", "layers", "heads"))
+    chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging), **vars(mean)}
     measurement = HeadMeans.choose(encoder, reading, **chosen)
     windows = windows_of(encoder, text, pair, reading)
     sums = added(measure(windows, encoder.for_length(max(map(len, windows))), measurement).texts)
@@ -187,16 +196,19 @@ def head_table(
 def table_of(
     measurement: HeadMeans, sums: Sums, encoder: Encoder, windows: Sequence[Tokens], reading: Reading
 ) -> Table:
-    """Makes a row per layer and head of one text, given the sums."""
-    means = sums.means()
+    """Makes a row per layer and head of one text, or for their means, given the sums."""
+    mean, means = measurement.mean, sums.averaged(measurement.mean).means()
+    layers, heads = averaged_axes(mean, measurement.layers, measurement.heads)
+    for remark in partly_empty(sums.count, measurement.metrics, mean):
+        warnings.warn(remark, PartialMeanWarning, stacklevel=3)
     rows = [
         (layer, head, *(None if math.isnan(value) else float(value) for value in means[i, j]))
-        for i, layer in enumerate(measurement.layers)
-        for j, head in enumerate(measurement.heads)
+        for i, layer in enumerate(layers)
+        for j, head in enumerate(heads)
     ]
     return Table(
         ["layer", "head", *measurement.metrics],
         rows,
-        notes_on(encoder, windows, reading),
+        {**notes_on(encoder, windows, reading), "mean": named_mean(mean, measurement.layers, measurement.heads)},
         lambda: sign(encoder, reading, **measurement.signed()),
     )

@@ -123,7 +123,5 @@ def sign(encoder: Encoder, reading: Reading, **parts: object) -> str:
         model=encoder.fingerprint,
         tokenizer=encoder.tokenizer_fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
-        special="kept",
-        **read_as,
-        **parts,
+        **{"special": "kept", **read_as, **parts},
     )

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from attnprobe.attention.blocks import Block, Observer, exact
-from attnprobe.attention.rows import check_probabilities, merge_pieces, word_starts
-from attnprobe.errors import ModelError, UsageError
+from attnprobe.attention.rows import check_probabilities, merge_pieces, refuse_pools, word_starts
+from attnprobe.errors import UsageError
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.nothing import NoSummary
 from attnprobe.measure.reading import notes_on, sign, windows_of
@@ -19,7 +19,8 @@ from attnprobe.measure.running import measure
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import MOST_WEIGHTS, Attention
-from attnprobe.values.options import Reading, take
+from attnprobe.values.averaging import averaged_axes, mean_over, named_mean, signed_mean
+from attnprobe.values.options import Mean, Reading, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
@@ -133,11 +134,7 @@ class WeightsListener:
         return lambda block: self._keep(layer, block)
 
     def _keep(self, layer: int, block: Block) -> None:
-        if block.pooled:
-            raise ModelError(
-                f"layer {layer} attends to pools of several tokens, so that no weight belongs to a token",
-                "choose other layers with -l",
-            )
+        refuse_pools(block, layer)
         check_probabilities(block.weights, self.encoder.dtype, layer, complete=block.complete)
         if self.words is not None:
             block = merge_pieces(block, self.words)
@@ -159,6 +156,7 @@ def keep_weights(
     pair: str | None = None,
     layers: Indices = None,
     heads: Indices = None,
+    mean: str | None = None,
     most: int | None = MOST_WEIGHTS,
     check: Callable[[Tokens], object] | None = None,
     **options: Any,
@@ -167,6 +165,7 @@ def keep_weights(
 
     Args:
         pair, layers, heads: as in :func:`attnprobe.measure.heads.head_table`.
+        mean: see :class:`attnprobe.values.options.Mean`.
         most: how many weights to keep at most; None: any number.
         check: called with the tokens before the model runs; may refuse the text by an error.
         options: those of :class:`attnprobe.values.options.Reading` but ``stride``.
@@ -179,7 +178,7 @@ def keep_weights(
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
     """
-    reading = Reading.of(options, without=["stride"])
+    reading, over = Reading.of(options, without=["stride"]), Mean(mean)
     if most is not None:
         check_whole("most", most)
     measurement = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
@@ -189,24 +188,26 @@ def keep_weights(
     if check:
         check(tokens)
     [kept] = measure([pieces], encoder, measurement).texts
-    return attention_of(measurement, kept, encoder, pieces, reading)
+    return attention_of(measurement, kept, encoder, pieces, reading, over)
 
 
 def attention_of(
-    measurement: KeptWeights, kept: Windows, encoder: Encoder, pieces: Tokens, reading: Reading
+    measurement: KeptWeights, kept: Windows, encoder: Encoder, pieces: Tokens, reading: Reading, mean: Mean
 ) -> Attention:
-    """Joins the weights of one window with its tokens and notes."""
+    """Joins the weights of one window, or their mean, with its tokens and notes."""
     [weights] = kept.windows
     tokens = pieces.by_word() if measurement.level == "word" else pieces
+    chosen = measurement.layers, measurement.heads
+    layers, heads = averaged_axes(mean, *chosen)
     return Attention(
-        weights,
+        mean_over(weights, mean).astype(weights.dtype, copy=False),
         tokens,
         tokens,
         pieces,
-        measurement.layers,
-        measurement.heads,
-        notes_on(encoder, [pieces], reading),
-        lambda: sign(encoder, reading),
+        layers,
+        heads,
+        {**notes_on(encoder, [pieces], reading), "mean": named_mean(mean, *chosen)},
+        lambda: sign(encoder, reading, **signed_mean(mean, *chosen)),
     )
 
 

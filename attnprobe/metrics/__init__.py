@@ -28,6 +28,10 @@ BUILT_IN: dict[str, Row] = {
     "self_share": ("attnprobe.metrics.position:self_share", "attention of each token to itself"),
     "previous_share": ("attnprobe.metrics.position:previous_share", "attention to the token before"),
     "next_share": ("attnprobe.metrics.position:next_share", "attention to the token after"),
+    "same_token_share": (
+        "attnprobe.metrics.special:same_token_share",
+        "attention to other occurrences of the same token",
+    ),
     "distance": ("attnprobe.metrics.position:distance", "how far away attention falls"),
     "offset": ("attnprobe.metrics.position:offset", "how far to the right attention falls; negative: to the left"),
     "cls_distance": ("attnprobe.metrics.special:cls_distance", "how far from the classification token attention falls"),

@@ -23,6 +23,7 @@ class WeightSums:
     Attributes:
         by_key: Σ a[q,k] over the queries q of each class.
         by_offset: Σ a[q,q+i] over the chosen queries, for each offset i from 1 − length to length − 1; or no offsets.
+        by_cell: Σ a[q,k] over the cells of each cell metric.
         by_row: Σ g(a[q,·]) over the queries of each row metric.
         row_values: the values of each row that row metrics read, by name in :class:`attnprobe.metrics.kinds.Rows`.
         reach: how many keys each query can reach.
@@ -30,6 +31,7 @@ class WeightSums:
 
     by_key: Float[Tensor, "*layer text head class query"]
     by_offset: Float[Tensor, "*layer text head offset"]
+    by_cell: Float[Tensor, "*layer text head cell_metric"]
     by_row: Float[Tensor, "*layer text head row_metric"]
     row_values: Mapping[str, Float[Tensor, "*layer text head query"]]
     reach: Int[Tensor, "*layer query"]
@@ -47,6 +49,7 @@ class WeightSums:
         return cls(
             by_key=zeros(*shape, classes, length),
             by_offset=zeros(*shape, len(plan.functions)),
+            by_cell=zeros(*shape, len(plan.cells)),
             by_row=zeros(*shape, len(plan.row_metrics)),
             row_values={name: zeros(*shape, length, dtype=dtype) for name in kept},
             reach=plan.columns.new_full((layers, length), length, dtype=torch.int64),
@@ -55,7 +58,8 @@ class WeightSums:
     def of_layer(self, index: int) -> WeightSums:
         """Returns the sums of one layer, in the same memory."""
         row_values = {name: values[index] for name, values in self.row_values.items()}
-        return WeightSums(self.by_key[index], self.by_offset[index], self.by_row[index], row_values, self.reach[index])
+        sums = (self.by_key[index], self.by_offset[index], self.by_cell[index], self.by_row[index])
+        return WeightSums(*sums, row_values, self.reach[index])
 
 
 class TorchAdder:

@@ -1,10 +1,11 @@
-"""The three kinds of head metric, by the sums that the measuring pass must keep for them.
+"""The four kinds of head metric, by the sums that the measuring pass must keep for them.
 
 Throughout, ``a[q,k]`` is the weight query q gives key k in one head. A metric's value for a text is the mean over its
 queries, so a metric that is linear in ``a`` needs only sums of ``a`` over queries, shared by all metrics of a kind:
 
     KeyMetric      Σₖ a[q,k]·c[k]     from the sums by key
     OffsetMetric   Σₖ a[q,k]·f(k−q)   from the sums by offset (the diagonals)
+    CellMetric     Σₖ a[q,k] over chosen cells (q,k), which are gathered from each block
     RowMetric      g(a[q,·])          from each row, while it is in memory
 """
 
@@ -59,6 +60,31 @@ class OffsetMetric(Metric):
     """
 
     of_offset: Callable[[np.ndarray, int], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of a text's weights, each once, in any order.
+
+    Attributes:
+        queries, keys: (cell,) the positions.
+        counted: (query,) the queries that the mean is taken over; None: all.
+    """
+
+    queries: np.ndarray
+    keys: np.ndarray
+    counted: np.ndarray | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellMetric(Metric):
+    """Σₖ a[q,k]·1[(q,k) ∈ cells].
+
+    Attributes:
+        cells: Tokens -> the cells. None: the metric has no meaning for this text.
+    """
+
+    cells: Callable[[Tokens], Cells | None]
 
 
 @dataclass(frozen=True)

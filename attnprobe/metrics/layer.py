@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.cells import sum_cells
 from attnprobe.attention.rows import check_distance, distance_from_one, entropies, merge_pieces
 from attnprobe.errors import ModelError
 from attnprobe.metrics.adding import Adder, WeightSums
@@ -22,7 +23,7 @@ class LayerObserver:
 
     Args:
         plan: of the blocks' texts.
-        adder: adds to the sums by key and by offset.
+        adder: adds to the sums by key and by offset, and finds row values.
         sums: of the layer, to be added to.
         memory: for tensors that are needed only while a block is added.
         layer: the number of the layer, for messages.
@@ -45,6 +46,8 @@ class LayerObserver:
             return
         if not block.pooled:
             self.adder.add(block, at, self.sums)
+            for column, (queries, keys) in enumerate(self.plan.cells):
+                self.sums.by_cell[(*at, column)] += sum_cells(block, queries, keys, self.sums.by_cell.dtype)
         self._keep_entropy_and_reach(block, at)
         self._add_by_row(block, at)
 

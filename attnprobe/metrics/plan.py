@@ -11,13 +11,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from attnprobe.attention.blocks import sums_in
 from attnprobe.attention.rounding import rounding
-from attnprobe.metrics.kinds import KeyMetric, Metric, OffsetMetric, RowMetric
+from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric, Metric, OffsetMetric, RowMetric
 from attnprobe.values.tokens import Role, Tokens
 
 Queries = Bool[np.ndarray, "text query"]
 Classes = Bool[np.ndarray, "text class query"]
 Counts = Int[np.ndarray, "metric text"]
+Positions = Int[np.ndarray, "text _"]  # as many as the text with the most cells has
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Plan:
         classes: the chosen queries: together, or apart by segment if a key metric depends on the query's segment.
         columns: c[k] of the key metrics for each class; 0 if it has no meaning.
         functions: f of the offset metrics, from offset 1 − length to length − 1; of no offsets if nothing needs them.
+        cells: the queries and keys of the cells of each cell metric, see :func:`attnprobe.attention.cells.sum_cells`.
         row_queries: the queries that each row metric averages over.
         counts: how many queries each metric averages over, in the order of the result.
         order: the index of each metric among all of them sorted by kind.
@@ -45,6 +48,7 @@ class Plan:
     classes: Classes
     columns: Float[Tensor, "text class query key_metric"]
     functions: Float[Tensor, "offset offset_metric"]
+    cells: Sequence[tuple[Positions, Positions]]
     row_queries: Bool[Tensor, "row_metric text query"]
     counts: Int[np.ndarray, "text metric"]
     order: Sequence[int]
@@ -79,19 +83,20 @@ def make_plan(
     chosen, separators = (roles == Role.CONTENT) | (queries == "all"), roles == Role.SEP
     classes, columns, key_counts = _for_keys(metrics, texts, chosen)
     functions, offset_counts = _for_offsets(metrics, chosen, long_range, profile)
+    cells, cell_counts = _for_cells(metrics, texts, chosen)
     row_queries, row_counts = _for_rows(metrics, chosen, separators)
     order = _kind_order(metrics)
-    sums_in = torch.float32 if torch.device(device).type == "mps" else torch.float64  # mps has no float64
     return Plan(
         metrics=metrics,
         words=words,
         chosen=chosen,
         separators=separators,
         classes=classes,
-        columns=torch.tensor(columns, dtype=sums_in, device=device),
-        functions=torch.tensor(functions, dtype=sums_in, device=device),
+        columns=torch.tensor(columns, dtype=sums_in(device), device=device),
+        functions=torch.tensor(functions, dtype=sums_in(device), device=device),
+        cells=cells,
         row_queries=torch.tensor(row_queries, device=device),
-        counts=np.concatenate([key_counts, offset_counts, row_counts])[order].T,
+        counts=np.concatenate([key_counts, offset_counts, cell_counts, row_counts])[order].T,
         order=order,
         tolerance=rounding(dtype, chosen.shape[1]),
     )
@@ -132,6 +137,38 @@ def _for_offsets(
     return functions.reshape(len(asked), len(offsets)).T, np.tile(chosen.sum(-1), (len(asked), 1))
 
 
+def _for_cells(
+    metrics: Sequence[Metric], texts: Sequence[Tokens], chosen: Queries
+) -> tuple[list[tuple[Positions, Positions]], Counts]:
+    """Finds the cells of every CellMetric in the rows of the queries that it averages over, and counts these."""
+    asked = [metric for metric in metrics if isinstance(metric, CellMetric)]
+    planned, counts = [], []
+    for metric in asked:
+        found = [_cells(metric.cells(tokens), of_text) for tokens, of_text in zip(texts, chosen, strict=True)]
+        queries, keys, counted = zip(*found, strict=True)
+        planned.append((_aligned(queries, chosen.shape[1]), _aligned(keys, chosen.shape[1])))
+        counts.append(np.sum(counted, axis=1))
+    return planned, np.array(counts, dtype=int).reshape(len(asked), len(texts))
+
+
+def _cells(cells: Cells | None, chosen: Bool[np.ndarray, " query"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Finds queries and keys of a text's cells, ascending by query, and the queries that count."""
+    if cells is None:
+        return np.zeros(0, int), np.zeros(0, int), np.zeros_like(chosen)
+    counted = chosen if cells.counted is None else chosen & cells.counted
+    kept = np.flatnonzero(counted[cells.queries])
+    order = kept[np.argsort(cells.queries[kept], kind="stable")]
+    return cells.queries[order], cells.keys[order], counted
+
+
+def _aligned(positions: Sequence[np.ndarray], beyond: int) -> Positions:
+    """Joins the positions of several texts, shorter lists filled with a position beyond the text."""
+    aligned = np.full((len(positions), max(map(len, positions))), beyond, dtype=np.int32)
+    for row, of_text in zip(aligned, positions, strict=True):
+        row[: len(of_text)] = of_text
+    return aligned
+
+
 def _for_rows(
     metrics: Sequence[Metric], chosen: Queries, separators: Queries
 ) -> tuple[Bool[np.ndarray, "metric text query"], Counts]:
@@ -143,7 +180,7 @@ def _for_rows(
 
 
 def _kind_order(metrics: Sequence[Metric]) -> list[int]:
-    """Finds the index of each metric among all of them sorted by kind: by key, by offset, by row."""
-    kinds = (KeyMetric, OffsetMetric, RowMetric)
+    """Finds the index of each metric among all of them sorted by kind: by key, by offset, by cell, by row."""
+    kinds = (KeyMetric, OffsetMetric, CellMetric, RowMetric)
     by_kind: list[Metric] = [metric for kind in kinds for metric in metrics if isinstance(metric, kind)]
     return [by_kind.index(metric) for metric in metrics]

@@ -117,7 +117,7 @@ class Reducer:
         plan, sums = self.plan, self.weight_sums
         by_key = torch.einsum("lthck,tckm->lthm", sums.by_key, plan.columns)
         by_offset = sums.by_offset @ plan.functions
-        return torch.cat([by_key, by_offset, self._by_row()], -1)[..., plan.order]
+        return torch.cat([by_key, by_offset, sums.by_cell, self._by_row()], -1)[..., plan.order]
 
     def _by_row(self) -> Float[Tensor, "layer text head row_metric"]:
         """Sums the row metrics over queries; those that read no weights are computed here, for all layers at once."""

@@ -92,6 +92,15 @@ def next_share(a: Sequence[float], q: int, setting: Setting) -> float | None:
     return a[q + 1] if q + 1 < len(a) else 0.0
 
 
+def same_token_share(a: Sequence[float], q: int, setting: Setting) -> float | None:
+    """Sums the weights on other tokens of the text that the model reads as it reads the query."""
+    tokens = setting.tokens
+    if not tokens.read_as or tokens.roles[q] != Role.CONTENT or tokens.read_as[q] is None:
+        return None
+    others = [k for k in setting.positions(Role.CONTENT) if k != q and tokens.read_as[k] == tokens.read_as[q]]
+    return math.fsum(a[k] for k in others) if others else None
+
+
 def distance(a: Sequence[float], q: int, setting: Setting) -> float | None:
     """Sums Σₖ a[k]·|k − q|, the distance of each key times the weight."""
     return math.fsum(a[k] * abs(k - q) for k in range(len(a)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 
-from attnprobe.metrics.kinds import KeyMetric
+from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric
 from attnprobe.values.text import is_punctuation
 from attnprobe.values.tokens import Role, Tokens
 
@@ -30,6 +32,22 @@ def _is_other_text(tokens: Tokens) -> np.ndarray | None:
     if 2 not in segments:
         return None
     return np.stack([np.full(len(tokens), np.nan), segments == 2, segments == 1])
+
+
+def _same_token(tokens: Tokens) -> Cells | None:
+    """Finds the cells of equal tokens of the text at different positions."""
+    positions: dict[Hashable, list[int]] = {}
+    for position, (read, role) in enumerate(zip(tokens.read_as, tokens.roles, strict=False)):
+        if read is not None and role == Role.CONTENT:
+            positions.setdefault(read, []).append(position)
+    groups = [np.array(found, dtype=np.int32) for found in positions.values() if len(found) > 1]
+    if not groups:
+        return None
+    queries = np.concatenate([np.repeat(group, len(group) - 1) for group in groups])
+    keys = np.concatenate(
+        [np.delete(np.tile(group, len(group)), slice(None, None, len(group) + 1)) for group in groups]
+    )
+    return Cells(queries, keys, np.isin(np.arange(len(tokens)), queries))
 
 
 cls_share = KeyMetric(
@@ -58,6 +76,13 @@ punctuation_share = KeyMetric(
     formula="Σ a[q,k] over tokens k whose characters are all Unicode P*",
     unit="share",
     source="Clark et al. 2019, who count only . and ,",
+)
+
+same_token_share = CellMetric(
+    cells=_same_token,
+    formula="Σ a[q,k] over k ≠ q with the token of q; mean over the queries that have such k, added tokens left out",
+    unit="share",
+    source="attnprobe, after the duplicate token heads of Wang et al. 2023 (causal models); empty where none recurs",
 )
 
 cls_distance = KeyMetric(

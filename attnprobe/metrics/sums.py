@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from attnprobe.values.averaging import mean_of_sums
+from attnprobe.values.options import Mean
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -21,6 +24,10 @@ class Sums:
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(self.total + other.total, self.count + other.count)
+
+    def averaged(self, mean: Mean) -> Sums:
+        """Averages over heads, layers or both, see :func:`attnprobe.values.averaging.mean_of_sums`."""
+        return Sums(*mean_of_sums(self.total, self.count, mean))
 
     def means(self) -> np.ndarray:
         """Computes the mean over queries (layer, head, metric), NaN if there were none."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
-
 from attnprobe.models.config import count
 from attnprobe.models.encoder import Encoder
+from attnprobe.values.selection import ranges
 from attnprobe.values.table import Cell, Table
 from attnprobe.values.text import visible
 
@@ -74,14 +72,4 @@ def reach_by_layers(encoder: Encoder) -> dict[str, str]:
     if len(set(kinds)) == 1:
         return {"all layers": kinds[0]}
     layers_of = {kind: [layer for layer, found in enumerate(kinds) if found == kind] for kind in dict.fromkeys(kinds)}
-    return {f"layer{'s' * (len(layers) > 1)} {_ranges(layers)}": kind for kind, layers in layers_of.items()}
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Writes numbers as a person does.
-
-    >>> _ranges([0, 1, 2, 5, 7, 8])
-    '0-2,5,7-8'
-    """
-    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return {f"layer{'s' * (len(layers) > 1)} {ranges(layers)}": kind for kind, layers in layers_of.items()}

@@ -59,6 +59,7 @@ def _encode(tokenizer: Any, texts: Sequence[Given], words: bool) -> Tokens:
         segments=segments,
         words=numbers,
         word_texts=word_texts,
+        read_as=[None if string == tokenizer.unk_token else string for string in strings],
         inputs=inputs,
     )
 

@@ -57,9 +57,10 @@ def _cells(row: Row) -> tuple[Cell, ...]:
         ValueError, KeyError, TypeError: it is no row of a summary.
     """
     layer, head, metric, mean, texts = (row[name] for name in COLUMNS)
-    if not isinstance(metric, str) or int(layer) < 0 or int(head) < 0:
+    numbers = [None if number in (None, "") else int(number) for number in (layer, head)]
+    if not isinstance(metric, str) or any(number is not None and number < 0 for number in numbers):
         raise ValueError("no row of a summary")
-    return int(layer), int(head), metric, None if mean in (None, "") else float(mean), int(texts)
+    return *numbers, metric, None if mean in (None, "") else float(mean), int(texts)
 
 
 def _signature_beside(path: Path) -> str:

@@ -54,6 +54,11 @@ MAPS = {
     ),
 }
 VIRIDIS = MAPS["viridis"]
+# RdBu (Brewer 2003): from less through none, which is white, to more.
+CHANGE = Colours(
+    ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43)),
+    (25, 68, 110, 153, 231, 223, 216, 167, 124),
+)
 INKS, IN_256 = {"black": (0, 0, 0), "white": (255, 255, 255)}, {"black": 16, "white": 231}
 
 

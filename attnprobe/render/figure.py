@@ -13,11 +13,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.analyses.pictures import Picture, StatMap, scale_of, title
+from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
 from attnprobe.errors import FontWarning, MissingExtraError
-from attnprobe.render.colours import MAPS, ink_on
+from attnprobe.render.colours import CHANGE, MAPS, Colours, ink_on
 from attnprobe.render.table import number, two_decimals
 from attnprobe.values.attention import Attention
+from attnprobe.values.averaging import name_of, short_name
 from attnprobe.values.text import visible
 from attnprobe.version import __version__
 
@@ -70,10 +71,11 @@ def draw(picture: Picture, scale: str | None = None, colours: str = "viridis") -
         scale: see :func:`attnprobe.analyses.pictures.scale_of`.
         colours: of :data:`attnprobe.render.colours.MAPS`.
     """
-    root, colormap = scale_of(picture, scale) == "sqrt", _colormap(colours)
-    with _house_style(picture):
-        drawn = _draw_stat if isinstance(picture, StatMap) else _draw_attention
-        figure = drawn(picture, root, colormap)  # type: ignore[arg-type]
+    centred = isinstance(picture, StatMap) and picture.centred
+    root, colormap = scale_of(picture, scale) == "sqrt", _of_anchors(CHANGE) if centred else _colormap(colours)
+    with house_style(_characters(picture)):
+        drawn: Any = {StatMap: _draw_stat, ShareMaps: _draw_shares}.get(type(picture), _draw_attention)
+        figure: Figure = drawn(picture, root, colormap)
         figure.suptitle(visible(title(picture)))
         figure.set_label(picture.sign() if picture.sign else "")
         return figure
@@ -101,11 +103,14 @@ def save_figure(figure: Figure, stream: IO[bytes], format: str) -> None:
 def _colormap(name: str) -> Colormap:
     """Makes matplotlib's colours of a map."""
     from matplotlib import colormaps
+
+    return colormaps[name] if name in colormaps else _of_anchors(MAPS[name])
+
+
+def _of_anchors(colours: Colours) -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
-    if name in colormaps:
-        return colormaps[name]
-    return LinearSegmentedColormap.from_list(name, np.array(MAPS[name].anchors) / 255)
+    return LinearSegmentedColormap.from_list("anchors", np.array(colours.anchors) / 255)
 
 
 def _norm(low: float, high: float, root: bool) -> Normalize:
@@ -120,9 +125,10 @@ def _legend(name: str, root: bool) -> str:
 
 
 def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figure:
-    """Draws a map for each head: those of one layer side by side with tokens, those of several layers as a grid."""
+    """Draws a map for each head: of one layer, or one of each layer, with tokens; of several layers as a grid."""
     layers, heads, count, _ = attention.weights.shape
-    columns = math.ceil(math.sqrt(heads)) if layers == 1 else heads
+    several = layers > 1 < heads
+    columns = heads if several else math.ceil(math.sqrt(layers * heads))
     rows = math.ceil(layers * heads / columns)
     written = layers * heads == 1 and count <= MOST_WRITTEN
     side = min(max((NUMBER_CELL if written else CELL) * count, SMALLEST), WIDTH / columns)
@@ -136,12 +142,13 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
         axes.set(xticks=[], yticks=[])
     for axes in spare:
         axes.remove()
-    if heads > 1:
-        for axes, head in zip(shown, attention.heads, strict=False):
-            axes.set_title(f"head {head}")
-    if layers > 1:
+    axis, numbers = ("layer", attention.layers) if heads == 1 else ("head", attention.heads)
+    across: list[tuple[str, int | None]] = [(axis, number) for number in numbers]
+    for axes, named in zip(shown, across if len(shown) > 1 else (), strict=False):
+        axes.set_title(name_of(*named))
+    if several:
         for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
-            axes.set_ylabel(f"layer {layer}")
+            axes.set_ylabel(name_of("layer", layer))
     else:
         _name_queries(attention.query_tokens.strings, side, shown[::columns])
         _name_keys(attention.key_tokens.strings, side, shown[-columns:])
@@ -153,6 +160,33 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
         figure.supxlabel("key")
         figure.supylabel("query")
     figure.colorbar(image, ax=shown, label=_legend("attention weight", root))
+    return figure
+
+
+def _draw_shares(maps: ShareMaps, root: bool, colours: Colormap) -> Figure:
+    """Draws maps of queries side by side, those of layers one below the other."""
+    count, rows, keys = maps.values.shape
+    columns = math.ceil(math.sqrt(count)) if maps.row_axis == "query" else 1
+    written = count == 1 and keys <= MOST_WRITTEN
+    cell = NUMBER_CELL if written else CELL
+    width = min(max(cell * keys, SMALLEST), WIDTH / columns)
+    height = width if maps.row_axis == "query" else cell * rows
+    figure = _figure(columns * width, math.ceil(count / columns) * height)
+    grid = figure.subplots(math.ceil(count / columns), columns, squeeze=False)
+    scale = _norm(0, float(maps.values.max()) or 1.0, root)
+    for axes in list(grid.flat)[count:]:
+        axes.remove()
+    shown = list(grid.flat)[:count]
+    for axes, name, values in zip(shown, maps.names, maps.values, strict=True):
+        image = axes.imshow(values, cmap=colours, norm=scale, aspect="auto")
+        axes.set(xticks=[], yticks=[], title=visible(name) if count > 1 else "")
+    _name_queries(maps.rows, height, shown[::columns])
+    _name_keys(maps.keys, width, shown[-columns:])
+    if written:
+        _write_numbers(shown[0], image, maps.values[0], two_decimals)
+    figure.supxlabel("input token")
+    figure.supylabel(maps.row_axis)
+    figure.colorbar(image, ax=shown, label=_legend("share", root))
     return figure
 
 
@@ -191,11 +225,15 @@ def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
     axes = figure.subplots()
     scale = _norm(low, high if high > low else 1, root)
     image = axes.imshow(np.ma.masked_invalid(stat.values), cmap=colours, norm=scale, aspect="auto")
-    axes.set_xticks(range(columns), [str(head) for head in stat.heads])
-    axes.set_yticks(range(rows), [str(layer) for layer in stat.layers])
+    axes.set_xticks(range(columns), list(map(short_name, stat.heads)))
+    axes.set_yticks(range(rows), list(map(short_name, stat.layers)))
     axes.set(xlabel="head", ylabel="layer")
     _write_numbers(axes, image, stat.values, number)
-    figure.colorbar(image, label=_legend(stat.label, root))
+    label = _legend(stat.label, root)
+    if stat.marked is not None:
+        _frame(axes, stat.marked)
+        label = f"{label}; framed: {stat.mark_means}"
+    figure.colorbar(image, label=label)
     return figure
 
 
@@ -206,6 +244,14 @@ def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, written: Ca
             red, green, blue = (round(255 * part) for part in image.cmap(image.norm(value))[:3])
             how: Any = {"ha": "center", "va": "center", "fontsize": FONT_SIZE - 1, "color": ink_on((red, green, blue))}
             axes.text(column, row, written(float(value)), **how)
+
+
+def _frame(axes: Axes, marked: np.ndarray) -> None:
+    """Frames the cells that are marked."""
+    from matplotlib.patches import Rectangle
+
+    for row, column in np.argwhere(marked):
+        axes.add_patch(Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, linewidth=0.7))
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -224,13 +270,19 @@ def _plain_style() -> Iterator[None]:
         yield
 
 
+def _characters(picture: Picture) -> str:
+    """Joins the characters that are written in the figure."""
+    if isinstance(picture, ShareMaps):
+        return "".join([title(picture), *picture.names, *picture.rows, *picture.keys])
+    tokens = () if isinstance(picture, StatMap) else (*picture.query_tokens.strings, *picture.key_tokens.strings)
+    return "".join([title(picture), *tokens])
+
+
 @contextmanager
-def _house_style(picture: Picture) -> Iterator[None]:
+def house_style(shown: str) -> Iterator[None]:
+    """Sets the look of figures, with fonts for the characters that are shown, whatever the user has set."""
     import matplotlib
 
-    shown = title(picture) + (
-        "" if isinstance(picture, StatMap) else "".join([*picture.query_tokens.strings, *picture.key_tokens.strings])
-    )
     settings: Any = {
         "font.family": fonts_for(visible(shown)),
         "font.size": FONT_SIZE,

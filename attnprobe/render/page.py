@@ -9,6 +9,7 @@ import json
 import math
 import unicodedata
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from os import PathLike
@@ -98,8 +99,9 @@ def make_view(title: str, found: Explored, scale: str = "sqrt", lang: str = "en"
         lang: the language that explains the steps first, "en" or "zh".
     """
     page = make_page(
-        title, found.attention, found.means, found.signature, found.opening, scale, steps=found.steps, lang=lang
-    )
+        title, found.attention, found.means, found.signature, found.opening, scale,
+        steps=found.steps, lang=lang, roles=found.roles,
+    )  # fmt: skip
     return View(page, found.signature)
 
 
@@ -127,8 +129,14 @@ def make_page(
     scale: str = "sqrt",
     steps: Steps | None = None,
     lang: str = "en",
+    roles: Sequence[Sequence[str | None]] = (),
 ) -> str:
-    """The whole page; ``means``: (layer, head, metric) of the same heads, NaN where a metric has no meaning."""
+    """The whole page.
+
+    Args:
+        means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
+        roles: of the same heads, by layer; empty: none are known.
+    """
     style = read_part("page.css")
     script = '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in SCRIPTS)
     policy = f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
@@ -140,7 +148,7 @@ def make_page(
     first = blocks.pop((opening.layer, opening.head))
     walk, numbers = pack_steps(steps)
     others = [*blocks.values(), *(_block(f"numbers-{at}", packed) for at, packed in enumerate(numbers))]
-    shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang}
+    shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang, "headRoles": roles}
     return Template(read_part("page.html")).substitute(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
@@ -173,8 +181,10 @@ def hash_of(part: str) -> str:
 
 def _about(attention: Attention) -> str:
     layers, heads, length, _ = attention.weights.shape
-    model = visible(attention.notes["model"])
-    return f"{model} · {length} tokens · {layers} layers × {heads} heads, counted from 0 · attnprobe {__version__}"
+    model, mean = visible(attention.notes["model"]), attention.notes.get("mean")
+    kept = [f"{layers} layers"] * (None not in attention.layers) + [f"{heads} heads"] * (None not in attention.heads)
+    of = ", ".join(filter(None, [" × ".join(kept), mean, "counted from 0"]))
+    return f"{model} · {length} tokens · {of} · attnprobe {__version__}"
 
 
 def _notes(attention: Attention) -> list[str]:
@@ -182,7 +192,7 @@ def _notes(attention: Attention) -> list[str]:
     cut = attention.pieces.n_cut
     kept = len(attention.pieces)
     notes = [f"The text has {kept + cut} tokens; only the first {kept} were read."] if cut else []
-    return [*notes, *remarks(attention.notes)]
+    return [*notes, *remarks({**attention.notes, "mean": ""})]
 
 
 def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, Any]:
@@ -191,8 +201,8 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
     return {
         "model": visible(attention.notes["model"]),
         "signature": signature,
-        "layers": attention.layers,
-        "heads": attention.heads,
+        "layers": list(map(_shown, attention.layers)),
+        "heads": list(map(_shown, attention.heads)),
         "pieces": _units(pieces),
         "words": words,
         "pair": 2 in pieces.segments,
@@ -202,6 +212,11 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
             [[None if math.isnan(value) else value for value in row] for row in layer] for layer in means.tolist()
         ],
     }
+
+
+def _shown(number: int | None) -> int | str:
+    """Returns the number of a layer or a head, or the word for their mean."""
+    return "mean" if number is None else number
 
 
 def label(piece: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,11 +13,15 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.render.colours import shade
+from attnprobe.values.averaging import short_name
 from attnprobe.values.table import Cell, Table
 from attnprobe.values.text import visible
 
 # Shown first where not all columns fit: what tells sharp, [SEP]-bound, positional and long-range heads apart.
 FIRST = (
+    "vertical",
+    "diagonal",
+    "block",
     "entropy",
     "cls_share",
     "sep_share",
@@ -31,28 +36,36 @@ FIRST = (
     "punctuation_share",
     "sink_share",
 )
+MORE = "Use -k NAME, -f csv or a wider terminal."
 INDEX_WIDTH = len("layer head ")
+FEW = 28  # characters, about four numbers, for which words give way
 
 
 def heads_table(table: Table, width: int) -> RenderableType:
-    """Tables layers by heads, each column shaded from its lowest to its highest value; names those that do not fit."""
-    metrics = list(table.columns[2:])
-    columns = {name: [row[table.columns.index(name)] for row in table.rows] for name in metrics}
+    """Tables layers by heads, each column of numbers shaded from its lowest to its highest; names those left out."""
+    columns = {name: [row[index] for row in table.rows] for index, name in enumerate(table.columns) if index > 1}
     empty = [name for name, cells in columns.items() if all(cell is None for cell in cells)]
-    widths = {name: _column_width(name, columns[name]) for name in metrics if name not in empty}
-    shown = fitting(widths, width - INDEX_WIDTH, [table.notes.get("sorted_by", ""), *FIRST])
+    widths = {name: _column_width(name, columns[name]) for name in columns if name not in empty}
+    texts = [name for name, cells in columns.items() if any(isinstance(cell, str) for cell in cells)]
+    numbers = {name: needed for name, needed in widths.items() if name not in texts}
+    room = width - INDEX_WIDTH - sum(widths[name] + 1 for name in texts)
+    words = texts if room >= min(FEW, sum(numbers.values()) + len(numbers)) else []
+    room = room if words else width - INDEX_WIDTH
+    shown = fitting(numbers, room, [table.notes.get("sorted_by", ""), *FIRST])
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    for name in ("layer", "head", *shown):
-        drawn.add_column(Text(name.replace("_", "\n")), justify="right", no_wrap=True, vertical="bottom")
+    for name in ("layer", "head", *words, *shown):
+        justify: Any = "left" if name in words else "right"
+        drawn.add_column(Text(name.replace("_", "\n")), justify=justify, no_wrap=True, vertical="bottom")
     shades = {name: _shades(columns[name]) for name in shown}
     for index, row in enumerate(table.rows):
+        named = [Text(str(columns[name][index] or "")) for name in words]
         cells = [Text(number(columns[name][index]).rjust(widths[name]), shades[name][index]) for name in shown]
-        drawn.add_row(str(row[0]), str(row[1]), *cells)
+        drawn.add_row(*(short_name(of) for of in row[:2]), *named, *cells)
     notes = ["Brighter is higher within a column. Layers and heads count from 0."]
     notes += remarks(table.notes)
-    hidden = [name for name in widths if name not in shown]
+    hidden = [name for name in widths if name not in (*words, *shown)]
     if hidden:
-        notes.append(f"Not shown at this width: {', '.join(hidden)}. Use -k NAME, -f csv or a wider terminal.")
+        notes.append(f"Not shown at this width: {', '.join(hidden)}. {table.notes.get('more', MORE)}")
     if empty:
         notes.append(f"Without meaning here: {', '.join(empty)}.")
     title = Text(visible(table.notes["title"])) if "title" in table.notes else tokens_line(table, width)
@@ -60,15 +73,21 @@ def heads_table(table: Table, width: int) -> RenderableType:
 
 
 def overview_table(table: Table, width: int) -> RenderableType:
-    """What a run over many texts says of them all: head statistics as above, else the title and the rows."""
-    if list(table.columns[:2]) == ["layer", "head"]:
+    """What a run over many texts says of them all: numbers of heads as above, else the title and the rows."""
+    of_numbers = not any(isinstance(cell, str) for row in table.rows for cell in row)
+    if list(table.columns[:2]) == ["layer", "head"] and of_numbers:
         return heads_table(table, width)
     return Group(Text(visible(table.notes["title"])), *([text_table(table, width)] if table.columns else []))
 
 
 def remarks(notes: Mapping[str, Any]) -> list[str]:
     """Yields a sentence on each thing that a reader should know about how numbers were computed."""
-    found = [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
+    mean = notes.get("mean", "")
+    found = [f"Rows are the {mean}."] if mean else []
+    found += ["A layer where a metric has no meaning is left out."] if "layer" in mean else []
+    found += [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
+    if notes.get("roles"):
+        found.append(notes["roles"])
     if notes.get("changed"):
         found.append(f"Not as the checkpoint computes: {notes['changed']}.")
     if notes.get("n_unknown"):
@@ -117,6 +136,17 @@ def number(cell: Cell) -> str:
     if not isinstance(cell, float):
         return "" if cell is None else str(cell)
     return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
+
+
+def decimals(cells: Sequence[Any]) -> list[str]:
+    """Writes a column of numbers with equally many decimals: at least three, and three digits of the largest.
+
+    >>> decimals([0.0123, None, 0.1 / 32])
+    ['0.0123', '', '0.0031']
+    """
+    largest = max((abs(cell) for cell in cells if cell is not None), default=0)
+    places = max(3, 2 - math.floor(math.log10(largest))) if largest else 3
+    return ["" if cell is None else f"{cell:.{places}f}" for cell in cells]
 
 
 def two_decimals(weight: float) -> str:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from attnprobe.render.colours import Ink
 from attnprobe.render.table import number, tokens_line
+from attnprobe.values.averaging import short_name
 from attnprobe.values.table import Cell, Table
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class WeightsView:
         above: Sequence[Cell] = ()
         for row in rows:
             new, above = self.ranked or row[:3] != above, row[:3]
-            texts = [number(cell) for cell in row]
+            texts = [*map(short_name, row[:2]), *map(number, row[2:])]
             texts[3], texts[5] = (
                 ink.label(str(row[at]), width).strip() for at, width in ((3, query_width), (5, key_width))
             )
@@ -81,6 +82,8 @@ class WeightsView:
                 f"The first {MOST_SHOWN} of {len(self.table.rows):,} rows; choose with -l, --head, --query, --key. "
                 "-o FILE or -f csv have all."
             )
+        if self.table.notes.get("mean"):
+            yield f"Weights are the {self.table.notes['mean']}."
         yield "Layers, heads and positions count from 0."
 
 

@@ -26,6 +26,18 @@ def as_integer(value: Any) -> int | None:
         return None
 
 
+def listed(given: Any) -> list[str]:
+    """Lists the names that are given, one alone or several together; none for None.
+
+    >>> listed("cat"), listed(3), listed(["cat", 3]), listed(None)
+    (['cat'], ['3'], ['cat', '3'], [])
+    """
+    if given is None:
+        return []
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    return [str(name) for name in given] if several else [str(given)]
+
+
 def check_whole(name: str, value: Any, least: int = 0) -> None:
     """Refuses a value that is not a whole number, or below ``least``.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.values.averaging import Numbers
 from attnprobe.values.notebook import one_line
 from attnprobe.values.tokens import Tokens
 
@@ -24,7 +25,7 @@ class Attention:
         query_tokens, key_tokens: the tokens of queries and of keys; words at level "word". In self-attention both are
             the same.
         pieces: the tokens that the encoder reads, also at level "word".
-        layers, heads: the numbers of the first two axes, counted from 0.
+        layers, heads: the numbers of the first two axes, counted from 0; None alone for a mean.
         notes: how the weights were computed, as in :class:`attnprobe.values.table.Table`.
         sign: returns the signature.
     """
@@ -33,8 +34,8 @@ class Attention:
     query_tokens: Tokens
     key_tokens: Tokens
     pieces: Tokens
-    layers: tuple[int, ...]
-    heads: tuple[int, ...]
+    layers: Numbers
+    heads: Numbers
     notes: Mapping[str, Any] = field(default_factory=dict)
     sign: Callable[[], str] | None = None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attnprobe.errors import UsageError
-from attnprobe.values.arguments import shown
+from attnprobe.values.arguments import listed, shown
 from attnprobe.values.options import Options, choice, option
 
 
@@ -100,8 +100,7 @@ class Showing(Options):
     @property
     def keys(self) -> list[str]:
         """The tokens that are chosen as keys."""
-        given = [] if self.key is None else self.key
-        return [str(name) for name in ([given] if isinstance(given, str | int) else given)]
+        return listed(self.key)
 
 
 @dataclass(frozen=True)

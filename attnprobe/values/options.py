@@ -154,6 +154,29 @@ class Selection(Options):
 
 
 @dataclass(frozen=True)
+class Mean(Options):
+    """Averages over the chosen heads, layers, or both.
+
+    Attributes:
+        mean: "heads", "layers" or "all"; None: nothing is averaged.
+    """
+
+    mean: str | None = choice(
+        None, "heads", "layers", "all", help="Average over the chosen heads, the chosen layers, or both."
+    )
+
+    @property
+    def over_heads(self) -> bool:
+        """Whether heads are averaged."""
+        return self.mean in ("heads", "all")
+
+    @property
+    def over_layers(self) -> bool:
+        """Whether layers are averaged."""
+        return self.mean in ("layers", "all")
+
+
+@dataclass(frozen=True)
 class Averaging(Options):
     """The queries that a mean is taken over, and what counts as long range.
 
@@ -164,6 +187,44 @@ class Averaging(Options):
 
     queries: str = choice("all", "content", help="Average over all queries, or those of the text only.")
     long_range: int = whole(10, help="Tokens from which long_range_share counts.")
+
+
+@dataclass(frozen=True)
+class Pairing(Options):
+    """What is compared of two models or results, and what belongs together.
+
+    Attributes:
+        maps: whether to compare maps instead of head statistics.
+        match: whether to compare the maps of heads that are most alike instead of those of equal numbers.
+        unpaired: whether two results are of two corpora.
+    """
+
+    maps: bool = option(False, help="Compare the maps of two models over FILES instead of statistics.")
+    match: bool = option(False, help="Maps of heads that are most alike, for unlike models; all pairs are measured.")
+    unpaired: bool = option(False, help="The results are of two corpora, whose texts are drawn independently.")
+
+    @property
+    def of_maps(self) -> bool:
+        """Whether maps are compared; only these are matched."""
+        return self.maps or self.match
+
+    def check_results(self) -> None:
+        """Refuses what takes models.
+
+        Raises:
+            UsageError: maps of results are asked for.
+        """
+        if self.of_maps:
+            raise UsageError("results have no maps", "attnprobe compare A B FILES --maps, where A and B are models")
+
+    def check_models(self) -> None:
+        """Refuses what takes results.
+
+        Raises:
+            UsageError: two models are to read other texts.
+        """
+        if self.unpaired:
+            raise UsageError("two models read the same texts, which are paired", "leave --unpaired out")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 from attnprobe.errors import UsageError
@@ -33,6 +33,36 @@ def select(choice: Indices, count: int, what: str) -> list[int]:
     if not chosen:
         raise UsageError(f"no {what} is chosen", f"leave it out, or write all, for every {what}")
     return sorted(chosen)
+
+
+def choose_among(choice: Indices, known: Collection[int], what: str, holder: str) -> list[int]:
+    """Lists the chosen layers or heads of those that a result has, in ascending order.
+
+    Args:
+        holder: what has them, for the error.
+
+    Raises:
+        UsageError: as :func:`select`; or none of them is chosen.
+    """
+    chosen = [number for number in select(choice, max(known) + 1, what) if number in known]
+    if not chosen:
+        raise UsageError(f"{holder} has no {what} {choice}", f"it has {', '.join(map(str, sorted(known)))}")
+    return chosen
+
+
+def as_ranges(numbers: Sequence[int]) -> str:
+    """Writes ascending numbers as :func:`select` reads them.
+
+    >>> as_ranges([0, 1, 2, 5]), as_ranges([3])
+    ('0-2,5', '3')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _integers(choice: Any, what: str) -> Iterator[int]:
@@ -66,3 +96,13 @@ def parse_indices(text: str) -> Iterable[int] | None:
             raise UsageError(f"{shown(item.strip())} names no number", "write a range from low to high, such as 0-5")
         ranges.append(named)
     return chain.from_iterable(ranges)
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Writes ascending numbers as a person does.
+
+    >>> ranges([0, 1, 2, 5, 7, 8])
+    '0-2,5,7-8'
+    """
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.errors import UsageError
+from attnprobe.values.averaging import Numbers, mean_of_sums, mean_over
 from attnprobe.values.notebook import html_table, one_line
+from attnprobe.values.options import Mean
 from attnprobe.values.signature import part_of
 from attnprobe.values.table import Cell, Table
 
 if TYPE_CHECKING:
     import pandas
 
-LABELS = ("layers", "heads", "metrics", "signature")
+LABELS = ("layers", "heads", "metrics", "signature", "averaged")
 COLUMNS = ["layer", "head", "metric", "mean", "std", "ci_low", "ci_high", "token_mean", "n_texts", "n_tokens"]
 
 
@@ -37,10 +39,11 @@ class Summary:
         offsets: (layer, head, offset) the weights summed over all queries, by key − query, from −m to m; m = 0 and
             nothing but zeros if no profile was asked for.
         n_profiled: how many queries ``offsets`` sums over.
+        averaged: what is averaged within each text before it is summarized; the number of such an axis is None.
     """
 
-    layers: tuple[int, ...]
-    heads: tuple[int, ...]
+    layers: Numbers
+    heads: Numbers
     metrics: tuple[str, ...]
     signature: str
     n_texts: np.ndarray
@@ -50,6 +53,7 @@ class Summary:
     n_queries: np.ndarray
     offsets: np.ndarray
     n_profiled: np.ndarray
+    averaged: Mean = Mean()  # noqa: RUF009 (immutable)
 
     def __repr__(self) -> str:
         heads = f"{len(self.layers)} layers × {len(self.heads)} heads × {len(self.metrics)} metrics"
@@ -62,12 +66,19 @@ class Summary:
         return html_table(repr(self), table.columns, table.rows)
 
     @classmethod
-    def empty(cls, layers: Sequence[int], heads: Sequence[int], metrics: Sequence[str], signature: str = "") -> Summary:
+    def empty(
+        cls,
+        layers: Sequence[int | None],
+        heads: Sequence[int | None],
+        metrics: Sequence[str],
+        signature: str = "",
+        averaged: Mean = Mean(),  # noqa: B008 (immutable)
+    ) -> Summary:
         """The summary of no text."""
         by_layer = np.zeros((len(layers), len(metrics)))
         by_head = np.zeros((len(layers), len(heads), len(metrics)))
         offsets, labels = np.zeros((len(layers), len(heads), 1)), (tuple(layers), tuple(heads), tuple(metrics))
-        return cls(*labels, signature, by_layer, by_head, by_head, by_head, by_layer, offsets, np.zeros(()))
+        return cls(*labels, signature, by_layer, by_head, by_head, by_head, by_layer, offsets, np.zeros(()), averaged)
 
     def of(self, totals: np.ndarray, counts: np.ndarray) -> Summary:
         """Summarizes texts by their sums (text, layer, head, metric) over (text, layer, metric) queries."""
@@ -85,8 +96,12 @@ class Summary:
         """Summarizes measured texts, whose ``found`` holds their sums, and their weights by offset."""
         totals = np.array([text.found.total for text in texts])
         counts = np.array([text.found.count for text in texts])
-        summary = self.of(totals, counts)
-        return summary.with_profile(together.sums, together.n_queries) if together else summary
+        summary = self.of(*mean_of_sums(totals, counts, self.averaged)) if len(texts) else self
+        if together is None:
+            return summary
+        pooled = ~together.sums.any((1, 2), keepdims=True)  # layers that pool tokens hold zeros
+        offsets = np.nan_to_num(mean_over(np.where(pooled, np.nan, together.sums), self.averaged))
+        return summary.with_profile(offsets, together.n_queries)
 
     def __add__(self, other: Summary) -> Summary:
         """Summarizes the texts of both.
@@ -162,7 +177,9 @@ class Summary:
             for i, layer in enumerate(self.layers)
             for j, head in enumerate(self.heads)
         ]
-        return Table(["layer", "head", *self.metrics], rows, {"title": title}, sign=self._sign)
+        axes = [axis for axis, numbers in (("layers", self.layers), ("heads", self.heads)) if None in numbers]
+        notes = {"title": title, "mean": f"mean of {' and '.join(axes)}" if axes else ""}
+        return Table(["layer", "head", *self.metrics], rows, notes, sign=self._sign)
 
     def profile(self) -> Table:
         """Makes a table of the weight at each offset key − query, per layer and head, as the mean over all queries."""

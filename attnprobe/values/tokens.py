@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
 from attnprobe.values.notebook import one_line
+from attnprobe.values.records import Given
 from attnprobe.values.text import shorten
 
 SHOWN = 60  # characters of the text
@@ -36,9 +37,13 @@ class Tokens:
             token, or a lone piece outside any word. None if tokens cannot be found again in the text. Words as given
             are one unit each, in the order given.
         word_texts: the characters of each unit.
+        read_as: what the model reads at each position: the piece, of a word all of its pieces; None where the
+            vocabulary lacks one of them. Empty if unknown.
         inputs: the model's inputs, one number per position, by argument name.
         n_cut: how many tokens of the text did not fit and were left out.
         labels: the record's labels, see :class:`attnprobe.Record`; a window has those of the whole text.
+        given: the text and the second of a pair as they were given, so that another model can read them; only the
+            first window of a text of many has them.
     """
 
     strings: Sequence[str]
@@ -47,9 +52,11 @@ class Tokens:
     segments: Sequence[int]
     words: Sequence[int] | None = None
     word_texts: Sequence[str] = ()
+    read_as: Sequence[Hashable | None] = ()
     inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
     n_cut: int = 0
     labels: Mapping[str, Any] = field(default_factory=dict)
+    given: tuple[Given, Given | None] | None = None
 
     def __repr__(self) -> str:
         return one_line("Tokens", "", f"{len(self)}", shorten(" ".join(self.strings[:SHOWN]), SHOWN))
@@ -82,9 +89,11 @@ class Tokens:
             segments=[self.segments[at] for at in positions],
             words=words,
             word_texts=word_texts,
+            read_as=[self.read_as[at] for at in positions] if self.read_as else (),
             inputs={name: [values[at] for at in positions] for name, values in self.inputs.items()},
             n_cut=self.n_cut,
             labels=self.labels,
+            given=self.given,
         )
 
     def by_word(self) -> Tokens:
@@ -97,5 +106,13 @@ class Tokens:
             first,
             strings=[text or string for text, string in zip(self.word_texts, first.strings, strict=True)],
             texts=[text.strip() for text in self.word_texts],
+            read_as=self._words_read(),
             inputs={},
         )
+
+    def _words_read(self) -> list[Hashable | None]:
+        """Joins what the model reads of each word; None where the vocabulary lacks a piece."""
+        pieces: list[list[Hashable | None]] = [[] for _ in self.word_texts]
+        for word, piece in zip(self.words or (), self.read_as, strict=False):
+            pieces[word].append(piece)
+        return [None if None in of_word else tuple(of_word) for of_word in pieces if of_word]

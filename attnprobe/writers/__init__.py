@@ -33,7 +33,7 @@ WRITERS: Mapping[str, str] = {entry.name: entry.value for entry in entry_points(
 TENSORS = ("npz", "safetensors")  # of weights only
 FIGURES = ("png", "svg", "pdf")
 SELF_DESCRIBING = frozenset({"parquet", "html", *TENSORS, *FIGURES})  # their files hold the signature
-SUFFIXES = {f".{name}": name for name in (*WRITERS, *TENSORS, *FIGURES)} | {".md": "markdown", ".tex": "latex"}
+SUFFIXES = {f".{name}": name for name in (*WRITERS, *TENSORS, *FIGURES, "html")} | {".md": "markdown", ".tex": "latex"}
 
 
 def format_of(path: Path, formats: Collection[str] = WRITERS) -> str:

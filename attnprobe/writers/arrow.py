@@ -24,7 +24,7 @@ def write_parquet(table: Table, stream: IO[bytes]) -> None:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError("pyarrow", "parquet") from error
-    typed = {name: pyarrow.array(*_typed(table.column(name))) for name in table.columns}
+    typed = {name: pyarrow.array(*_typed(table.column(name)), from_pandas=True) for name in table.columns}
     metadata = {"attnprobe.signature": table.sign()} if table.sign else {}
     metadata |= {"attnprobe.manifest": json.dumps(table.made, ensure_ascii=False)} if table.made else {}
     pyarrow.parquet.write_table(pyarrow.table(typed).replace_schema_metadata(metadata or None), stream)

@@ -1,8 +1,8 @@
 """Writes weights as tensors: NumPy's .npz, and safetensors.
 
 Both hold ``weights`` (layer, head, query, key) and the numbers of its axes, ``layers``, ``heads``, ``queries`` and
-``keys``. ``tokens`` and ``signature`` are arrays of text in .npz; in safetensors they are in the metadata, ``tokens``
-as JSON.
+``keys``; an axis of one mean has no numbers. ``tokens`` and ``signature`` are arrays of text in .npz; in safetensors
+they are in the metadata, ``tokens`` as JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def _tensors(excerpt: Excerpt) -> dict[str, np.ndarray]:
     attention = excerpt.attention
     axes = {"layers": attention.layers, "heads": attention.heads, "queries": excerpt.queries, "keys": excerpt.keys}
     return {"weights": np.ascontiguousarray(excerpt.weights)} | {
-        name: np.array(numbers, dtype=np.int64) for name, numbers in axes.items()
+        name: np.array([number for number in numbers if number is not None], dtype=np.int64)
+        for name, numbers in axes.items()
     }
 
 

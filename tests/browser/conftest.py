@@ -59,7 +59,7 @@ def open_page(tab: tuple[Page, list[str]], tmp_path: Path) -> Iterator[Open]:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": height})
         page.goto(path.as_uri())
-        expect(page.locator("#what")).to_contain_text("Layer")
+        expect(page.locator("#what")).to_contain_text("layer", ignore_case=True)
         return page
 
     faults.clear()

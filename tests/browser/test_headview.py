@@ -29,7 +29,7 @@ def test_it_opens_with_the_first_head(page: Page, weights: np.ndarray) -> None:
     assert labels(page, "queries") == labels(page, "keys")
     assert labels(page, "keys")[:4] == ["[CLS]", "the", "animal", "didn"]
     assert lines(page) == (weights[0, 0] >= 0.02).sum()
-    expect(page.locator("#what")).to_have_text(f"Layer 0, head 0: {lines(page)} weights of 0.020 or more.")
+    expect(page.locator("#what")).to_have_text(f"Layer 0, head 0 (broad): {lines(page)} weights of 0.020 or more.")
 
 
 def test_hover_shows_a_query_alone(page: Page, weights: np.ndarray) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from attnprobe import METRICS, Encoder, head_stats
+from attnprobe import METRICS, Encoder, head_stats, patterns
 from attnprobe.measure.weights import keep_weights
 from tests.browser.conftest import TEXT
 from tests.browser.reading import ALPHA, choose, drawn, shown
@@ -45,6 +45,23 @@ def test_a_heat_map_selects_its_head(page: Page) -> None:
     expect(page.locator("input[name=layer][value='2']")).to_be_checked()
     expect(page.locator("input[name=head]:checked")).to_have_attribute("value", "9")
     assert shown(page).shape[0] == 1
+
+
+def test_the_role_of_a_head_stands_beside_it(page: Page, minilm: Encoder) -> None:
+    """In the label of its map, and in the title of the head view, of up to three heads."""
+    roles = patterns([TEXT], minilm).roles()
+    maps = page.locator("#grid button")
+    for layer, head in ((0, 2), (1, 8), (3, 4)):
+        expect(maps.nth(12 * layer + head)).to_have_attribute(
+            "title", f"layer {layer}, head {head} ({roles[layer][head]})"
+        )
+    assert (roles[0][2], roles[1][8]) == ("previous token", "next token")
+    maps.nth(2).click()
+    expect(page.locator("#what")).to_contain_text("Layer 0, head 2 (previous token): ")
+    page.locator("input[name=head][value='3']").check(force=True)
+    expect(page.locator("#what")).to_contain_text(f"Layer 0, heads 2, 3 (previous token, {roles[0][3]}): ")
+    page.get_by_role("button", name="all", exact=True).click()
+    expect(page.locator("#what")).to_contain_text("10, 11: ")
 
 
 def table(page: Page) -> pd.DataFrame:

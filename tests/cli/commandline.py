@@ -139,11 +139,11 @@ def read_latex(text: str) -> pd.DataFrame:
 
 
 def read_table(text: str) -> pd.DataFrame:
-    """The numbers of a table for terminals, under the names of the columns it does not say it left out."""
+    """The numbers of a table for terminals, under the names of the columns it does not say it left out; no roles."""
     notes = " ".join(text.split("\n\n")[-1].split())
     lists = [re.search(rf"{words}: (.*?)\.", notes) for words in ("Not shown at this width", "Without meaning here")]
     left_out = {name for found in lists if found for name in found[1].split(", ")}
-    rows = [line.split() for line in text.splitlines() if re.match(r" +\d+ +\d+ ", line)]
+    rows = [re.findall(r"(?<!\S)-?[\d.]+(?!\S)", line) for line in text.splitlines() if re.match(r" +\d+ +\d+ ", line)]
     names = [name for name in METRICS if name not in left_out]
     return pd.DataFrame([[float(cell) for cell in row] for row in rows], columns=["layer", "head", *names])
 

@@ -240,7 +240,7 @@ def test_what_comes_through_a_pipe_starts_anew(corpus: Run, tmp_path: Path, meas
 def test_resume_needs_a_file(corpus: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str]) -> None:
     monkeypatch.chdir(tmp_path)
     check_error(corpus(write(Path("in.csv")), *flags), 2, "--resume", "-o FILE")
-    with pytest.raises(UsageError, match="file of rows"):
+    with pytest.raises(UsageError, match="with an output"):
         run_corpus("in.csv", encoder=load_once(), resume=True)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from attnprobe import Encoder, head_stats
-from attnprobe.measure import heads as library
+from attnprobe import Encoder, head_stats, patterns
+from attnprobe.analyses import roles as library
 from attnprobe.values.table import Table
 from attnprobe.values.text import visible
 from tests.cli.commandline import TEXT, Run, check_numbers, read_table
@@ -44,13 +44,13 @@ WILD_TOKENS = ["[CLS]", "[/INST]", "[unused1]", ":smile:", "\x1b[31m", "\u202e",
 @pytest.mark.parametrize("terminal", [False, True])
 def test_table_obeys_no_token(run: Run, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     """Tokens that MiniLM's vocabulary lacks and others have."""
-    head_table = library.head_table
+    table_with_roles = library.table_with_roles
 
     def with_wild_tokens(*arguments: Any, **options: Any) -> Table:
-        table = head_table(*arguments, **options)
+        table = table_with_roles(*arguments, **options)
         return replace(table, notes={**table.notes, "tokens": [WILD_TOKENS]})
 
-    monkeypatch.setattr(library, "head_table", with_wild_tokens)
+    monkeypatch.setattr(library, "table_with_roles", with_wild_tokens)
     result = run("heads", TEXT, "-f", "table", columns=200, terminal=terminal)
     shown = "[CLS] [/INST] [unused1] :smile: ␛[31m <U+202E> <U+009B>0m ␍␊ 👍🏽 我 \\"
     assert result.text.splitlines()[0] == f"all-MiniLM-L6-v2, 11 tokens: {shown}"
@@ -79,6 +79,24 @@ def test_table_names_the_columns_that_do_not_fit(run: Run, minilm: Encoder, colu
     expected = head_stats(TEXT, minilm)[list(frame.columns)]
     check_numbers(frame, expected, atol=5.1e-4, rtol=0)
     assert (len(frame.columns) < 18) == (columns == 80)
+
+
+@pytest.mark.parametrize(("columns", "metrics"), [(40, ["entropy"]), (80, []), (200, [])])
+def test_table_has_the_role_of_each_head(run: Run, minilm: Encoder, columns: int, metrics: list[str]) -> None:
+    """Also with a few metrics that tell no role; files keep their columns."""
+    chosen = [argument for name in metrics for argument in ("-k", name)]
+    result = run("heads", TEXT, *chosen, "-f", "table", columns=columns)
+    roles = [role for of_layer in patterns([TEXT], minilm).roles() for role in of_layer]
+    found = re.findall(r"^ +\d+ +\d+ ([a-z ]*[a-z]) ", result.text, re.MULTILINE)
+    assert found == roles
+    assert "attnprobe patterns" in result.text
+    assert "role" not in run("heads", TEXT, *chosen, "-f", "csv").text
+
+
+def test_roles_give_way_to_numbers(run: Run) -> None:
+    result = run("heads", TEXT, "-f", "table", columns=40)
+    assert "Not shown at this width: role," in result.text
+    assert len(read_table(result.text).columns) > 4
 
 
 def test_table_in_ascii(run: Run) -> None:

@@ -1,23 +1,41 @@
 // What the page carries: one JSON block, and a block of weights per layer and head, decoded when it is needed.
 
+/** @typedef {(number | "mean")[]} Numbers */
 /**
  * The positions of the text, as pieces or as words.
  * @typedef {{ labels: string[], special: boolean[], segments: number[] }} Units
  */
 /**
- * Layers and heads are places in `layers` and `heads`, which hold their numbers. `stats`: layer, head, metric.
+ * Layers and heads are places in `layers` and `heads`, which hold their numbers, or one place for the mean. `stats`: layer, head, metric.
  * @typedef {{
- *   model: string, signature: string, about: string, layers: number[], heads: number[],
+ *   model: string, signature: string, about: string, layers: Numbers, heads: Numbers,
  *   opening: { layer: number, head: number, query: number[], key: number[], scale: string },
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],
  *   steps: Steps | null, lang: Language,
- *   roles: Record<string, string[]>,
+ *   roles: Record<string, string[]>, headRoles: (string | null)[][],
  * }} Page
  */
 
 /** @type {Page} */
 const page = JSON.parse(find("data", HTMLElement).textContent ?? "");
+
+/** What heads mostly do, in brackets; empty if unknown. @param {number} layer @param {number[]} heads */
+function rolesOf(layer, heads) {
+  const roles = heads.flatMap((head) => page.headRoles[layer]?.[head] ?? []);
+  return roles.length ? ` (${roles.join(", ")})` : "";
+}
+
+/** @param {number} layer */
+const layerName = (layer) => nameOf("layer", page.layers[layer]);
+
+/** @param {number} head */
+const headName = (head) => nameOf("head", page.heads[head]);
+
+/** @param {string} axis @param {number | "mean"} number */
+function nameOf(axis, number) {
+  return number === "mean" ? `mean of ${axis}s` : `${axis} ${number}`;
+}
 
 /** @type {Map<string, Promise<Float32Array>>} */
 const decoded = new Map();

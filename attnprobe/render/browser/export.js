@@ -38,7 +38,7 @@ function picture() {
   const width = 2 * (margin + label) + lines;
   const height = 2 * margin + head + rowHeight() * Math.max(scene.queries.length, scene.keys.length);
   const size = { width, height, viewBox: `0 0 ${width} ${height}` };
-  const name = `${page.model}, layer ${page.layers[scene.layer]}`;
+  const name = `${page.model}, ${layerName(scene.layer)}`;
   const left = margin + label;
   const body = draw("g", { transform: `translate(${left} ${margin + head})` }, pictureLines(), ...pictureLabels());
   return draw(
@@ -62,7 +62,7 @@ function pictureNote(line, y) {
 /** The numbers of the heads in their colours. */
 function legend() {
   return scene.heads.map((head) =>
-    draw("tspan", { dx: 10, "font-weight": 600, fill: colour(colourName(head)) }, `head ${page.heads[head]}`),
+    draw("tspan", { dx: 10, "font-weight": 600, fill: colour(colourName(head)) }, headName(head)),
   );
 }
 

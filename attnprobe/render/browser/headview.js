@@ -1,7 +1,7 @@
 // The head view: queries left, keys right, a line for each weight.
 
 const MOST_LINES = 2000;
-const MOST_NUMBERS = 3; // heads whose weights are written beside a token
+const MOST_NUMBERS = 3; // heads whose roles are named, and whose weights are written beside a token
 
 /** @typedef {{ head: number, query: number, key: number, weight: number }} Line rows of the two lists */
 /** @typedef {{ side: Side, rows: number[] }} Focus the tokens of one list whose lines are shown alone */
@@ -230,13 +230,20 @@ function strongest(focus, index, count) {
 function say(drawn, total) {
   const focus = focused();
   const heads = scene.heads.map((head) => page.heads[head]).join(", ");
-  const where = `Layer ${page.layers[scene.layer]}, ${scene.heads.length === 1 ? "head" : "heads"} ${heads || "none"}`;
+  const named = scene.heads.length === 1 ? headName(scene.heads[0]) : `heads ${heads || "none"}`;
+  const few = scene.heads.length <= MOST_NUMBERS ? scene.heads : [];
+  const where = capital(`${layerName(scene.layer)}, ${named}${rolesOf(scene.layer, few)}`);
   const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
   const left = empty ? ` Rows left empty, having less than 1 % for these tokens: ${empty}.` : "";
   find("what", HTMLElement).textContent = `${where}: ${lines}.${left}`;
   find("top", HTMLElement).replaceChildren(...(focus ? topOf(focus) : [make("p", { class: "hint" }, HINT)]));
+}
+
+/** @param {string} text */
+function capital(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 /** How many rows of the shown heads hold nothing. */
@@ -264,7 +271,7 @@ function topOf(focus) {
   return scene.heads.map((head, index) => {
     const list = strongest(focus, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
     const sum = keys.rows.length && focus.side === "query" ? sumTo(keys, index) : "";
-    const name = make("span", { class: "name" }, `Head ${page.heads[head]}`);
+    const name = make("span", { class: "name" }, capital(headName(head)));
     name.style.setProperty("--head", colourName(head));
     return make("p", {}, name, ` ${namesOf(focus)} ${verb} ${sum}`, list.join(" · "));
   });
@@ -272,7 +279,7 @@ function topOf(focus) {
 
 /** The same as text: for each query and head the strongest keys. */
 function writeTable() {
-  const names = scene.heads.map((head) => make("th", { scope: "col" }, `head ${page.heads[head]}`));
+  const names = scene.heads.map((head) => make("th", { scope: "col" }, headName(head)));
   const rows = scene.queries.map((unit, at) => {
     const cells = scene.heads.map((_, index) => {
       const keys = strongest({ side: "query", rows: [at] }, index, 3).filter(({ weight }) => weight >= state.threshold);

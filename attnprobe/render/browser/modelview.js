@@ -7,9 +7,10 @@ let drawing = 0;
 function buildGrid() {
   const names = page.heads.map((head) => make("th", { scope: "col" }, String(head)));
   const rows = page.layers.map((layer, row) => {
-    const cells = page.heads.map((head, column) => {
-      const label = `layer ${layer}, head ${head}`;
-      const button = make("button", { type: "button", "aria-label": label, title: label }, make("canvas"));
+    const cells = page.heads.map((_, column) => {
+      const label = `${layerName(row)}, ${headName(column)}`;
+      const title = label + rolesOf(row, [column]);
+      const button = make("button", { type: "button", "aria-label": label, title }, make("canvas"));
       button.style.setProperty("--head", colourName(column));
       button.addEventListener("click", () => select(row, column));
       return make("td", {}, button);
@@ -70,7 +71,7 @@ async function drawHeatMap(canvas, layer, head, between, isWanted) {
   const weights = await shownWeights(layer, head, choice);
   if (!isWanted()) return 0;
   const weight = between ? weightAmong(weights, between.width, between.rows, between.columns) : 0;
-  const name = `layer ${page.layers[layer]}, head ${page.heads[head]}`;
+  const name = `${layerName(layer)}, ${headName(head)}${rolesOf(layer, [head])}`;
   canvas.parentElement?.setAttribute("title", between ? `${name}: ${number(weight)}` : name);
   if (between) paint(canvas, Float32Array.of(weight), 1, 1, colour("var(--accent)"));
   else paint(canvas, weights, queries.length, keys.length, colour(colourName(head)));

@@ -42,7 +42,7 @@ function showRanking(chosen, heads) {
 /** @param {Ranked} ranked @param {number} at */
 function rankOfHead({ layer, head, weight }, at) {
   const name = `${page.layers[layer]}.${page.heads[head]}`;
-  const label = `layer ${page.layers[layer]}, head ${page.heads[head]}: ${number(weight)}`;
+  const label = `${layerName(layer)}, ${headName(head)}: ${number(weight)}`;
   const attributes = { type: "button", "aria-label": label, "data-layer": layer, "data-head": head, tabindex: at ? -1 : 0 };
   const button = make("button", attributes, make("span", { class: "name" }, name), ` ${number(weight)}`);
   button.style.setProperty("--amount", `${Math.round(60 * strength(weight))}%`);

@@ -113,7 +113,7 @@ function keptField(side) {
 /**
  * Reads numbers separated by commas as places in a list, unless one is not in it.
  * @param {string} text
- * @param {number[]} known
+ * @param {Numbers} known
  * @param {(places: number[]) => unknown} use
  */
 function readNumbers(text, known, use) {
@@ -156,7 +156,8 @@ function strength(weight) {
 
 /** @param {number} head */
 function colourName(head) {
-  return `var(--head-${page.heads[head] % COLOURS})`;
+  const number = page.heads[head];
+  return `var(--head-${number === "mean" ? 0 : number % COLOURS})`;
 }
 
 /**

@@ -1,10 +1,10 @@
 // The statistics of every head: a table that sorts by its columns and selects heads by its rows.
 
-/** @typedef {{ layer: number, head: number, values: (number | null)[] }} Row values: layer, head, then the metrics */
+/** @typedef {{ layer: number, head: number, values: (number | null)[] }} Row values: their places, then the metrics */
 
 /** @type {Row[]} */
-const rows = page.layers.flatMap((number, layer) =>
-  page.heads.map((name, head) => ({ layer, head, values: [number, name, ...page.stats[layer][head]] })),
+const rows = page.layers.flatMap((_, layer) =>
+  page.heads.map((_, head) => ({ layer, head, values: [layer, head, ...page.stats[layer][head]] })),
 );
 const meaningful = page.metrics.map((_, at) => at).filter((at) => rows.some((row) => row.values[at + 2] !== null));
 const columns = [
@@ -32,9 +32,8 @@ function buildStats() {
 
 /** @param {Row} row */
 function rowOf(row) {
-  const [layer, head] = row.values;
-  const label = `select layer ${layer}, head ${head}`;
-  const button = make("button", { type: "button", "aria-label": label, tabindex: -1 }, String(layer));
+  const label = `select ${layerName(row.layer)}, ${headName(row.head)}`;
+  const button = make("button", { type: "button", "aria-label": label, tabindex: -1 }, String(page.layers[row.layer]));
   const cells = columns.slice(1).map(({ at }) => {
     const cell = make("td", {}, written(row.values[at], at));
     cell.style.setProperty("--amount", `${Math.round(30 * rankOf(row.values[at], at))}%`);
@@ -47,7 +46,8 @@ function rowOf(row) {
 
 /** @param {number | null} value @param {number} at */
 function written(value, at) {
-  if (value === null || at < 2) return String(value ?? "");
+  if (value === null) return "";
+  if (at < 2) return String((at ? page.heads : page.layers)[value]);
   return Math.abs(value) < 10 ? value.toFixed(3) : value.toFixed(2);
 }
 

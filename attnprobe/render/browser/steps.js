@@ -108,7 +108,7 @@ function sceneOf(walk, words) {
   const key = walked.key ?? walk.weight.indexOf(Math.max(...walk.weight));
   const name = (/** @type {number} */ piece) => words.quoted(page.pieces.labels[piece]);
   const [size, width] = [walk.q.length, walk.output.length];
-  const from = page.heads[walked.head] * width;
+  const from = Number(page.heads[walked.head]) * width;
   const isRoot = Math.abs(of.scale * Math.sqrt(size) - 1) < 1e-6;
   /** @type {Facts} */
   const facts = {

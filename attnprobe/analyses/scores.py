@@ -1,0 +1,154 @@
+"""The table of token scores: how much attention a token receives, from all or from [CLS], how wide it looks itself.
+
+To add a score: one Score, and one row in SCORES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnprobe.analyses.rollout import rollout_rows, with_residual
+from attnprobe.values.tokens import Role, Tokens
+
+if TYPE_CHECKING:
+    from attnprobe.measure.by_token import TokenSums
+    from attnprobe.models.encoder import Encoder
+
+NO_CLS = "the tokenizer adds no classification token"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The text that is measured, and the weights that count.
+
+    Attributes:
+        pieces: the tokens that the encoder reads.
+        layers, heads: the numbers of those that count.
+        queries: "all" or "content", see :class:`attnprobe.values.options.Averaging`.
+        level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
+    """
+
+    encoder: Encoder
+    pieces: Tokens
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+    queries: str
+    level: str
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The tokens, or words, that have scores."""
+        return self.pieces.by_word() if self.level == "word" else self.pieces
+
+    @cached_property
+    def sums(self) -> TokenSums:
+        """The sums by head and token, which one pass of the model gives to all scores that need them."""
+        from attnprobe.measure.by_token import ByToken
+        from attnprobe.measure.running import measure
+
+        measurement = ByToken(self.layers, self.heads, self.queries, self.level)
+        sums: TokenSums = measure([self.pieces], self.encoder.for_length(len(self.pieces)), measurement).texts[0]
+        return sums
+
+
+def _nothing(asked: Asked, values: np.ndarray) -> str:
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A number for each token of a text.
+
+    Attributes:
+        take: called with what is asked; returns (token,), NaN where the score has no meaning.
+        remark: called with the same and the score; a sentence on what a reader must know of it, or empty.
+        meaning: in a few words.
+        formula: a[q,k] is the weight that query q gives to key k.
+        unit: with the range if it has one.
+        source: who introduced the score, and how this one differs.
+        is_share: whether the numbers of all tokens add up to 1, or to what does not fall outside of the text.
+    """
+
+    take: Callable[[Asked], np.ndarray]
+    remark: Callable[[Asked, np.ndarray], str] = _nothing
+    meaning: str
+    formula: str
+    unit: str
+    source: str
+    is_share: bool = False
+
+
+def _of_outside(asked: Asked, received: np.ndarray) -> str:
+    """Says how much attention falls on no token of the text, where that is possible."""
+    total = float(received.sum())
+    if asked.sums.complete or np.isnan(total):
+        return ""
+    return f"of all attention, {1 - total:.3f} falls on no token of the text: received adds up to {total:.3f}"
+
+
+def _of_no_cls(asked: Asked, values: np.ndarray) -> str:
+    return f"from_cls is empty: {NO_CLS}" if np.isnan(values).all() else ""
+
+
+def _rollout(asked: Asked) -> np.ndarray:
+    """Rolls attention out through all layers to the classification token, or to the mean of all tokens."""
+    from attnprobe.measure.fused import FusedHeads
+    from attnprobe.measure.running import measure
+
+    pieces = asked.pieces
+    fused_heads = FusedHeads(tuple(range(asked.encoder.layers)), asked.heads)
+    [fused] = measure([pieces], asked.encoder, fused_heads).texts
+    matrices = [with_residual(matrix) for matrix in fused.matrices]
+    shares = rollout_rows(matrices, np.array(pieces.positions(Role.CLS)[:1] or range(len(pieces)))).mean(0)
+    return shares if asked.level == "token" else np.bincount(np.array(pieces.words), shares)
+
+
+def _of_mean(asked: Asked, values: np.ndarray) -> str:
+    has_cls, some = asked.pieces.positions(Role.CLS), len(asked.layers) < asked.encoder.layers
+    whose = [] if has_cls else [f"what the mean of all tokens has, since {NO_CLS}"]
+    through = ["through all layers, whatever -l chooses"] if some else []
+    return f"rollout is {', '.join(whose + through)}" if whose or through else ""
+
+
+SCORES: Mapping[str, Score] = {
+    "received": Score(
+        take=lambda asked: asked.sums.received.mean((0, 1)),
+        remark=_of_outside,
+        meaning="attention that the token receives",
+        formula="mean of a[q,k] over queries q, heads and layers; of a word, the sum over its pieces",
+        unit="share; all tokens add up to 1",
+        is_share=True,
+        source="attnprobe; the means of the columns of all maps",
+    ),
+    "from_cls": Score(
+        take=lambda asked: asked.sums.from_cls.mean((0, 1)),
+        remark=_of_no_cls,
+        meaning="attention that the classification token gives it",
+        formula="mean of a[cls,k] over heads and layers",
+        unit="share; all tokens add up to 1",
+        is_share=True,
+        source="attnprobe; the row of [CLS] in the mean of all maps; empty where the tokenizer adds none (T5)",
+    ),
+    "entropy": Score(
+        take=lambda asked: asked.sums.entropy.mean((0, 1)),
+        meaning="how widely the token itself looks",
+        formula="mean of −Σₖ a[q,k]·ln a[q,k] over heads and layers; of a word, of the mean of its pieces' rows",
+        unit="nats, 0 … ln n",
+        source="Clark et al. 2019, by query",
+    ),
+    "rollout": Score(
+        take=_rollout,
+        remark=_of_mean,
+        meaning="share of it in the classification token after the last layer",
+        formula="R[cls,k], R the product of (A + I)/2 of all layers, A the mean over heads with rows that sum to 1",
+        unit="share; all tokens add up to 1",
+        is_share=True,
+        source="Abnar & Zuidema 2020; in the mean of all tokens where the tokenizer adds no classification token",
+    ),
+}
+DEFAULT = ("received", "from_cls", "entropy")

@@ -1,0 +1,171 @@
+"""The body of each command that measures many texts, from its groups of flags to its exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import typer
+
+from attnprobe.cli.corpus_options import Progressing, Records, Resuming, Tables
+from attnprobe.cli.ending import Ending, explained_end
+from attnprobe.cli.log import Pace, log_as
+from attnprobe.cli.options import Loading
+from attnprobe.cli.output import Output, Progress, note
+from attnprobe.cli.remarks import exit_code, remarks, say_done
+from attnprobe.values.options import Engine
+
+if TYPE_CHECKING:
+    from attnprobe.corpus.inputs import Inputs
+    from attnprobe.corpus.results import Results
+    from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.settings import Settings
+    from attnprobe.models.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The groups of flags that all these commands share."""
+
+    records: Records
+    loading: Loading
+    engine: Engine
+    saving: Tables
+    resuming: Resuming
+    progressing: Progressing
+    quiet: bool
+
+    @property
+    def silent(self) -> bool:
+        """Whether no progress is shown."""
+        return self.quiet or self.progressing.no_progress
+
+
+class Task(Protocol):
+    """What such a command does in its own way.
+
+    Attributes:
+        name: of the command.
+        indices: the layers and heads that are asked for, see :meth:`Loading.check`.
+        formats: the formats of the summary besides those of tables: name -> ``module:function``.
+    """
+
+    name: str
+    indices: Mapping[str, Any]
+    formats: Mapping[str, str]
+
+    def check(self, destination: Output) -> None:
+        """Checks the format of the result, before anything is loaded."""
+
+    def settings(self, encoder: Encoder, destination: Output) -> Settings:
+        """Makes the settings of the run."""
+
+    def stream(self, settings: Settings, destination: Output) -> IO[bytes] | None:
+        """Returns the stream that gets the rows if no file does."""
+
+    def show(self, run: CorpusRun, destination: Output) -> None:
+        """Prints what standard output gets at the end, if no file is named."""
+
+
+def measure_texts(asked: Asked, task: Task) -> None:
+    """Measures the records as the groups of options say, and ends with the exit code.
+
+    Raises:
+        AttnprobeError: an input, an output or the model cannot be used; or someone ended the run.
+    """
+    log_as(asked.progressing.log)
+    with explained_end() as ending:
+        _measure(asked, task, ending)
+
+
+def _measure(asked: Asked, task: Task, ending: Ending) -> None:
+    started = time.monotonic()
+    destination = asked.saving.destination()
+    inputs = _inputs(asked.records, asked.quiet)
+    task.check(destination)
+    outputs = _outputs(asked, task, destination, inputs)
+    items = inputs.records()  # fails before torch loads, as does a wrong name of a model
+    asked.loading.check(asked.silent, **task.indices)
+
+    from attnprobe.corpus.estimate import estimate
+    from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.workers import Recipe
+    from attnprobe.render.table import text_table
+
+    encoder = asked.loading.encoder()
+    settings = task.settings(encoder, destination)
+    if encoder.case and not asked.quiet:
+        note(encoder.case)
+    prober = Prober(encoder, settings)
+    if asked.resuming.dry_run:
+        Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
+        return
+    recipe = Recipe(asked.loading.arguments(), settings)
+    stream, safe = task.stream(settings, destination), asked.saving.spreadsheet_safe
+    run = ending.run = CorpusRun(inputs, outputs, prober, recipe, asked.engine, stream, safe)
+    pace = Pace(lambda: run.state, inputs.count)
+    with Progress(pace, shown=not asked.silent) as progress:
+        prober.on_batch = progress.add
+        tell = _silent if asked.quiet else note
+        how = {"resume": asked.resuming.resume, "overwrite": asked.saving.overwrite}
+        run.go(items, **how, on_result=progress.store, tell=tell)
+    if not destination.path:
+        task.show(run, destination)
+    _end(run, asked, time.monotonic() - started)
+
+
+def _end(run: CorpusRun, asked: Asked, seconds: float) -> None:
+    """Says how the run ended.
+
+    Raises:
+        Exit: more records were skipped than allowed.
+    """
+    code = exit_code(run.state, asked.progressing.allowed)
+    if not asked.quiet:
+        of_summary = () if run.was_complete else getattr(run.summary, "remarks", ())
+        for remark in [*of_summary, *remarks(run, asked.progressing.allowed)]:
+            note(remark)
+        say_done(run, seconds, code)
+    if code:
+        raise typer.Exit(code)
+
+
+def _inputs(records: Records, quiet: bool) -> Inputs:
+    """Finds the inputs; notes on standard error which files are read otherwise than their suffix says."""
+    from attnprobe.corpus.inputs import Inputs
+    from attnprobe.values.records import Columns
+
+    return Inputs.find(
+        records.inputs,
+        records.input_format,
+        delimiter=records.delimiter,
+        quoting=records.quoting,
+        header=records.header,
+        tell=_silent if quiet else cache(note),
+        columns=Columns(records.column, records.id_column, records.pair_column),
+        encoding=records.encoding,
+        limit=records.limit,
+        sample=records.sample,
+        seed=records.seed,
+    )
+
+
+def _outputs(asked: Asked, task: Task, destination: Output, inputs: Inputs) -> Results:
+    """The files that are written, checked before torch loads."""
+    from attnprobe.corpus.results import Results
+
+    named, resume = asked.saving.tables(), asked.resuming.resume
+    outputs = Results(destination.path, destination.format, named, f"attnprobe {task.name}", task.formats)
+    outputs.check_apart(inputs.files)
+    outputs.check_resume(resume)
+    if not (asked.resuming.dry_run or asked.saving.overwrite or (resume and outputs.is_begun())):
+        outputs.check_free()
+    return outputs
+
+
+def _silent(message: str) -> None:
+    """Discards a message."""

@@ -1,0 +1,48 @@
+"""Shades a text by a score of its tokens: what a terminal, a figure and a page draw."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnprobe.values.text import visible
+
+if TYPE_CHECKING:
+    from attnprobe.analyses.token_scores import TokenScores
+
+
+@dataclass(frozen=True)
+class Shading:
+    """A text in the order in which it is read, with an amount for what is shaded.
+
+    Attributes:
+        title: the model, the score and how many tokens there are.
+        runs: characters, each with an amount from 0 to 1, the root of where the score lies from lowest to highest; None
+            for what is between tokens, or has no score.
+        low, high: the lowest and the highest score; None if no token has any.
+    """
+
+    title: str
+    runs: Sequence[tuple[str, float | None]]
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, scores: TokenScores) -> Shading:
+        """Shades by the first score; characters of several tokens by the highest of these."""
+        name, values = next(iter(scores.scores.items()))
+        known = values[~np.isnan(values)]
+        low, high = (float(known.min()), float(known.max())) if len(known) else (None, None)
+
+        def amount(tokens: tuple[int, ...]) -> float | None:
+            found = [float(values[at]) for at in tokens if not math.isnan(values[at])]
+            if not found or low is None or high is None:
+                return None
+            return math.sqrt((max(found) - low) / (high - low)) if high > low else 1.0
+
+        title = f"{visible(scores.notes['model'])}, {len(scores.tokens)} {scores.unit}, shaded by {name}"
+        return cls(title, [(run.text, amount(run.tokens)) for run in scores.runs], low, high)

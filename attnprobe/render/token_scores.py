@@ -1,0 +1,89 @@
+"""Token scores in a terminal: the text shaded by the first score, then the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from attnprobe.render.colours import Ink, shade
+from attnprobe.render.shading import Shading
+from attnprobe.render.table import decimals, remarks
+from attnprobe.render.trace import Bar
+
+if TYPE_CHECKING:
+    from attnprobe.analyses.token_scores import TokenScores
+
+MOST_SHOWN = 300  # rows
+LONGEST_TOKEN, LONGEST_BAR, SHORTEST_BAR = 24, 30, 4
+
+
+@dataclass(frozen=True)
+class TokensView:
+    """The text shaded by the first score if the terminal has colours, then the table, fitted to a width."""
+
+    scores: TokenScores
+    width: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ink, shading = Ink.of(console, options), Shading.of(self.scores)
+        yield Text(shading.title)
+        yield ""
+        if ink.colours and shading.high is not None:
+            yield from self._text(shading, ink)
+            yield ""
+            yield ink.scale(shading.low or 0, shading.high, root=True)
+            yield ""
+        yield self._table(shading, ink)
+        yield ""
+        for note in self._notes():
+            yield Text(note, "dim")
+
+    def _text(self, shading: Shading, ink: Ink) -> Iterator[Text]:
+        """Yields the text line by line, each token on a ground that shows the score."""
+        line = Text(overflow="fold")
+        for text, amount in shading.runs:
+            first, *others = text.split("\n")
+            line.append(ink.label(first), "" if amount is None else shade(amount, ink.map))
+            for other in others:
+                yield line
+                line = Text(ink.label(other), overflow="fold")
+        yield line
+
+    def _table(self, shading: Shading, ink: Ink) -> RichTable:
+        """Draws a row per token, with a bar for the first score."""
+        table = self.scores.to_table()
+        rows = list(islice(table.rows, MOST_SHOWN))
+        labels = [ink.label(str(row[1])) for row in rows]
+        longest = min(LONGEST_TOKEN, max([5, *map(cell_len, labels)]))
+        drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+        drawn.add_column("position", justify="right", no_wrap=True)
+        drawn.add_column("token", no_wrap=True, overflow="ellipsis", max_width=longest)
+        columns = [decimals([row[at] for row in table.rows]) for at in range(2, len(table.columns))]
+        for name in table.columns[2:]:
+            drawn.add_column(name, justify="right", no_wrap=True)
+        taken = len("position ") + longest + 1 + sum(max(len(name), 7) + 1 for name in table.columns[2:])
+        drawn.add_column("", width=max(1, min(LONGEST_BAR, self.width - taken)), no_wrap=True)
+        for at, row in enumerate(rows):
+            share = float(row[2] or 0) / shading.high if shading.high else 0.0
+            drawn.add_row(str(row[0]), Text(labels[at]), *(column[at] for column in columns), Bar(share))
+        return drawn
+
+    def _notes(self) -> Iterator[str]:
+        first, rows = next(iter(self.scores.scores)), len(self.scores.to_table().rows)
+        yield f"The bars show {first}. Positions count from 0."
+        if rows > MOST_SHOWN:
+            yield f"The first {MOST_SHOWN} of {rows:,} rows; --sort NAME --top N choose. -o FILE or -f csv have all."
+        yield from remarks(self.scores.notes)
+
+
+def tokens_view(found: TokenScores, width: int, /, **others: Any) -> TokensView:
+    """Shows the shaded text and the table."""
+    return TokensView(found, width)

@@ -1,0 +1,145 @@
+"""What every analysis of many texts keeps to: batches, workers, files, a kill and a sum of parts change no answer."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attnprobe import Encoder, Record, run_corpus
+from attnprobe.analyses import ANALYSES, load_analysis
+from attnprobe.analyses.kinds import CorpusAnalysis
+from attnprobe.corpus import settings as corpus_settings
+from attnprobe.corpus.jobs import Job
+from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.stats import CorpusStats
+from attnprobe.corpus.texts import to_records
+from attnprobe.values.table import Table
+from tests.exact import EXACT, doubled, float64
+from tests.toy import contents
+from tests.toy_of_many import OWN
+
+OF_MANY: dict[str, CorpusAnalysis] = {name: load_analysis(name) for name in ANALYSES}
+OF_MANY = {name: one for name, one in OF_MANY.items() if isinstance(one, CorpusAnalysis)} | {"own": OWN}
+EVERY = pytest.mark.parametrize("name", OF_MANY)
+REQUIRED: dict[str, dict[str, Any]] = {}  # options that an analysis cannot do without
+TEXTS = [f"the cat {'and the dog ' * (n % 6)}sat on {'a' if n % 2 else 'the'} mat ." for n in range(20)]
+PAIRED = [Record(str(n), TEXTS[n], TEXTS[-n] if n % 3 else None) for n in range(1, 14)]
+
+
+def settings_of(name: str, encoder: Encoder, **options: Any) -> Settings:
+    return Settings.of_analysis(OF_MANY[name], encoder, **REQUIRED.get(name, {}), **options)
+
+
+def summary_of(name: str, encoder: Encoder, texts: Any, **options: Any) -> Any:
+    return CorpusStats(Prober(encoder, settings_of(name, encoder, **options)), to_records(texts, None, None)).complete()
+
+
+def assert_same(found: Any, expected: Any, tolerance: float = 0.0) -> None:
+    """Two summaries have the same tables, words to the letter."""
+    tables = [{table: make() for table, make in summary.tables().items()} for summary in (found, expected)]
+    assert tables[0].keys() == tables[1].keys()
+    for table, one in tables[0].items():
+        other = tables[1][table]
+        assert list(one.columns) == list(other.columns)
+        for column in one.columns:
+            cells = [numbers(each, column) for each in (one, other)]
+            np.testing.assert_allclose(*cells, rtol=tolerance, atol=tolerance, err_msg=f"{table}: {column}")
+            assert words(one, column) == words(other, column)
+
+
+def numbers(table: Table, column: str) -> list[float]:
+    return [float(cell) if isinstance(cell, int | float | np.number) else np.nan for cell in table.column(column)]
+
+
+def words(table: Table, column: str) -> list[str]:
+    return [cell for cell in table.column(column) if isinstance(cell, str)]
+
+
+@EVERY
+def test_batches_change_no_answer(name: str, encoder_of: Callable[[str], Encoder]) -> None:
+    with float64():
+        encoder = doubled(encoder_of("bert"))
+        small, large = (summary_of(name, encoder, PAIRED, batch_tokens=size) for size in (64, 4096))
+    assert_same(small, large, EXACT)
+
+
+@EVERY
+def test_workers_change_no_answer(name: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """Two workers as they get their settings, and give their results; processes: tests/test_runs_without_rows.py."""
+    encoder = encoder_of("bert")
+    settings = settings_of(name, encoder)
+    alone = Prober(encoder, settings)
+    workers = [Prober(encoder, pickle.loads(pickle.dumps(settings)), threads=1) for _ in range(2)]
+    chunks = [PAIRED[start : start + 3] for start in range(0, len(PAIRED), 3)]
+    expected = found = alone.empty
+    for result in alone.results(chunks):
+        expected += result.summary
+    for number, chunk in enumerate(chunks):
+        [result] = workers[number % 2].results([chunk])
+        found += pickle.loads(pickle.dumps(result)).summary
+    assert_same(found, expected)
+
+
+@EVERY
+def test_files_give_the_answer_of_their_texts(name: str, encoder_of: Callable[[str], Encoder], tmp_path: Path) -> None:
+    encoder = encoder_of("bert")
+    lines, table = tmp_path / "texts.jsonl", tmp_path / "texts.csv"
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), encoding="utf-8")
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in TEXTS)])
+    expected = summary_of(name, encoder, TEXTS)
+    for texts in (lines, [table]):
+        assert_same(summary_of(name, encoder, texts), expected)
+
+
+class KilledError(BaseException):
+    """In place of a SIGKILL."""
+
+
+@EVERY
+def test_killed_and_taken_up_again(
+    name: str, encoder_of: Callable[[str], Encoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, source = encoder_of("bert"), tmp_path / "texts.txt"
+    source.write_text("\n".join(TEXTS), encoding="utf-8")
+    measure = settings_of(name, encoder).measurement
+    monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 7)
+    add, kills = Job.add, 0
+
+    def add_and_die(job: Job, result: Result) -> None:
+        add(job, result)
+        raise KilledError
+
+    def run(folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        run_corpus(source, folder / "out.csv", encoder, measure=measure, resume=True)
+
+    run(tmp_path / "whole")
+    monkeypatch.setattr(Job, "add", add_and_die)
+    while not (tmp_path / "killed" / "out.csv").exists():
+        try:
+            run(tmp_path / "killed")
+        except KilledError:
+            kills += 1
+    assert kills == 3
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@EVERY
+def test_halves_add_up_to_the_whole(name: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """Each text a batch of its own, so that its numbers are the same in any part."""
+    encoder = encoder_of("bert")
+
+    def of(texts: Sequence[Record]) -> Any:
+        return summary_of(name, encoder, texts, batch_tokens=1)
+
+    assert_same(of(PAIRED[:5]) + of(PAIRED[5:]), of(PAIRED), 1e-12)
+    assert_same(of([]) + of(PAIRED), of(PAIRED))
