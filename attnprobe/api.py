@@ -55,8 +55,7 @@ def head_stats(
         metrics: names from ``attnprobe metrics``; None: all.
         pair: the second text of a pair.
         layers, heads: those to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
-        mean: "heads", "layers" or "all": averages the statistics over the chosen heads, layers, or both; layers where a
-            metric has no meaning are left out.
+        mean: "heads", "layers" or "all": averages over these; layers where a metric has no meaning are left out.
         queries: "all", or "content": means are over the tokens of the text only, not those that the tokenizer added.
         long_range: the distance in tokens from which long_range_share counts.
         max_length: how many tokens are read at most, a longer text is cut; None: as many as the model reads.
@@ -240,7 +239,7 @@ def flow(
     method: str = "rollout",
     query: int | str | None = None, all_queries: bool = False, all_layers: bool = False,
     fusion: str = "mean", heads: Indices = "all", residual: float = 0.5,
-    max_tokens: int = 256, top: int | None = None,
+    special: str = "keep", max_tokens: int = 256, top: int | None = None,
     pair: str | None = None,
     max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -258,6 +257,8 @@ def flow(
         fusion: how the heads of a layer become one matrix: by their "mean", "max" or "min"; rows then sum to 1 again.
         heads: the heads that are fused, as in :func:`attnprobe.head_stats`; one of them is taken as it is.
         residual: the share of a token that comes around attention, through the residual connection.
+        special: "drop" leaves out the shares of tokens that the tokenizer added, and of all queries their rows; no
+            number changes.
         max_tokens: with "flow", a longer text is refused.
         top: only the keys with the largest shares, so many of each query, largest first.
 
@@ -279,8 +280,8 @@ def flow(
         text,
         loaded(encoder, model),
         pair=pair, method=method, query=query, all_queries=all_queries, all_layers=all_layers, fusion=fusion,
-        heads=heads, residual=residual, max_tokens=max_tokens, top=top, max_length=max_length, level=level,
-        global_attention=global_attention,
+        heads=heads, residual=residual, special=special, max_tokens=max_tokens, top=top, max_length=max_length,
+        level=level, global_attention=global_attention,
     )  # fmt: skip
     return found.to_table().to_frame()
 
@@ -314,10 +315,9 @@ def heatmap(
             heads, several a grid of layers by heads.
 
     Returns:
-        a Figure outside of pyplot, with the signature as its label; queries go down, keys across, and all
-        maps share one scale from 0 to the largest weight. A single map of few tokens has the weights in two decimals,
-        but those below 0.005. :func:`attnprobe.render.figure.save_figure` writes equal
-        bytes for equal figures.
+        a Figure outside of pyplot, with the signature as its label; queries go down, keys across, and all maps share
+        one scale from 0 to the largest weight. A single map of few tokens has the weights in two decimals, but those
+        below 0.005. :func:`attnprobe.render.figure.save_figure` writes equal bytes for equal figures.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
