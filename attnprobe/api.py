@@ -55,8 +55,7 @@ def head_stats(
         metrics: names from ``attnprobe metrics``; None: all.
         pair: the second text of a pair.
         layers, heads: those to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
-        mean: "heads", "layers" or "all": averages the statistics over the chosen heads, layers, or both; layers where a
-            metric has no meaning are left out.
+        mean: "heads", "layers" or "all": averages over these; layers where a metric has no meaning are left out.
         queries: "all", or "content": means are over the tokens of the text only, not those that the tokenizer added.
         long_range: the distance in tokens from which long_range_share counts.
         max_length: how many tokens are read at most, a longer text is cut; None: as many as the model reads.
@@ -316,10 +315,9 @@ def heatmap(
             heads, several a grid of layers by heads.
 
     Returns:
-        a Figure outside of pyplot, with the signature as its label; queries go down, keys across, and all
-        maps share one scale from 0 to the largest weight. A single map of few tokens has the weights in two decimals,
-        but those below 0.005. :func:`attnprobe.render.figure.save_figure` writes equal
-        bytes for equal figures.
+        a Figure outside of pyplot, with the signature as its label; queries go down, keys across, and all maps share
+        one scale from 0 to the largest weight. A single map of few tokens has the weights in two decimals, but those
+        below 0.005. :func:`attnprobe.render.figure.save_figure` writes equal bytes for equal figures.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

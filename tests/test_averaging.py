@@ -109,21 +109,21 @@ def test_summary_averages_within_each_text(family: str, mean: str, encoder_of: C
     encoder = encoder_of(family)
     found, each = (attnprobe.corpus_stats(TEXTS, encoder, STATISTICS, mean=of) for of in (mean, None))
     pd.testing.assert_frame_equal(found.to_frame(), each.to_frame())  # a row per head all the same
-    names = found.summary.metrics
     values = np.array([by_loops(stats(text, encoder), MEANS[mean]) for text in TEXTS])
     queries = [len(encoder.tokenize(text)[0]) for text in TEXTS]
+    of_heads = each.summary.to_frame().groupby(["layer", "metric"])["token_mean"].mean()  # layers may differ in queries
     rows = found.summary.to_frame().to_dict("records")
     for row, (layer, head, metric) in zip(rows, np.ndindex(values.shape[1:]), strict=True):
         of_texts = values[:, layer, head, metric]
         if np.isnan(of_texts).any():
             assert np.isnan(row["mean"])
             continue
-        assert row["metric"] == names[metric]
-        low, high = scipy.stats.t.interval(0.95, len(TEXTS) - 1, of_texts.mean(), scipy.stats.sem(of_texts))
-        micro = np.average(of_texts, weights=queries)
-        expected = [of_texts.mean(), of_texts.std(ddof=1), low, high, micro]
+        mid, margin = of_texts.mean(), scipy.stats.t.ppf(0.975, len(TEXTS) - 1) * scipy.stats.sem(of_texts)
+        micro = np.average(of_texts, weights=queries) if mean != "heads" else of_heads[layer, row["metric"]]
+        expected = [mid, of_texts.std(ddof=1), mid - margin, mid + margin, micro]
         numbers = [row[name] for name in ("mean", "std", "ci_low", "ci_high", "token_mean")]
         np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-6)
+    assert [row["metric"] for row in rows[: len(STATISTICS)]] == list(found.summary.metrics)
     assert pd.isna(rows[0]["layer"]) == (mean != "heads")
     assert pd.isna(rows[0]["head"]) == (mean != "layers")
 

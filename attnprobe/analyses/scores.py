@@ -17,6 +17,7 @@ from attnprobe.values.tokens import Role, Tokens
 
 if TYPE_CHECKING:
     from attnprobe.measure.by_token import TokenSums
+    from attnprobe.measure.fused import Fused
     from attnprobe.models.encoder import Encoder
 
 NO_CLS = "the tokenizer adds no classification token"
@@ -54,6 +55,13 @@ class Asked:
         measurement = ByToken(self.layers, self.heads, self.queries, self.level)
         sums: TokenSums = measure([self.pieces], self.encoder.for_length(len(self.pieces)), measurement).texts[0]
         return sums
+
+    @cached_property
+    def fused(self) -> Fused:
+        """The mean over heads of every layer, which another pass gives to scores that follow attention through them."""
+        from attnprobe.measure.fused import FusedHeads, fuse_heads
+
+        return fuse_heads(self.pieces, self.encoder, FusedHeads(tuple(range(self.encoder.layers)), self.heads))
 
 
 def _nothing(asked: Asked, values: np.ndarray) -> str:
@@ -97,20 +105,21 @@ def _of_no_cls(asked: Asked, values: np.ndarray) -> str:
 
 def _rollout(asked: Asked) -> np.ndarray:
     """Rolls attention out through all layers to the classification token, or to the mean of all tokens."""
-    from attnprobe.measure.fused import FusedHeads, fuse_heads
-
-    pieces = asked.pieces
-    fused = fuse_heads(pieces, asked.encoder, FusedHeads(tuple(range(asked.encoder.layers)), asked.heads))
-    matrices = [with_residual(matrix) for matrix in fused.matrices]
+    pieces, matrices = asked.pieces, [with_residual(matrix) for matrix in asked.fused.matrices]
     shares = rollout_rows(matrices, np.array(pieces.positions(Role.CLS)[:1] or range(len(pieces)))).mean(0)
     return shares if asked.level == "token" else np.bincount(np.array(pieces.words), shares)
 
 
-def _of_mean(asked: Asked, values: np.ndarray) -> str:
-    has_cls, some = asked.pieces.positions(Role.CLS), len(asked.layers) < asked.encoder.layers
-    whose = [] if has_cls else [f"what the mean of all tokens has, since {NO_CLS}"]
-    through = ["through all layers, whatever -l chooses"] if some else []
-    return f"rollout is {', '.join(whose + through)}" if whose or through else ""
+def _of_rollout(asked: Asked, values: np.ndarray) -> str:
+    """Says whose rollout it is, through which layers, and what was left out of them."""
+    facts = []
+    if not asked.pieces.positions(Role.CLS):
+        facts.append(f"of the mean of all tokens, since {NO_CLS}")
+    if len(asked.layers) < asked.encoder.layers:
+        facts.append("through all layers, whatever -l chooses")
+    if asked.fused.outside.any():
+        facts.append(f"without the {asked.fused.outside.mean():.3f} of attention that falls on no token of the text")
+    return f"rollout is {', '.join(facts)}" if facts else ""
 
 
 SCORES: Mapping[str, Score] = {
@@ -141,7 +150,7 @@ SCORES: Mapping[str, Score] = {
     ),
     "rollout": Score(
         take=_rollout,
-        remark=_of_mean,
+        remark=_of_rollout,
         meaning="share of it in the classification token after the last layer",
         formula="R[cls,k], R the product of (A + I)/2 of all layers, A the mean over heads with rows that sum to 1",
         unit="share; all tokens add up to 1",

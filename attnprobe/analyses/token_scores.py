@@ -197,7 +197,7 @@ TOKENS = Analysis(
     },
     examples=(
         "attnprobe tokens 'The cat sat on the mat.'",
-        "attnprobe tokens 'The cat sat.' --special drop --sort received",
+        "attnprobe tokens 'The cat sat here.' --sort received --top 3",
         "attnprobe tokens 'Unbelievable news.' --level word -o words.html",
     ),
 )

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import IO, TYPE_CHECKING, Any
 
 from attnprobe.render.colours import MAPS, ink_on
@@ -142,12 +142,20 @@ def _wrapped(remark: str) -> Iterator[str]:
 
 
 def _width_of(text: str, size: float) -> float:
-    """Measures the width of a text in points; a space at an end counts."""
+    """Measures the width of a text in points, in the fonts that are set; a space at an end counts."""
+    from matplotlib import rcParams
+
+    fonts = tuple(rcParams["font.family"])
+    return _measured(f"|{text}|", size, fonts) - _measured("||", size, fonts)
+
+
+@lru_cache(maxsize=2**14)
+def _measured(text: str, size: float, fonts: tuple[str, ...]) -> float:
+    """Measures what is written of a text, in points."""
     from matplotlib.font_manager import FontProperties
 
-    measure, font = _renderer().get_text_width_height_descent, FontProperties(size=size)
-    within, alone = (measure(marked, font, ismath=False)[0] for marked in (f"|{text}|", "||"))
-    return float(within - alone) / FINE
+    width, _, _ = _renderer().get_text_width_height_descent(text, FontProperties(list(fonts), size=size), ismath=False)
+    return float(width) / FINE
 
 
 @cache

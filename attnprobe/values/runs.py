@@ -59,28 +59,28 @@ class _Joining:
 
     def add(self, at: int) -> None:
         """Adds a token, and what stands before it."""
-        segment, own = self.tokens.segments[at], self.tokens.texts[at]
+        segment, characters = self.tokens.segments[at], self.tokens.texts[at]
         if self.before is not None and (segment == 0 or segment != self.before):
             self.runs.append(Run(" / " if 0 < self.before < segment else " "))
         self.before = segment
-        if not segment or not own:
+        if not segment or not characters:
             self.runs.append(Run(visible(self.tokens.strings[at]), (at,)))
         else:
-            self._add_characters(at, segment - 1, own)
+            self._add_characters(at, segment - 1, characters)
 
-    def _add_characters(self, at: int, number: int, own: str) -> None:
+    def _add_characters(self, at: int, number: int, characters: str) -> None:
         text, end = self.texts[number], self.ends[number]
-        start = text.find(own, end)
+        start = text.find(characters, end)
         is_next = start >= 0 and not text[end:start].strip()
-        if not is_next and self.runs and text[:end].endswith(own):  # a part of the character before
+        if not is_next and self.runs and text[:end].endswith(characters):  # a part of the character before
             last = self.runs.pop()
             self.runs.append(Run(last.text, (*last.tokens, at)))
             return
         if start >= 0:
             between = _between(text[end:start]) if end else ""
             self.runs += [Run(between)] if between else []
-            self.ends[number] = start + len(own)
-        self.runs.append(Run(visible(own), (at,)))
+            self.ends[number] = start + len(characters)
+        self.runs.append(Run(visible(characters), (at,)))
 
     def end(self) -> None:
         """Marks that a text goes on, if some of it was cut."""

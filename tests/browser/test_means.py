@@ -1,17 +1,15 @@
 """A page of means says so wherever it would name a layer or a head, and works as any other."""
 
+import re
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from attnprobe import Encoder, view
 from tests.browser.conftest import TEXT, Open
 
 NAMES = {"heads": "layer 3, mean of heads", "layers": "mean of layers, head 3", "all": "mean of layers, mean of heads"}
 PLACES = {"heads": "3.mean", "layers": "mean.3", "all": "mean.mean"}
-
-
-def address(page: Page) -> str:
-    return str(page.evaluate("location.hash"))
 
 
 @pytest.mark.parametrize("mean", NAMES)
@@ -28,8 +26,6 @@ def test_page_of_means(mean: str, minilm: Encoder, open_page: Open) -> None:
     expect(page.locator("#steps-summary")).to_contain_text("these weights are means, which no head computes")
     page.get_by_role("radio", name="words").check(force=True)
     layer, head = PLACES[mean].split(".")
-    page.wait_for_function("location.hash.includes('level=words')")
-    assert f"layer={layer}&head={head}&" in address(page)
-    page.goto(page.url)
+    expect(page).to_have_url(re.compile(f"#layer={layer}&head={head}&.*level=words"))
     page.reload()
     expect(page.locator("#what")).to_contain_text(name[:1].upper() + name[1:])
