@@ -19,11 +19,11 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api import trace as trace
     from attnprobe.api import view as view
     from attnprobe.api import weights as weights
-    from attnprobe.corpus.twins import compare as compare
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
     from attnprobe.corpus.twins import patterns as patterns
     from attnprobe.corpus.twins import run_corpus as run_corpus
     from attnprobe.corpus.twins import similarity as similarity
+    from attnprobe.corpus.two_models import compare as compare
     from attnprobe.errors import AttnprobeError as AttnprobeError
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
@@ -64,7 +64,7 @@ _HOMES = {
     "UnknownTokensWarning": "attnprobe.errors",
     "View": "attnprobe.render.page",
     "WordsWarning": "attnprobe.errors",
-    "compare": "attnprobe.corpus.twins",
+    "compare": "attnprobe.corpus.two_models",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
     "flow": "attnprobe.api",

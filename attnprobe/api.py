@@ -239,7 +239,7 @@ def flow(
     method: str = "rollout",
     query: int | str | None = None, all_queries: bool = False, all_layers: bool = False,
     fusion: str = "mean", heads: Indices = "all", residual: float = 0.5,
-    max_tokens: int = 256, top: int | None = None,
+    special: str = "keep", max_tokens: int = 256, top: int | None = None,
     pair: str | None = None,
     max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -257,6 +257,8 @@ def flow(
         fusion: how the heads of a layer become one matrix: by their "mean", "max" or "min"; rows then sum to 1 again.
         heads: the heads that are fused, as in :func:`attnprobe.head_stats`; one of them is taken as it is.
         residual: the share of a token that comes around attention, through the residual connection.
+        special: "drop" leaves out the shares of tokens that the tokenizer added, and of all queries their rows; no
+            number changes.
         max_tokens: with "flow", a longer text is refused.
         top: only the keys with the largest shares, so many of each query, largest first.
 
@@ -278,8 +280,8 @@ def flow(
         text,
         loaded(encoder, model),
         pair=pair, method=method, query=query, all_queries=all_queries, all_layers=all_layers, fusion=fusion,
-        heads=heads, residual=residual, max_tokens=max_tokens, top=top, max_length=max_length, level=level,
-        global_attention=global_attention,
+        heads=heads, residual=residual, special=special, max_tokens=max_tokens, top=top, max_length=max_length,
+        level=level, global_attention=global_attention,
     )  # fmt: skip
     return found.to_table().to_frame()
 

@@ -16,7 +16,7 @@ import torch
 
 import attnprobe
 from attnprobe import Encoder
-from attnprobe.analyses.flow import FLOW, Flow
+from attnprobe.analyses.flow import FLOW, Flow, kept_keys
 from attnprobe.analyses.maxflow import bounds, maximum_flows
 from attnprobe.analyses.rollout import rollout, rollout_rows, with_residual
 from attnprobe.attention import blocks
@@ -284,6 +284,8 @@ def test_queries_are_found_as_in_weights(minilm: Encoder) -> None:
     words = attnprobe.flow(text, minilm, query="unremarkable", level="word")
     assert words["query_token"].unique().tolist() == ["unremarkable"]
     assert words["share"].sum() == pytest.approx(1, abs=EXACT)
+    with pytest.raises(UsageError, match="--all-queries takes all"):
+        attnprobe.flow(text, minilm, query="heads", all_queries=True)
 
 
 def test_text_without_a_classification_token_asks_for_a_query(encoder_of: Callable[[str], Encoder]) -> None:
@@ -291,6 +293,21 @@ def test_text_without_a_classification_token_asks_for_a_query(encoder_of: Callab
     with pytest.raises(UsageError, match="no classification token") as error:
         follow(encoder_of("t5"))
     assert "--query" in error.value.hint
+
+
+def test_special_tokens_left_out_change_no_number(minilm: Encoder) -> None:
+    whole, left = (follow(minilm, all_queries=True, all_layers=True, special=what) for what in ("keep", "drop"))
+    kept = range(1, len(whole.tokens) - 1)
+    np.testing.assert_allclose(left.shares, whole.shares[:, kept][..., kept], rtol=0, atol=EXACT)
+    theirs = 1 - left.shares[-1].sum(-1)
+    assert f"which have {theirs.min():.3f} to {theirs.max():.3f} of a query's shares" in left.remarks[0]
+    assert left.sign is not None
+    assert "|special:drop|" in left.sign()
+    row = attnprobe.flow(TEXT, minilm, special="drop", top=2)
+    assert not set(row["key_token"]) & {"[CLS]", "[SEP]"}
+    assert list(row["share"]) == sorted(row["share"], reverse=True)
+    with pytest.raises(UsageError, match="special tokens only"):
+        kept_keys(minilm.tokenize(TEXT)[0].take([0]), "drop")
 
 
 def test_largest_shares_come_first(minilm: Encoder) -> None:

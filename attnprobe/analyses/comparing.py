@@ -31,6 +31,7 @@ class TwoModels:
         reading: how both read a text.
         seed: of the bootstrap.
         signs: what the second model adds to the signature.
+        said: remarks on how both read.
     """
 
     means: HeadMeans
@@ -38,24 +39,34 @@ class TwoModels:
     reading: Reading
     seed: int
     signs: Mapping[str, object]
+    said: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict, init=False)
 
     @classmethod
-    def choose(cls, encoder: Encoder, reading: Reading, *, second: Second, seed: int = 0, **options: Any) -> TwoModels:
+    def choose(
+        cls,
+        encoder: Encoder,
+        reading: Reading,
+        *,
+        second: Second,
+        seed: int = 0,
+        said: tuple[str, ...] = (),
+        **options: Any,
+    ) -> TwoModels:
         """Chooses what to compare.
 
         Args:
             second: the second model.
             seed: of the bootstrap.
+            said: remarks on how both read.
             options: those of :meth:`attnprobe.measure.heads.HeadMeans.choose`.
 
         Raises:
             UsageError: an option is invalid, or the models have unlike numbers of layers or heads.
         """
         second.check_sizes(encoder)
-        second.check_reading(encoder, reading)
         means = HeadMeans.choose(encoder, reading, **options)
-        return cls(means, second, reading, seed, second.signed(encoder))
+        return cls(means, second, reading, seed, second.signed(encoder), said)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -91,7 +102,7 @@ class TwoModels:
     def empty(self, signature: str) -> Comparison:
         """The comparison of no text."""
         chosen = self.means.layers, self.means.heads, self.means.metrics
-        return Comparison.empty(*chosen, signature, seed=self.seed)
+        return Comparison.empty(*chosen, signature, seed=self.seed, said=self.said)
 
 
 @dataclass(frozen=True)

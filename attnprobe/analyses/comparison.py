@@ -179,13 +179,16 @@ class Comparison:
         return np.where(self._enough(), ends, np.nan)
 
     def _q_values(self, change: np.ndarray) -> np.ndarray:
-        """Corrects the two-sided p-values of a normal approximation for the number of rows."""
-        variance = self.second.variance_of_mean()
-        if not self.paired:
-            variance = variance + self.first.variance_of_mean()
+        """Corrects the two-sided p-values of a t-test, Welch's if texts are not paired, for the number of rows."""
+        from scipy.special import stdtr
+
+        samples = [self.second] if self.paired else [self.first, self.second]
+        variances = np.array([sample.variance_of_mean() for sample in samples])
+        degrees = np.array([np.maximum(sample.n - 1, 1)[:, None] for sample in samples])
         with np.errstate(divide="ignore", invalid="ignore"):
-            size = np.where(change == 0, 0, np.abs(change) / np.sqrt(2 * variance))
-        p_values = np.vectorize(math.erfc, otypes=[float])(size)
+            freedom = np.square(variances.sum(0)) / (np.square(variances) / degrees).sum(0)
+            size = np.where(change == 0, 0, np.abs(change) / np.sqrt(variances.sum(0)))
+            p_values = np.where(size == 0, 1, np.where(np.isinf(size), 0, 2 * stdtr(freedom, -size)))
         return false_discovery(np.where(self._enough(), p_values, np.nan).ravel()).reshape(change.shape)
 
     def table(self) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -50,13 +50,18 @@ class Following(Options):
         all_layers: after each layer; else after the last.
         fusion: how the heads of a layer become one matrix: by their "mean", "max" or "min"; rows then sum to 1 again.
         heads: the heads that are fused, counted from 0; one of them is taken as it is.
+        special: "drop" leaves out the shares of tokens that the tokenizer added, and of all queries their rows; no
+            number changes.
         residual: the share of a token that comes around attention, through the residual connection.
         max_tokens: with "flow", a longer text is refused.
         top: only the keys with the largest shares, so many of each query, largest first.
+
+    Raises:
+        UsageError: an option has an invalid value, or a query is named beside all.
     """
 
     method: str = choice(
-        "rollout", "flow", help="Multiply the layers; or flow, through them: mostly the column sums of layer 0."
+        "rollout", "flow", help="The layers multiplied; or flow through them: mostly the column sums of layer 0."
     )
     query: str | None = option(
         None,
@@ -70,10 +75,16 @@ class Following(Options):
         "all", flags=("--head",), metavar="HEADS", help="Fuse only these heads of each layer: 3, 0-5, 0,2,-1 or all."
     )
     residual: float = share(0.5, help="The share of a token that comes around attention.")
+    special: str = choice("keep", "drop", help="Of [CLS], [SEP] and their like: keep what they give, or leave it out.")
     max_tokens: int = whole(256, least=1, help="With --method flow, refuse a longer text: it takes a flow per key.")
     top: int | None = whole(
         None, least=1, help="Only the N largest shares of each query.  [default: 10 on a terminal, else all]"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.all_queries and self.query is not None:
+            raise UsageError("--query chooses among the queries, and --all-queries takes all", "leave out one of them")
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,11 +92,11 @@ class Flow:
     """Shares of input tokens in tokens after some layers.
 
     Attributes:
-        shares: (layer, query, key) in float64; rows sum to 1.
+        shares: (layer, query, key) in float64; rows sum to 1, unless some keys are left out.
         flows: the same before rows are divided by their sum; None: the method has no such number.
         layers: the numbers of the layers after which they are.
-        queries: the positions of the queries.
-        tokens: those of queries and keys; words at level "word".
+        queries, keys: the positions of the queries and keys.
+        tokens: all tokens of the text; words at level "word".
         following: the options.
         level: what a position is, "token" or "word".
         notes, sign: as in :class:`attnprobe.values.table.Table`.
@@ -96,6 +107,7 @@ class Flow:
     flows: np.ndarray | None
     layers: Sequence[int]
     queries: Sequence[int]
+    keys: Sequence[int]
     tokens: Tokens
     following: Following
     level: str = "token"
@@ -113,9 +125,9 @@ class Flow:
         return html_table(repr(self), table.columns, table.rows)
 
     def largest(self, top: int | None) -> np.ndarray:
-        """Chooses the keys with the largest shares, (layer, query, place), largest first; None: all, in their order."""
+        """Chooses the largest shares, as indices of keys (layer, query, place), largest first; None: all, in order."""
         if top is None:
-            return np.broadcast_to(np.arange(len(self.tokens)), self.shares.shape)
+            return np.broadcast_to(np.arange(len(self.keys)), self.shares.shape)
         return np.argsort(-self.shares, axis=-1, kind="stable")[..., :top]
 
     def maps(self) -> ShareMaps:
@@ -123,20 +135,22 @@ class Flow:
         after = [f"after layer {layer}" for layer in self.layers]
         queries = [f"of {self.level} {at} {self.tokens.strings[at]}" for at in self.queries]
         if self.following.all_queries:
-            names, rows, axis, values = after, self.tokens.strings, "query", self.shares
+            names, rows, axis, values = after, [self.tokens.strings[at] for at in self.queries], "query", self.shares
         else:
             names, rows, axis, values = queries, list(map(str, self.layers)), "layer", self.shares.transpose(1, 0, 2)
         of = " ".join([self.following.method, *names[: len(names) == 1]])
-        unit = f"{len(self.tokens)} {self.level}s"
-        return ShareMaps(f"{of}, {unit}", values, names, rows, axis, self.tokens.strings, self.notes, self.sign)
+        unit = f"{len(self.tokens)} {self.level}s" + ", special tokens left out" * (len(self.keys) < len(self.tokens))
+        keys = [self.tokens.strings[at] for at in self.keys]
+        return ShareMaps(f"{of}, {unit}", values, names, rows, axis, keys, self.notes, self.sign)
 
     def to_table(self) -> Table:
         """Makes a row per layer, query and key."""
-        keys, strings = self.largest(self.following.top), np.array(self.tokens.strings, dtype=object)
+        places, strings = self.largest(self.following.top), np.array(self.tokens.strings, dtype=object)
+        keys = np.array(self.keys)[places]
         numbers = {"share": self.shares, **({} if self.flows is None else {"flow": self.flows})}
         layer, query, _ = np.ix_(self.layers, self.queries, range(keys.shape[-1]))
         columns = [layer, query, strings[query], keys, strings[keys]]
-        columns += [np.take_along_axis(values, keys, -1) for values in numbers.values()]
+        columns += [np.take_along_axis(values, places, -1) for values in numbers.values()]
         arrays = [np.broadcast_to(column, keys.shape).ravel() for column in columns]
         return Table([*COLUMNS, *list(numbers)[1:]], ArrayRows(arrays), self.notes, self.sign)
 
@@ -148,49 +162,73 @@ def follow(text: str, encoder: Encoder, pair: str | None, following: Following, 
         UsageError: an option does not suit the text, a token is not found, or the text is too long for the method.
         ModelError: a layer attends to no tokens of the text, but to pools of them.
     """
-    from attnprobe.measure.fused import FusedHeads
+    from attnprobe.measure.fused import FusedHeads, fuse_heads
     from attnprobe.measure.reading import notes_on, sign, windows_of
-    from attnprobe.measure.running import measure
 
     fused_heads = FusedHeads.choose(encoder, following.heads, following.fusion)
     [pieces] = windows_of(encoder, text, pair, reading)
     tokens = pieces.by_word() if reading.level == "word" else pieces
-    queries = find_queries(tokens, following)
+    keys = kept_keys(tokens, following.special)
+    queries = keys if following.all_queries else find_queries(tokens, following.query)
     _check_length(pieces, following)
-    together = replace(
-        encoder.for_length(len(pieces)), spread=False
-    )  # heads in any order do not add up to equal digits
-    [fused] = measure([pieces], together, fused_heads).texts
-    matrices = [with_residual(matrix, following.residual) for matrix in fused.matrices]
+    fused = fuse_heads(pieces, encoder, fused_heads)
     words = np.array(pieces.words if reading.level == "word" else range(len(pieces)))
-    rows = np.flatnonzero(np.isin(words, queries))  # of the queries' pieces
-    followed = METHODS[following.method](matrices, rows, following.all_layers)
-    shares = by_word(followed / followed.sum(-1, keepdims=True), words[rows], words)
-    settings = {**fused_heads.signed(), "method": following.method, "residual": following.residual}
+    shares, flows, remarks = _followed(fused, words, queries, following)
+    special = "kept" if following.special == "keep" else following.special
+    settings = {**fused_heads.signed(), "method": following.method, "residual": following.residual, "special": special}
     return Flow(
-        shares,
-        by_word(followed, words[rows], words) if following.method == "flow" else None,
+        shares[..., keys],
+        None if flows is None else flows[..., keys],
         range(encoder.layers)[-len(shares) :],
         queries,
+        keys,
         tokens,
         following,
         reading.level,
         notes_on(encoder, [pieces], reading),
         lambda: sign(encoder, reading, **settings),
-        [*_outside(fused), *(_limit(followed[-1], matrices[0]) if following.method == "flow" else ())],
+        [*_outside(fused), *_left_out(shares[-1], keys), *remarks],
     )
 
 
-def find_queries(tokens: Tokens, following: Following) -> list[int]:
-    """Finds the positions of the queries, ascending.
+def _followed(
+    fused: Fused, words: np.ndarray, queries: Sequence[int], following: Following
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Follows attention through the layers: the shares (layer, query, key), the flows if there are any, and a remark.
+
+    Args:
+        words: the word of each token, or the token itself.
+        queries: the words that are asked for.
+    """
+    matrices = [with_residual(matrix, following.residual) for matrix in fused.matrices]
+    rows = np.flatnonzero(np.isin(words, queries))
+    followed = METHODS[following.method](matrices, rows, following.all_layers)
+    shares = by_word(followed / followed.sum(-1, keepdims=True), words[rows], words)
+    if following.method != "flow":
+        return shares, None, []
+    return shares, by_word(followed, words[rows], words), [limit(followed[-1], matrices[0])]
+
+
+def kept_keys(tokens: Tokens, special: str) -> list[int]:
+    """Lists the positions of the keys whose shares are given.
+
+    Raises:
+        UsageError: none is left.
+    """
+    kept = list(range(len(tokens))) if special == "keep" else tokens.positions(Role.CONTENT)
+    if not kept:
+        raise UsageError("the text has special tokens only, so that none is left", "--special keep shows them")
+    return kept
+
+
+def find_queries(tokens: Tokens, query: str | int | None) -> list[int]:
+    """Finds the positions of the queries, ascending; None: of the classification token.
 
     Raises:
         UsageError: the query is not found, or none is named and the text has no classification token.
     """
-    if following.all_queries:
-        return list(range(len(tokens)))
-    if following.query is not None:
-        return find_tokens(tokens, str(following.query))
+    if query is not None:
+        return find_tokens(tokens, str(query))
     if not tokens.positions(Role.CLS):
         raise UsageError("the text has no classification token, whose information it would be", QUERIES)
     return tokens.positions(Role.CLS)[:1]
@@ -249,20 +287,27 @@ def _outside(fused: Fused) -> Iterator[str]:
         )
 
 
-def _limit(flows: np.ndarray, first: np.ndarray) -> Iterator[str]:
+def _left_out(shares: np.ndarray, keys: Sequence[int]) -> Iterator[str]:
+    """Says how much of the last layer's shares, (query, key), special tokens have that were left out, if any were."""
+    if shares.shape[-1] > len(keys):
+        rest = 1 - shares[:, keys].sum(-1)
+        low, high = f"{rest.min():.3f}", f"{rest.max():.3f}"
+        have = low if low == high else f"{low} to {high}"
+        yield f"special tokens are left out, which have {have} of a query's shares after the last layer"
+
+
+def limit(flows: np.ndarray, first: np.ndarray) -> str:
     """Says how many of the flows from the last layer, (row, key), are as large as layer 0 allows."""
     met = int((np.abs(flows - bounds(first)) < CLOSE).sum())
-    yield f"{LIMIT}; {met} of these {flows.size} flows are just that, whatever the layers above do"
+    return f"{LIMIT}; {met} of these {flows.size} flows are just that, whatever the layers above do"
 
 
 def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
     """Fits the options to an output: pictures show all keys, and of some queries all layers.
 
     Raises:
-        UsageError: options do not suit each other, or the output.
+        UsageError: an option does not suit the output.
     """
-    if options["all_queries"] and options["query"] is not None:
-        raise UsageError("--query chooses among the queries, and --all-queries takes all", "leave out one of them")
     if format not in PICTURES:
         return options
     if options["top"] is not None:

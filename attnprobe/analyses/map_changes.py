@@ -48,6 +48,7 @@ class MapChanges:
         js, cosine: summed over texts: (layer, head), or (layer, head, layer_b, head_b) if heads are matched.
         n_texts: how many texts that are.
         n_outside: of how many some weight falls on no token.
+        said: further remarks on how the numbers came about.
     """
 
     layers: tuple[int, ...]
@@ -61,6 +62,7 @@ class MapChanges:
     cosine: np.ndarray
     n_texts: np.ndarray
     n_outside: np.ndarray
+    said: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         sizes = f"{len(self.layers)} layers × {len(self.heads)} heads"
@@ -171,7 +173,7 @@ class MapChanges:
         if self.n_outside:
             texts = f"{int(self.n_outside):,} text{'' if self.n_outside == 1 else 's'}"
             found.append(f"weight falls on no token in {texts}; it counts as one more key in js, not in cosine")
-        return found
+        return [*found, *self.said]
 
     def picture(self, metric: str = "js") -> StatMap:
         """Makes the map of ``js``, or of ``cosine``, by layer and head of A.

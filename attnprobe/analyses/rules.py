@@ -21,7 +21,7 @@ class Thresholds(Options):
 
     Attributes:
         vertical, diagonal: of the weight, for the patterns of these names.
-        both, each: of the weight, for the two patterns together, and for each of the two.
+        both, least: of the weight, for the two patterns together, and for each of the two.
         block: on the way from even attention, 0, to all between the texts' own tokens, 1, that stays in one text.
         most: of the weight, for roles that say where a head looks.
         same: on the way from even attention, 0, to all weight, 1, that other occurrences of a token have.
@@ -31,7 +31,7 @@ class Thresholds(Options):
     vertical: float = share(0.6, help="Weight on added tokens from which a head is vertical.")
     diagonal: float = share(0.6, help="Weight on neighbours and itself from which it is diagonal.")
     both: float = share(0.7, help="Weight of the two together, for vertical+diagonal.")
-    each: float = share(0.2, help="Weight of each of the two, for vertical+diagonal.")
+    least: float = share(0.2, help="Weight of each of the two, for vertical+diagonal.")
     block: float = share(0.75, help="How far from even, 0, to all weight, 1, in the own text, for block.")
     most: float = share(0.5, help="Weight on one kind of token from which this is the role.")
     same: float = share(0.1, help="How far from even, 0, to all weight, 1, on the same token, for same word.")
@@ -79,7 +79,7 @@ def _is_block(scores: Mapping[str, float], at: Thresholds) -> bool:
 
 def _is_both(scores: Mapping[str, float], at: Thresholds) -> bool:
     shares = scores["vertical"], scores["diagonal"]
-    return sum(shares) >= at.both and min(shares) >= at.each
+    return sum(shares) >= at.both and min(shares) >= at.least
 
 
 def _is_same(scores: Mapping[str, float], at: Thresholds) -> bool:
@@ -110,7 +110,7 @@ PATTERNS = (
         "v+d",
         _is_both,
         ("vertical", "diagonal"),
-        "vertical + diagonal ≥ {both}, each ≥ {each}",
+        "vertical + diagonal ≥ {both}, each ≥ {least}",
         "the two together have most of the weight",
     ),
     Rule("block", "block", _is_block, BLOCK, OWN_TEXT, "of a pair, each text looks at itself"),

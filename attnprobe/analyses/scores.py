@@ -59,12 +59,9 @@ class Asked:
     @cached_property
     def fused(self) -> Fused:
         """The mean over heads of every layer, which another pass gives to scores that follow attention through them."""
-        from attnprobe.measure.fused import FusedHeads
-        from attnprobe.measure.running import measure
+        from attnprobe.measure.fused import FusedHeads, fuse_heads
 
-        every = FusedHeads(tuple(range(self.encoder.layers)), self.heads)
-        fused: Fused = measure([self.pieces], self.encoder, every).texts[0]
-        return fused
+        return fuse_heads(self.pieces, self.encoder, FusedHeads(tuple(range(self.encoder.layers)), self.heads))
 
 
 def _nothing(asked: Asked, values: np.ndarray) -> str:

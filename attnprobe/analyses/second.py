@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,21 +66,23 @@ class Second:
                 hint = "--maps --match compares the maps of heads that are most alike"
                 raise UsageError(f"heads are compared by number, and A has {one} {what}, B {other}", hint)
 
-    def check_reading(self, first: Encoder, reading: Reading) -> None:
-        """Refuses models that would read different parts of a text.
+    def read_alike(self, first: Encoder, reading: Reading) -> tuple[Reading, tuple[str, ...]]:
+        """Lets both models read as many tokens at once, and says so where they would not by default.
 
         Raises:
-            UsageError: they read unlike numbers of tokens by default, or a reading does not suit the second.
+            UsageError: the reading does not suit the second model.
         """
+        said: tuple[str, ...] = ()
         lengths = first.max_length, self.encoder.max_length
-        known = [length for length in lengths if length is not None]
         if reading.max_length is None and lengths[0] != lengths[1]:
+            least = min(length for length in lengths if length is not None)
             shown = ["any number of" if length is None else str(length) for length in lengths]
-            reason = f"A reads {shown[0]} tokens at once, B {shown[1]}"
-            raise UsageError(reason, f"--max-length {min(known)} lets both read as much")
+            said = (f"A reads {shown[0]} tokens at once by default, B {shown[1]}; here both read {least}",)
+            reading = replace(reading, max_length=least)
         self.encoder.check_lengths(reading.max_length, reading.stride)
         if reading.global_attention != "none":
             self.encoder.check_global_attention()
+        return reading, said
 
     def windows(self, text: Tokens, reading: Reading, *, words: bool = False) -> list[Tokens]:
         """Tokenizes what a text was before the first model read it; no window if the text's first has done so.

@@ -89,8 +89,8 @@ own_share = KeyMetric(column=_own_text, **_declared(formula="Σ a[q,k] over toke
 @cache
 def _metrics() -> dict[str, Metric]:
     known = load_metrics([*READ, "special_share", "cross_share"])
-    own = {"first_share": first_share, "near_share": near_share, "near_added": near_added, "own_share": own_share}
-    return {**known, **own}
+    more = {"first_share": first_share, "near_share": near_share, "near_added": near_added, "own_share": own_share}
+    return {**known, **more}
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ class Patterns:
         """Computes the shares of one text (layer, head, share), NaN where one has no meaning."""
         windows = [window.by_word() for window in windows] if self.level == "word" else windows
         share = dict(zip(_metrics(), np.moveaxis(sums.means(), -1, 0), strict=True))
-        own, total = share["own_share"], share["own_share"] + share["cross_share"]
-        share["block"] = np.divide(own, total, out=np.full_like(own, np.nan), where=total > 0)
+        stays, total = share["own_share"], share["own_share"] + share["cross_share"]
+        share["block"] = np.divide(stays, total, out=np.full_like(stays, np.nan), where=total > 0)
         share["diagonal"] = np.maximum(share["near_share"] - np.nan_to_num(share["near_added"]), 0.0)
         share["vertical"] = np.where(np.isnan(share["first_share"]), share["special_share"], share["first_share"])
         share["block_even"] = np.where(np.isnan(share["block"]), np.nan, block_even(windows))
@@ -292,12 +292,12 @@ class Patterns:
 
 def block_even(windows: Sequence[Tokens]) -> float:
     """The share of the weight between the own tokens of a pair's texts that stays in a text if attention is even."""
-    own = both = 0.0
+    stays = total = 0.0
     for window in windows:
         sizes = [list(window.segments).count(segment) for segment in (1, 2)]
-        own += sum(size**2 for size in sizes) / len(window)
-        both += sum(sizes) ** 2 / len(window)
-    return own / both if both else np.nan
+        stays += sum(size**2 for size in sizes) / len(window)
+        total += sum(sizes) ** 2 / len(window)
+    return stays / total if total else np.nan
 
 
 def same_token_even(windows: Sequence[Tokens]) -> float:

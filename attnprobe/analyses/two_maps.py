@@ -39,6 +39,7 @@ class TwoMaps:
         matched: whether all pairs of heads are measured.
         unit: "token" or "word".
         signs: what the second model adds to the signature.
+        said: remarks on how both read.
     """
 
     layers: tuple[int, ...]
@@ -50,18 +51,27 @@ class TwoMaps:
     matched: bool
     unit: str
     signs: Mapping[str, object]
+    said: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict, init=False)
     alone: bool = field(default=True, init=False)
 
     @classmethod
     def choose(
-        cls, encoder: Encoder, reading: Reading, *, second: Second, match: bool = False, **options: Any
+        cls,
+        encoder: Encoder,
+        reading: Reading,
+        *,
+        second: Second,
+        match: bool = False,
+        said: tuple[str, ...] = (),
+        **options: Any,
     ) -> TwoMaps:
         """Chooses what to compare.
 
         Args:
             second: the second model.
             match: whether to match A's heads with B's instead of comparing those of equal numbers.
+            said: remarks on how both read.
             options: layers and heads of A.
 
         Raises:
@@ -73,13 +83,12 @@ class TwoMaps:
             second.check_sizes(encoder)
         if reading.stride is not None:
             raise UsageError("maps are compared of texts that are read at once", "leave --stride out")
-        second.check_reading(encoder, reading)
         layers = tuple(select(options.get("layers"), encoder.layers, "layer"))
         heads = tuple(select(options.get("heads"), encoder.heads, "head"))
         others = tuple(range(second.encoder.layers)), tuple(range(second.encoder.heads))
         others = others if match else (layers, heads)
         unit = "word" if reading.level == "word" else unit_of(encoder, second.encoder)
-        return cls(layers, heads, *others, second, reading, match, unit, second.signed(encoder))
+        return cls(layers, heads, *others, second, reading, match, unit, second.signed(encoder), said)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -120,7 +129,7 @@ class TwoMaps:
         """The distances of no text."""
         labels = self.layers, self.heads, self.layers_b, self.heads_b
         zeros, none = np.zeros(self.shape), np.zeros((), dtype=int)
-        return MapChanges(*labels, signature, self.matched, self.unit, zeros, zeros, none, none)
+        return MapChanges(*labels, signature, self.matched, self.unit, zeros, zeros, none, none, self.said)
 
 
 class Rows:
@@ -199,7 +208,7 @@ class MapListener:
         chosen, encoder = self.measurement, self.measurement.second.replica()
         kept = torch.stack([self.maps[layer][list(chosen.heads)] for layer in chosen.layers])
         self.maps.clear()
-        distances = Distances(kept.to(encoder.device), chosen)
+        distances = TextSums(kept.to(encoder.device), chosen)
         others = Rows(self.other, encoder, chosen.unit)
 
         def observe(layer: int, group: int) -> Observer | None:
@@ -218,7 +227,7 @@ class TextDistances:
     outside: bool
 
 
-class Distances:
+class TextSums:
     """Adds up the distances of one text's maps over rows of the second model.
 
     Args:
@@ -240,15 +249,15 @@ class Distances:
             if head in range(heads.start, heads.stop):
                 other = rows[head - heads.start]
                 place = (..., i, j) if chosen.matched else (i, j)
-                own = self.kept[:, :, queries] if chosen.matched else self.kept[i, j, queries]
-                self.js[place] += divergence(own.double(), other).sum(-1)
-                self.products[place] += (own[..., :-1].double() * other[..., :-1]).sum((-2, -1))
+                kept = self.kept[:, :, queries] if chosen.matched else self.kept[i, j, queries]
+                self.js[place] += divergence(kept.double(), other).sum(-1)
+                self.products[place] += (kept[..., :-1].double() * other[..., :-1]).sum((-2, -1))
                 self.squares[i, j] += other[..., :-1].square().sum()
 
     def found(self, outside: bool) -> TextDistances:
         """Returns the mean over queries, and the cosine of whole maps (Kovaleva et al. 2019) over tokens alone."""
-        own = self.kept[..., :-1].double().square().sum((-2, -1))
-        sizes = own[..., None, None] * self.squares if self.measurement.matched else own * self.squares
+        kept = self.kept[..., :-1].double().square().sum((-2, -1))
+        sizes = kept[..., None, None] * self.squares if self.measurement.matched else kept * self.squares
         js, cosine = self.js / self.kept.shape[2], self.products / sizes.sqrt()
         return TextDistances(js.cpu().numpy(), cosine.cpu().numpy(), outside)
 

@@ -14,14 +14,10 @@ from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.options import Averaging, Engine, Mean, Pairing, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
 
 if TYPE_CHECKING:
-    import pandas
-
-    from attnprobe.analyses.comparison import Comparison
     from attnprobe.analyses.likeness import Similarity
-    from attnprobe.analyses.map_changes import MapChanges
     from attnprobe.analyses.shares import Patterns
     from attnprobe.corpus.prober import Result
     from attnprobe.corpus.run import CorpusRun
@@ -85,76 +81,10 @@ def corpus_stats(
     reading = Reading(max_length, stride, level, global_attention)
     running = Running(batch_tokens, on_error, max_unknown)
     averaging = Averaging(queries, long_range)
-    encoder = _loaded(encoder, model)
+    encoder = loaded_with_warning(encoder, model)
     chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "mean": mean, "profile": profile}
     settings = Settings.choose(encoder, **chosen, **vars(averaging), **vars(reading), **vars(running))
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
-
-
-def compare(
-    a: Encoder | str | PathLike[str] | pandas.DataFrame,
-    b: Encoder | str | PathLike[str] | pandas.DataFrame,
-    texts: Texts | None = None,
-    metrics: Sequence[str] | None = None,
-    *,
-    ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
-    maps: bool = False, match: bool = False, unpaired: bool = False, seed: int = 0,
-    layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
-    max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
-    batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
-    threads: int | None = None,
-) -> Comparison | MapChanges:  # fmt: skip
-    """Compares two models on the same texts, or two results, head by head; the twin of ``attnprobe compare``.
-
-    Args:
-        a, b: without texts: results of ``attnprobe corpus``, files or what ``corpus_stats(...).to_frame()`` returns;
-            with texts: encoders, folders or Hub ids.
-        metrics: those to compare; None: all that both have.
-        maps: whether to compare maps instead of head statistics.
-        match: whether to compare the maps of heads that are most alike instead of those of equal numbers.
-        unpaired: whether the results are of two corpora, whose texts are drawn independently.
-        seed: of the bootstrap.
-        texts, ids, pairs, layers, heads, queries, long_range, max_length, stride, level, global_attention,
-            batch_tokens, on_error, max_unknown, threads: as in :func:`corpus_stats`.
-
-    Returns:
-        a summary with ``to_frame()``, ``remarks``, ``signature`` and ``picture(metric)``.
-
-    Raises:
-        UsageError: the models, or the results, do not suit each other; the message names what differs.
-        InputError: a file cannot be read, or a text cannot be used.
-        ModelError: a model that cannot be loaded or measured.
-    """
-    names = None if metrics is None else check_names(metrics)
-    pairing = Pairing(maps, match, unpaired)
-    chosen: dict[str, Any] = {"layers": layers, "heads": heads}
-    if texts is None:
-        from attnprobe.corpus.compared import compare_results
-        from attnprobe.readers.results import read_results
-
-        pairing.check_results()
-        return compare_results(
-            read_results(a, "A"), read_results(b, "B"), names, **chosen, seed=seed, unpaired=unpaired
-        )
-    from attnprobe.analyses.second import Second
-    from attnprobe.corpus.prober import Prober
-    from attnprobe.corpus.stats import CorpusStats
-    from attnprobe.corpus.texts import check_columns, to_records
-    from attnprobe.corpus.two_models import settings_of_two
-
-    check_columns(texts, ids, pairs)
-    pairing.check_models()
-    own = {"match": match} if pairing.of_maps else {"metrics": names, "seed": seed}
-    own |= {} if pairing.of_maps else vars(Averaging(queries, long_range))
-    reading = Reading(max_length, stride, level, global_attention)
-    running = Running(batch_tokens, on_error, max_unknown)
-    given: Any = (a, b)
-    first, second = _loaded(given[0], DEFAULT_MODEL), Second(_loaded(given[1], DEFAULT_MODEL))
-    how = {**chosen, **own, **vars(reading), **vars(running)}
-    settings = settings_of_two(first, second, maps=pairing.of_maps, **how)
-    stats = CorpusStats(Prober(first, settings, threads), to_records(texts, ids, pairs))
-    found: Comparison | MapChanges = stats.complete()
-    return found
 
 
 def run_corpus(
@@ -226,7 +156,7 @@ def patterns(
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
-    vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, each: float = 0.2, block: float = 0.75,
+    vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, least: float = 0.2, block: float = 0.75,
     most: float = 0.5, same: float = 0.1, broad: float = 0.8,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
     batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
@@ -238,7 +168,7 @@ def patterns(
     Args:
         texts, encoder, ids, pairs, max_length, stride, level, global_attention, batch_tokens, on_error, max_unknown,
             threads, model: as in :func:`corpus_stats`.
-        vertical, diagonal, both, each, block, most, same, broad: the thresholds of the rules, see
+        vertical, diagonal, both, least, block, most, same, broad: the thresholds of the rules, see
             :class:`attnprobe.analyses.rules.Thresholds`.
 
     Returns:
@@ -251,7 +181,7 @@ def patterns(
     """
     found: Patterns = summarize(
         "patterns", texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model,
-        vertical=vertical, diagonal=diagonal, both=both, each=each, block=block, most=most, same=same, broad=broad,
+        vertical=vertical, diagonal=diagonal, both=both, least=least, block=block, most=most, same=same, broad=broad,
         max_length=max_length, stride=stride, level=level, global_attention=global_attention,
         batch_tokens=batch_tokens, on_error=on_error, max_unknown=max_unknown,
     )  # fmt: skip
@@ -284,7 +214,7 @@ def summarize(
     from attnprobe.corpus.texts import check_columns, to_records
 
     check_columns(texts, ids, pairs)
-    encoder = _loaded(encoder, model)
+    encoder = loaded_with_warning(encoder, model)
     settings = Settings.of_analysis(load_analysis(name), encoder, **{"on_error": "fail", **options})
     stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
     return stats.complete()
@@ -332,7 +262,9 @@ def similarity(
     return found
 
 
-def _loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str]) -> Encoder:
+def loaded_with_warning(
+    encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL
+) -> Encoder:
     """Loads the model, and warns of the capitals that it reads otherwise."""
     made = loaded(encoder, model)
     if made.case:

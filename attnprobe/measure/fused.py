@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,11 @@ from attnprobe.attention.rows import check_probabilities
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.nothing import NoSummary
+from attnprobe.measure.running import measure
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.attention import MOST_WEIGHTS
 from attnprobe.values.rows import RowBlock
-from attnprobe.values.selection import Indices, ranges, select
+from attnprobe.values.selection import Indices, as_ranges, select
 from attnprobe.values.tokens import Tokens
 
 # How the weights of a block's heads become one, and how that is joined with those of the blocks before.
@@ -84,7 +85,7 @@ class FusedHeads:
 
     def signed(self) -> dict[str, object]:
         """The heads and their fusion."""
-        return {"heads": ranges(self.heads), "fusion": self.fusion}
+        return {"heads": as_ranges(self.heads), "fusion": self.fusion}
 
     def check_size(self, text: Tokens) -> None:
         """Checks how many weights would be kept.
@@ -167,3 +168,10 @@ class FusedListener:
         if self.measurement.fusion == "mean":
             self.matrices /= count
         return Found([Fused(self.matrices.cpu().numpy(), self.outside / (count * self.length))])
+
+
+def fuse_heads(text: Tokens, encoder: Encoder, measurement: FusedHeads) -> Fused:
+    """Measures one text, block after block: heads that came in any order would not add up to the same digits."""
+    one_by_one = replace(encoder.for_length(len(text)), spread=False)
+    fused: Fused = measure([text], one_by_one, measurement).texts[0]
+    return fused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attnprobe.models.config import count
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.selection import ranges
+from attnprobe.values.selection import as_ranges
 from attnprobe.values.table import Cell, Table
 from attnprobe.values.text import visible
 
@@ -72,4 +72,4 @@ def reach_by_layers(encoder: Encoder) -> dict[str, str]:
     if len(set(kinds)) == 1:
         return {"all layers": kinds[0]}
     layers_of = {kind: [layer for layer, found in enumerate(kinds) if found == kind] for kind in dict.fromkeys(kinds)}
-    return {f"layer{'s' * (len(layers) > 1)} {ranges(layers)}": kind for kind, layers in layers_of.items()}
+    return {f"layer{'s' * (len(layers) > 1)} {as_ranges(layers)}": kind for kind, layers in layers_of.items()}

@@ -59,9 +59,12 @@ class HeadResults:
 
     def ids(self) -> list[str]:
         """Reads the ids of all texts."""
+        ids: list[str] = []
+        seen = 0
         with explained(self.name):
-            rows = [frame["id"].to_numpy(object) for frame in self.frames(["id"])]
-        ids: list[str] = np.concatenate(rows)[:: self.size].tolist()
+            for frame in self.frames(["id"]):
+                ids += frame["id"].iloc[-seen % self.size :: self.size].tolist()
+                seen += len(frame)
         return ids
 
     def texts(self, metrics: Sequence[str]) -> Iterator[tuple[list[str], np.ndarray]]:

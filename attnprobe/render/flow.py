@@ -23,7 +23,7 @@ from attnprobe.render.colours import Ink, shade
 from attnprobe.render.figure import check_matplotlib, draw, save_figure
 from attnprobe.render.heatmap import HeatmapView
 from attnprobe.render.page import hash_of
-from attnprobe.render.table import fitting, number, remarks, tokens_line
+from attnprobe.render.table import decimals, fitting, remarks, tokens_line
 from attnprobe.render.trace import Bar
 from attnprobe.values.finding import token_label
 from attnprobe.values.text import visible
@@ -76,33 +76,35 @@ class FlowView:
     def _drawn(self, place: int, ink: Ink) -> tuple[RichTable, list[int]]:
         """Draws the keys of a query, and lists the layers that do not fit."""
         flow, alone = self.flow, len(self.flow.layers) == 1
-        keys = flow.largest(self.top)[-1, place].tolist()
+        places = flow.largest(self.top)[-1, place]
+        keys = [flow.keys[at] for at in places]
         labels = [ink.label(token_label(flow.tokens, key)) for key in keys]
         longest = min(LONGEST_TOKEN, max([4, *map(cell_len, labels)]))
         room = self.width - len("position ") - longest - 1
         columns = {f"layer {layer}": row for layer, row in zip(flow.layers, flow.shares[:, place], strict=True)}
         if alone:
             columns = {"share": flow.shares[0, place]} | ({} if flow.flows is None else {"flow": flow.flows[0, place]})
-        cell = max(5, *map(len, columns))
-        shown = fitting(dict.fromkeys(columns, cell), room, list(columns)[::-1])
+        width = max(5, *map(len, columns))
+        shown = fitting(dict.fromkeys(columns, width), room, list(columns)[::-1])
         drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
         drawn.add_column("position", justify="right", no_wrap=True)
         drawn.add_column("from", no_wrap=True, overflow="ellipsis", max_width=longest)
         for name in shown:
-            drawn.add_column(name, justify="right", no_wrap=True, width=cell)
+            drawn.add_column(name, justify="right", no_wrap=True, width=width)
         if alone:
-            drawn.add_column("", width=max(1, min(LONGEST_BAR, room - (cell + 1) * len(shown))), no_wrap=True)
+            drawn.add_column("", width=max(1, min(LONGEST_BAR, room - (width + 1) * len(shown))), no_wrap=True)
         high = float(flow.shares[:, place].max())
-        for key, label in zip(keys, labels, strict=True):
-            numbers = [float(columns[name][key]) for name in shown]
-            styles = [Style() if alone else shade((share / high) ** 0.5) for share in numbers]
-            cells = [Text(number(share).rjust(cell), style) for share, style in zip(numbers, styles, strict=True)]
-            drawn.add_row(str(key), Text(label), *cells, *([Bar(numbers[0] / high)] if alone else []))
+        written = iter(decimals([float(columns[name][at]) for at in places for name in shown]))
+        for at, key, label in zip(places, keys, labels, strict=True):
+            shares = [float(columns[name][at]) for name in shown]
+            styles = [Style() if alone else shade((share / high) ** 0.5) for share in shares]
+            texts = [Text(next(written).rjust(width), style) for style in styles]
+            drawn.add_row(str(key), Text(label), *texts, *([Bar(shares[0] / high)] if alone else []))
         return drawn, [layer for layer in flow.layers if not alone and f"layer {layer}" not in shown]
 
     def _notes(self, hidden: Sequence[int]) -> Iterator[str]:
         """Yields how to read it, and what is not shown."""
-        rest = len(self.flow.tokens) - self.top
+        rest = len(self.flow.keys) - self.top
         if rest > 0:
             yield f"{rest} more tokens have less: --top N shows them. -o FILE or -f csv have all."
         if hidden:

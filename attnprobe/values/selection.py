@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain
 from typing import Any
 
 from attnprobe.errors import UsageError
@@ -96,13 +96,3 @@ def parse_indices(text: str) -> Iterable[int] | None:
             raise UsageError(f"{shown(item.strip())} names no number", "write a range from low to high, such as 0-5")
         ranges.append(named)
     return chain.from_iterable(ranges)
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Writes ascending numbers as a person does.
-
-    >>> ranges([0, 1, 2, 5, 7, 8])
-    '0-2,5,7-8'
-    """
-    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
