@@ -66,7 +66,7 @@ save_png, save_svg, save_pdf = (partial(save_similarity, format=name) for name i
 
 def _span(summary: Similarity) -> np.ndarray:
     """The extent of the places on both axes of the map, at least so wide that something is seen."""
-    extent = np.maximum(np.ptp(summary.places, axis=0), 1e-6)
+    extent = np.maximum(np.ptp(summary.places, axis=0), 0.05)
     span: np.ndarray = np.maximum(extent, extent.max() / 4)
     return span
 

@@ -56,7 +56,7 @@ def test_the_model_view_is_coloured_by_it(page: Page, minilm: Encoder) -> None:
     for layer, head in ((3, 1), (0, 2)):
         assert drawn(page, layer, head)[0, 0] == pytest.approx(255 * np.sqrt(expected[layer, head]), abs=1.1)
     expect(page.locator("#grid button").nth(12 * 3 + 1)).to_have_attribute(
-        "title", f"layer 3, head 1: {expected[3, 1]:.2f}"
+        "title", f"layer 3, head 1 (mixed): {expected[3, 1]:.2f}"
     )
     choose(page, "scale", "linear")
     expect(page.locator("#scale-note")).to_have_text("weight")
