@@ -452,7 +452,7 @@ def test_lines_of_other_files_are_not_paired(written: Path, bert: Encoder, tmp_p
     other = tmp_path / "other.txt"
     other.write_text("\n".join(CORPUS[6:12]), encoding="utf-8")
     run_corpus([other], tmp_path / "other.csv", bert, METRICS)
-    with pytest.raises(UsageError, match=r"known by their lines, of files with other content: .*texts\.txt in A"):
+    with pytest.raises(UsageError, match=r"known by their line numbers only, and the files differ: .*texts\.txt in A"):
         compare(written / "a.csv", tmp_path / "other.csv")
     assert numbers(compare(written / "a.csv", tmp_path / "other.csv", unpaired=True))["n_texts"].max() == 12
 

@@ -139,7 +139,7 @@ class Flow:
         else:
             names, rows, axis, values = queries, list(map(str, self.layers)), "layer", self.shares.transpose(1, 0, 2)
         of = " ".join([self.following.method, *names[: len(names) == 1]])
-        unit = f"{len(self.tokens)} {self.level}s" + ", special tokens left out" * (len(self.keys) < len(self.tokens))
+        unit = f"{len(self.keys)} {self.level}s" + ", special tokens left out" * (len(self.keys) < len(self.tokens))
         keys = [self.tokens.strings[at] for at in self.keys]
         return ShareMaps(f"{of}, {unit}", values, names, rows, axis, keys, self.notes, self.sign)
 

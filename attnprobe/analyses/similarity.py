@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from attnprobe.analyses.kinds import CorpusAnalysis
+from attnprobe.errors import UsageError
 from attnprobe.values.options import Options, Selection, option, whole
 
 
@@ -16,11 +17,19 @@ class Sampling(Options):
         queries_per_text: how many, at random; all of a text that has no more.
         all_queries: whether every query is compared instead.
         seed: of the sample, which follows from the seed and the text's tokens alone.
+
+    Raises:
+        UsageError: all queries are to be compared, and a number of them is given, too.
     """
 
     queries_per_text: int = whole(32, least=1, help="Random queries of each text to compare heads by.")
     all_queries: bool = option(False, help="Compare heads by all queries: exact, and slow for many heads.")
     seed: int = option(0, metavar="N", help="Of the sample of queries, and of --sample.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.all_queries and "queries_per_text" in self.changed():
+            raise UsageError("all queries are compared, or so many of each text", "leave out one of the two")
 
 
 @dataclass(frozen=True)

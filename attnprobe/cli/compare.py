@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -91,6 +92,10 @@ def compare(
         _refuse("without FILES, A and B are results", loading, averaging, reading, running, engine, resuming)
         _compare_results(sides, names, selection, pairing, records.seed, saving, talking.quiet)
         return
+    for name in filter(os.path.isfile, (sides.a, sides.b)):
+        raise UsageError(
+            f"{name!r} is a file, and no model that could read FILES", "results are compared without FILES"
+        )
     how = {**vars(reading), **vars(running)}
     if pairing.of_maps:
         _refuse("maps have no metrics", metrics, averaging)

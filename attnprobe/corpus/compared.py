@@ -167,7 +167,7 @@ def _check_inputs(a: HeadResults, b: HeadResults) -> None:
     named = [_column(it.manifest) is not None for it in (a, b)]
     if all(inputs) and not all(named) and list(inputs[0].values()) != list(inputs[1].values()):
         files = [", ".join(it) for it in inputs]
-        reason = f"the texts are known by their lines, of files with other content: {files[0]} in A, {files[1]} in B"
+        reason = f"texts are known by their line numbers only, and the files differ: {files[0]} in A, {files[1]} in B"
         raise UsageError(reason, "--unpaired compares two corpora; corpus --id-column gives texts ids")
 
 

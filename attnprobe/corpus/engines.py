@@ -9,11 +9,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from multiprocessing import resource_tracker
 
 from attnprobe.corpus.on_ray import on_ray
@@ -65,13 +66,22 @@ def in_processes(chunks: Iterable[Chunk], recipe: Recipe, workers: int) -> Itera
     share = replace(recipe, threads=max(1, cores() // workers))
     pool = _pool(workers, share)
     try:
-        yield from in_order(chunks, lambda chunk: pool.submit(_measure, chunk).result, 2 * workers)
+        yield from in_order(chunks, partial(_submit, pool), 2 * workers)
     except BrokenProcessPool as error:
         raise AttnprobeError("a worker process ended unexpectedly", "is there memory for so many --workers?") from error
     finally:
         for process in list((pool._processes or {}).values()):  # nobody waits for their last results
             process.kill()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, chunk: Chunk) -> Callable[[], Result]:
+    """Lets the pool measure a chunk, perhaps in a new process, which has no signals: the main process decides."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        return pool.submit(_measure, chunk).result
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pool(workers: int, recipe: Recipe) -> ProcessPoolExecutor:
@@ -109,8 +119,6 @@ _worker: Worker | None = None
 
 def _become_worker(recipe: Recipe) -> None:
     global _worker
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the main process decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(recipe)
 

@@ -118,10 +118,12 @@ def read_results(given: Any, name: str = "") -> HeadResults:
     if isinstance(given, pandas.DataFrame):
         manifest: Mapping[str, Any] = {"signature": given.attrs.get("signature", "")}
         return _opened(name, manifest, lambda columns: iter([given if columns is None else given[list(columns)]]))
-    if not isinstance(given, str | PathLike) or not Path(given).is_file():
-        reason = f"a result is a file, or a DataFrame of corpus_stats(...).to_frame(); got {shown(given)}"
-        raise UsageError(reason, "two models are compared on texts: name these, too")
+    if not isinstance(given, str | PathLike):
+        raise UsageError(f"a result is a file, or a DataFrame of corpus_stats(...).to_frame(); got {shown(given)}")
     path = Path(given)
+    if not path.is_file():
+        reason = f"{str(path)!r} is a folder, and no result" if path.is_dir() else f"no file {str(path)!r}"
+        raise UsageError(reason, "two models are compared on texts: name these, too, as attnprobe compare A B FILES")
     bare = path.with_suffix("") if path.suffix.lower() in PACKED else path
     read = READERS.get(bare.suffix.lower())
     if read is None or (read is _parquet and bare != path):

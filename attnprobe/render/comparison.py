@@ -51,7 +51,7 @@ def _most_changed(comparison: Comparison) -> RenderableType:
     for at in ranked[:MOST]:
         drawn.add_row(*(Text(cell) for cell in _cells(comparison, at)))
     rest = f" {len(ranked) - MOST} more heads changed." if len(ranked) > MOST else ""
-    note = f"Of each head, the metric with q ≤ {PASSES} that changed most, for how much heads of A differ in it.{rest}"
+    note = f"Of each head the metric, with q ≤ {PASSES}, that changed most beside its spread over A's heads.{rest}"
     return Group(title, "", drawn, "", Text(f"{note} All rows: -f csv; one metric by layer and head: -k NAME.", "dim"))
 
 
