@@ -12,13 +12,13 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.analyses.comparison import Comparison as Comparison
     from attnprobe.analyses.map_changes import MapChanges as MapChanges
     from attnprobe.analyses.trace import Trace as Trace
-    from attnprobe.api import flow as flow
-    from attnprobe.api import head_stats as head_stats
-    from attnprobe.api import heatmap as heatmap
-    from attnprobe.api import tokens as tokens
-    from attnprobe.api import trace as trace
-    from attnprobe.api import view as view
-    from attnprobe.api import weights as weights
+    from attnprobe.api.pictures import heatmap as heatmap
+    from attnprobe.api.pictures import view as view
+    from attnprobe.api.tables import flow as flow
+    from attnprobe.api.tables import head_stats as head_stats
+    from attnprobe.api.tables import tokens as tokens
+    from attnprobe.api.tables import trace as trace
+    from attnprobe.api.tables import weights as weights
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
     from attnprobe.corpus.twins import patterns as patterns
     from attnprobe.corpus.twins import run_corpus as run_corpus
@@ -67,18 +67,18 @@ _HOMES = {
     "compare": "attnprobe.corpus.two_models",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
-    "flow": "attnprobe.api",
-    "head_stats": "attnprobe.api",
-    "heatmap": "attnprobe.api",
+    "flow": "attnprobe.api.tables",
+    "head_stats": "attnprobe.api.tables",
+    "heatmap": "attnprobe.api.pictures",
     "load_encoder": "attnprobe.models.loading",
     "patterns": "attnprobe.corpus.twins",
     "read_records": "attnprobe.readers.readers",
     "run_corpus": "attnprobe.corpus.twins",
     "similarity": "attnprobe.corpus.twins",
-    "tokens": "attnprobe.api",
-    "trace": "attnprobe.api",
-    "view": "attnprobe.api",
-    "weights": "attnprobe.api",
+    "tokens": "attnprobe.api.tables",
+    "trace": "attnprobe.api.tables",
+    "view": "attnprobe.api.pictures",
+    "weights": "attnprobe.api.tables",
 }
 __all__ = ["__version__", *_HOMES]
 

@@ -76,7 +76,7 @@ def view(
     for model in models:
         model.check(talking.quiet, text.texts(words), **vars(selection), named=named)
 
-    from attnprobe import api
+    from attnprobe.api import pictures
 
     encoder, *others = [model.encoder() for model in models]
     beside: dict[str, Any] = {"against": comparing.against, "against_model": others[0] if others else None}
@@ -89,7 +89,7 @@ def view(
         **beside,
     }
     with warnings_as_notes(talking.quiet):
-        made = api.view(words, encoder, pair=text.pair, **options, **vars(explaining))
+        made = pictures.view(words, encoder, pair=text.pair, **options, **vars(explaining))
     destination.save(lambda stream: stream.write(made.html.encode()))
     if page.open and destination.path:
         import webbrowser

@@ -40,7 +40,7 @@ def test_roles_and_shares_fit_the_terminal(run: Run, minilm: Encoder, lines: str
     result = run("patterns", lines, "-f", "table", columns=columns)
     assert result.code == 0
     assert max(map(cell_len, result.text.splitlines())) <= columns
-    assert result.text.replace("\n", " ").startswith("all-MiniLM-L6-v2, roles of heads in 3 texts")
+    assert " ".join(result.text.split()).startswith("all-MiniLM-L6-v2, roles of heads in 3 texts")
     roles = patterns(LINES, minilm).roles()
     grid = [line.split() for line in result.text.split("\n\n")[1].splitlines()]
     first = [row for row in grid if row[0] == "0"]
