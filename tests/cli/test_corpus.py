@@ -434,7 +434,8 @@ for line in sys.stdin:
             os._exit(exit.code or 0)
         os._exit(99)
     print(child, flush=True)
-    sys.stdin.readline()  # until it is asked for, a child that has ended can still be killed
+    if not sys.stdin.readline():  # until it is asked for, a child that has ended can still be killed
+        os.kill(child, 9)  # nobody is left to ask
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
