@@ -42,6 +42,13 @@ def test_a_finding_is_a_link(page: Page, minilm: Encoder) -> None:
         expect(page.locator(f"input[name={name}")).to_have_value(value)
 
 
+def test_the_address_is_true_at_once(page: Page) -> None:
+    """A reload right after a choice keeps it."""
+    head = page.get_by_role("button", name="layer 4, head 9", exact=True)
+    address = "(button) => new Promise((done) => (button.click(), setTimeout(() => done(location.hash))))"
+    assert head.evaluate(address).startswith("#layer=4&head=9&")
+
+
 def test_back_and_forward(page: Page) -> None:
     what = page.locator("#what")
     for layer, head in ((2, 9), (3, 1)):

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ LINES[10], LINES[30], LINES[55] = "nul \0", " ".join(["word"] * 90), "nul \0 aga
 COLUMNS = ["id", "n_tokens", "layer", "head", *METRICS]
 FORMATS = ["csv", "tsv", "jsonl", "parquet"]
 KILLS = 20
+PATIENCE = 300  # seconds for what takes a few on an idle machine
 
 pytestmark = pytest.mark.filterwarnings("ignore::attnprobe.TruncationWarning")
 
@@ -432,57 +434,76 @@ for line in sys.stdin:
             os._exit(exit.code or 0)
         os._exit(99)
     print(child, flush=True)
+    if not sys.stdin.readline():  # until it is asked for, a child that has ended can still be killed
+        os.kill(child, 9)  # nobody is left to ask
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
 class Server:
-    """Runs ``attnprobe corpus`` in processes of their own that need not load the model again.
+    """Runs ``attnprobe corpus``, one at a time, in processes of their own that need not load the model again.
 
-    Its reply to a command is the process's id, and then its exit status.
+    Without a reply in time it ends, with all its processes, and the next start begins anew: so also after a test that
+    failed before it waited for its process, whose exit status would be taken for the next reply.
     """
 
     def __init__(self, model: Path) -> None:
-        command = process()
-        command["args"] = [sys.executable, "-W", "ignore", "-c", SERVER, str(model)]
-        command["env"]["TOKENIZERS_PARALLELISM"] = "false"
-        command["stdin"] = subprocess.PIPE
         self.model = model
-        self.process = subprocess.Popen(**command, stdout=subprocess.PIPE, text=True)
+        self.process: subprocess.Popen[str] | None = None
+        self.is_free = True  # no process runs that is still to be waited for
 
     def start(self, log: Path, *arguments: object, kill_at: int = 0, pause: float = 0) -> int:
-        """Starts one; ``kill_at`` kills it before it touches files for the so-manieth time.
+        """Starts one and returns its id; ``kill_at`` kills it before it touches files for the so-manieth time.
 
         Args:
             pause: how long it rests after every part.
         """
-        assert self.process.stdin
-        command = [[*map(str, arguments), "-m", str(self.model)], str(log), kill_at, pause]
-        print(json.dumps(command), file=self.process.stdin, flush=True)
-        return self._reply()
+        if not self.is_free:
+            self.end()
+        self.is_free = False
+        return self._ask([[*map(str, arguments), "-m", str(self.model)], str(log), kill_at, pause])
 
     def wait(self) -> int:
         """Its exit status; -9 if it was killed."""
-        return self._reply()
-
-    def _reply(self) -> int:
-        assert self.process.stdout
-        return int(self.process.stdout.readline())
+        code = self._ask("wait")
+        self.is_free = True
+        return code
 
     def call(self, log: Path, *arguments: object, kill_at: int = 0) -> int:
         self.start(log, *arguments, kill_at=kill_at)
         return self.wait()
 
+    def end(self) -> None:
+        process, self.process, self.is_free = self.process, None, True
+        if process:
+            with process:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _ask(self, request: object) -> int:
+        process = self.process = self.process or self._begin()
+        assert process.stdin
+        assert process.stdout
+        try:
+            print(json.dumps(request), file=process.stdin, flush=True)
+            assert select.select([process.stdout], [], [], PATIENCE)[0], f"no reply within {PATIENCE} s to {request}"
+            return int(process.stdout.readline())
+        except BaseException:
+            self.end()
+            raise
+
+    def _begin(self) -> subprocess.Popen[str]:
+        command = process()
+        command["args"] = [sys.executable, "-W", "ignore", "-c", SERVER, str(self.model)]
+        command["env"]["TOKENIZERS_PARALLELISM"] = "false"
+        command["stdin"] = subprocess.PIPE
+        return subprocess.Popen(**command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
 
 @pytest.fixture(scope="module")
 def server(tiny: Path) -> Iterator[Server]:
-    started = Server(tiny)
-    yield started
-    assert started.process.stdin
-    assert started.process.stdout
-    started.process.stdin.close()
-    started.process.stdout.close()
-    assert started.process.wait(timeout=60) == 0
+    server = Server(tiny)
+    yield server
+    server.end()
 
 
 @pytest.fixture(scope="module")
@@ -521,17 +542,24 @@ def test_uninterrupted_run_has_every_text_once(
         check_rows(rows, expected, encoder)
 
 
-def wait_for_parts(folder: Path, number: int, is_running: Callable[[], bool]) -> None:
+def wait_for_parts(folder: Path, number: int, process: int) -> None:
     """Returns when there are so many parts, or the process has ended."""
-    while is_running() and len(list(folder.glob("part-*"))) < number:
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(process) and parts_in(folder) < number:
+        assert time.monotonic() < deadline, f"fewer than {number} parts in '{folder}' after {PATIENCE} s"
         time.sleep(0.001)
 
 
+def parts_in(folder: Path) -> int:
+    """How many there are; Path.glob fails on a folder that is removed meanwhile."""
+    with suppress(FileNotFoundError):
+        return sum(path.name.startswith("part-") for path in folder.iterdir())
+    return 0
+
+
 def is_alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
-    except (FileNotFoundError, ProcessLookupError):  # it ended before this is opened, or read
-        return False
+    """Tells whether a process that was started and not yet waited for still runs."""
+    state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
     return state.rsplit(")", 1)[1].split()[0] != "Z"
 
 
@@ -547,9 +575,9 @@ def test_killed_at_random_moments(
         number += 1
         code, parts = -9, folder / f"out.{format}.parts"
         while code == -9:
-            wanted = len(list(parts.glob("part-*"))) + chance.randrange(4)
+            wanted = parts_in(parts) + chance.randrange(4)
             child = server.start(folder / "log", *job(lines, folder, format), "--resume")
-            wait_for_parts(parts, wanted, lambda child=child: is_alive(child))  # type: ignore[misc]
+            wait_for_parts(parts, wanted, child)
             time.sleep(chance.random() * 0.05)
             if kills < KILLS and is_alive(child):
                 os.kill(child, signal.SIGKILL)
@@ -782,7 +810,7 @@ def test_two_runs_at_once_do_not_mix(
     folder, other = tmp_path / "run", write(tmp_path / "in.txt", ["another", "text"])
     folder.mkdir()
     child = server.start(folder / "log", *job(lines, folder, "csv"), pause=600)
-    wait_for_parts(folder / "out.csv.parts", 1, lambda: is_alive(child))
+    wait_for_parts(folder / "out.csv.parts", 1, child)
     check_error(corpus(*job(other, folder, "csv"), "--overwrite"), 1, f"written by process {child}")
     os.kill(child, signal.SIGKILL)
     assert server.wait() == -9
@@ -862,7 +890,7 @@ def test_interrupted_by_a_signal(
     folder = tmp_path / "a folder"
     folder.mkdir()
     child = server.start(folder / "log", *job(lines, folder, "csv"), "--overwrite", pause=0.2)
-    wait_for_parts(folder / "out.csv.parts", 2, lambda: is_alive(child))
+    wait_for_parts(folder / "out.csv.parts", 2, child)
     os.kill(child, signal.SIGINT)
     assert server.wait() == 130
     (line,) = (folder / "log").read_text(encoding="utf-8").splitlines()

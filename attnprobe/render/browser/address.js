@@ -1,16 +1,20 @@
 // The address of the page holds its state after the #, so that a finding is a link. A page in a frame, which may have no
 // address, tells the page around it, and does what that says: so two pages beside each other show the same.
 
-const SETTLED = 250; // milliseconds without a change
+const SETTLED = 250; // milliseconds for which the slider rests
 let settling = 0;
 let told = stateText();
 
-/** Shows what the address says, now and whenever the reader goes back or forward, and keeps it true. */
+/**
+ * Shows what the address says, now and whenever the reader goes back or forward, and keeps it true: at once, so that a
+ * choice survives a reload right after it, but only where the slider comes to rest.
+ */
 function followAddress() {
   follow(location.hash);
-  listeners.push(() => {
+  listeners.push((what) => {
     clearTimeout(settling);
-    settling = setTimeout(tell, SETTLED);
+    if (what === "lines") settling = setTimeout(tell, SETTLED);
+    else queueMicrotask(tell); // when `follow` has noted what it was told
   });
   addEventListener("hashchange", () => follow(location.hash));
   addEventListener("message", ({ source, data }) => {
