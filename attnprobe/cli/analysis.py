@@ -54,8 +54,9 @@ def _run(
     encoder = loading.encoder()
     with warnings_as_notes(talking.quiet):
         result = analysis(words, encoder, **fitted)
-        for remark in () if talking.quiet else getattr(result, "remarks", ()):
-            note(remark)
+    for remark in () if talking.quiet else getattr(result, "remarks", ()):
+        note(remark)
+    with warnings_as_notes(talking.quiet):  # of fonts that lack characters
         if destination.format in analysis.formats:
             destination.save(partial(load(analysis.formats[destination.format]), result))
         elif destination.format == "table" and analysis.view:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import attnprobe
-from attnprobe import Encoder, api
+from attnprobe import Encoder
+from attnprobe.api import pictures
 from tests.cli.commandline import LONG_TEXT, TEXT, Run, check_error, lasting
 
 
@@ -98,5 +99,5 @@ def test_errors(run: Run, arguments: list[str], code: int, words: list[str]) -> 
 
 
 def test_a_page_that_is_too_large(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(api.view.__kwdefaults__, "most", 1000)
+    monkeypatch.setitem(pictures.view.__kwdefaults__, "most", 1000)
     check_error(run("view", TEXT), 2, "6 layers × 12 heads × 9 × 9 tokens", "5,832 weights", "choose layers and heads")
