@@ -18,6 +18,7 @@ import attnprobe
 from attnprobe import Encoder
 from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.analyses.kinds import Analysis
+from attnprobe.analyses.scores import SCORES
 from attnprobe.measure.weights import keep_weights
 
 ROOT = Path(__file__).parent.parent
@@ -171,10 +172,10 @@ def test_analysis_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", ANALYSES)
 def test_columns_are_those_that_are_told_of(name: str, encoder_of: Callable[[str], Encoder]) -> None:
-    required = {"layer": 0, "head": 0, "query": 1} if name == "trace" else {}
+    given = {"trace": {"layer": 0, "head": 0, "query": 1}, "tokens": {"scores": list(SCORES)}}
     analysis, encoder = load_analysis(name), encoder_of("bert")
     if isinstance(analysis, Analysis):
-        table = analysis(TEXT, encoder, **required).to_table()
+        table = analysis(TEXT, encoder, **given.get(name, {})).to_table()
     else:
         tables = getattr(attnprobe, name)([TEXT] * 3, encoder).tables()
         assert set(tables) == {"summary", *analysis.tables}

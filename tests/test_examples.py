@@ -13,7 +13,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = ("pandas_pipeline.py", "shell_pipeline.sh", "sklearn_pipeline.py")
-ELSEWHERE = ("previous_token.py", "reviews.txt")  # in test_readme.py and test_pages.py
+ELSEWHERE = ("previous_token.py", "reviews.txt", "sentences.txt")  # in test_readme.py and test_pages.py
 Printed = Callable[[str], str]
 
 
