@@ -122,7 +122,7 @@ def test_summary_averages_within_each_text(family: str, mean: str, encoder_of: C
         micro = np.average(of_texts, weights=queries) if mean != "heads" else of_heads[layer, row["metric"]]
         expected = [mid, of_texts.std(ddof=1), mid - margin, mid + margin, micro]
         numbers = [row[name] for name in ("mean", "std", "ci_low", "ci_high", "token_mean")]
-        np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(numbers, expected, rtol=1e-5, atol=2e-5)  # margins multiply rounding
     assert [row["metric"] for row in rows[: len(STATISTICS)]] == list(found.summary.metrics)
     assert pd.isna(rows[0]["layer"]) == (mean != "heads")
     assert pd.isna(rows[0]["head"]) == (mean != "layers")

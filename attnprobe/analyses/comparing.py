@@ -12,17 +12,17 @@ import numpy as np
 from attnprobe.analyses.comparison import Comparison, bootstrap_parts
 from attnprobe.analyses.second import Second
 from attnprobe.measure.heads import HeadListener, HeadMeans
-from attnprobe.measure.kinds import Found, Measured
+from attnprobe.measure.kinds import Found
+from attnprobe.measure.nothing import NoRows
 from attnprobe.measure.running import measure
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading
-from attnprobe.values.rows import RowBlock
 from attnprobe.values.tokens import Tokens
 
 
 @dataclass(frozen=True)
-class TwoModels:
+class TwoModels(NoRows):
     """Measures head means of a model and of a second one, text by text.
 
     Attributes:
@@ -40,7 +40,6 @@ class TwoModels:
     seed: int
     signs: Mapping[str, object]
     said: tuple[str, ...] = ()
-    columns: Mapping[str, str] = field(default_factory=dict, init=False)
 
     @classmethod
     def choose(
@@ -94,10 +93,6 @@ class TwoModels:
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> TwoListener:
         """Makes a listener to the first model, which then lets the second read the texts."""
         return TwoListener(self, self.means.begin(texts, encoder), texts)
-
-    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
-        """Makes no rows."""
-        return []
 
     def empty(self, signature: str) -> Comparison:
         """The comparison of no text."""

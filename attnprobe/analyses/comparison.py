@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,9 @@ from attnprobe.values.bootstrap import DRAWS, INTERVAL, TOGETHER, Sample, draw_c
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import check_arrays
-from attnprobe.values.table import Cell, Table
+from attnprobe.values.table import Cell, Table, Tabled
 
 if TYPE_CHECKING:
-    import pandas
-
     from attnprobe.measure.kinds import Measured
 
 CHANGES: Mapping[str, str] = {
@@ -41,7 +39,7 @@ FEW = 20  # texts below which a normal approximation is rough
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison:
+class Comparison(Tabled):
     """Sufficient statistics of head metrics in A and B over many texts; those of more texts add up.
 
     Attributes:
@@ -200,22 +198,6 @@ class Comparison:
             cells = [float(column[i, j, k]) for column in self.numbers.values()]
             shown = (None if math.isnan(cell) else cell for cell in cells)
             yield (layer, head, metric, *shown, int(self.n_texts[i, k]))
-
-    def tables(self) -> dict[str, Callable[[], Table]]:
-        """The function that makes the table."""
-        return {"summary": self.table}
-
-    def to_table(self) -> Table:
-        """Makes the table that a file holds."""
-        return self.table()
-
-    def to_frame(self) -> pandas.DataFrame:
-        """Returns the table as a DataFrame."""
-        return self.table().to_frame()
-
-    def overview(self, title: str) -> Table:
-        """Makes the table, with a title."""
-        return replace(self.table(), notes={"title": title})
 
     @property
     def passed(self) -> np.ndarray:

@@ -18,10 +18,10 @@ from attnprobe.attention.divergence import divergences, mixture_sums, padded
 from attnprobe.attention.rounding import rounding
 from attnprobe.attention.rows import check_distance, merge_pieces, word_starts
 from attnprobe.errors import ModelError
-from attnprobe.measure.kinds import Found, Measured
+from attnprobe.measure.kinds import Found
+from attnprobe.measure.nothing import NoRows
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading
-from attnprobe.values.rows import RowBlock
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
 
@@ -29,7 +29,7 @@ MOST_KEPT = 2**25  # weights kept at once: 128 MiB in float32; more queries take
 
 
 @dataclass(frozen=True)
-class Distances:
+class Distances(NoRows):
     """Measures the distances between heads, for ``similarity``.
 
     Attributes:
@@ -78,11 +78,6 @@ class Distances:
         return self.level == "word"
 
     @property
-    def columns(self) -> dict[str, str]:
-        """No columns: texts have no rows."""
-        return {}
-
-    @property
     def size(self) -> int:
         """The number of pairs of heads."""
         count = len(self.layers) * len(self.heads)
@@ -100,10 +95,6 @@ class Distances:
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> RowsListener:
         """Makes a listener that keeps the rows of the sampled queries."""
         return RowsListener(self, texts, encoder)
-
-    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
-        """Makes no rows."""
-        return []
 
     def empty(self, signature: str) -> Similarity:
         """The summary of no text."""

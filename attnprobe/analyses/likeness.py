@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from attnprobe.errors import UsageError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import check_arrays
-from attnprobe.values.table import Cell, Table
-
-if TYPE_CHECKING:
-    import pandas
+from attnprobe.values.table import Cell, Table, Tabled
 
 COLUMNS = ["layer", "head", "cluster", "x", "y", "nearest_layer", "nearest_head", "nearest_distance"]
 PAIR_COLUMNS = ["layer_a", "head_a", "layer_b", "head_b", "distance"]
@@ -24,7 +21,7 @@ NOTHING = 1e-12  # of the largest eigenvalue: an axis of the map that only round
 
 
 @dataclass(frozen=True, repr=False)
-class Similarity:
+class Similarity(Tabled):
     """The distances between heads over many texts, each counted once; ``a + b`` is the summary of the texts of both.
 
     Attributes:
@@ -200,14 +197,6 @@ class Similarity:
         ]
         return Table(PAIR_COLUMNS, rows, sign=lambda: self.signature)
 
-    def to_frame(self) -> pandas.DataFrame:
-        """Returns the table of heads as a DataFrame."""
-        return self.table().to_frame()
-
     def tables(self) -> dict[str, Callable[[], Table]]:
         """The functions that make the tables ``summary`` and ``pairs``."""
         return {"summary": self.table, "pairs": self.pairs}
-
-    def overview(self, title: str) -> Table:
-        """Makes the table of heads with a title."""
-        return replace(self.table(), notes={"title": title})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,9 @@ from attnprobe.values.arguments import check_choice
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import check_arrays
-from attnprobe.values.table import Cell, Table
+from attnprobe.values.table import Cell, Table, Tabled
 
 if TYPE_CHECKING:
-    import pandas
-
     from attnprobe.measure.kinds import Measured
 
 MAPS: Mapping[str, str] = {
@@ -36,7 +34,7 @@ MATCHED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, repr=False)
-class MapChanges:
+class MapChanges(Tabled):
     """Distances of maps, summed over texts.
 
     Attributes:
@@ -145,22 +143,6 @@ class MapChanges:
             found = [float(total[at]) / n if n else None for total in (self.js, self.cosine)]
             other = [self.layers_b[i_b], self.heads_b[j_b]] if self.matched else []
             yield (self.layers[i], self.heads[j], *found, n, *other)
-
-    def tables(self) -> dict[str, Callable[[], Table]]:
-        """The function that makes the table."""
-        return {"summary": self.table}
-
-    def to_table(self) -> Table:
-        """Makes the table that a file holds."""
-        return self.table()
-
-    def to_frame(self) -> pandas.DataFrame:
-        """Returns the table as a DataFrame."""
-        return self.table().to_frame()
-
-    def overview(self, title: str) -> Table:
-        """Makes the table, with a title."""
-        return replace(self.table(), notes={"title": title})
 
     @property
     def remarks(self) -> list[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from attnprobe.analyses.rules import Thresholds, pattern_of, role_of
 from attnprobe.attention.blocks import Observer
 from attnprobe.measure.kinds import Found, Measured
+from attnprobe.measure.nothing import NoRows
 from attnprobe.metrics import load_metrics
 from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric, Metric, OffsetMetric
 from attnprobe.metrics.reduce import Reducer
@@ -21,11 +22,8 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Averaging, Reading, take
 from attnprobe.values.selection import select
 from attnprobe.values.summary import Summary
-from attnprobe.values.table import Cell, Table
+from attnprobe.values.table import Cell, Table, Tabled
 from attnprobe.values.tokens import Role, Tokens
-
-if TYPE_CHECKING:
-    import pandas
 
 READ = (
     "previous_share",
@@ -94,7 +92,7 @@ def _metrics() -> dict[str, Metric]:
 
 
 @dataclass(frozen=True)
-class HeadShares:
+class HeadShares(NoRows):
     """Measures the shares of all heads that patterns and roles are read from.
 
     Attributes:
@@ -129,11 +127,6 @@ class HeadShares:
         return self.level == "word"
 
     @property
-    def columns(self) -> dict[str, str]:
-        """No columns, since there are no rows: the answer is the summary."""
-        return {}
-
-    @property
     def size(self) -> int:
         """The number of sums of a text."""
         return len(self.layers) * len(self.heads) * len(_metrics())
@@ -162,10 +155,6 @@ class HeadShares:
         )
         return ShareListener(reducer, list(self.heads))
 
-    def rows(self, texts: Sequence[Measured]) -> list[Any]:
-        """Makes no rows."""
-        return []
-
     def empty(self, signature: str) -> Patterns:
         """The patterns of no text."""
         return Patterns(Summary.empty(self.layers, self.heads, SHARES, signature), self.level, self.thresholds)
@@ -193,7 +182,7 @@ class ShareListener:
 
 
 @dataclass(frozen=True)
-class Patterns:
+class Patterns(Tabled):
     """The patterns and roles of heads in many texts, with the shares that tell them.
 
     Attributes:
@@ -271,17 +260,9 @@ class Patterns:
         names = (pattern_of(scores, self.thresholds), role_of(scores, self.thresholds))
         return (layer, head, *names, *shares, n_texts)
 
-    def tables(self) -> dict[str, Callable[[], Table]]:
-        """The function that makes the table ``summary``."""
-        return {"summary": self.table}
-
     def overview(self, title: str) -> Table:
         """Makes the table with a title."""
         return replace(self.table(), notes={"title": title, "more": "Use -f csv or a wider terminal."})
-
-    def to_frame(self) -> pandas.DataFrame:
-        """Returns the table as a DataFrame."""
-        return self.table().to_frame()
 
     def roles(self) -> list[list[str | None]]:
         """The role of each head, by layer; None where a layer's positions are no tokens."""

@@ -16,11 +16,11 @@ from attnprobe.analyses.second import Second
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.attention.rows import check_probabilities, merge_pieces, word_starts
 from attnprobe.errors import ModelError, TextError, UsageError
-from attnprobe.measure.kinds import Found, Measured
+from attnprobe.measure.kinds import Found
+from attnprobe.measure.nothing import NoRows
 from attnprobe.measure.reading import tokenize
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading, take
-from attnprobe.values.rows import RowBlock
 from attnprobe.values.selection import select
 from attnprobe.values.tokens import Role, Tokens
 
@@ -28,7 +28,7 @@ PROBE = "A"  # a text whose tokens show what the tokenizers add
 
 
 @dataclass(frozen=True)
-class TwoMaps:
+class TwoMaps(NoRows):
     """Measures the distances of two models' maps, text by text.
 
     Attributes:
@@ -52,7 +52,6 @@ class TwoMaps:
     unit: str
     signs: Mapping[str, object]
     said: tuple[str, ...] = ()
-    columns: Mapping[str, str] = field(default_factory=dict, init=False)
     alone: bool = field(default=True, init=False)
 
     @classmethod
@@ -120,10 +119,6 @@ class TwoMaps:
             [text] = tokenize(encoder, *text.given, self.reading)
         others = self.second.windows(texts[0], self.reading, words=self.unit == "word")
         return MapListener(self, text, others[0], encoder)
-
-    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
-        """Makes no rows."""
-        return []
 
     def empty(self, signature: str) -> MapChanges:
         """The distances of no text."""

@@ -12,10 +12,9 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Block, Memory, Observer, sums_in
 from attnprobe.attention.rows import check_probabilities, entropies, merge_pieces, refuse_pools, word_starts
-from attnprobe.measure.kinds import Found, Measured
-from attnprobe.measure.nothing import NoSummary
+from attnprobe.measure.kinds import Found
+from attnprobe.measure.nothing import NoRows, NoSummary
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.rows import RowBlock
 from attnprobe.values.tokens import Role, Tokens
 
 
@@ -37,7 +36,7 @@ class TokenSums:
 
 
 @dataclass(frozen=True)
-class ByToken:
+class ByToken(NoRows):
     """Measures sums by token, for ``tokens``.
 
     Attributes:
@@ -51,11 +50,6 @@ class ByToken:
     queries: str = "all"
     level: str = "token"
     alone: bool = field(default=True, init=False)
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """No columns: a text has no row in a file of many."""
-        return {}
 
     @property
     def size(self) -> int:
@@ -74,10 +68,6 @@ class ByToken:
         """Makes a listener that adds up the weights of the one text and keeps none of them."""
         [text] = texts
         return TokenListener(self, text, encoder)
-
-    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
-        """Makes no rows."""
-        return []
 
     def empty(self, signature: str) -> NoSummary:
         """Makes an empty summary, since tokens of different texts do not add up."""

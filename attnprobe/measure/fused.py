@@ -15,12 +15,11 @@ from torch.nn.functional import pad
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.attention.rows import check_probabilities
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.measure.kinds import Found, Measured
-from attnprobe.measure.nothing import NoSummary
+from attnprobe.measure.kinds import Found
+from attnprobe.measure.nothing import NoRows, NoSummary
 from attnprobe.measure.running import measure
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.attention import MOST_WEIGHTS
-from attnprobe.values.rows import RowBlock
 from attnprobe.values.selection import Indices, as_ranges, select
 from attnprobe.values.tokens import Tokens
 
@@ -46,7 +45,7 @@ class Fused:
 
 
 @dataclass(frozen=True)
-class FusedHeads:
+class FusedHeads(NoRows):
     """Fuses the heads of every layer while the model computes, and keeps no head's weights.
 
     Attributes:
@@ -68,11 +67,6 @@ class FusedHeads:
             UsageError: a head is out of range.
         """
         return cls(tuple(range(encoder.layers)), tuple(select(heads, encoder.heads, "head")), fusion)
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """There are no rows."""
-        return {}
 
     @property
     def size(self) -> int:
@@ -106,10 +100,6 @@ class FusedHeads:
         [text] = texts
         self.check_size(text)
         return FusedListener(self, text, encoder)
-
-    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
-        """Makes no rows."""
-        return []
 
     def empty(self, signature: str) -> NoSummary:
         """Makes an empty summary, since matrices of different texts do not add up."""

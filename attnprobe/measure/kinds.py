@@ -8,7 +8,8 @@
 
 Runs know nothing else about what they measure, be it of one text or a corpus, in threads, processes or on Ray. A class
 whose name stands in MEASUREMENTS also has ``choose(encoder, reading, **options)``, which makes a measurement of what a
-person asked for. A measurement without a summary uses NoSummary of ``nothing.py``; ``tests/toy.py`` is a whole example.
+person asked for. A measurement without rows is a NoRows of ``nothing.py``, one without a summary uses NoSummary;
+``tests/toy.py`` is a whole example.
 """
 
 from __future__ import annotations

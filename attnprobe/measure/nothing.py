@@ -1,4 +1,4 @@
-"""The empty summary of measurements that do not summarize texts."""
+"""What measurements share that make no rows, or no summary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ from typing import Any
 import numpy as np
 
 from attnprobe.measure.kinds import Measured
+from attnprobe.values.rows import RowBlock
 from attnprobe.values.table import Table
+
+
+class NoRows:
+    """A measurement whose texts have no rows."""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Returns no columns."""
+        return {}
+
+    def rows(self, texts: Sequence[Measured]) -> list[RowBlock]:
+        """Makes no rows."""
+        return []
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -125,3 +126,27 @@ class Table:
         if self.sign:  # alone, so that pandas.concat of texts measured alike keeps it
             frame.attrs["signature"] = self.sign()
         return frame
+
+
+class Tabled(ABC):
+    """A summary that is read as a table."""
+
+    @abstractmethod
+    def table(self) -> Table:
+        """Makes the table that a file holds."""
+
+    def to_table(self) -> Table:
+        """Makes the table that a file holds."""
+        return self.table()
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Returns the table as a DataFrame."""
+        return self.table().to_frame()
+
+    def tables(self) -> dict[str, Callable[[], Table]]:
+        """Returns the functions that make the tables, by name."""
+        return {"summary": self.table}
+
+    def overview(self, title: str) -> Table:
+        """Makes the table with a title."""
+        return replace(self.table(), notes={"title": title})
