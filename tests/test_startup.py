@@ -64,7 +64,7 @@ def test_command_without_a_model_is_light(arguments: list[str], word: str) -> No
     assert word in process.stdout
 
 
-@pytest.mark.parametrize(("words", "flag"), [("heads --me", "--metric"), ("weights --di", "--direction")])
+@pytest.mark.parametrize(("words", "flag"), [("heads --met", "--metric"), ("weights --di", "--direction")])
 def test_completion_is_light(words: str, flag: str) -> None:
     process, heavy = check(MAIN, **COMPLETE, COMP_WORDS=f"attnprobe {words}")
     assert heavy == []
