@@ -16,12 +16,13 @@ import torch
 
 import attnprobe
 from attnprobe import Encoder
-from attnprobe.analyses.flow import FLOW, Flow, kept_keys
+from attnprobe.analyses.flow import FLOW, Flow
 from attnprobe.analyses.maxflow import bounds, maximum_flows
 from attnprobe.analyses.rollout import rollout, rollout_rows, with_residual
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure import fused
+from attnprobe.values.finding import kept_positions
 from attnprobe.values.tokens import Role
 from tests.eager import eager_layers
 from tests.exact import EXACT, doubled, float64
@@ -307,7 +308,7 @@ def test_special_tokens_left_out_change_no_number(minilm: Encoder) -> None:
     assert not set(row["key_token"]) & {"[CLS]", "[SEP]"}
     assert list(row["share"]) == sorted(row["share"], reverse=True)
     with pytest.raises(UsageError, match="special tokens only"):
-        kept_keys(minilm.tokenize(TEXT)[0].take([0]), "drop")
+        kept_positions(minilm.tokenize(TEXT)[0].take([0]), "drop")
 
 
 def test_largest_shares_come_first(minilm: Encoder) -> None:

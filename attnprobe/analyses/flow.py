@@ -13,7 +13,7 @@ from attnprobe.analyses.maxflow import bounds, maximum_flows
 from attnprobe.analyses.pictures import ShareMaps
 from attnprobe.analyses.rollout import rollout, rollout_rows, with_residual
 from attnprobe.errors import UsageError
-from attnprobe.values.finding import find_tokens
+from attnprobe.values.finding import find_tokens, kept_positions
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.options import Options, Reading, Without, choice, indices, option, share, whole
 from attnprobe.values.selection import Indices
@@ -168,7 +168,7 @@ def follow(text: str, encoder: Encoder, pair: str | None, following: Following, 
     fused_heads = FusedHeads.choose(encoder, following.heads, following.fusion)
     [pieces] = windows_of(encoder, text, pair, reading)
     tokens = pieces.by_word() if reading.level == "word" else pieces
-    keys = kept_keys(tokens, following.special)
+    keys = kept_positions(tokens, following.special)
     queries = keys if following.all_queries else find_queries(tokens, following.query)
     _check_length(pieces, following)
     fused = fuse_heads(pieces, encoder, fused_heads)
@@ -207,18 +207,6 @@ def _followed(
     if following.method != "flow":
         return shares, None, []
     return shares, by_word(followed, words[rows], words), [limit(followed[-1], matrices[0])]
-
-
-def kept_keys(tokens: Tokens, special: str) -> list[int]:
-    """Lists the positions of the keys whose shares are given.
-
-    Raises:
-        UsageError: none is left.
-    """
-    kept = list(range(len(tokens))) if special == "keep" else tokens.positions(Role.CONTENT)
-    if not kept:
-        raise UsageError("the text has special tokens only, so that none is left", "--special keep shows them")
-    return kept
 
 
 def find_queries(tokens: Tokens, query: str | int | None) -> list[int]:

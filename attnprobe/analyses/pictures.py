@@ -15,10 +15,11 @@ from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import Numbers, averaged_axes, mean_over, named_mean
+from attnprobe.values.finding import kept_positions
 from attnprobe.values.options import Averaging, Mean, Reading, take
 from attnprobe.values.selection import Indices, choose_among
 from attnprobe.values.table import Table
-from attnprobe.values.tokens import Role, Tokens
+from attnprobe.values.tokens import Tokens
 
 if TYPE_CHECKING:
     from attnprobe.models.encoder import Encoder
@@ -151,9 +152,7 @@ def without_special(attention: Attention, special: str) -> Attention:
 
 def _content(tokens: Tokens) -> tuple[list[int], Tokens]:
     """Finds the positions of tokens of the text, and takes these tokens."""
-    kept = tokens.positions(Role.CONTENT)
-    if not kept:
-        raise UsageError("the text has special tokens only, so that none is left", "--special keep shows them")
+    kept = kept_positions(tokens, "drop")
     return kept, tokens.take(kept)
 
 

@@ -13,13 +13,14 @@ from attnprobe.analyses.kinds import Analysis
 from attnprobe.analyses.scores import DEFAULT, SCORES, Asked
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import listed, nearest, shown
+from attnprobe.values.finding import kept_positions
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.options import Averaging, Options, Reading, Selection, Without, choice, option, whole
 from attnprobe.values.runs import Run, join_tokens
 from attnprobe.values.selection import as_ranges, select
 from attnprobe.values.table import Table
 from attnprobe.values.text import visible
-from attnprobe.values.tokens import Role, Tokens
+from attnprobe.values.tokens import Tokens
 from attnprobe.writers import FIGURES
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def score_tokens(
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
     asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level)
-    kept = _kept(asked.tokens, scoring.special)
+    kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
     remarks = [SCORES[name].remark(asked, values) for name, values in scores.items()]
     signed = {
@@ -159,18 +160,6 @@ def score_tokens(
         notes_on(encoder, [pieces], reading),
         partial(sign, encoder, reading, **signed),
     )
-
-
-def _kept(tokens: Tokens, special: str) -> list[int]:
-    """Lists the positions of tokens that have rows.
-
-    Raises:
-        UsageError: none is left.
-    """
-    kept = list(range(len(tokens))) if special == "keep" else tokens.positions(Role.CONTENT)
-    if not kept:
-        raise UsageError("the text has special tokens only, so that none is left", "--special keep shows them")
-    return kept
 
 
 def _on_dropped(tokens: Tokens, kept: Sequence[int], scores: Mapping[str, np.ndarray]) -> str:

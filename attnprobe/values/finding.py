@@ -129,3 +129,15 @@ def _near(tokens: Tokens, query: str) -> str:
     known = {text.casefold(): text for text in [*tokens.word_texts, *tokens.texts, *tokens.strings] if text.strip()}
     alike = get_close_matches(query.casefold(), known, n=5, cutoff=0.5) or list(known)[:5]
     return f"{', '.join(visible(known[text]) for text in alike)}, ... or "
+
+
+def kept_positions(tokens: Tokens, special: str) -> list[int]:
+    """Lists all positions if ``special`` is "keep", else those of tokens of the text.
+
+    Raises:
+        UsageError: none is left.
+    """
+    kept = list(range(len(tokens))) if special == "keep" else tokens.positions(Role.CONTENT)
+    if not kept:
+        raise UsageError("the text has special tokens only, so that none is left", "--special keep shows them")
+    return kept
