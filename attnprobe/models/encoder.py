@@ -19,20 +19,24 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
-from attnprobe.errors import ModelError, TextError, UsageError, first_line
+from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.batches import make_batch
-from attnprobe.models.edits import Edit
+from attnprobe.models.edits import Edit, in_turn
+from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest, memory_of
-from attnprobe.models.outlets import Outlet, edited
+from attnprobe.models.objects import digest
+from attnprobe.models.outlets import Outlet, check_edit, edited
+from attnprobe.models.switching import added, edit_of, switched
 from attnprobe.models.tokenizing import tokenize
+from attnprobe.models.unchanged import check_unchanged
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Given
+from attnprobe.values.switches import Off
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
@@ -66,6 +70,8 @@ class Encoder:
         notes: the decisions about a folder that is no plain model.
         outlets: by layer, the maps where contexts are changed although weights are hooked, see
             :func:`attnprobe.models.editable.editable`; empty if unknown.
+        editable: the function that finds the outlets.
+        off: the heads that are switched off in every run; None: none.
     """
 
     location: Location
@@ -88,6 +94,8 @@ class Encoder:
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
     outlets: tuple[Outlet, ...] = ()
+    editable: Callable[[Encoder], Encoder] | None = None
+    off: Off | None = None
 
     def __repr__(self) -> str:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
@@ -180,6 +188,43 @@ class Encoder:
         if stride is not None and longest and stride >= longest:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
+    def with_heads_off(self, heads: Any, how: str = "zero") -> Encoder:
+        """Returns an encoder of the same model that has these heads switched off, too; see :meth:`heads_off`."""
+        off = Off.of(heads, how, self.layers, self.heads)
+        return replace(self, outlets=self._outlets_for(off), off=added(self.off, off))
+
+    @contextmanager
+    def heads_off(self, heads: Any, *, how: str = "zero") -> Iterator[Encoder]:
+        """Switches heads off inside a with-block, for all that run this encoder, or copies made of it, meanwhile.
+
+        Shown are the weights that the model computes: of a head that is off, those that it would have used; of later
+        layers, what becomes of them. Blocks inside one another add up.
+
+        Args:
+            heads: ``"3:1"``, ``"0-2:3"``, ``"5:*"``, ``"-1:0-3"``, several joined by commas; or pairs (layer, head).
+            how: "zero", "mean" or "uniform", see :class:`attnprobe.values.switches.Off`; or "one": all other heads of
+                their layers are off, by zero.
+
+        Raises:
+            UsageError: these are no heads of the model.
+            ModelError: the model's heads cannot be changed.
+        """
+        off = Off.of(heads, how, self.layers, self.heads)
+        object.__setattr__(self, "outlets", self._outlets_for(off))
+        with switched(self, off):
+            yield self
+
+    def _outlets_for(self, off: Off) -> tuple[Outlet, ...]:
+        """Finds the outlets that switching these heads off takes.
+
+        Raises:
+            ModelError: the model's heads cannot be changed.
+        """
+        is_sought = self.tap and self.editable and not (self.outlets or off.uniform)
+        found = self.editable(self) if is_sought and self.editable else self
+        check_edit(found, edit_of(off))
+        return found.outlets
+
     def for_length(self, tokens: int) -> Encoder:
         """Returns one that measures a text of LONG tokens or more by compiled loops, from SPREAD on each head apart."""
         pays = tokens >= LONG and self.tap is None and self._can_be_compiled
@@ -265,12 +310,13 @@ class Encoder:
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
             for number, some in enumerate(groups)
         ]
-        if edit and self.tap:
-            self._check_edit(edit)
+        edit = in_turn(edit, edit_of(self.off) if self.off else None)
+        if edit:
+            check_edit(self, edit)
         states: list[Tensor] = []
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
-            self._check_unchanged()
+            check_unchanged(self.model, self.origin, "eager" if self.tap else NAME)
             for together in self._passes(numbered):
                 first, stop = together[0].texts.start, together[-1].texts.stop
                 inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
@@ -287,42 +333,11 @@ class Encoder:
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
         changes = edited(self.model, self.outlets, listener)
-        with torch.inference_mode(False), mode(), own_precision, observed, changes, _explained(self.model):
+        with torch.inference_mode(False), mode(), own_precision, observed, changes, explained_run(self.model):
             hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
         return hidden
-
-    def _check_edit(self, edit: Edit) -> None:
-        """Refuses an edit that hooked modules cannot carry out.
-
-        Raises:
-            ModelError: the edit changes weights, or contexts of a model whose output maps are unknown.
-        """
-        if edit.weights or len(self.outlets) != self.layers:
-            what = "weights" if edit.weights else "heads"
-            raise ModelError(
-                f"{what} of {self.kind} cannot be changed: its weights are hooked ({self.tap_reason})",
-                "attnprobe models lists the types that are measured through blocks, where they can",
-            )
-
-    def _check_unchanged(self) -> None:
-        """Checks that the model computes as when it was loaded.
-
-        Raises:
-            ModelError: the model was changed.
-        """
-        if self.origin is not None and memory_of(self.origin) != memory_of(self.model):
-            raise ModelError(
-                "the model in memory was changed after it was given: its weights lie elsewhere",
-                "load_encoder(model, ...) anew",
-            )
-        if any(module.training for module in self.model.modules()):
-            raise ModelError("the model is in training mode, where dropout makes weights random", "call .model.eval()")
-        usual = "eager" if self.tap else NAME
-        found = getattr(self.model.config, "_attn_implementation", usual)
-        if found != usual:
-            raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
 
     def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
         """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
@@ -334,17 +349,3 @@ class Encoder:
 def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
     """Keeps one text's hidden states without those of padding."""
     return states[:length] if states.ndim > 1 else states
-
-
-@contextmanager
-def _explained(model: Any) -> Iterator[None]:
-    """Names the model in an error from inside transformers, as CANINE raises on texts of fewer than four characters."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise TextError(
-            f"{type(model).__name__} fails on this text: {first_line(error)}",
-            "is the text too short, or too long, for this model?",
-        ) from error
