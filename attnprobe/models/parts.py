@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import groupby, permutations, product
 from typing import NoReturn
 
 import torch
@@ -25,6 +25,7 @@ from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
 from attnprobe.models.origins import LINEAR, Vectors, close, in_float64, mapped, matrix, origin
 from attnprobe.models.recorder import Record, Recorder, Step
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
@@ -45,17 +46,23 @@ def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit:
             map, or the numbers do not add up.
     """
 
-    def visit_whole(parts: LayerParts) -> None:
-        if parts.output is None:
-            _refuse(f"{encoder.kind}: the heads' outputs go through something else before W_O", "")
-        visit(parts)
-
-    visit_heads(encoder, tokens, layers, visit_whole)
+    visit_heads(encoder, tokens, layers, lambda parts: visit(_with_output(parts, encoder)))
 
 
 def visit_heads(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[LayerParts], None]) -> None:
     """Does as :func:`visit_layers`, also where the heads' outputs go through no linear map: ``output`` is then None."""
-    _visit(encoder, tokens, layers, range(encoder.heads), visit)
+    _visit(encoder, tokens, layers, range(encoder.heads), lambda record, parts: visit(parts))
+
+
+def visit_records(
+    encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[Record, LayerParts], None]
+) -> None:
+    """Does as :func:`visit_layers`, and shows each layer's record too, with the modules that have submodules."""
+
+    def visit_whole(record: Record, parts: LayerParts) -> None:
+        visit(record, _with_output(parts, encoder))
+
+    _visit(encoder, tokens, layers, range(encoder.heads), visit_whole, wholes=True)
 
 
 def layer_parts(encoder: Encoder, tokens: Tokens, layer: int) -> LayerParts:
@@ -72,16 +79,35 @@ def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadP
         ModelError: as :func:`visit_layers` does.
     """
     found: list[LayerParts] = []
-    _visit(encoder, tokens, [layer], [head], found.append)
+    _visit(encoder, tokens, [layer], [head], lambda record, parts: found.append(parts))
     return found[0].heads[0]
 
 
+def _with_output(parts: LayerParts, encoder: Encoder) -> LayerParts:
+    if parts.output is None:
+        _refuse(f"{encoder.kind}: the heads' outputs go through something else before W_O", "")
+    return parts
+
+
 def _visit(
-    encoder: Encoder, tokens: Tokens, layers: Sequence[int], heads: Sequence[int], visit: Callable[[LayerParts], None]
+    encoder: Encoder,
+    tokens: Tokens,
+    layers: Sequence[int],
+    heads: Sequence[int],
+    visit: Callable[[Record, LayerParts], None],
+    *,
+    wholes: bool = False,
 ) -> None:
+    """Records the layers in one run, or where heads are off in one for each of their layers, which shows these on."""
     if encoder.family and encoder.family.untraced:
         _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
-    Recorder(encoder, layers, heads, lambda record: visit(_separated(record, encoder))).run(tokens)
+
+    def finish(record: Record) -> None:
+        visit(record, _separated(record, encoder))
+
+    off = encoder.off or Off()
+    for below, some in groupby(sorted(layers), off.below):
+        Recorder(replace(encoder, off=below or None), list(some), heads, finish, wholes=wholes).run(tokens)
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:

@@ -73,7 +73,7 @@ def _by_layer(chosen: Iterable[Head]) -> dict[int, list[int]]:
 
 def added(*offs: Off | None) -> Off | None:
     """Adds heads to those that are off; the last says how a head is that comes twice."""
-    return reduce(or_, filter(None, offs), Off()) if any(offs) else None
+    return reduce(or_, filter(None, offs), Off()) or None
 
 
 @contextmanager

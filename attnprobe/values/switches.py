@@ -54,6 +54,9 @@ class Off:
         again = other.zero | other.mean | other.uniform
         return Off(**{one.name: (getattr(self, one.name) - again) | getattr(other, one.name) for one in fields(self)})
 
+    def __bool__(self) -> bool:
+        return bool(self.zero or self.mean or self.uniform)
+
     @property
     def layers(self) -> list[int]:
         """Lists the layers that have heads switched off, in ascending order."""
