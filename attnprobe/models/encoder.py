@@ -28,15 +28,15 @@ from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest
+from attnprobe.models.objects import digest, digest_of_files
 from attnprobe.models.outlets import Outlet, check_edit, edited
-from attnprobe.models.switching import added, edit_of, switched
+from attnprobe.models.switching import added, edit_of, outlets_for, switched
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.models.unchanged import check_unchanged
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Given
-from attnprobe.values.switches import Off
+from attnprobe.values.switches import Off, with_off
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
@@ -101,7 +101,17 @@ class Encoder:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
         computes = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
         sizes = f"{self.layers} layers × {self.heads} heads"
-        return one_line("Encoder", self.location.short_name, sizes, reads, computes)
+        return one_line("Encoder", self.name, sizes, reads, computes)
+
+    @property
+    def name(self) -> str:
+        """The short name, and which heads are off."""
+        return with_off(self.location.short_name, self.off_text)
+
+    @property
+    def off_text(self) -> str | None:
+        """The heads that are off, in signatures; None: none."""
+        return self.off.text(self.heads) if self.off else None
 
     @property
     def kind(self) -> str:
@@ -130,11 +140,7 @@ class Encoder:
 
     @cached_property
     def _files_sha256(self) -> str:
-        digests = []
-        for path in (*self.location.weight_files, *self.location.adapter_files):
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        return digest_of_files((*self.location.weight_files, *self.location.adapter_files))
 
     @property
     def fingerprint(self) -> str:
@@ -191,7 +197,7 @@ class Encoder:
     def with_heads_off(self, heads: Any, how: str = "zero") -> Encoder:
         """Returns an encoder of the same model that has these heads switched off, too; see :meth:`heads_off`."""
         off = Off.of(heads, how, self.layers, self.heads)
-        return replace(self, outlets=self._outlets_for(off), off=added(self.off, off))
+        return replace(self, outlets=outlets_for(self, off), off=added(self.off, off))
 
     @contextmanager
     def heads_off(self, heads: Any, *, how: str = "zero") -> Iterator[Encoder]:
@@ -210,20 +216,9 @@ class Encoder:
             ModelError: the model's heads cannot be changed.
         """
         off = Off.of(heads, how, self.layers, self.heads)
-        object.__setattr__(self, "outlets", self._outlets_for(off))
+        object.__setattr__(self, "outlets", outlets_for(self, off))
         with switched(self, off):
             yield self
-
-    def _outlets_for(self, off: Off) -> tuple[Outlet, ...]:
-        """Finds the outlets that switching these heads off takes.
-
-        Raises:
-            ModelError: the model's heads cannot be changed.
-        """
-        is_sought = self.tap and self.editable and not (self.outlets or off.uniform)
-        found = self.editable(self) if is_sought and self.editable else self
-        check_edit(found, edit_of(off))
-        return found.outlets
 
     def for_length(self, tokens: int) -> Encoder:
         """Returns one that measures a text of LONG tokens or more by compiled loops, from SPREAD on each head apart."""

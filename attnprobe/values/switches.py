@@ -14,6 +14,7 @@ from attnprobe.values.selection import Indices, as_ranges, parse_indices, select
 HOWS = ("zero", "mean", "uniform", "one")
 FORMS = "write LAYER:HEAD, such as 3:1, 3:1,5:0-3 or 5:* for all of a layer"
 
+LONGEST = 60  # characters in a name
 Head = tuple[int, int]  # layer, head
 
 
@@ -57,11 +58,6 @@ class Off:
     def __bool__(self) -> bool:
         return bool(self.zero or self.mean or self.uniform)
 
-    @property
-    def layers(self) -> list[int]:
-        """Lists the layers that have heads switched off, in ascending order."""
-        return sorted({layer for layer, _ in self.zero | self.mean | self.uniform})
-
     def below(self, layer: int) -> Off:
         """Keeps the heads of the layers below this one."""
         kept = {
@@ -78,6 +74,12 @@ class Off:
         return ",".join(
             f"{_text(getattr(self, one.name), heads)}({one.name})" for one in fields(self) if getattr(self, one.name)
         )
+
+
+def with_off(model: str, off: str | None) -> str:
+    """Adds to a model's name which of its heads are off, as :meth:`Off.text` writes them; a long text is cut."""
+    short = off if off is None or len(off) <= LONGEST else f"{off[:LONGEST]}…"
+    return f"{model} with heads {short} off" if short else model
 
 
 def check_switches(off: Any, how: str) -> None:
