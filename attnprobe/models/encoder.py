@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -28,7 +25,7 @@ from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest, digest_of_files
+from attnprobe.models.objects import digest, digest_of_files, digest_of_tokenizer
 from attnprobe.models.outlets import Outlet, check_edit, edited
 from attnprobe.models.switching import added, edit_of, outlets_for, switched
 from attnprobe.models.tokenizing import tokenize
@@ -72,6 +69,7 @@ class Encoder:
             :func:`attnprobe.models.editable.editable`; empty if unknown.
         editable: the function that finds the outlets.
         off: the heads that are switched off in every run; None: none.
+        known: the digests that were computed so far, which copies share.
     """
 
     location: Location
@@ -96,6 +94,7 @@ class Encoder:
     outlets: tuple[Outlet, ...] = ()
     editable: Callable[[Encoder], Encoder] | None = None
     off: Off | None = None
+    known: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
@@ -136,25 +135,25 @@ class Encoder:
 
         Of a model in memory, the SHA-256 of its weights as they are now.
         """
-        return digest(self.model) if self.origin is not None else self._files_sha256
-
-    @cached_property
-    def _files_sha256(self) -> str:
-        return digest_of_files((*self.location.weight_files, *self.location.adapter_files))
+        if self.origin is not None:
+            return digest(self.model)
+        if "weights" not in self.known:
+            self.known["weights"] = digest_of_files((*self.location.weight_files, *self.location.adapter_files))
+        return self.known["weights"]
 
     @property
     def fingerprint(self) -> str:
         """The model in signatures: the short name and the first digits of the weights' hash."""
         return f"{visible(self.location.short_name)}@{self.weights_sha256[:12]}"
 
-    @cached_property
+    @property
     def tokenizer_fingerprint(self) -> str | None:
         """The tokenizer in signatures, if it was given separately; None: the model's."""
         if self.tokenizer_from is None:
             return None
-        fast = self.tokenizer.is_fast
-        content = self.tokenizer.backend_tokenizer.to_str() if fast else json.dumps(self.tokenizer.get_vocab())
-        return f"{self.tokenizer_from}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        if "tokenizer" not in self.known:
+            self.known["tokenizer"] = digest_of_tokenizer(self.tokenizer)
+        return f"{self.tokenizer_from}@{self.known['tokenizer'][:12]}"
 
     def tokenize(
         self,

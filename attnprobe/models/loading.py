@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -44,9 +45,9 @@ LOADING = Lock()  # what transformers changes while it loads, and what is silenc
 
 
 def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL) -> Encoder:
-    """Returns an encoder as it is, or loads the folder or Hub id given in its place; None: ``model``."""
+    """Copies an encoder, whose heads then stay off as they are now, or loads a folder or Hub id; None: ``model``."""
     if isinstance(encoder, Encoder):
-        return encoder
+        return copy.copy(encoder)
     name = model if encoder is None else encoder
     if not isinstance(name, str | PathLike):
         hint = "load_encoder(model, tokenizer=tokenizer) takes a model object" if isinstance(name, nn.Module) else ""
