@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from attnprobe.values.notebook import html_table, one_line
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
 
@@ -28,7 +28,7 @@ class Importances(Tabled):
 
     def __repr__(self) -> str:
         sizes = f"{len(self.sums.layers)} layers × {len(self.sums.heads)} heads", f"{self.n_texts:,} texts"
-        return one_line("Importances", part_of(self.signature, "model"), *sizes)
+        return one_line("Importances", model_of(self.signature), *sizes)
 
     def _repr_html_(self) -> str:
         table = self.table()

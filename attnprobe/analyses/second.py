@@ -101,6 +101,7 @@ class Second:
         """The parts of the signature that tell the second model from the first."""
         unlike = {
             "b_tokenizer": (first.tokenizer_fingerprint, self.encoder.tokenizer_fingerprint),
+            "b_off": (first.off_text, self.encoder.off_text),
             "b_dtype": (str(first.dtype), str(self.encoder.dtype)),
         }
         found = {

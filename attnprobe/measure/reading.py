@@ -104,7 +104,7 @@ def _remark_on_length(encoder: Encoder, window: Tokens, max_length: int | None) 
 def notes_on(encoder: Encoder, windows: Sequence[Tokens], reading: Reading) -> dict[str, Any]:
     """Notes how the numbers of a text were computed, for the terminal."""
     return {
-        "model": encoder.location.short_name,
+        "model": encoder.name,
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": count_unknown(encoder.tokenizer, windows)[0],
         "reach": reach_by_layers(encoder) if reading.global_attention == "none" else {},
@@ -121,6 +121,7 @@ def sign(encoder: Encoder, reading: Reading, **parts: object) -> str:
     read_as = {**reading.signed(), "max_length": reading.max_length or encoder.max_length}
     return signature(
         model=encoder.fingerprint,
+        off=encoder.off_text,
         tokenizer=encoder.tokenizer_fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
         **{"special": "kept", **read_as, **parts},

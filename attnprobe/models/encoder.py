@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -19,20 +16,24 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
-from attnprobe.errors import ModelError, TextError, UsageError, first_line
+from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.batches import make_batch, neighbours
-from attnprobe.models.edits import Edit
+from attnprobe.models.edits import Edit, in_turn
+from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest, memory_of
-from attnprobe.models.outlets import Outlet, edited
+from attnprobe.models.objects import digest, digest_of_files, digest_of_tokenizer
+from attnprobe.models.outlets import Outlet, check_edit, edited
+from attnprobe.models.switching import added, edit_of, outlets_for, switched
 from attnprobe.models.tokenizing import tokenize
+from attnprobe.models.unchanged import check_unchanged
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Given
+from attnprobe.values.switches import Off, with_off
 from attnprobe.values.text import visible
 from attnprobe.values.tokens import Role, Tokens
 
@@ -66,6 +67,9 @@ class Encoder:
         notes: the decisions about a folder that is no plain model.
         outlets: by layer, the maps where contexts are changed although weights are hooked, see
             :func:`attnprobe.models.editable.editable`; empty if unknown.
+        editable: the function that finds the outlets.
+        off: the heads that are switched off in every run; None: none.
+        known: the digests that were computed so far, which copies share.
     """
 
     location: Location
@@ -88,12 +92,25 @@ class Encoder:
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
     outlets: tuple[Outlet, ...] = ()
+    editable: Callable[[Encoder], Encoder] | None = None
+    off: Off | None = None
+    known: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
         computes = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
         sizes = f"{self.layers} layers × {self.heads} heads"
-        return one_line("Encoder", self.location.short_name, sizes, reads, computes)
+        return one_line("Encoder", self.name, sizes, reads, computes)
+
+    @property
+    def name(self) -> str:
+        """The short name, and which heads are off."""
+        return with_off(self.location.short_name, self.off_text)
+
+    @property
+    def off_text(self) -> str | None:
+        """The heads that are off, in signatures; None: none."""
+        return self.off.text(self.heads) if self.off else None
 
     @property
     def kind(self) -> str:
@@ -118,29 +135,25 @@ class Encoder:
 
         Of a model in memory, the SHA-256 of its weights as they are now.
         """
-        return digest(self.model) if self.origin is not None else self._files_sha256
-
-    @cached_property
-    def _files_sha256(self) -> str:
-        digests = []
-        for path in (*self.location.weight_files, *self.location.adapter_files):
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        if self.origin is not None:
+            return digest(self.model)
+        if "weights" not in self.known:
+            self.known["weights"] = digest_of_files((*self.location.weight_files, *self.location.adapter_files))
+        return self.known["weights"]
 
     @property
     def fingerprint(self) -> str:
         """The model in signatures: the short name and the first digits of the weights' hash."""
         return f"{visible(self.location.short_name)}@{self.weights_sha256[:12]}"
 
-    @cached_property
+    @property
     def tokenizer_fingerprint(self) -> str | None:
         """The tokenizer in signatures, if it was given separately; None: the model's."""
         if self.tokenizer_from is None:
             return None
-        fast = self.tokenizer.is_fast
-        content = self.tokenizer.backend_tokenizer.to_str() if fast else json.dumps(self.tokenizer.get_vocab())
-        return f"{self.tokenizer_from}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        if "tokenizer" not in self.known:
+            self.known["tokenizer"] = digest_of_tokenizer(self.tokenizer)
+        return f"{self.tokenizer_from}@{self.known['tokenizer'][:12]}"
 
     def tokenize(
         self,
@@ -179,6 +192,32 @@ class Encoder:
         longest = max_length or self.max_length
         if stride is not None and longest and stride >= longest:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
+
+    def with_heads_off(self, heads: Any, how: str = "zero") -> Encoder:
+        """Returns an encoder of the same model that has these heads switched off, too; see :meth:`heads_off`."""
+        off = Off.of(heads, how, self.layers, self.heads)
+        return replace(self, outlets=outlets_for(self, off), off=added(self.off, off))
+
+    @contextmanager
+    def heads_off(self, heads: Any, *, how: str = "zero") -> Iterator[Encoder]:
+        """Switches heads off inside a with-block, for all that run this encoder, or copies made of it, meanwhile.
+
+        Shown are the weights that the model computes: of a head that is off, those that it would have used; of later
+        layers, what becomes of them. Blocks inside one another add up.
+
+        Args:
+            heads: ``"3:1"``, ``"0-2:3"``, ``"5:*"``, ``"-1:0-3"``, several joined by commas; or pairs (layer, head).
+            how: "zero", "mean" or "uniform", see :class:`attnprobe.values.switches.Off`; or "one": all other heads of
+                their layers are off, by zero.
+
+        Raises:
+            UsageError: these are no heads of the model.
+            ModelError: the model's heads cannot be changed.
+        """
+        off = Off.of(heads, how, self.layers, self.heads)
+        object.__setattr__(self, "outlets", outlets_for(self, off))
+        with switched(self, off):
+            yield self
 
     def for_length(self, tokens: int) -> Encoder:
         """Returns one that measures a text of LONG tokens or more by compiled loops, from SPREAD on each head apart."""
@@ -264,12 +303,13 @@ class Encoder:
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
             for number, some in enumerate(groups)
         ]
-        if edit and self.tap:
-            self._check_edit(edit)
+        edit = in_turn(edit, edit_of(self.off) if self.off else None)
+        if edit:
+            check_edit(self, edit)
         states: list[Tensor] = []
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
-            self._check_unchanged()
+            check_unchanged(self.model, self.origin, "eager" if self.tap else NAME)
             for together in self._passes(numbered):
                 first, stop = together[0].texts.start, together[-1].texts.stop
                 inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
@@ -286,42 +326,11 @@ class Encoder:
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
         changes = edited(self.model, self.outlets, listener)
-        with torch.inference_mode(False), mode(), own_precision, observed, changes, _explained(self.model):
+        with torch.inference_mode(False), mode(), own_precision, observed, changes, explained_run(self.model):
             hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
         return hidden
-
-    def _check_edit(self, edit: Edit) -> None:
-        """Refuses an edit that hooked modules cannot carry out.
-
-        Raises:
-            ModelError: the edit changes weights, or contexts of a model whose output maps are unknown.
-        """
-        if edit.weights or len(self.outlets) != self.layers:
-            what = "weights" if edit.weights else "heads"
-            raise ModelError(
-                f"{what} of {self.kind} cannot be changed: its weights are hooked ({self.tap_reason})",
-                "attnprobe models lists the types that are measured through blocks, where they can",
-            )
-
-    def _check_unchanged(self) -> None:
-        """Checks that the model computes as when it was loaded.
-
-        Raises:
-            ModelError: the model was changed.
-        """
-        if self.origin is not None and memory_of(self.origin) != memory_of(self.model):
-            raise ModelError(
-                "the model in memory was changed after it was given: its weights lie elsewhere",
-                "load_encoder(model, ...) anew",
-            )
-        if any(module.training for module in self.model.modules()):
-            raise ModelError("the model is in training mode, where dropout makes weights random", "call .model.eval()")
-        usual = "eager" if self.tap else NAME
-        found = getattr(self.model.config, "_attn_implementation", usual)
-        if found != usual:
-            raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
 
     def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
         """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
@@ -333,17 +342,3 @@ class Encoder:
 def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
     """Keeps one text's hidden states without those of padding."""
     return states[:length] if states.ndim > 1 else states
-
-
-@contextmanager
-def _explained(model: Any) -> Iterator[None]:
-    """Names the model in an error from inside transformers, as CANINE raises on texts of fewer than four characters."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise TextError(
-            f"{type(model).__name__} fails on this text: {first_line(error)}",
-            "is the text too short, or too long, for this model?",
-        ) from error

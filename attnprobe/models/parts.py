@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import permutations, product
+from itertools import groupby, permutations, product
 from typing import NoReturn
 
 import torch
@@ -26,6 +26,7 @@ from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
 from attnprobe.models.origins import LINEAR, Vectors, by_head, close, in_float64, mapped, matrix, origins, split
 from attnprobe.models.recorder import Record, Recorder, Step
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
@@ -98,13 +99,16 @@ def _visit(
     *,
     wholes: bool = False,
 ) -> None:
+    """Records the layers in one run, or where heads are off in one for each of their layers, which shows these on."""
     if encoder.family and encoder.family.untraced:
         _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
 
     def finish(record: Record) -> None:
         visit(record, _separated(record, encoder))
 
-    Recorder(encoder, layers, heads, finish, wholes=wholes).run(tokens)
+    off = encoder.off or Off()
+    for below, some in groupby(sorted(layers), off.below):
+        Recorder(replace(encoder, off=below or None), list(some), heads, finish, wholes=wholes).run(tokens)
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
