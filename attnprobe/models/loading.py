@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from operator import attrgetter
 from os import PathLike
 from threading import Lock
 from typing import Any
@@ -19,18 +18,16 @@ import transformers
 from torch import nn
 
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.models.adapters import ADAPTERS, Adapter
 from attnprobe.models.adapters_of_peft import merge_adapter
-from attnprobe.models.building import held_to_size
-from attnprobe.models.config import count, texts
+from attnprobe.models.config import count
 from attnprobe.models.embeddings import beyond_embeddings
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.explained import explained
 from attnprobe.models.families import Family
 from attnprobe.models.kinds import check_code, check_reads_text, find_family, quantization_of, with_model_type
 from attnprobe.models.locate import DEFAULT_MODEL, Location, locate, locate_tokenizer
+from attnprobe.models.networks import encoder_of, load_config, load_network, within
 from attnprobe.models.objects import borrowed, location_of, network_of, unwrapped
-from attnprobe.models.report import UNWRAP, Report, check_dtypes, check_report, is_wrapped
 from attnprobe.models.selfcheck import choose_capture
 from attnprobe.models.tasks import check_head, class_named, head_class, name_of_part, named_class
 from attnprobe.models.tokenizer_files import checked_tokenizer, load_tokenizer, text_limit, tokenizer_name
@@ -133,7 +130,7 @@ def _from_files(
     files = files_of(location) if can_be_kept else None
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with LOADING, _quiet():
-        config = _load_config(location, options)
+        config = load_config(location, options)
         check_reads_text(location, config, family)
         settings = sentence_settings(location.name, location.folder)
         if tokenizer is None or named:
@@ -147,7 +144,7 @@ def _from_files(
             location = location.noted(f"{quantization} weights, turned back into plain ones")
         if location.type_is_inferred:
             options["config"] = config
-        network, location = _load_network(location, family, head, options)
+        network, location = load_network(location, family, head, options)
         if quantization:  # of which some come as float32 whatever is asked
             network = network.to(dtype)
         if location.adapter:
@@ -155,7 +152,7 @@ def _from_files(
     with explained(f"{location.name!r} cannot be measured"):
         network = network.eval().requires_grad_(False)
         network = network.to(place)
-        encoder = _within(network, family, head)
+        encoder = within(network, family, head)
         ready = _ready(location, encoder, read, family, tokenizer_name(tokenizer), settings, case, files)
         return check_head(replace(ready, task=network)) if head else ready
 
@@ -265,81 +262,6 @@ def position_limit(encoder: nn.Module) -> int | None:
         if isinstance(module, nn.Embedding) and "position_embeddings" in name and module.padding_idx is not None:
             limits.append(module.num_embeddings - module.padding_idx - 1)
     return min(filter(None, map(count, limits)), default=None)
-
-
-def _load_config(location: Location, options: dict[str, Any]) -> Any:
-    with explained(f"config.json of {location.name!r} is not as its model type wants it"):
-        inferred = location.type_is_inferred
-        config_class = (
-            transformers.CONFIG_MAPPING[location.config["model_type"]] if inferred else transformers.AutoConfig
-        )
-        return config_class.from_pretrained(location.folder, **options)
-
-
-def _load_network(
-    location: Location, family: Family | None, head: str, options: dict[str, Any]
-) -> tuple[Any, Location]:
-    """Loads the model with all weights that the encoder needs, and adds notes on decisions to the location.
-
-    Args:
-        head: the class with the task head, if that is loaded, too.
-
-    Raises:
-        ModelError: the model does not load, or the checkpoint and the encoder do not belong together.
-    """
-    network, report = _load_model(location, family, head, options)
-    with explained(f"{location.name!r} cannot be measured"):
-        if is_wrapped(network, _within(network, family, head), report):
-            note = "what a wrapper put before the names of weights (module., model., _orig_mod.) is left out"
-            location = location.noted(note)
-            network, report = _load_model(location, family, head, {**options, "key_mapping": UNWRAP})
-        check_report(location, network, _within(network, family, head), report, has_head=bool(head))
-        check_dtypes(location, network, "quantization_config" in options)
-    return network, location
-
-
-def _load_model(location: Location, family: Family | None, head: str, options: dict[str, Any]) -> tuple[Any, Report]:
-    with explained(f"{location.name!r} does not load"), held_to_size(location):
-        name = head or (family.model_class if family else "") or _own_class(location)
-        model_class = getattr(transformers, name) if name else transformers.AutoModel
-        model, report = model_class.from_pretrained(
-            location.folder,
-            attn_implementation="eager",
-            experts_implementation="eager",  # the others compute no float64
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported as mismatched_keys, which check_report refuses
-            **options,
-            **(family.options if family else {}),
-        )
-    for file in getattr(type(model.config), "extra_files", ()):
-        if (location.folder / file).is_file():
-            raise ModelError(f"{type(model).__name__} reads weights beside the checkpoint ({file}), which is not done")
-    return model, Report.of(report)
-
-
-def _own_class(location: Location) -> str:
-    """Finds the class of an encoder saved without its decoder or picture half, which AutoModel may not know."""
-    name = next(iter(texts(location.config.get("architectures"))), "")
-    return name if name.endswith(("EncoderModel", "TextModel")) and hasattr(transformers, name) else ""
-
-
-def _within(network: Any, family: Family | None, head: str) -> Any:
-    """Returns the part of a loaded model that reads the text, inside a model with a task head if there is one."""
-    return encoder_of(network_of(network, family) if head else network, family)
-
-
-def encoder_of(network: Any, family: Family | None) -> Any:
-    """Returns the part of a model that reads the text."""
-    encoder = network
-    if family and family.part:
-        encoder = attrgetter(family.part)(network)
-    elif getattr(network.config, "is_encoder_decoder", False):
-        encoder = network.get_encoder()
-    if family and family.adapter:
-        return Adapter(network.config, encoder, ADAPTERS[family.adapter])
-    if not isinstance(encoder, transformers.PreTrainedModel):
-        raise ModelError(f"the encoder of {type(network).__name__} cannot be run by itself")
-    return encoder
 
 
 @contextmanager
