@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -20,14 +18,14 @@ from torch import Tensor
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.models.batches import make_batch
+from attnprobe.models.batches import make_batch, neighbours
+from attnprobe.models.digests import digest_of, digest_of_files, digest_of_tokenizer
 from attnprobe.models.edits import Edit
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest
 from attnprobe.models.outlets import Outlet, edited
 from attnprobe.models.running import Output, check_unchanged, explained_run, outputs_of
 from attnprobe.models.tokenizing import tokenize
@@ -121,15 +119,11 @@ class Encoder:
 
         Of a model in memory, the SHA-256 of its weights as they are now.
         """
-        return digest(self.whole) if self.origin is not None else self._files_sha256
+        return digest_of(self.whole) if self.origin is not None else self._files_sha256
 
     @cached_property
     def _files_sha256(self) -> str:
-        digests = []
-        for path in (*self.location.weight_files, *self.location.adapter_files):
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        return digest_of_files([*self.location.weight_files, *self.location.adapter_files])
 
     @property
     def fingerprint(self) -> str:
@@ -141,9 +135,7 @@ class Encoder:
         """The tokenizer in signatures, if it was given separately; None: the model's."""
         if self.tokenizer_from is None:
             return None
-        fast = self.tokenizer.is_fast
-        content = self.tokenizer.backend_tokenizer.to_str() if fast else json.dumps(self.tokenizer.get_vocab())
-        return f"{self.tokenizer_from}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        return f"{self.tokenizer_from}@{digest_of_tokenizer(self.tokenizer)[:12]}"
 
     def tokenize(
         self,
@@ -233,8 +225,7 @@ class Encoder:
 
     def groups(self, texts: Sequence[Tokens]) -> list[slice]:
         """Groups texts that can be observed together: neighbours of equal length; or one text each if hooked."""
-        sizes = [1] * len(texts) if self.tap else [len(list(alike)) for _, alike in groupby(texts, len)]
-        return [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
+        return [slice(at, at + 1) for at in range(len(texts))] if self.tap else neighbours(texts)
 
     def observe(
         self,
