@@ -69,6 +69,8 @@ IMPORTANCE = CorpusAnalysis(
     options=[Annotated[Selection, Without("heads")], Weighing],
     reading=Annotated[Reading, Without("stride", "level")],
     loads=_loads,
+    view="attnprobe.render.importance:importance_view",
+    formats={name: f"attnprobe.render.importance:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads matter: gradients, or heads switched off.",
     examples=(
         "attnprobe importance reviews.txt",
