@@ -1,0 +1,88 @@
+"""How much each token of a text counts in each other, layer by layer: the matrices that ``flow`` follows.
+
+To add a measure: one function of a layer, and one row in CONTRIBUTIONS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attnprobe.analyses.decompx import Decomposition
+from attnprobe.analyses.written import Stage, Written
+from attnprobe.attention.contributions import alti, shares_of_rows, value_zeroing
+from attnprobe.attention.rounding import rounding
+from attnprobe.errors import ModelError
+from attnprobe.models.encoder import Encoder
+from attnprobe.models.sublayers import Sublayers, visit_sublayers
+from attnprobe.values.tokens import Tokens
+
+Matrix = Float[Tensor, "query key"]
+Measure = Callable[[Written], Matrix]  # of one layer after the other
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """How much each token counts in each other, in every layer.
+
+    Attributes:
+        matrices: (layer, query, key) in float64 for each measure by name.
+        outside: (layer,) the mean share of attention that falls on no token of the text.
+        without: the points of a layer that this family lacks.
+    """
+
+    matrices: Mapping[str, np.ndarray]
+    outside: np.ndarray
+    pre: bool
+
+
+def norms_of(written: Written) -> Matrix:
+    """Computes the norms of what is written after the norm of the sum, or where there is none, of the sum."""
+    return last_of_attention(written).norms
+
+
+def globenc_of(kind: str, written: Written) -> Matrix:
+    """Computes the norms of what is written after the feed-forward layer's norm.
+
+    Raises:
+        ModelError: there is no such norm.
+    """
+    if written.res_out is None:
+        raise ModelError(
+            f"{kind}: GlobEnc is defined for layers with norms after their sums (post-LN)",
+            "norms is the same measure without them: --method norms, or -k norms",
+        )
+    return written.res_out.norms
+
+
+def alti_of(written: Written) -> Matrix:
+    """Computes ALTI's contributions to the sum of attention and residual, after its norm if there is one."""
+    stage = last_of_attention(written)
+    assert stage.x is not None
+    y = written.layer.norm(written.whole) if written.layer.norm else written.whole
+    return alti(stage.weights, stage.f, stage.x, y)
+
+
+def value_zeroing_of(written: Written) -> Matrix:
+    """Computes how far the layer's output turns without a token's value."""
+    return value_zeroing(written.attn.weights, written.attn.f, written.whole, written.layer.tail)
+
+
+def last_of_attention(written: Written) -> Stage:
+    """Chooses the point after the norm of the sum, or where there is none, the sum."""
+    return written.attn_res_ln or written.attn_res
+
+
+CONTRIBUTIONS: Mapping[str, Callable[[str], Measure]] = {  # called with the model's type
+    "norms": lambda kind: norms_of,
+    "globenc": lambda kind: partial(globenc_of, kind),
+    "alti": lambda kind: alti_of,
+    "value_zeroing": lambda kind: value_zeroing_of,
+    "decompx": lambda kind: Decomposition(kind).norms_after,
+}
