@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
 from attnprobe.errors import ModelError, TextError, UsageError, first_line
-from attnprobe.models.batches import make_batch
+from attnprobe.models.batches import make_batch, neighbours
 from attnprobe.models.edits import Edit
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
@@ -224,8 +224,7 @@ class Encoder:
 
     def groups(self, texts: Sequence[Tokens]) -> list[slice]:
         """Groups texts that can be observed together: neighbours of equal length; or one text each if hooked."""
-        sizes = [1] * len(texts) if self.tap else [len(list(alike)) for _, alike in groupby(texts, len)]
-        return [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
+        return [slice(at, at + 1) for at in range(len(texts))] if self.tap else neighbours(texts)
 
     def observe(
         self,
