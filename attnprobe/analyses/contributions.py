@@ -5,18 +5,17 @@ To add a measure: one function of a layer, and one row in CONTRIBUTIONS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.analyses.decompx import Decomposition
 from attnprobe.analyses.written import Stage, Written
-from attnprobe.attention.contributions import alti, shares_of_rows, value_zeroing
+from attnprobe.attention.contributions import alti, value_zeroing
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
@@ -34,12 +33,21 @@ class Contributions:
     Attributes:
         matrices: (layer, query, key) in float64 for each measure by name.
         outside: (layer,) the mean share of attention that falls on no token of the text.
-        without: the points of a layer that this family lacks.
+        has_norms: whether norms follow the sums (post-LN).
     """
 
     matrices: Mapping[str, np.ndarray]
     outside: np.ndarray
-    pre: bool
+    has_norms: bool
+
+    def remarks(self) -> Iterator[str]:
+        """Says what is peculiar to the model."""
+        if not self.has_norms:
+            yield "norms stand before the sums here (pre-LN): what is measured of attention is the sum, without a norm"
+        if self.outside.any():
+            low, high = (f"{100 * share:.1f} %" for share in (self.outside.min(), self.outside.max()))
+            shares = low if low == high else f"{low} to {high}"
+            yield f"of a layer's attention, {shares} falls on no token of the text, and writes nothing"
 
 
 def norms_of(written: Written) -> Matrix:
@@ -86,3 +94,29 @@ CONTRIBUTIONS: Mapping[str, Callable[[str], Measure]] = {  # called with the mod
     "value_zeroing": lambda kind: value_zeroing_of,
     "decompx": lambda kind: Decomposition(kind).norms_after,
 }
+
+
+def contributions(encoder: Encoder, text: Tokens, names: Sequence[str]) -> Contributions:
+    """Measures a text once, layer by layer.
+
+    Args:
+        names: of CONTRIBUTIONS.
+
+    Raises:
+        ModelError: the layers have other parts than are known, or lack one that a measure needs.
+    """
+    measures = {name: CONTRIBUTIONS[name](encoder.kind) for name in names}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    outside, has_norms = [], True
+
+    def visit(layer: Sublayers) -> None:
+        nonlocal has_norms
+        has_norms = has_norms and layer.norm is not None
+        written = Written(layer)
+        for name, measure in measures.items():
+            found[name].append(measure(written).numpy())
+        missing = 1 - layer.parts.weights.sum(-1)
+        outside.append(float(missing.mean()) if missing.max() > rounding(encoder.dtype, len(text)) else 0.0)
+
+    visit_sublayers(encoder, text, range(encoder.layers), visit)
+    return Contributions({name: np.stack(of) for name, of in found.items()}, np.array(outside), has_norms)

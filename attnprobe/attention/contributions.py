@@ -111,15 +111,3 @@ def spans(count: int, beside: int, width: int) -> Iterator[slice]:
     """Yields slices of so many tokens, each with about BLOCK numbers of (block, beside, width)."""
     size = max(1, BLOCK // (beside * width))
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
-
-
-def shares_of_rows(matrix: Float[Tensor, "query key"]) -> Float[Tensor, "query key"]:
-    """Divides rows by their sum; a row whose sum is 0 or unknown is all 0.
-
-    >>> shares_of_rows(torch.tensor([[1.0, 3.0], [0.0, 0.0], [torch.nan, 1.0]]))
-    tensor([[0.2500, 0.7500],
-            [0.0000, 0.0000],
-            [0.0000, 0.0000]])
-    """
-    total = matrix.sum(-1, keepdim=True)
-    return torch.where(total > 0, matrix / total, 0)
