@@ -96,11 +96,14 @@ CONTRIBUTIONS: Mapping[str, Callable[[str], Measure]] = {  # called with the mod
 }
 
 
-def contributions(encoder: Encoder, text: Tokens, names: Sequence[str]) -> Contributions:
+def contributions(
+    encoder: Encoder, text: Tokens, names: Sequence[str], visit: Callable[[Written], None] | None = None
+) -> Contributions:
     """Measures a text once, layer by layer.
 
     Args:
         names: of CONTRIBUTIONS.
+        visit: called with each layer, too.
 
     Raises:
         ModelError: the layers have other parts than are known, or lack one that a measure needs.
@@ -109,14 +112,16 @@ def contributions(encoder: Encoder, text: Tokens, names: Sequence[str]) -> Contr
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     outside, has_norms = [], True
 
-    def visit(layer: Sublayers) -> None:
+    def measure_layer(layer: Sublayers) -> None:
         nonlocal has_norms
         has_norms = has_norms and layer.norm is not None
         written = Written(layer)
+        if visit:
+            visit(written)
         for name, measure in measures.items():
             found[name].append(measure(written).numpy())
         missing = 1 - layer.parts.weights.sum(-1)
         outside.append(float(missing.mean()) if missing.max() > rounding(encoder.dtype, len(text)) else 0.0)
 
-    visit_sublayers(encoder, text, range(encoder.layers), visit)
+    visit_sublayers(encoder, text, range(encoder.layers), measure_layer)
     return Contributions({name: np.stack(of) for name, of in found.items()}, np.array(outside), has_norms)

@@ -10,10 +10,9 @@ from attnprobe.analyses.written import Written
 from attnprobe.attention.contributions import spans
 from attnprobe.attention.decompx import attended, fed_forward, share_out, slopes
 from attnprobe.errors import ModelError
-from attnprobe.models.feed_forward import Inner
-from attnprobe.models.norms import Norm
+from attnprobe.models.sublayers import Inner, Norm, Sublayers
 
-INSTEAD = "take --method globenc, alti or value_zeroing"
+INSTEAD = "take --method norms, alti or value_zeroing"
 
 
 class Decomposition:
@@ -33,54 +32,53 @@ class Decomposition:
         Raises:
             ModelError: the layer has a part that DecompX is not defined for.
         """
-        layer = written.layer
-        norm, inner, output_norm = self._parts_of(written)
+        layer, inner = written.layer, self._inner_of(written.layer)
         vectors, bias = self._summed(written)
-        y = norm(written.whole)
+        read = layer.norm or layer.feed_forward_norm  # what the feed-forward sublayer reads the sum through
+        y = read(written.whole) if read else written.whole
         z = y @ inner.weight_in + (0 if inner.bias_in is None else inner.bias_in)
         slope, out = slopes(z, inner.activation), y + inner(y)
-        for queries in spans(len(vectors), len(vectors), inner.weight_in.shape[1]):
-            some = share_out(vectors[queries], bias[queries])
-            some = _normed(some, norm, written.whole[queries])
-            fed = fed_forward(
-                some, slope[queries], inner.weight_in, inner.bias_in, inner.weight_out, inner.bias_out
-            )
-            vectors[queries] = _normed(some + fed, output_norm, out[queries])
+        maps = (inner.weight_in, inner.bias_in, inner.weight_out, inner.bias_out)
+        for queries in spans(len(vectors), len(vectors) * inner.weight_in.shape[1]):
+            summed = share_out(vectors[queries], bias[queries])
+            some = _normed(summed, read, written.whole[queries])
+            fed = fed_forward(some, slope[queries], *maps)
+            kept = some if layer.norm else summed
+            vectors[queries] = _normed(kept + fed, layer.output_norm, out[queries])
         self.vectors = vectors
-        return vectors.norm(dim=-1)
+        return torch.sqrt(vectors.square().sum(-1))
 
-    def _parts_of(self, written: Written) -> tuple[Norm, Inner, Norm]:
-        """Takes the parts that the vectors go through.
+    def _inner_of(self, layer: Sublayers) -> Inner:
+        """Takes the feed-forward sublayer's two linear maps, if DecompX can go through the layer.
 
         Raises:
-            ModelError: one is missing.
+            ModelError: it cannot.
         """
-        layer = written.layer
-        if layer.norm is None or layer.output_norm is None:
-            raise ModelError(f"{self.kind}: DecompX is defined for layers with norms after their sums (post-LN)", INSTEAD)
-        if layer.feed_forward is None or layer.feed_forward.inner is None:
-            raise ModelError(f"{self.kind}: DecompX is not defined for gated feed-forward layers", INSTEAD)
+        if layer.feed_forward.inner is None:
+            raise ModelError(f"{self.kind}: DecompX is not defined for gated feed-forward layers, or experts", INSTEAD)
         if any(head.v.weight is None or head.v.changes for head in layer.parts.heads):
-            raise ModelError(f"{self.kind}: something else than a linear map makes v", INSTEAD)
-        return layer.norm, layer.feed_forward.inner, layer.output_norm
+            raise ModelError(
+                f"{self.kind}: more than one linear map makes v, which DecompX does not go through", INSTEAD
+            )
+        return layer.feed_forward.inner
 
     def _summed(self, written: Written) -> tuple[Float[Tensor, "query key d"], Float[Tensor, "query d"]]:
         """Leads the vectors through attention and around it, and finds the bias that is to be shared out.
 
         As in the published code, b_V stays with its token in the first layer, and is shared out in later ones.
         """
-        layer, (weights, f) = written.layer, (written.attn.weights, written.attn.f)
+        layer, weights = written.layer, written.attn.weights
         output, heads = layer.parts.output, layer.parts.heads
         bias = torch.zeros_like(layer.x)
         if output is not None and output.bias is not None:
             bias += output.bias
         if self.vectors is None:
-            vectors = torch.einsum("hqk,hkd->qkd", weights, f)
+            vectors = torch.einsum("hqk,hkd->qkd", weights, written.attn.f)
             vectors.diagonal().add_(layer.x.T)
             return vectors, bias
+        read = _normed(self.vectors, layer.attention_norm, layer.x)
         value_maps = torch.stack([head.v.weight for head in heads if head.v.weight is not None])
-        vectors = attended(self.vectors, weights, value_maps, layer.parts.output_weights)
-        vectors += self.vectors
+        vectors = attended(read, weights, value_maps, layer.parts.output_weights) + self.vectors
         for head, a in zip(heads, weights, strict=True):
             if head.v.bias is not None and head.output_weight is not None:
                 bias += a.sum(-1, keepdim=True) * (head.v.bias @ head.output_weight)
@@ -88,7 +86,7 @@ class Decomposition:
 
 
 def _normed(
-    vectors: Float[Tensor, "query key d"], norm: Norm, whole: Float[Tensor, "query d"]
+    vectors: Float[Tensor, "query key d"], norm: Norm | None, whole: Float[Tensor, "query d"]
 ) -> Float[Tensor, "query key d"]:
-    """Divides by the σ of the whole, and shares out β."""
-    return share_out(norm.turned(vectors) / norm.sizes(whole)[:, None, None], norm.bias)
+    """Divides by the σ of the whole, and shares out β; changes nothing where there is no norm."""
+    return vectors if norm is None else share_out(norm.turned(vectors) / norm.sizes(whole)[:, None, None], norm.bias)

@@ -109,9 +109,7 @@ class Flow:
         return Table([*COLUMNS, *list(numbers)[1:]], ArrayRows(arrays), self.notes, self.sign)
 
 
-def follow(
-    text: str, encoder: Encoder, pair: str | None, following: Following, reading: Reading
-) -> Flow | LayerMeans:
+def follow(text: str, encoder: Encoder, pair: str | None, following: Following, reading: Reading) -> Flow | LayerMeans:
     """Measures the matrices of all layers, and follows tokens through them, or takes means of each.
 
     Raises:

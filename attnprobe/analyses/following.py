@@ -79,9 +79,13 @@ class Following(Options):
             heeding = [method for method, how in METHODS.items() if name in how.options]
             if heeding and self.method not in heeding:
                 named = " or ".join(heeding)
-                raise UsageError(f"{flags[name]} has no effect on --method {self.method}", f"it is for --method {named}")
+                raise UsageError(
+                    f"{flags[name]} has no effect on --method {self.method}", f"it is for --method {named}"
+                )
             if self.per_layer and name in ROWS:
-                raise UsageError(f"{flags[name]} has no effect on --per-layer, a table of means", "leave out one of them")
+                raise UsageError(
+                    f"{flags[name]} has no effect on --per-layer, a table of means", "leave out one of them"
+                )
         if self.per_layer and not self.how.means:
             able = [method for method, how in METHODS.items() if how.means]
             raise UsageError(f"--method {self.method} has no table by layer", f"--per-layer is for {', '.join(able)}")

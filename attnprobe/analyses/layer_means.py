@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from attnprobe.analyses.methods import NORMS, STAGES, Layers
+from attnprobe.analyses.methods import METHODS, NORMS, STAGES
 from attnprobe.analyses.rollout import shares_of_rows
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.table import Table
@@ -50,9 +48,7 @@ class LayerMeans:
         return Table(["layer", *self.meanings], rows, self.notes, self.sign)
 
 
-def take_means(
-    text: Tokens, encoder: Encoder, method: str
-) -> tuple[list[Sequence[float | None]], Sequence[str]]:
+def take_means(text: Tokens, encoder: Encoder, method: str) -> tuple[list[Sequence[float | None]], Sequence[str]]:
     """Measures a text once; returns a row per layer, and remarks.
 
     Raises:
@@ -62,5 +58,23 @@ def take_means(
 
     rows: list[Sequence[float | None]] = []
     if METHODS[method].means is NORMS:
-        ...
-    return rows, []
+        found = contributions(encoder, text, [], lambda written: rows.append(_norms(written)))
+        return rows, list(found.remarks())
+    found = contributions(encoder, text, [method])
+    for matrix in found.matrices[method]:
+        shares = shares_of_rows(matrix)
+        own = float(shares.diagonal()[shares.sum(-1) > 0].mean())
+        rows.append([float(matrix.mean()), own] if method == "decompx" else [own])
+    return rows, list(found.remarks())
+
+
+def _norms(written: Written) -> list[float | None]:
+    """Computes the columns of NORMS in one layer."""
+    lengths = written.attn.f.norm(dim=-1)
+    stages = [getattr(written, name) for name in STAGES]
+    return [
+        float(lengths.mean()),
+        float((written.attn.weights * lengths[:, None]).mean()),
+        *(stage and float(stage.norms.mean()) for stage in stages),
+        *(stage and stage.mixing_ratio for stage in stages),
+    ]

@@ -96,14 +96,11 @@ def contributed(name: str, encoder: Encoder, text: Tokens, *, raw: bool = False)
     from attnprobe.analyses.contributions import contributions
 
     found = contributions(encoder, text, [name])
-    matrices = found.matrices[name]
-    remarks = list(found.remarks())
-    if raw:
-        return Layers(matrices, {}, remarks)
-    shares = shares_of_rows(matrices)
+    matrices, remarks = found.matrices[name], list(found.remarks())
+    shares = matrices if raw else shares_of_rows(matrices)
     if empty := int((shares.sum(-1) == 0).sum()):
         remarks.append(f"{empty} rows of layers have no contribution from any token, and pass nothing on")
-    return Layers(shares, {}, remarks)
+    return Layers(list(shares), {}, remarks)
 
 
 def roll(matrices: Sequence[np.ndarray], rows: np.ndarray, all_layers: bool) -> np.ndarray:
@@ -134,16 +131,16 @@ def limit(followed: np.ndarray, layers: Layers) -> Iterator[str]:
 
 
 STAGES = {
-    "attn": "what attention writes, ‖Σₕ a·f(k)‖",
-    "attn_res": "with the residual connection",
-    "attn_res_ln": "after the norm of the sum; empty where there is none (pre-LN)",
-    "res_out": "after the norm behind the feed-forward layer, of which only the residual connection counts; likewise",
+    "attn": "what attention writes",
+    "attn_res": "that and the residual connection",
+    "attn_res_ln": "that after the norm, empty if there is none (pre-LN)",
+    "res_out": "that after the feed-forward layer's norm, likewise",
 }
 NORMS = {
-    "value_norm": "mean of ‖f(k)‖ over heads and keys",
-    "weighted_norm": "mean of a·‖f(k)‖ over heads, queries and keys",
-    **{name: f"mean over queries and keys of the norms: {meaning}" for name, meaning in STAGES.items()},
-    **{f"mixing_{name}": f"mean share of other tokens in it, at {name}" for name in STAGES},
+    "value_norm": "mean norm of v·W_O over heads and keys",
+    "weighted_norm": "the same times the weight, over heads, queries and keys",
+    **{name: f"mean norm of {meaning}" for name, meaning in STAGES.items()},
+    **{f"mixing_{name}": f"of other tokens, the mean share in {name}" for name in STAGES},
 }
 SELF = {"self_share": "mean share that a token has in itself, through this layer alone"}
 

@@ -42,7 +42,7 @@ def shares_of_rows(matrix: np.ndarray) -> np.ndarray:
            [0.  , 0.  ]])
     """
     total = matrix.sum(-1, keepdims=True)
-    return np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
+    return np.asarray(np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0))
 
 
 def rollout(matrices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

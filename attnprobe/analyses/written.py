@@ -1,19 +1,16 @@
-"""What the tokens of a text write into each other in one layer, at each point of it, see ``attention/contributions``."""
+"""What tokens write into each other in one layer, at each point of it, see ``attention/contributions``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.attention import contributions
-from attnprobe.attention.contributions import shares_of_rows, written_by_heads
-from attnprobe.models.norms import Norm
-from attnprobe.models.sublayers import Sublayers
+from attnprobe.attention.contributions import written_by_heads
+from attnprobe.models.sublayers import Norm, Sublayers
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ class Written:
     @cached_property
     def res_out(self) -> Stage | None:
         """After the norm that follows the feed-forward layer, of which only the residual connection counts."""
-        if not (self.attn_res_ln and self.layer.norm and self.layer.feed_forward and self.layer.output_norm):
+        if not (self.attn_res_ln and self.layer.norm and self.layer.output_norm):
             return None
         y = self.layer.norm(self.whole)
         return self.attn_res_ln.after(self.layer.output_norm, y + self.layer.feed_forward(y))

@@ -1,7 +1,7 @@
 """What a token writes into another through a layer: the vectors behind the weights, measured by their norms.
 
-A head's weight a[h,q,k] scales f_h(k) = v_h(k)·W_O[h], with b_V in v and without b_O, which belongs to no token. Through
-all heads together k writes T(q,k) = Σ_h a[h,q,k]·f_h(k) into q, and with the residual connection around the attention
+A head's weight a[h,q,k] scales f_h(k) = v_h(k)·W_O[h], with b_V in v and without b_O, which belongs to no token. All
+heads together write T(q,k) = Σ_h a[h,q,k]·f_h(k) of k into q; with the residual connection around the attention it is
 t(q,k) = T(q,k) + [q=k]·x(q).
 
 A norm is linear once it is known by what it divides: γ⊙(t − mean t)/σ(q), with the σ of the whole vector. So every
@@ -39,11 +39,11 @@ def norms(
     """
     gram = torch.einsum("hkd,gkd->khg", f, f)
     alpha = weights.permute(2, 1, 0)
-    squared = ((alpha @ gram) * alpha).sum(-1).T
+    squared: Tensor = ((alpha @ gram) * alpha).sum(-1).T
     if x is not None:
         at_itself = weights.diagonal(dim1=1, dim2=2)
         squared.diagonal().add_(2 * torch.einsum("hq,hqd,qd->q", at_itself, f, x) + x.square().sum(-1))
-    return squared.clamp(min=0).sqrt()
+    return torch.sqrt(squared.clamp(min=0))
 
 
 def mixing_ratios(
@@ -77,7 +77,7 @@ def alti(
         y: what all t(q,k) and the biases are together.
     """
     far = y.new_empty(weights.shape[1:])
-    for keys in spans(*weights.shape[1:], y.shape[1]):
+    for keys in spans(weights.shape[2], weights.shape[1] * y.shape[1]):
         without = torch.baddbmm(y[None], weights[:, :, keys].permute(2, 1, 0), f[:, keys].transpose(0, 1), alpha=-1)
         far[:, keys] = torch.linalg.vector_norm(without, 1, dim=-1).T
     far.diagonal().copy_((y - written_into_itself(weights, f) - x).abs().sum(-1))
@@ -99,7 +99,7 @@ def value_zeroing(
         tail: turns (..., d) of it into the layer's output.
     """
     out, changes = tail(whole), whole.new_empty(weights.shape[1:])
-    for queries in spans(*weights.shape[1:], whole.shape[1]):
+    for queries in spans(weights.shape[1], weights.shape[2] * whole.shape[1]):
         written = weights[:, queries].permute(2, 1, 0) @ f.transpose(0, 1)
         without = tail(whole[queries, None] - written.transpose(0, 1))
         likeness = (without @ out[queries, :, None])[..., 0]
@@ -107,7 +107,7 @@ def value_zeroing(
     return changes
 
 
-def spans(count: int, beside: int, width: int) -> Iterator[slice]:
-    """Yields slices of so many tokens, each with about BLOCK numbers of (block, beside, width)."""
-    size = max(1, BLOCK // (beside * width))
+def spans(count: int, numbers: int) -> Iterator[slice]:
+    """Yields slices of so many tokens, with about BLOCK numbers each if a token has so many."""
+    size = max(1, BLOCK // numbers)
     return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -42,9 +42,7 @@ def attended(
     return total
 
 
-def slopes(
-    z: Float[Tensor, "query d_ff"], activation: Callable[[Tensor], Tensor]
-) -> Float[Tensor, "query d_ff"]:
+def slopes(z: Float[Tensor, "query d_ff"], activation: Callable[[Tensor], Tensor]) -> Float[Tensor, "query d_ff"]:
     """Computes act(z)/z of the whole z, through which each of the vectors goes: of GELU, Φ(z)."""
     z = torch.where(z == 0, LEAST, z)
     return activation(z) / z
