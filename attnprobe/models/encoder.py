@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import inspect
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -19,16 +17,17 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
-from attnprobe.errors import ModelError, TextError, UsageError, first_line
+from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.batches import make_batch, neighbours
+from attnprobe.models.digests import digest_of, digest_of_files, digest_of_tokenizer
 from attnprobe.models.edits import Edit
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
-from attnprobe.models.interface import NAME, Call, Group, Listener, listening
+from attnprobe.models.interface import Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.outlets import Outlet, edited
+from attnprobe.models.running import Output, check_unchanged, explained_run, outputs_of
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
@@ -61,6 +60,7 @@ class Encoder:
         case: the remark on a text with capitals; may be empty.
         compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
         spread: whether heads are computed, and shown to observers, side by side, on as many cores as torch uses.
+        task: the transformers model with its task head, whose base is ``model``; None if no head was loaded.
         origin: the caller's model in memory whose weights are shared; None if the model was loaded from files.
         tokenizer_from: the name of the tokenizer, if it was given separately.
         notes: the decisions about a folder that is no plain model.
@@ -84,6 +84,7 @@ class Encoder:
     case: str = ""
     compiled: bool = False
     spread: bool = False
+    task: Any = None
     origin: Any = None
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
@@ -118,15 +119,11 @@ class Encoder:
 
         Of a model in memory, the SHA-256 of its weights as they are now.
         """
-        return digest(self.model) if self.origin is not None else self._files_sha256
+        return digest_of(self.whole) if self.origin is not None else self._files_sha256
 
     @cached_property
     def _files_sha256(self) -> str:
-        digests = []
-        for path in (*self.location.weight_files, *self.location.adapter_files):
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        return digest_of_files([*self.location.weight_files, *self.location.adapter_files])
 
     @property
     def fingerprint(self) -> str:
@@ -138,9 +135,7 @@ class Encoder:
         """The tokenizer in signatures, if it was given separately; None: the model's."""
         if self.tokenizer_from is None:
             return None
-        fast = self.tokenizer.is_fast
-        content = self.tokenizer.backend_tokenizer.to_str() if fast else json.dumps(self.tokenizer.get_vocab())
-        return f"{self.tokenizer_from}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        return f"{self.tokenizer_from}@{digest_of_tokenizer(self.tokenizer)[:12]}"
 
     def tokenize(
         self,
@@ -186,6 +181,11 @@ class Encoder:
         return replace(self, compiled=True, spread=tokens >= SPREAD) if pays else self
 
     @property
+    def whole(self) -> Any:
+        """The model with its task head, or the model alone if there is none."""
+        return self.model if self.task is None else self.task
+
+    @property
     def _can_be_compiled(self) -> bool:
         return self.device.type == "cpu" and self.dtype == torch.float32
 
@@ -195,8 +195,9 @@ class Encoder:
         The copy uses compiled loops for float32 on a CPU.
         """
         with lock_of(self.model):  # so that no run's hooks are copied
-            shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
-            return replace(self, model=copy.deepcopy(self.model, shared), compiled=self._can_be_compiled)
+            shared = {id(tensor): tensor for tensor in (*self.whole.parameters(), *self.whole.buffers())}
+            model, task = copy.deepcopy((self.model, self.task), shared)
+            return replace(self, model=model, task=task, compiled=self._can_be_compiled)
 
     def check_global_attention(self) -> None:
         """Checks that the model has global attention.
@@ -259,6 +260,34 @@ class Encoder:
                 cannot be edited.
             TextError: the model fails on these texts.
         """
+        made = self._run(None, texts, observe, groups, starts, on_call, edit, gradients)
+        return [output.hidden for output in made]
+
+    def run(
+        self,
+        texts: Sequence[Tokens],
+        observe: LayerObserver,
+        groups: Sequence[slice] | None = None,
+        starts: Sequence[Sequence[int] | None] | None = None,
+        on_call: Callable[[Call], None] | None = None,
+        edit: Edit | None = None,
+        gradients: bool = False,
+    ) -> list[Output]:
+        """Runs the encoder and its task head, if that was loaded; arguments and errors are those of :meth:`observe`."""
+        return self._run(self.task, texts, observe, groups, starts, on_call, edit, gradients)
+
+    def _run(
+        self,
+        task: Any,
+        texts: Sequence[Tokens],
+        observe: LayerObserver,
+        groups: Sequence[slice] | None,
+        starts: Sequence[Sequence[int] | None] | None,
+        on_call: Callable[[Call], None] | None,
+        edit: Edit | None,
+        gradients: bool,
+    ) -> list[Output]:
+        """Runs the encoder with this task head or None; see :meth:`observe`."""
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
         numbered = [
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
@@ -266,31 +295,31 @@ class Encoder:
         ]
         if edit and self.tap:
             self._check_edit(edit)
-        states: list[Tensor] = []
+        made: list[Output] = []
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
-            self._check_unchanged()
+            check_unchanged(self.whole, self.origin, is_hooked=self.tap is not None)
             for together in self._passes(numbered):
                 first, stop = together[0].texts.start, together[-1].texts.stop
-                inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
                 listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
-                hidden = self._listen(listener, inputs)
-                states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
-        return states
+                made += self._listen(listener, task, texts[first:stop])
+        return made
 
-    def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
-        """Runs one forward pass, in which all layers must come, and returns the last hidden states."""
+    def _listen(self, listener: Listener, task: Any, texts: Sequence[Tokens]) -> list[Output]:
+        """Runs one forward pass, in which all layers must come."""
+        inputs, _ = make_batch(texts, self.model if task is None else task, self.tokenizer)
         observed = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
         changes = edited(self.model, self.outlets, listener)
-        with torch.inference_mode(False), mode(), own_precision, observed, changes, _explained(self.model):
-            hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
+        arguments = inputs | ({"output_attentions": True} if self.tap else {})
+        with torch.inference_mode(False), mode(), own_precision, observed, changes, explained_run(self.model):
+            made = outputs_of(self.model, task, arguments, list(map(len, texts)))
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
-        return hidden
+        return made
 
     def _check_edit(self, edit: Edit) -> None:
         """Refuses an edit that hooked modules cannot carry out.
@@ -305,45 +334,8 @@ class Encoder:
                 "attnprobe models lists the types that are measured through blocks, where they can",
             )
 
-    def _check_unchanged(self) -> None:
-        """Checks that the model computes as when it was loaded.
-
-        Raises:
-            ModelError: the model was changed.
-        """
-        if self.origin is not None and memory_of(self.origin) != memory_of(self.model):
-            raise ModelError(
-                "the model in memory was changed after it was given: its weights lie elsewhere",
-                "load_encoder(model, ...) anew",
-            )
-        if any(module.training for module in self.model.modules()):
-            raise ModelError("the model is in training mode, where dropout makes weights random", "call .model.eval()")
-        usual = "eager" if self.tap else NAME
-        found = getattr(self.model.config, "_attn_implementation", usual)
-        if found != usual:
-            raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
-
     def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
         """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
         if self.padding_invariant:
             return [list(groups)]
         return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
-
-
-def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
-    """Keeps one text's hidden states without those of padding."""
-    return states[:length] if states.ndim > 1 else states
-
-
-@contextmanager
-def _explained(model: Any) -> Iterator[None]:
-    """Names the model in an error from inside transformers, as CANINE raises on texts of fewer than four characters."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise TextError(
-            f"{type(model).__name__} fails on this text: {first_line(error)}",
-            "is the text too short, or too long, for this model?",
-        ) from error
