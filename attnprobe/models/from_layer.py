@@ -1,9 +1,9 @@
 """Runs an encoder without one head at a time, from the head's layer on.
 
-    whole run of some texts         each layer's output is kept
-    layer l, its output map         is given a copy of the texts for each head, in which that head's context is replaced;
-                                    q, k, v and weights are computed once for all copies
-    layers after l, all copies      one batch that goes on from what layer l made of it
+    a whole run of some texts   each layer's output is kept
+    layer l alone               its output map is given a copy of the texts for each head, in which that head's context
+                                is replaced: q, k, v and weights are computed once for all copies
+    the layers after it         one batch of all copies, which goes on from what layer l made of them
 
 Layers that are not computed are passed by, and return what was kept. What else a model makes, masks and position
 biases, it makes for each batch.
@@ -115,7 +115,7 @@ class OneOff:
         """Views the contexts, (*copy, text, token, head, d_v), in the input of a layer's output map."""
         outlet = self._outlet(layer)
         tokens = given[..., : len(self.texts[0]), : outlet.heads * outlet.d_v]
-        return tokens.unflatten(-1, (outlet.heads, outlet.d_v))
+        return tokens.view(*tokens.shape[:-1], outlet.heads, outlet.d_v)
 
     def _outlet(self, layer: int) -> Outlet:
         return self.layers.outlets[layer]
@@ -149,7 +149,7 @@ def one_in_each_copy(layer: int, heads: Sequence[int], texts: int, how: str) -> 
     """Makes the edit of a run of copies of some texts, one for each head of a layer, which is off in it."""
 
     def each(some: slice, tensor: Tensor, change: Callable[[Tensor, list[int]], Tensor | None]) -> Tensor:
-        copies = zip(tensor.split(1), range(some.start, some.stop), strict=True)
+        copies = zip(tensor[:, None], range(some.start, some.stop), strict=True)
         changed = [(one, change(one, [heads[number // texts]])) for one, number in copies]
         return torch.cat([one if new is None else new for one, new in changed])
 

@@ -47,12 +47,12 @@ def standing_in(module: nn.Module, function: Callable[..., Any]) -> Iterator[Non
     def in_this_run(*arguments: Any, **options: Any) -> Any:
         return function(forward, *arguments, **options) if present_listener() else forward(*arguments, **options)
 
-    module.forward = in_this_run  # type: ignore[method-assign]
+    module.forward = in_this_run
     try:
         yield
     finally:
         if own:
-            module.forward = forward  # type: ignore[method-assign]
+            module.forward = forward
         else:
             del module.forward
 
@@ -122,7 +122,7 @@ def layer_modules(encoder: Encoder, tokens: Tokens) -> tuple[str, ...]:
             before = listener.calls
             output = forward(*arguments, **options)
             given = arguments[0] if arguments else options.get("hidden_states")
-            if listener.calls == before + 1 and _hands_on(given, output):
+            if listener.calls == before + 1 and isinstance(given, Tensor) and _hands_on(given, output):
                 found[before] = name, given, hidden_of(output)  # the outermost ends last
             return output
 
@@ -140,8 +140,8 @@ def layer_modules(encoder: Encoder, tokens: Tokens) -> tuple[str, ...]:
     return tuple(place[0] for place in places if place)
 
 
-def _hands_on(given: Any, output: Any) -> bool:
+def _hands_on(given: Tensor, output: Any) -> bool:
     """Tests whether a module turns hidden states into hidden states."""
     made = output[0] if isinstance(output, tuple) and output else output
-    tensors = isinstance(given, Tensor) and isinstance(made, Tensor)
-    return tensors and given.is_floating_point() and given.ndim == 3 and given.shape == made.shape
+    alike = isinstance(made, Tensor) and made.shape == given.shape
+    return alike and given.is_floating_point() and given.ndim == 3
