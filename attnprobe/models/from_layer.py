@@ -11,8 +11,8 @@ biases, it makes for each batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,30 +26,19 @@ from attnprobe.models.outlets import Outlet
 from attnprobe.models.passing import AtLayer, Layers, hidden_of, layers_replaced, passed, standing_in, with_hidden
 from attnprobe.models.running import Output
 from attnprobe.models.switching import averaged, even, zeroed
+from attnprobe.models.tasks import WORD, Task
 from attnprobe.values.tokens import Tokens
 
 AT_ONCE = 2**12  # tokens of all copies in one run
+LOGITS_AT_ONCE = 2**25  # numbers: 128 MiB in float32
 CONTEXTS = {"zero": zeroed, "mean": averaged}
 Compute = Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class Without:
-    """What an encoder makes of some texts without one head.
-
-    Attributes:
-        layer, heads: the heads that are off, one in each copy of the texts.
-        outputs: by copy and text.
-    """
-
-    layer: int
-    heads: Sequence[int]
-    outputs: Sequence[Sequence[Output]]
-
-
-def texts_at_once(encoder: Encoder, length: int) -> int:
-    """Counts the texts of a length of which copies for all heads of a layer are run at once."""
-    return max(1, AT_ONCE // (encoder.heads * length))
+def tokens_at_once(encoder: Encoder) -> int:
+    """Counts the tokens of all copies of texts that are run at once: fewer if each has a logit for every word."""
+    words = encoder.task.config.vocab_size if encoder.task is not None and Task.of(encoder.task).kind == WORD else 1
+    return min(AT_ONCE, LOGITS_AT_ONCE // words)
 
 
 class OneOff:
@@ -65,16 +54,18 @@ class OneOff:
 
     def __init__(self, encoder: Encoder, texts: Sequence[Tokens], how: str, layers: Layers) -> None:
         self.encoder, self.texts, self.how, self.layers = encoder, texts, how, layers
-        self.at_once = max(1, AT_ONCE // (len(texts) * len(texts[0])))  # heads
         self.kept: list[Any] = []  # what each layer returned
         self.outputs = self._run(1, self._keep)
 
-    def without(self, layer: int, heads: Sequence[int]) -> Iterator[Without]:
-        """Runs without each of these heads of a layer."""
-        for first in range(0, len(heads), self.at_once):
-            some, texts = heads[first : first + self.at_once], len(self.texts)
-            made = self._from_layer(layer, some) if self.layers.modules else self._whole(layer, some)
-            yield Without(layer, some, [made[start : start + texts] for start in range(0, len(made), texts)])
+    def without(self, layer: int, heads: Sequence[int]) -> list[list[Output]]:
+        """Runs without each of these heads of a layer, which are switched off in a copy of the texts each.
+
+        Returns:
+            by head, the outputs of the texts.
+        """
+        texts = len(self.texts)
+        made = self._from_layer(layer, heads) if self.layers.modules else self._whole(layer, heads)
+        return [made[start : start + texts] for start in range(0, len(made), texts)]
 
     def _whole(self, layer: int, heads: Sequence[int]) -> list[Output]:
         """Runs all layers of all copies."""

@@ -72,4 +72,4 @@ def _check(encoder: Encoder, layers: Layers, texts: Sequence[Tokens]) -> None:
 
 def _hidden(runs: OneOff, layer: int, heads: Sequence[int]) -> Float[Tensor, "text *token d_model"]:
     """Joins the hidden states of all texts without each of the heads."""
-    return torch.stack([text.hidden for one in runs.without(layer, heads) for copy in one.outputs for text in copy])
+    return torch.stack([output.hidden for copy in runs.without(layer, heads) for output in copy])

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnprobe.errors import ModelError
+from attnprobe.models.edits import Edit
 from attnprobe.models.hooks import CHANGED
 from attnprobe.models.interface import Listener, present_listener
 
@@ -28,6 +29,20 @@ class Outlet:
     module: str
     heads: int
     d_v: int
+
+
+def check_edit(encoder: Any, edit: Edit) -> None:
+    """Refuses an edit that an encoder with hooked weights cannot carry out.
+
+    Raises:
+        ModelError: the edit changes weights, or contexts of a model whose output maps are unknown.
+    """
+    if encoder.tap and (edit.weights or len(encoder.outlets) != encoder.layers):
+        what = "weights" if edit.weights else "heads"
+        raise ModelError(
+            f"{what} of {encoder.kind} cannot be changed: its weights are hooked ({encoder.tap_reason})",
+            "attnprobe models lists the types that are measured through blocks, where they can",
+        )
 
 
 @contextmanager
