@@ -175,6 +175,7 @@ class _Models:
 
     name = "compare"
     formats: Mapping[str, str] = FORMATS
+    loads: Mapping[str, Any] = {}
 
     def __init__(
         self, second: Loading, pairing: Pairing, what: Mapping[str, Any], how: Mapping[str, Any], silent: bool

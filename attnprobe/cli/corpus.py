@@ -57,6 +57,7 @@ class Rows:
 
     name = "corpus"
     formats: Mapping[str, str] = {}
+    loads: Mapping[str, Any] = {}
 
     def __init__(self, measure: str, options: Mapping[str, Any]) -> None:
         self.measure, self.options = measure, options

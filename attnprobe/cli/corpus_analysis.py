@@ -94,7 +94,7 @@ class Answer:
     def __init__(self, name: str, analysis: CorpusAnalysis, options: Mapping[str, Any], how: Mapping[str, Any]) -> None:
         self.name, self.analysis, self.options, self.how = name, analysis, options, how
         self.indices: Mapping[str, Any] = indices_in(fields_of(analysis.options), options)
-        self.formats = analysis.formats
+        self.formats, self.loads = analysis.formats, analysis.loads(options)
 
     def check(self, destination: Output) -> None:
         """Checks that options suit each other and the format, whose package must be there."""

@@ -51,11 +51,13 @@ class Task(Protocol):
         name: of the command.
         indices: the layers and heads that are asked for, see :meth:`Loading.check`.
         formats: the formats of the summary besides those of tables: name -> ``module:function``.
+        loads: further arguments of :func:`attnprobe.load_encoder`.
     """
 
     name: str
     indices: Mapping[str, Any]
     formats: Mapping[str, str]
+    loads: Mapping[str, Any]
 
     def check(self, destination: Output) -> None:
         """Checks the format of the result, before anything is loaded."""
@@ -96,7 +98,7 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     from attnprobe.corpus.workers import Recipe
     from attnprobe.render.table import text_table
 
-    encoder = asked.loading.encoder()
+    encoder = asked.loading.encoder(**task.loads)
     settings = task.settings(encoder, destination)
     if encoder.case and not asked.quiet:
         note(encoder.case)
@@ -104,7 +106,7 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     if asked.resuming.dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
         return
-    recipe = Recipe(asked.loading.arguments(), settings)
+    recipe = Recipe({**asked.loading.arguments(), **task.loads}, settings)
     stream, safe = task.stream(settings, destination), asked.saving.spreadsheet_safe
     run = ending.run = CorpusRun(inputs, outputs, prober, recipe, asked.engine, stream, safe)
     pace = Pace(lambda: run.state, inputs.count)
