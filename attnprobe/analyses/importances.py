@@ -23,9 +23,11 @@ class Importances(Tabled):
 
     Attributes:
         sums: means and deviations over texts, of "importance" and then of each further effect.
+        remarks: sentences on how they were measured.
     """
 
     sums: Summary
+    remarks: Sequence[str] = ()
 
     def __repr__(self) -> str:
         sizes = f"{len(self.sums.layers)} layers × {len(self.sums.heads)} heads", f"{self.n_texts:,} texts"
