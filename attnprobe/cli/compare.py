@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar
@@ -175,6 +175,8 @@ class _Models:
 
     name = "compare"
     formats: Mapping[str, str] = FORMATS
+    loads: Mapping[str, Any] = {}
+    labels: Sequence[str] = ()
 
     def __init__(
         self, second: Loading, pairing: Pairing, what: Mapping[str, Any], how: Mapping[str, Any], silent: bool

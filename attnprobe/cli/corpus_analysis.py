@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,9 @@ class Answer:
     def __init__(self, name: str, analysis: CorpusAnalysis, options: Mapping[str, Any], how: Mapping[str, Any]) -> None:
         self.name, self.analysis, self.options, self.how = name, analysis, options, how
         self.indices: Mapping[str, Any] = indices_in(fields_of(analysis.options), options)
-        self.formats = analysis.formats
+        self.formats, self.loads = analysis.formats, analysis.loads(options)
+        columns = [one.name for one in fields_of(analysis.options) if one.metadata.get("column")]
+        self.labels: Sequence[str] = [options[name] for name in columns if options[name] is not None]
 
     def check(self, destination: Output) -> None:
         """Checks that options suit each other and the format, whose package must be there."""

@@ -147,8 +147,11 @@ class Loading(Options):
         check_off(location, self.off, self.off_how)
         check_named(location, texts, named)
 
-    def encoder(self) -> Encoder:
+    def encoder(self, **how: Any) -> Encoder:
         """Loads the model.
+
+        Args:
+            how: further arguments of :func:`attnprobe.load_encoder`.
 
         Raises:
             ModelError: the model cannot be loaded or measured.
@@ -156,7 +159,7 @@ class Loading(Options):
         from attnprobe.models import loading
 
         try:
-            return loading.load_encoder(**self.arguments())
+            return loading.load_encoder(**self.arguments(), **how)
         finally:
             clear_passing()
             collect_again()

@@ -10,6 +10,7 @@ from typing import Any
 from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.global_attention import with_global_attention
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
 from attnprobe.values.arguments import check_text
 from attnprobe.values.options import Reading
@@ -33,7 +34,7 @@ def tokenize(
     words = words or reading.level == "word"
     windows = encoder.tokenize(text, pair, max_length=reading.max_length, stride=reading.stride, words=words)
     if reading.global_attention != "none":
-        windows = [encoder.with_global_attention(window, reading.global_attention) for window in windows]
+        windows = [with_global_attention(encoder, window, reading.global_attention) for window in windows]
     if reading.level == "word":
         check_words(encoder, windows)
     return windows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -18,24 +17,24 @@ from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.batches import make_batch, neighbours
+from attnprobe.models.digests import digest_of, digest_of_files, digest_of_tokenizer
 from attnprobe.models.edits import Edit, in_turn
 from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
-from attnprobe.models.interface import NAME, Call, Group, Listener, listening
+from attnprobe.models.interface import Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest, digest_of_files, digest_of_tokenizer
 from attnprobe.models.outlets import Outlet, check_edit, edited
+from attnprobe.models.running import Output, check_unchanged, outputs_of
 from attnprobe.models.switching import added, edit_of, outlets_for, switched
 from attnprobe.models.tokenizing import tokenize
-from attnprobe.models.unchanged import check_unchanged
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Given
 from attnprobe.values.switches import Off, with_off
 from attnprobe.values.text import visible
-from attnprobe.values.tokens import Role, Tokens
+from attnprobe.values.tokens import Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
 LONG, SPREAD = 512, 1024  # tokens from which loops are compiled, heads side by side; benchmarks/long_texts.py
@@ -62,6 +61,7 @@ class Encoder:
         case: the remark on a text with capitals; may be empty.
         compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
         spread: whether heads are computed, and shown to observers, side by side, on as many cores as torch uses.
+        task: the transformers model with its task head, whose base is ``model``; None if no head was loaded.
         origin: the caller's model in memory whose weights are shared; None if the model was loaded from files.
         tokenizer_from: the name of the tokenizer, if it was given separately.
         notes: the decisions about a folder that is no plain model.
@@ -88,6 +88,7 @@ class Encoder:
     case: str = ""
     compiled: bool = False
     spread: bool = False
+    task: Any = None
     origin: Any = None
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
@@ -136,9 +137,9 @@ class Encoder:
         Of a model in memory, the SHA-256 of its weights as they are now.
         """
         if self.origin is not None:
-            return digest(self.model)
+            return digest_of(self.whole)
         if "weights" not in self.known:
-            self.known["weights"] = digest_of_files((*self.location.weight_files, *self.location.adapter_files))
+            self.known["weights"] = digest_of_files([*self.location.weight_files, *self.location.adapter_files])
         return self.known["weights"]
 
     @property
@@ -225,6 +226,11 @@ class Encoder:
         return replace(self, compiled=True, spread=tokens >= SPREAD) if pays else self
 
     @property
+    def whole(self) -> Any:
+        """The model with its task head, or the model alone if there is none."""
+        return self.model if self.task is None else self.task
+
+    @property
     def _can_be_compiled(self) -> bool:
         return self.device.type == "cpu" and self.dtype == torch.float32
 
@@ -234,32 +240,9 @@ class Encoder:
         The copy uses compiled loops for float32 on a CPU.
         """
         with lock_of(self.model):  # so that no run's hooks are copied
-            shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
-            return replace(self, model=copy.deepcopy(self.model, shared), compiled=self._can_be_compiled)
-
-    def check_global_attention(self) -> None:
-        """Checks that the model has global attention.
-
-        Raises:
-            UsageError: the model has no global attention.
-        """
-        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
-            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
-
-    def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
-        """Sets global attention on the classification token ("cls") or the first text ("first").
-
-        Raises:
-            UsageError: the model has no global attention, or the text has no such token.
-        """
-        self.check_global_attention()
-        chosen = [
-            role == Role.CLS if which == "cls" else segment == 1
-            for role, segment in zip(tokens.roles, tokens.segments, strict=True)
-        ]
-        if not any(chosen):
-            raise UsageError("no classification token for global attention")
-        return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
+            shared = {id(tensor): tensor for tensor in (*self.whole.parameters(), *self.whole.buffers())}
+            model, task = copy.deepcopy((self.model, self.task), shared)
+            return replace(self, model=model, task=task, compiled=self._can_be_compiled)
 
     def groups(self, texts: Sequence[Tokens]) -> list[slice]:
         """Groups texts that can be observed together: neighbours of equal length; or one text each if hooked."""
@@ -298,6 +281,34 @@ class Encoder:
                 cannot be edited.
             TextError: the model fails on these texts.
         """
+        made = self._run(None, texts, observe, groups, starts, on_call, edit, gradients)
+        return [output.hidden for output in made]
+
+    def run(
+        self,
+        texts: Sequence[Tokens],
+        observe: LayerObserver,
+        groups: Sequence[slice] | None = None,
+        starts: Sequence[Sequence[int] | None] | None = None,
+        on_call: Callable[[Call], None] | None = None,
+        edit: Edit | None = None,
+        gradients: bool = False,
+    ) -> list[Output]:
+        """Runs the encoder and its task head, if that was loaded; arguments and errors are those of :meth:`observe`."""
+        return self._run(self.task, texts, observe, groups, starts, on_call, edit, gradients)
+
+    def _run(
+        self,
+        task: Any,
+        texts: Sequence[Tokens],
+        observe: LayerObserver,
+        groups: Sequence[slice] | None,
+        starts: Sequence[Sequence[int] | None] | None,
+        on_call: Callable[[Call], None] | None,
+        edit: Edit | None,
+        gradients: bool,
+    ) -> list[Output]:
+        """Runs the encoder with this task head or None; see :meth:`observe`."""
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
         numbered = [
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
@@ -306,39 +317,34 @@ class Encoder:
         edit = in_turn(edit, edit_of(self.off) if self.off else None)
         if edit:
             check_edit(self, edit)
-        states: list[Tensor] = []
+        made: list[Output] = []
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
-            check_unchanged(self.model, self.origin, "eager" if self.tap else NAME)
+            check_unchanged(self.whole, self.origin, is_hooked=self.tap is not None)
             for together in self._passes(numbered):
                 first, stop = together[0].texts.start, together[-1].texts.stop
-                inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
                 listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
-                hidden = self._listen(listener, inputs)
-                states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
-        return states
+                made += self._listen(listener, task, texts[first:stop])
+        return made
 
-    def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
-        """Runs one forward pass, in which all layers must come, and returns the last hidden states."""
+    def _listen(self, listener: Listener, task: Any, texts: Sequence[Tokens]) -> list[Output]:
+        """Runs one forward pass, in which all layers must come."""
+        inputs, _ = make_batch(texts, self.model if task is None else task, self.tokenizer)
         observed = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
         changes = edited(self.model, self.outlets, listener)
+        arguments = inputs | ({"output_attentions": True} if self.tap else {})
         with torch.inference_mode(False), mode(), own_precision, observed, changes, explained_run(self.model):
-            hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
+            made = outputs_of(self.model, task, arguments, list(map(len, texts)))
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
-        return hidden
+        return made
 
     def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
         """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
         if self.padding_invariant:
             return [list(groups)]
         return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
-
-
-def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
-    """Keeps one text's hidden states without those of padding."""
-    return states[:length] if states.ndim > 1 else states

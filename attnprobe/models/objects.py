@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers
 from torch import Tensor, nn
 
@@ -111,27 +107,3 @@ def memory_of(model: nn.Module) -> dict[str, tuple[object, ...]]:
     """Returns the memory addresses of the weights that a model computes with, by name."""
     tensors = dict((*model.named_parameters(), *model.named_buffers()))
     return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-
-
-def digest(model: nn.Module) -> str:
-    """Computes the SHA-256 of a model's current weights: names, dtypes, shapes and bytes."""
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()
-
-
-def digest_of_files(paths: Iterable[Path]) -> str:
-    """Computes a file's SHA-256; of several files, the SHA-256 of their digests."""
-    digests = []
-    for path in paths:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def digest_of_tokenizer(tokenizer: Any) -> str:
-    """Computes the SHA-256 of what a tokenizer does."""
-    content = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else json.dumps(tokenizer.get_vocab())
-    return hashlib.sha256(content.encode()).hexdigest()

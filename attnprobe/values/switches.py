@@ -58,6 +58,11 @@ class Off:
     def __bool__(self) -> bool:
         return bool(self.zero or self.mean or self.uniform)
 
+    @property
+    def layers(self) -> list[int]:
+        """Lists the layers that have heads switched off, in ascending order."""
+        return sorted({layer for layer, _ in self.zero | self.mean | self.uniform})
+
     def below(self, layer: int) -> Off:
         """Keeps the heads of the layers below this one."""
         kept = {
