@@ -345,6 +345,22 @@ def test_off_after_a_callers_own_edit_and_for_gradients(exact: Exact) -> None:
     assert (found == 0).nonzero().tolist() == [[1, 1], [2, 0]]
 
 
+def test_importance_is_that_of_the_heads_that_are_on(bert: Encoder) -> None:
+    """Of a head beside those that are off: what switching it off, too, changes."""
+
+    def pooled() -> list[Tensor]:
+        return [run(bert, bert.tokenize(text))[0].double().mean(0) for text in TEXTS]
+
+    with bert.heads_off("1:1,2:0"):
+        table = attnprobe.importance(TEXTS, bert, method="mean").to_frame().set_index(["layer", "head"])
+        plain = pooled()
+        for head in [(0, 2), (1, 0), (2, 3)]:
+            with bert.heads_off([head], how="mean"):
+                changes = [1 - torch.cosine_similarity(*both, 0) for both in zip(plain, pooled(), strict=True)]
+            assert table.pooled_change[head] == pytest.approx(float(torch.stack(changes).mean()), rel=1e-3)
+    assert table.pooled_change[2, 0] == 0
+
+
 # What is shown
 
 

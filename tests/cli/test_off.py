@@ -53,13 +53,13 @@ def test_every_command_has_heads_off_in_all_runs(
     given = arguments(command, tiny, source)
     for flags, words in NONSENSE.items():
         check_error(run(command, *given, *flags), 2, words)
-    runs, observe = set[str | None](), Encoder.observe
+    runs, ran = set[str | None](), Encoder._run
 
     def noting(encoder: Encoder, *arguments: Any, **options: Any) -> Any:
         runs.add(encoder.off_text)
-        return observe(encoder, *arguments, **options)
+        return ran(encoder, *arguments, **options)
 
-    monkeypatch.setattr(Encoder, "observe", noting)
+    monkeypatch.setattr(Encoder, "_run", noting)
     result = run(command, *given, "--off", "-2:0-1,0:1")
     assert result.code == 0, result.err
     off = {"0:*(zero)"} if command != "info" else set()
