@@ -54,6 +54,14 @@ def encoder_of(folder_of: Callable[[str], Path]) -> Callable[[str], Encoder]:
 
 
 @pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a classifier whose head that carries the signal is known: copy it before you change it."""
+    from tests.classifier import build_classifier
+
+    return build_classifier(tmp_path_factory.mktemp("classifier") / "model")
+
+
+@pytest.fixture(scope="session")
 def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
     """A family's encoder with weights in float64, to run within ``float64()``."""
     from tests.exact import doubled
