@@ -42,9 +42,12 @@ class Scoring(Options):
         special: "drop" leaves out the rows of tokens that the tokenizer added; no number changes.
         sort: a score by which the rows are sorted, highest first; also computed if ``scores`` lacks it.
         top: only so many rows.
+        label: the label whose reasons are asked for, by name or number; None: the one that the model predicts.
+        query: of a token classifier, the token whose label it is, as
+            :func:`attnprobe.values.finding.find_tokens` finds it.
 
     Raises:
-        UsageError: no score has that name.
+        UsageError: no score has that name, or none says why.
     """
 
     scores: list[str] | None = option(
@@ -57,17 +60,36 @@ class Scoring(Options):
     special: str = choice("keep", "drop", help="Of [CLS], [SEP] and their like: keep the rows, or leave them out.")
     sort: str | None = option(None, metavar="NAME", help="Highest first by this score.")
     top: int | None = whole(None, least=1, help="Only the first N rows.")
+    label: str | None = option(
+        None, metavar="NAME|N", help="Why this label, of a classifier.  [default: the predicted one]"
+    )
+    query: str | None = option(None, metavar="TOKEN|N", help="Of a token classifier: why the label of this token.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in self.names_of_scores:
             if name not in SCORES:
                 raise UsageError(f"no score {shown(name)}{nearest(name, SCORES)}", f"one of {' '.join(SCORES)}")
+        given = [name for name in ("label", "query") if getattr(self, name) is not None]
+        if given and not self.says_why:
+            says_why = [name for name, score in SCORES.items() if score.says_why]
+            raise UsageError(f"--{given[0]} is for scores that say why", f"add -k {' or -k '.join(says_why)}")
 
     @property
     def names_of_scores(self) -> list[str]:
         """The scores to compute, each once."""
         return list(dict.fromkeys([*(listed(self.scores) or DEFAULT), *listed(self.sort)]))
+
+    @property
+    def says_why(self) -> bool:
+        """Whether any score is of the model's answer."""
+        return any(SCORES[name].says_why for name in self.names_of_scores)
+
+
+def loads(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Asks for a classifier's head, if the model has one, where a score is of its answer."""
+    known = {name: value for name, value in options.items() if name in Scoring.names()}
+    return {"task": None} if Scoring.of(known).says_why else {}
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,15 +159,17 @@ def score_tokens(
     layers = tuple(select(selection.layers, encoder.layers, "layer"))
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
-    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level)
+    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level, scoring.label, scoring.query)
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
-    remarks = [SCORES[name].remark(asked, values) for name, values in scores.items()]
+    remarks = [asked.answer.sentence if scoring.says_why else ""]
+    remarks += [SCORES[name].remark(asked, values) for name, values in scores.items()]
     signed = {
         "special": "kept" if scoring.special == "keep" else scoring.special,
         "queries": averaging.queries,
         "layers": as_ranges(layers),
         "heads": as_ranges(heads),
+        "answer": asked.answer.name if scoring.says_why else None,
     }
     tokens = asked.tokens.take(kept)
     return TokenScores(
@@ -179,6 +203,8 @@ TOKENS = Analysis(
     score_tokens,
     COLUMNS,
     options=(Selection, Annotated[Averaging, Without("long_range")], Scoring, Annotated[Reading, Without("stride")]),
+    names_tokens=("query",),
+    loads=loads,
     view="attnprobe.render.token_scores:tokens_view",
     formats={
         "html": "attnprobe.render.shaded_page:write_page",
