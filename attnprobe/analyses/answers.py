@@ -1,4 +1,4 @@
-"""The number that a model answers a text with, whose reasons are asked for: the logit of a label, or a vector's size."""
+"""The number that a model answers a text with, whose reasons are asked for: a label's logit, or a vector's size."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,14 +12,12 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Block, Observer
 from attnprobe.attention.relevance import times_gradient
-from attnprobe.errors import TextError
-from attnprobe.models.editable import editable
+from attnprobe.errors import ModelError, TextError
 from attnprobe.models.edits import Edit
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.heads import LayerParts
 from attnprobe.models.interface import Call
+from attnprobe.models.layouts import LAYOUTS
 from attnprobe.models.origins import in_float64
-from attnprobe.models.parts import visit_heads
 from attnprobe.models.running import Output
 from attnprobe.values.tokens import Tokens
 
@@ -32,8 +32,8 @@ def visit_gradients(
 ) -> Bool[Tensor, " token"]:
     """Shows a ⊙ ∂F/∂a of each layer, (head, query, key), signed, in float64.
 
-    The gradient is taken by the heads' contexts, in one run that keeps all layers' weights, as any gradient does. Where
-    weights are hooked, contexts are found as for edits, and a second run gives weights and values.
+    One run keeps all layers' weights, as any gradient does. Through blocks, the gradient is taken by the heads'
+    contexts; where weights are hooked, by the weights that modules return.
 
     Args:
         number: F, a scalar of what the model gives for the text.
@@ -43,61 +43,104 @@ def visit_gradients(
         which tokens F reads after the last layer.
 
     Raises:
-        ModelError: the model's heads cannot be changed, or its weights not be separated from its values.
+        ModelError: the weights that the model returns are not those that it computes with.
         TextError: the text is too long.
     """
     _check_size(encoder, tokens)
-    encoder = editable(encoder)
-    run = Kept(encoder)
-    [output] = encoder.run([tokens], run.observe, on_call=run.keep_call, edit=Edit(context=run.keep), gradients=True)
-    with torch.enable_grad():
-        found = torch.autograd.grad(number(output), run.contexts, materialize_grads=True, allow_unused=True)
-    gradients = [in_float64(gradient[0]) for gradient in found]
-
-    def show(parts: LayerParts) -> None:
-        visit(parts.layer, times_gradient(parts.weights, parts.values, gradients[parts.layer]))
-
-    if encoder.tap:
-        visit_heads(encoder, tokens, range(encoder.layers), show)
-    else:
-        for layer, gradient in enumerate(gradients):
-            visit(layer, times_gradient(run.weights(layer, len(tokens)), run.values(layer), gradient))
-    return (gradients[-1] != 0).any(2).any(1)
+    kept: OfBlocks | OfReturned = OfReturned(encoder) if encoder.tap else OfBlocks(encoder, len(tokens))
+    with kept.listening() as options:
+        [output] = encoder.run([tokens], kept.observe, gradients=True, **options)
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(number(output), kept.sources, allow_unused=True)
+    reads = torch.zeros(len(tokens), dtype=torch.bool)
+    for layer, gradient in enumerate(gradients):
+        weighted = kept.weighted(layer, gradient)
+        visit(layer, weighted)
+        reads = (weighted != 0).any(2).any(0)
+    return reads
 
 
-class Kept:
-    """Keeps what a run for gradients computes of one text: weights, which the graph holds anyway, values, contexts."""
+class OfBlocks:
+    """Keeps what a run through blocks computes: weights, which the graph holds anyway, values, contexts.
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.heads, self.is_hooked = encoder.heads, encoder.tap is not None
-        self.contexts: list[Tensor] = []
+    Attributes:
+        sources: the contexts, (1, query, head, d_v) of each layer, by which the gradient is taken.
+    """
+
+    def __init__(self, encoder: Encoder, length: int) -> None:
+        self.heads, self.length = encoder.heads, length
+        self.sources: list[Tensor] = []
         self.calls: list[Call] = []
         self.blocks: list[list[Block]] = [[] for _ in range(encoder.layers)]
 
-    def observe(self, layer: int, group: int) -> Observer | None:
-        """Returns the observer of a layer's blocks; None where hooked weights come in a run of their own."""
-        return None if self.is_hooked else self.blocks[layer].append
+    @contextmanager
+    def listening(self) -> Iterator[dict[str, Any]]:
+        """Yields the further arguments of the run."""
+        yield {"on_call": self.calls.append, "edit": Edit(context=self._keep)}
 
-    def keep_call(self, call: Call) -> None:
-        """Keeps the arguments of an attention."""
-        self.calls.append(call)
+    def observe(self, layer: int, group: int) -> Observer:
+        """Returns the observer of a layer's blocks."""
+        return self.blocks[layer].append
 
-    def keep(self, layer: int, texts: slice, context: Tensor) -> Tensor:
-        """Keeps a layer's context, from which gradients start in the first layer."""
-        self.contexts.append(context if context.requires_grad else context.detach().requires_grad_())
-        return self.contexts[-1]
+    def _keep(self, layer: int, texts: slice, context: Tensor) -> Tensor:
+        self.sources.append(context if context.requires_grad else context.detach().requires_grad_())
+        return self.sources[-1]
 
-    def weights(self, layer: int, length: int) -> Float[Tensor, "head query key"]:
-        """Joins the blocks of a layer."""
-        whole = torch.zeros(self.heads, length, length, dtype=torch.float64)
+    def weighted(self, layer: int, gradient: Tensor | None) -> Float[Tensor, "head query key"]:
+        """Computes a ⊙ ∂F/∂a of a layer from the gradient by its contexts."""
+        weights = torch.zeros(self.heads, self.length, self.length, dtype=torch.float64)
+        if gradient is None:  # F does not depend on the layer
+            return weights
         for block in self.blocks[layer]:
-            whole[block.heads or slice(None), block.rows, block.keys] = in_float64(block.weights[0].detach())
-        return whole
+            weights[block.heads or slice(None), block.rows, block.keys] = in_float64(block.weights[0].detach())
+        values = in_float64(self.calls[layer].value[0].detach())  # of heads that share them, once
+        return times_gradient(weights, values.repeat_interleave(self.heads // len(values), 0), in_float64(gradient[0]))
 
-    def values(self, layer: int) -> Float[Tensor, "head key d_v"]:
-        """Returns the values of each head, repeated where heads share them."""
-        values = in_float64(self.calls[layer].value[0].detach())
-        return values.repeat_interleave(self.heads // len(values), 0)
+
+class OfReturned:
+    """Keeps the weights that hooked modules return, which are part of the graph; it starts at the embeddings.
+
+    Attributes:
+        sources: the weights as each layer returns them, by which the gradient is taken.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        if encoder.tap and encoder.tap.layout is not LAYOUTS["square"]:
+            self._refuse(encoder, f"their layout is another ({encoder.tap_reason})")
+        self.encoder = encoder
+        self.sources: list[Tensor] = []
+        self.axes: list[tuple[int, ...]] = []
+
+    @contextmanager
+    def listening(self) -> Iterator[dict[str, Any]]:
+        """Lets the graph start at the embeddings, and yields the further arguments of the run."""
+        handle = self.encoder.model.get_input_embeddings().register_forward_hook(
+            lambda module, arguments, output: output.detach().requires_grad_().clone()
+        )
+        try:
+            yield {"on_returned": self._keep}
+        finally:
+            handle.remove()
+
+    def observe(self, layer: int, group: int) -> None:
+        """Observes no blocks."""
+
+    def _keep(self, layer: int, weights: Tensor, axes: tuple[int, ...]) -> None:
+        self.sources.append(weights)
+        self.axes.append(axes)
+
+    def weighted(self, layer: int, gradient: Tensor | None) -> Float[Tensor, "head query key"]:
+        """Computes a ⊙ ∂F/∂a of a layer."""
+        if gradient is None:
+            self._refuse(self.encoder, "the model computes with others")
+        return in_float64((self.sources[layer].detach() * gradient).permute(self.axes[layer])[0])
+
+    @staticmethod
+    def _refuse(encoder: Encoder, why: str) -> NoReturn:
+        raise ModelError(
+            f"no gradients of the weights that {encoder.kind} returns: {why}",
+            "attnprobe models lists the types that are measured through blocks",
+        )
 
 
 def _check_size(encoder: Encoder, tokens: Tokens) -> None:
