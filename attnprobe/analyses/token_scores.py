@@ -187,12 +187,12 @@ def score_tokens(
 
 
 def _on_dropped(tokens: Tokens, kept: Sequence[int], scores: Mapping[str, np.ndarray]) -> str:
-    """Says what tokens without rows have of the scores that are shares."""
+    """Says what tokens without rows have of the scores that add up to something."""
     dropped = sorted(set(range(len(tokens))) - set(kept))
     shares = [
         f"{values[dropped].sum():.3f} of {name}"
         for name, values in scores.items()
-        if SCORES[name].is_share and not np.isnan(values).any()
+        if (SCORES[name].is_share or SCORES[name].is_signed) and not np.isnan(values).any()
     ]
     named = " ".join(dict.fromkeys(visible(tokens.strings[at]) for at in dropped))
     has = f", with {', '.join(shares)}: no number is changed to make up for it" if shares else ""

@@ -55,6 +55,7 @@ def visit_gradients(
     reads = torch.zeros(len(tokens), dtype=torch.bool)
     for layer, gradient in enumerate(gradients):
         weighted = kept.weighted(layer, gradient)
+        weighted[[head for at, head in (encoder.off.uniform if encoder.off else ()) if at == layer]] = 0  # not used
         visit(layer, weighted)
         reads = (weighted != 0).any(2).any(0)
     return reads

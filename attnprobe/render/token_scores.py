@@ -13,7 +13,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attnprobe.render.colours import Ink, shade
+from attnprobe.analyses.scores import SCORES
+from attnprobe.render.colours import CHANGE, Ink, shade
 from attnprobe.render.shading import Shading
 from attnprobe.render.table import decimals, remarks
 from attnprobe.render.trace import Bar
@@ -33,7 +34,8 @@ class TokensView:
     width: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ink, shading = Ink.of(console, options), Shading.of(self.scores)
+        shading = Shading.of(self.scores)
+        ink = Ink.of(console, options, shading.on_dark)
         yield Text(shading.title)
         yield ""
         if ink.colours and shading.high is not None:
@@ -72,16 +74,23 @@ class TokensView:
         taken = len("position ") + longest + 1 + sum(max(len(name), 7) + 1 for name in table.columns[2:])
         drawn.add_column("", width=max(1, min(LONGEST_BAR, self.width - taken)), no_wrap=True)
         for at, row in enumerate(rows):
-            share = float(row[2] or 0) / shading.high if shading.high else 0.0
-            drawn.add_row(str(row[0]), Text(labels[at]), *(column[at] for column in columns), Bar(share))
+            bar = _bar(float(row[2] or 0), shading)
+            drawn.add_row(str(row[0]), Text(labels[at]), *(column[at] for column in columns), bar)
         return drawn
 
     def _notes(self) -> Iterator[str]:
         first, rows = next(iter(self.scores.scores)), len(self.scores.to_table().rows)
-        yield f"The bars show {first}. Positions count from 0."
+        signs = ", red above 0 and blue below" if SCORES[first].is_signed else ""
+        yield f"The bars show {first}{signs}. Positions count from 0."
         if rows > MOST_SHOWN:
             yield f"The first {MOST_SHOWN} of {rows:,} rows; --sort NAME --top N choose. -o FILE or -f csv have all."
         yield from remarks(self.scores.notes)
+
+
+def _bar(score: float, shading: Shading) -> Bar:
+    """Draws how large a score is, and the sign of a signed one as a colour."""
+    share = abs(score) / shading.high if shading.high else 0.0
+    return Bar(share, CHANGE.anchors[4 if score > 0 else 0]) if shading.signed else Bar(share)
 
 
 def tokens_view(found: TokenScores, width: int, /, **others: Any) -> TokensView:
