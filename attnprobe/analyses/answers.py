@@ -83,14 +83,19 @@ class LabelAnswer:
     @property
     def sentence(self) -> str:
         """Says which label it is, and how sure the model is."""
-        what = f"{self.now:.3f}" if self.measure == "logit" else f"with a probability of {self.now:.3f}"
+        what = f"{self.now:.3f}" if self.is_number else f"with a probability of {self.now:.3f}"
         how = "" if self.chosen or len(self.task.labels) == 1 else "predicted "
         return f"F is the {self.name}, {how}{what}"
 
     @property
     def measure(self) -> str:
         """The label's probability; or the logit, where that is the model's answer."""
-        return "logit" if self.task.answer == "number" else "probability"
+        return f"{'logit' if self.is_number else 'probability'} of {visible(self.task.labels[self.label])}{self.whose}"
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the logit is the model's answer."""
+        return self.task.answer == "number"
 
     def number(self, output: Output) -> Float[Tensor, ""]:
         """Returns the label's logit."""
@@ -114,7 +119,7 @@ class VectorAnswer:
     fixed: tuple[int, ...]
     whole: Float[Tensor, " d_model"]
 
-    measure = "cosine"
+    measure = "cosine with the vector of the whole text"
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ To add a score: one Score, and one row in SCORES.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -53,6 +53,11 @@ class Asked:
         """The tokens, or words, that have scores."""
         return self.pieces.by_word() if self.level == "word" else self.pieces
 
+    @property
+    def units(self) -> Sequence[int]:
+        """The unit that each piece belongs to: itself, or its word."""
+        return range(len(self.pieces)) if self.level == "token" else self.pieces.words or ()
+
     @cached_property
     def sums(self) -> TokenSums:
         """The sums by head and token, which one pass of the model gives to all scores that need them."""
@@ -76,8 +81,7 @@ class Asked:
         from attnprobe.analyses.answers import answer_of
 
         found = [] if self.query is None else find_tokens(self.tokens, str(self.query))
-        words = range(len(self.pieces)) if self.level == "token" else self.pieces.words or ()
-        at = [place for place, word in enumerate(words) if word in found]
+        at = [place for place, unit in enumerate(self.units) if unit in found]
         return answer_of(self.encoder, self.pieces, self.label, at)
 
     @cached_property
@@ -89,7 +93,7 @@ class Asked:
 
     def by_unit(self, values: np.ndarray) -> np.ndarray:
         """Adds up the numbers of each word's pieces, at level "word"."""
-        return values if self.level == "token" else np.bincount(np.array(self.pieces.words), values)
+        return np.bincount(np.array(self.units), values)
 
 
 def _nothing(asked: Asked, values: np.ndarray) -> str:

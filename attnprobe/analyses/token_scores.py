@@ -24,6 +24,7 @@ from attnprobe.values.tokens import Tokens
 from attnprobe.writers import FIGURES
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.faithfulness import Faithfulness
     from attnprobe.models.encoder import Encoder
 
 COLUMNS = {
@@ -45,6 +46,8 @@ class Scoring(Options):
         label: the label whose reasons are asked for, by name or number; None: the one that the model predicts.
         query: of a token classifier, the token whose label it is, as
             :func:`attnprobe.values.finding.find_tokens` finds it.
+        faithfulness: whether to test the scores, see :mod:`attnprobe.analyses.faithfulness`; its curves are then the
+            table.
 
     Raises:
         UsageError: no score has that name, or none says why.
@@ -64,6 +67,9 @@ class Scoring(Options):
         None, metavar="NAME|N", help="Why this label, of a classifier.  [default: the predicted one]"
     )
     query: str | None = option(None, metavar="TOKEN|N", help="Of a token classifier: why the label of this token.")
+    faithfulness: bool = option(
+        False, help="Test the scores: take tokens out in their order, and show how the answer changes."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,8 +88,8 @@ class Scoring(Options):
 
     @property
     def says_why(self) -> bool:
-        """Whether any score is of the model's answer."""
-        return any(SCORES[name].says_why for name in self.names_of_scores)
+        """Whether the model's answer counts."""
+        return self.faithfulness or any(SCORES[name].says_why for name in self.names_of_scores)
 
 
 def loads(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -104,6 +110,7 @@ class TokenScores:
         by_word: whether they are words.
         sort, top: see :class:`Scoring`.
         remarks: what a reader must know of the numbers.
+        faithfulness: the test of the scores; None if it was not asked for.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
     """
 
@@ -117,6 +124,7 @@ class TokenScores:
     remarks: Sequence[str]
     notes: Mapping[str, Any]
     sign: Callable[[], str]
+    faithfulness: Faithfulness | None = None
 
     @property
     def unit(self) -> str:
@@ -128,10 +136,17 @@ class TokenScores:
 
     def _repr_html_(self) -> str:
         """Shows the first rows."""
-        table = self.to_table()
+        table = self.by_token()
         return html_table(repr(self), table.columns, table.rows)
 
     def to_table(self) -> Table:
+        """Makes a row per token; or one per point of each curve, if the scores are tested."""
+        if self.faithfulness is None:
+            return self.by_token()
+        curves = self.faithfulness.to_table()
+        return Table(curves.columns, curves.rows, self.notes, self.sign)
+
+    def by_token(self) -> Table:
         """Makes a row per token."""
         columns = [[None if np.isnan(value) else float(value) for value in of] for of in self.scores.values()]
         rows = list(zip(self.positions, self.tokens.strings, *columns, strict=True))
@@ -164,12 +179,20 @@ def score_tokens(
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
     remarks = [asked.answer.sentence if scoring.says_why else ""]
     remarks += [SCORES[name].remark(asked, values) for name, values in scores.items()]
+    tested = None
+    if scoring.faithfulness:
+        from attnprobe.analyses.faithfulness import put_to_test
+
+        known = {name: values for name, values in scores.items() if not np.isnan(values).any()}
+        tested = put_to_test(encoder, pieces, asked.answer, asked.units, known)
+        remarks.append(tested.remark)
     signed = {
         "special": "kept" if scoring.special == "keep" else scoring.special,
         "queries": averaging.queries,
         "layers": as_ranges(layers),
         "heads": as_ranges(heads),
         "answer": asked.answer.name if scoring.says_why else None,
+        "tested": tested and f"{tested.how} in {len(tested.shares) - 1} steps",
     }
     tokens = asked.tokens.take(kept)
     return TokenScores(
@@ -183,6 +206,7 @@ def score_tokens(
         [remark for remark in (*remarks, _on_dropped(asked.tokens, kept, scores)) if remark],
         notes_on(encoder, [pieces], reading),
         partial(sign, encoder, reading, **signed),
+        tested,
     )
 
 
@@ -199,10 +223,24 @@ def _on_dropped(tokens: Tokens, kept: Sequence[int], scores: Mapping[str, np.nda
     return f"left out: {named}{has}" if dropped else ""
 
 
+def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
+    """Checks that options suit the output: that of a test of scores is its curves, except on a terminal.
+
+    Raises:
+        UsageError: an option does not suit the output.
+    """
+    if options["faithfulness"] and format == "html":
+        raise UsageError("--faithfulness gives curves, which the page does not show", "-o FILE.svg draws them")
+    if options["faithfulness"] and format != "table" and (options["top"] or options["sort"]):
+        raise UsageError("--sort and --top are for rows of tokens, and --faithfulness gives curves", "leave them out")
+    return options
+
+
 TOKENS = Analysis(
     score_tokens,
     COLUMNS,
     options=(Selection, Annotated[Averaging, Without("long_range")], Scoring, Annotated[Reading, Without("stride")]),
+    fit=fit,
     names_tokens=("query",),
     loads=loads,
     view="attnprobe.render.token_scores:tokens_view",

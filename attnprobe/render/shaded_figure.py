@@ -10,6 +10,7 @@ from functools import cache, lru_cache, partial
 from typing import IO, TYPE_CHECKING, Any
 
 from attnprobe.render.colours import Colours, ink_on
+from attnprobe.render.curves import draw_curves
 from attnprobe.render.figure import house_style, save_figure
 from attnprobe.render.shading import Shading
 from attnprobe.values.text import is_punctuation
@@ -166,8 +167,9 @@ def _renderer() -> Any:
 
 
 def _write(scores: TokenScores, stream: IO[bytes], format: str) -> None:
-    """Writes the figure in a format."""
-    save_figure(draw_tokens(scores), stream, format)
+    """Writes the shaded text in a format; or the curves, if the scores are tested."""
+    tested = scores.faithfulness
+    save_figure(draw_curves(scores, tested) if tested else draw_tokens(scores), stream, format)
 
 
 write_png, write_svg, write_pdf = (partial(_write, format=name) for name in ("png", "svg", "pdf"))

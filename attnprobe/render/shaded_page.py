@@ -26,7 +26,7 @@ def write_page(scores: TokenScores, stream: IO[bytes]) -> None:
 
 def make_shaded_page(scores: TokenScores) -> str:
     """Makes the page: the text shaded by the first score, the legend, what a reader must know, and the table."""
-    shading, table = Shading.of(scores), scores.to_table()
+    shading, table = Shading.of(scores), scores.by_token()
     style = read_part("shaded.css") + "".join(_rules(shading))
     cells = [decimals([row[at] for row in table.rows]) for at in range(2, len(table.columns))]
     words = [(str(row[0]), visible(str(row[1]))) for row in table.rows]

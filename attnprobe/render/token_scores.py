@@ -20,6 +20,7 @@ from attnprobe.render.table import decimals, remarks
 from attnprobe.render.trace import Bar
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.faithfulness import Faithfulness
     from attnprobe.analyses.token_scores import TokenScores
 
 MOST_SHOWN = 300  # rows
@@ -45,6 +46,9 @@ class TokensView:
             yield ""
         yield self._table(shading, ink)
         yield ""
+        if self.scores.faithfulness:
+            yield areas_table(self.scores.faithfulness)
+            yield ""
         for note in self._notes():
             yield Text(note, "dim")
 
@@ -61,7 +65,7 @@ class TokensView:
 
     def _table(self, shading: Shading, ink: Ink) -> RichTable:
         """Draws a row per token, with a bar for the first score."""
-        table = self.scores.to_table()
+        table = self.scores.by_token()
         rows = list(islice(table.rows, MOST_SHOWN))
         labels = [ink.label(str(row[1])) for row in rows]
         longest = min(LONGEST_TOKEN, max([5, *map(cell_len, labels)]))
@@ -79,12 +83,29 @@ class TokensView:
         return drawn
 
     def _notes(self) -> Iterator[str]:
-        first, rows = next(iter(self.scores.scores)), len(self.scores.to_table().rows)
+        first, rows = next(iter(self.scores.scores)), len(self.scores.by_token().rows)
         signs = ", red above 0 and blue below" if SCORES[first].is_signed else ""
         yield f"The bars show {first}{signs}. Positions count from 0."
         if rows > MOST_SHOWN:
             yield f"The first {MOST_SHOWN} of {rows:,} rows; --sort NAME --top N choose. -o FILE or -f csv have all."
+        if tested := self.scores.faithfulness:
+            yield (
+                f"Areas under the {tested.measure}, as {self.scores.unit} are {tested.how} (deletion: low is faithful) "
+                "and put back (insertion: high is faithful), highest score first. -o FILE.svg draws the curves."
+            )
         yield from remarks(self.scores.notes)
+
+
+def areas_table(tested: Faithfulness) -> RichTable:
+    """Draws the areas under the curves of each score."""
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    drawn.add_column("faithfulness", no_wrap=True)
+    areas = {curve: tested.areas(curve) for curve in tested.curves}
+    for curve in areas:
+        drawn.add_column(curve, justify="right", no_wrap=True)
+    for score in tested.deletion:
+        drawn.add_row(score, *(f"{of_curve[score]:.3f}" for of_curve in areas.values()))
+    return drawn
 
 
 def _bar(score: float, shading: Shading) -> Bar:
