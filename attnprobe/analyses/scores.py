@@ -5,7 +5,7 @@ To add a score: one Score, and one row in SCORES.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnprobe.analyses.rollout import rollout_rows, with_residual
+from attnprobe.values.finding import find_tokens
 from attnprobe.values.tokens import Role, Tokens
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.answers import Answer
+    from attnprobe.analyses.reasons import Reasons
     from attnprobe.measure.by_token import TokenSums
     from attnprobe.measure.fused import Fused
     from attnprobe.models.encoder import Encoder
@@ -32,6 +35,8 @@ class Asked:
         layers, heads: the numbers of those that count.
         queries: "all" or "content", see :class:`attnprobe.values.options.Averaging`.
         level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
+        label: the label whose reasons are asked for; None: the one that the model predicts.
+        query: the token whose label it is, of a token classifier.
     """
 
     encoder: Encoder
@@ -40,11 +45,18 @@ class Asked:
     heads: tuple[int, ...]
     queries: str
     level: str
+    label: str | int | None = None
+    query: str | int | None = None
 
     @cached_property
     def tokens(self) -> Tokens:
         """The tokens, or words, that have scores."""
         return self.pieces.by_word() if self.level == "word" else self.pieces
+
+    @property
+    def units(self) -> Sequence[int]:
+        """The unit that each piece belongs to: itself, or its word."""
+        return range(len(self.pieces)) if self.level == "token" else self.pieces.words or ()
 
     @cached_property
     def sums(self) -> TokenSums:
@@ -63,6 +75,26 @@ class Asked:
 
         return fuse_heads(self.pieces, self.encoder, FusedHeads(tuple(range(self.encoder.layers)), self.heads))
 
+    @cached_property
+    def answer(self) -> Answer:
+        """The answer of the model, which one run gives to all scores that say why."""
+        from attnprobe.analyses.answers import answer_of
+
+        found = [] if self.query is None else find_tokens(self.tokens, str(self.query))
+        at = [place for place, unit in enumerate(self.units) if unit in found]
+        return answer_of(self.encoder, self.pieces, self.label, at)
+
+    @cached_property
+    def reasons(self) -> Reasons:
+        """What tokens did for the answer, which another run gives to all scores that say why."""
+        from attnprobe.analyses.reasons import reasons_of
+
+        return reasons_of(self.encoder, self.pieces, self.answer, self.heads)
+
+    def by_unit(self, values: np.ndarray) -> np.ndarray:
+        """Adds up the numbers of each word's pieces, at level "word"."""
+        return np.bincount(np.array(self.units), values)
+
 
 def _nothing(asked: Asked, values: np.ndarray) -> str:
     return ""
@@ -80,6 +112,8 @@ class Score:
         unit: with the range if it has one.
         source: who introduced the score, and how this one differs.
         is_share: whether the numbers of all tokens add up to 1, or to what does not fall outside of the text.
+        is_signed: whether numbers are above or below 0, which stands for none.
+        says_why: whether it is of the model's answer, and so of a label.
     """
 
     take: Callable[[Asked], np.ndarray]
@@ -89,6 +123,8 @@ class Score:
     unit: str
     source: str
     is_share: bool = False
+    is_signed: bool = False
+    says_why: bool = False
 
 
 def _of_outside(asked: Asked, received: np.ndarray) -> str:
@@ -107,7 +143,7 @@ def _rollout(asked: Asked) -> np.ndarray:
     """Rolls attention out through all layers to the classification token, or to the mean of all tokens."""
     pieces, matrices = asked.pieces, [with_residual(matrix) for matrix in asked.fused.matrices]
     shares = rollout_rows(matrices, np.array(pieces.positions(Role.CLS)[:1] or range(len(pieces)))).mean(0)
-    return shares if asked.level == "token" else np.bincount(np.array(pieces.words), shares)
+    return asked.by_unit(shares)
 
 
 def _of_rollout(asked: Asked, values: np.ndarray) -> str:
@@ -120,6 +156,22 @@ def _of_rollout(asked: Asked, values: np.ndarray) -> str:
     if asked.fused.outside.any():
         facts.append(f"without the {asked.fused.outside.mean():.3f} of attention that falls on no token of the text")
     return f"rollout is {', '.join(facts)}" if facts else ""
+
+
+def _gradient(asked: Asked) -> np.ndarray:
+    """Adds up what the chosen layers and heads give to each token."""
+    return asked.by_unit(asked.reasons.by_key[list(asked.layers)][:, list(asked.heads)].sum((0, 1)))
+
+
+def _of_gradient(asked: Asked, values: np.ndarray) -> str:
+    """Says what all tokens add up to."""
+    return f"gradient adds up to {values.sum():.3g}, the derivative of F by a factor of all chosen heads"
+
+
+def _of_chefer(asked: Asked, values: np.ndarray) -> str:
+    """Says that layers are not chosen."""
+    chosen = len(asked.layers) < asked.encoder.layers
+    return "chefer is through all layers, whatever -l chooses" if chosen else ""
 
 
 SCORES: Mapping[str, Score] = {
@@ -156,6 +208,25 @@ SCORES: Mapping[str, Score] = {
         unit="share; all tokens add up to 1",
         is_share=True,
         source="Abnar & Zuidema 2020; in the mean of all tokens where the tokenizer adds no classification token",
+    ),
+    "gradient": Score(
+        take=_gradient,
+        remark=_of_gradient,
+        meaning="what attention to it did for (+) or against (−) the answer F",
+        formula="Σ over queries, heads and layers of a[q,k]·∂F/∂a[q,k]",
+        unit="that of F; all tokens add up to the signed importance of all heads",
+        is_signed=True,
+        says_why=True,
+        source="gradient times attention; F is the logit of a label, or ½‖h‖² without a classifier's head",
+    ),
+    "chefer": Score(
+        take=lambda asked: asked.by_unit(asked.reasons.relevance),
+        remark=_of_chefer,
+        meaning="how much it did for the answer F, through all layers",
+        formula="R − I of the token that F reads, R ← R + Ā·R from I, Ā the mean over heads of (a·∂F/∂a)⁺",
+        unit="≥ 0",
+        says_why=True,
+        source="Chefer et al. 2021 (ICCV, equations 5 and 6); the mean where F reads several tokens",
     ),
 }
 DEFAULT = ("received", "from_cls", "entropy")
