@@ -137,7 +137,7 @@ def score_tokens(
     layers = tuple(select(selection.layers, encoder.layers, "layer"))
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
-    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level)
+    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level, tuple(scoring.names_of_scores))
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
     remarks = [SCORES[name].remark(asked, values) for name, values in scores.items()]
