@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -30,12 +31,10 @@ from tests.test_flow import merged
 
 pytestmark = pytest.mark.numeric
 
-TEXT = "She wasn't told."
+TEXT = "Untold."
 # family -> its first layer's map of values; post-LN, pre-LN, RMSNorm, grouped queries, shared layers, hooked modules.
 VALUES = {
     "bert": "encoder.layer.0.attention.self.value",
-    "roberta": "encoder.layer.0.attention.self.value",
-    "electra": "encoder.layer.0.attention.self.value",
     "distilbert": "transformer.layer.0.attention.v_lin",
     "albert": "encoder.albert_layer_groups.0.albert_layers.0.attention.value",
     "bart": "layers.0.self_attn.v_proj",
@@ -70,7 +69,8 @@ def normed(norm: Norm, part: Tensor, whole: Tensor) -> Tensor:
     """What a norm makes of a part of a vector, by its formula; the whole alone has a mean of squares."""
     centre = whole.mean() if norm.centred else 0.0
     size = float(((whole - centre) ** 2).mean() + norm.eps) ** 0.5
-    return norm.weight * (part - (part.mean() if norm.centred else 0.0)) / size
+    made: Tensor = norm.weight * (part - (part.mean() if norm.centred else 0.0)) / size
+    return made
 
 
 def stages_by_loops(layer: Sublayers) -> dict[str, Tensor]:
@@ -97,11 +97,19 @@ def stages_by_loops(layer: Sublayers) -> dict[str, Tensor]:
 
 def mixing_by_loops(vectors: Tensor) -> float:
     ratios = []
-    for query in range(len(vectors)):
-        others = sum(float(x) ** 2 for x in sum(vectors[query, key] for key in range(len(vectors)) if key != query))
-        own = sum(float(x) ** 2 for x in vectors[query, query])
-        ratios.append(others**0.5 / (others**0.5 + own**0.5))
+    for query, row in enumerate(vectors):
+        others = torch.stack([t for key, t in enumerate(row) if key != query]).sum(0)
+        mixed, kept = length(others), length(row[query])
+        ratios.append(mixed / (mixed + kept))
     return sum(ratios) / len(ratios)
+
+
+def length(vector: Tensor) -> float:
+    return math.sqrt(sum(number**2 for number in vector.tolist()))
+
+
+def lengths(vectors: Tensor) -> np.ndarray:
+    return np.array([[length(vector) for vector in row] for row in vectors])
 
 
 @pytest.mark.parametrize("family", VALUES)
@@ -109,28 +117,25 @@ def test_norms_and_alti_are_those_of_plain_loops(family: str, exact_of: Callable
     exact = exact_of(family)
     with float64():
         [tokens] = exact.tokenize(TEXT)
-        layers = layers_of(exact, tokens)
+        layer = layers_of(exact, tokens)[-1]
         matrices = contributions(exact, tokens, ["norms", "alti"]).matrices
-        table = attnprobe.flow(TEXT, exact, method="norms", per_layer=True)
-    for layer in (0, exact.layers - 1):
-        expected, written = stages_by_loops(layers[layer]), Written(layers[layer])
+        means = attnprobe.flow(TEXT, exact, method="norms", per_layer=True).iloc[-1]
+        expected, written = stages_by_loops(layer), Written(layer)
         for name in STAGES:
             stage = getattr(written, name)
-            assert (stage is None) == (name not in expected) == table[name].isna()[layer]
+            assert (stage is None) == (name not in expected) == np.isnan(means[name])
             if stage is not None:
-                norms = torch.tensor([[float((t @ t) ** 0.5) for t in row] for row in expected[name]])
-                assert_close(stage.norms, norms)
-                assert_close(table[name][layer], norms.mean())
-                assert_close(table[f"mixing_{name}"][layer], mixing_by_loops(expected[name]))
-        last = expected.get("attn_res_ln", expected["attn_res"])
-        assert_close(matrices["norms"][layer], last.norm(dim=-1))
-        norm, whole = layers[layer].norm, whole_of(layers[layer])
-        y = norm(whole) if norm else whole
+                assert_close(stage.norms, lengths(expected[name]))
+                assert_close(means[name], lengths(expected[name]).mean())
+                assert_close(means[f"mixing_{name}"], mixing_by_loops(expected[name]))
+        last, whole = expected.get("attn_res_ln", expected["attn_res"]), whole_of(layer)
+        assert_close(matrices["norms"][-1], lengths(last))
+        y = layer.norm(whole) if layer.norm else whole
         near = [[float(y[q].abs().sum() - (y[q] - t).abs().sum()) for t in row] for q, row in enumerate(last)]
-        assert_close(matrices["alti"][layer], np.maximum(0, near))
-        f = layers[layer].parts.values @ layers[layer].parts.output_weights
-        assert_close(table["value_norm"][layer], f.norm(dim=-1).mean())
-        assert_close(table["weighted_norm"][layer], (layers[layer].parts.weights * f.norm(dim=-1)[:, None]).mean())
+        assert_close(matrices["alti"][-1], np.maximum(0, near))
+        f = lengths(layer.parts.values @ layer.parts.output_weights)
+        assert_close(means["value_norm"], f.mean())
+        assert_close(means["weighted_norm"], (layer.parts.weights.numpy() * f[:, None]).mean())
 
 
 @contextmanager
@@ -185,7 +190,7 @@ def test_vectors_of_decompx_add_up_to_the_hidden_states(
         def visit(layer: Sublayers) -> None:
             norms = decomposition.norms_after(Written(layer))
             assert decomposition.vectors is not None
-            assert_close(norms, [[float((v @ v) ** 0.5) for v in row] for row in decomposition.vectors])
+            assert_close(norms, lengths(decomposition.vectors))
             sums.append(decomposition.vectors.sum(1))
 
         visit_sublayers(exact, tokens, range(exact.layers), visit)
@@ -246,6 +251,16 @@ def test_no_number_depends_on_blocks_or_company(
         together = contributions(exact, tokens, list(CONTRIBUTIONS)).matrices
     for name, matrices in together.items():
         assert_close(alone[name], matrices)
+
+
+def test_compiled_distances_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = torch.Generator().manual_seed(1)
+    weights, f, x, y = (
+        torch.rand(shape, generator=drawn, dtype=torch.float64) for shape in ((6, 5, 5), (6, 5, 7), (5, 7), (5, 7))
+    )
+    expected = attention_contributions.alti(weights, f, x, y)
+    monkeypatch.setattr(attention_contributions, "LONG", 1)
+    assert_close(attention_contributions.alti(weights, f, x, y), expected)
 
 
 def test_rows_without_contributions_are_empty(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.linalg import vector_norm
 
 BLOCK = 2**20  # numbers of a block of vectors; 8 MiB in float64
+LONG = 128  # tokens from which ALTI's distances are computed by a compiled loop
 
 
 def written_by_heads(
@@ -78,12 +79,25 @@ def alti(
     Args:
         y: what all t(q,k) and the biases are together.
     """
+    far = _distances(weights, f, y)
+    far.diagonal().copy_((y - written_into_itself(weights, f) - x).abs().sum(-1))
+    return (y.abs().sum(-1, keepdim=True) - far).clamp(min=0)
+
+
+def _distances(
+    weights: Float[Tensor, "head query key"], f: Float[Tensor, "head key d"], y: Float[Tensor, "query d"]
+) -> Float[Tensor, "query key"]:
+    """Computes ‖y(q) − T(q,k)‖₁, by a compiled loop where that pays the time it takes to load."""
     far = y.new_empty(weights.shape[1:])
+    if weights.shape[2] >= LONG:
+        from attnprobe.attention import kernels
+
+        kernels.distances(*(tensor.contiguous().numpy() for tensor in (weights, f, y)), far.numpy())
+        return far
     for keys in spans(weights.shape[2], weights.shape[1] * y.shape[1]):
         without = torch.baddbmm(y[None], weights[:, :, keys].permute(2, 1, 0), f[:, keys].transpose(0, 1), alpha=-1)
         far[:, keys] = vector_norm(without, 1, dim=-1).T
-    far.diagonal().copy_((y - written_into_itself(weights, f) - x).abs().sum(-1))
-    return (y.abs().sum(-1, keepdim=True) - far).clamp(min=0)
+    return far
 
 
 def value_zeroing(
