@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import groupby, permutations, product
 from typing import NoReturn
 
 import torch
@@ -25,6 +25,7 @@ from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
 from attnprobe.models.origins import LINEAR, Vectors, close, is_map, mapped, matrix, origins, sample, split
 from attnprobe.models.recorder import Ran, Record, Recorder, Step, in_float64
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
@@ -97,13 +98,16 @@ def _visit(
     *,
     wholes: bool = False,
 ) -> None:
+    """Records the layers in one run, or where heads are off in one for each of their layers, which shows these on."""
     if encoder.family and encoder.family.untraced:
         _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
 
     def finish(record: Record) -> None:
         visit(record, _separated(record, encoder))
 
-    Recorder(encoder, layers, heads, finish, wholes=wholes).run(tokens)
+    off = encoder.off or Off()
+    for below, some in groupby(sorted(layers), off.below):
+        Recorder(replace(encoder, off=below or None), list(some), heads, finish, wholes=wholes).run(tokens)
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
