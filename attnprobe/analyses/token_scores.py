@@ -174,7 +174,8 @@ def score_tokens(
     layers = tuple(select(selection.layers, encoder.layers, "layer"))
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
-    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level, scoring.label, scoring.query)
+    names = tuple(scoring.names_of_scores)
+    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level, scoring.label, scoring.query, names)
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
     remarks = [asked.answer.sentence if scoring.says_why else ""]
