@@ -10,7 +10,7 @@ import numpy as np
 
 from attnprobe.analyses.pictures import StatMap
 from attnprobe.values.notebook import html_table, one_line
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of, part_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
 
@@ -23,13 +23,15 @@ class Importances(Tabled):
 
     Attributes:
         sums: means and deviations over texts, of "importance" and then of each further effect.
+        remarks: sentences on how they were measured.
     """
 
     sums: Summary
+    remarks: Sequence[str] = ()
 
     def __repr__(self) -> str:
         sizes = f"{len(self.sums.layers)} layers × {len(self.sums.heads)} heads", f"{self.n_texts:,} texts"
-        return one_line("Importances", part_of(self.signature, "model"), *sizes)
+        return one_line("Importances", model_of(self.signature), *sizes)
 
     def _repr_html_(self) -> str:
         table = self.table()
@@ -104,9 +106,9 @@ class Importances(Tabled):
 
     def picture(self) -> StatMap:
         """Makes the map of the importance by layer and head."""
-        model, method, objective = (part_of(self.signature, name) for name in ("model", "method", "objective"))
+        method, objective = (part_of(self.signature, name) for name in ("method", "objective"))
         texts = f"{self.n_texts:,} text{'' if self.n_texts == 1 else 's'}"
-        notes = {"model": model.rpartition("@")[0], "of": f"{objective} by {method}, {texts}"}
+        notes = {"model": model_of(self.signature), "of": f"{objective} by {method}, {texts}"}
         layers, heads = self.sums.layers, self.sums.heads
         return StatMap("importance", self.values, layers, heads, notes, lambda: self.signature)
 

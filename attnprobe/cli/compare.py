@@ -103,7 +103,7 @@ def compare(
     else:
         what = {**vars(selection), **vars(averaging), "metrics": names, "seed": records.seed}
     models = [replace(loading, model=name) for name in (sides.a, sides.b)]
-    asked = Asked(records, models[0], engine, saving, resuming, progressing, talking.quiet)
+    asked = Asked(records, models[0].with_all_heads(), engine, saving, resuming, progressing, talking.quiet)
     measure_texts(asked, _Models(models[1], pairing, what, how, asked.silent))
 
 

@@ -92,5 +92,5 @@ class Rows:
         from attnprobe.render.table import overview_table
 
         if destination.format == "table":
-            title = f"{run.prober.encoder.location.short_name}, means over {run.sizes}"
+            title = f"{run.prober.encoder.name}, means over {run.sizes}"
             destination.write(run.summary.overview(title), overview_table)

@@ -130,7 +130,7 @@ class Answer:
         elif destination.format == "table" and self.analysis.view:
             destination.show(lambda width: load(self.analysis.view)(summary, width, **self.options))
         elif destination.format == "table":
-            title = f"{run.prober.encoder.location.short_name}, {run.sizes}"
+            title = f"{run.prober.encoder.name}, {run.sizes}"
             destination.write(summary.overview(title), overview_table)
         else:
             destination.write(summary.tables()["summary"](), text_table)
