@@ -17,7 +17,7 @@ from attnprobe.models.edits import Edit
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import LAYOUTS
-from attnprobe.models.origins import in_float64
+from attnprobe.models.recorder import in_float64
 from attnprobe.models.running import Output
 from attnprobe.values.tokens import Tokens
 
