@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.errors import UsageError
@@ -32,7 +33,9 @@ class Weighing(Options):
         *("sensitivity", "norm", "cls-norm", "similarity", "mlm", "loss"), help="What a head matters for."
     )
     per_token: bool = option(False, help="Of gradients: take magnitudes token by token.")
-    label_column: str | None = option(None, metavar="NAME", help="Of the loss: the column with the labels.")
+    label_column: str | None = option(
+        None, column=True, metavar="NAME", help="Of the loss: the column with the labels."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,6 +45,11 @@ class Weighing(Options):
             needs = self.objective == "loss"
             what = "the loss needs labels" if needs else f"the objective {self.objective} takes no labels"
             raise UsageError(what, "--label-column NAME" if needs else "choose --objective loss")
+
+
+def _loads(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Loads the task head where the objective is made of what it says."""
+    return {"task": True} if options.get("objective") in ("mlm", "loss") else {}
 
 
 IMPORTANCE = CorpusAnalysis(
@@ -60,6 +68,9 @@ IMPORTANCE = CorpusAnalysis(
     },
     options=[Annotated[Selection, Without("heads")], Weighing],
     reading=Annotated[Reading, Without("stride", "level")],
+    loads=_loads,
+    view="attnprobe.render.importance:importance_view",
+    formats={name: f"attnprobe.render.importance:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads matter: gradients, or heads switched off.",
     examples=(
         "attnprobe importance reviews.txt",

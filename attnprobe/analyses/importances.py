@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.analyses.pictures import StatMap
 from attnprobe.values.notebook import html_table, one_line
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
 
@@ -30,7 +31,7 @@ class Importances(Tabled):
 
     def __repr__(self) -> str:
         sizes = f"{len(self.sums.layers)} layers × {len(self.sums.heads)} heads", f"{self.n_texts:,} texts"
-        return one_line("Importances", part_of(self.signature, "model"), *sizes)
+        return one_line("Importances", model_of(self.signature), *sizes)
 
     def _repr_html_(self) -> str:
         table = self.table()
@@ -102,6 +103,18 @@ class Importances(Tabled):
         norms = np.sqrt(np.square(values).sum(1, keepdims=True))
         shares: np.ndarray = np.divide(values, norms, out=np.full_like(values, np.nan), where=norms > 0)
         return shares
+
+    def picture(self) -> StatMap:
+        """Makes the map of the importance by layer and head."""
+        model, method, objective = (part_of(self.signature, name) for name in ("model", "method", "objective"))
+        texts = f"{self.n_texts:,} text{'' if self.n_texts == 1 else 's'}"
+        notes = {"model": model.rpartition("@")[0], "of": f"{objective} by {method}, {texts}"}
+        layers, heads = self.sums.layers, self.sums.heads
+        return StatMap("importance", self.values, layers, heads, notes, lambda: self.signature)
+
+    def ranked(self) -> list[Sequence[Cell]]:
+        """Lists the rows of the table by importance, the largest first; none where no text was measured."""
+        return list(self.table().sorted_by("importance").rows) if self.n_texts else []
 
     def table(self) -> Table:
         """Makes a table with one row per layer and head: the importance, then the mean of each further effect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results, Resuming
@@ -58,6 +58,7 @@ class Rows:
     name = "corpus"
     formats: Mapping[str, str] = {}
     loads: Mapping[str, Any] = {}
+    labels: Sequence[str] = ()
 
     def __init__(self, measure: str, options: Mapping[str, Any]) -> None:
         self.measure, self.options = measure, options
@@ -91,5 +92,5 @@ class Rows:
         from attnprobe.render.table import overview_table
 
         if destination.format == "table":
-            title = f"{run.prober.encoder.location.short_name}, means over {run.sizes}"
+            title = f"{run.prober.encoder.name}, means over {run.sizes}"
             destination.write(run.summary.overview(title), overview_table)

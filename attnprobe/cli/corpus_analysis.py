@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
@@ -95,6 +95,8 @@ class Answer:
         self.name, self.analysis, self.options, self.how = name, analysis, options, how
         self.indices: Mapping[str, Any] = indices_in(fields_of(analysis.options), options)
         self.formats, self.loads = analysis.formats, analysis.loads(options)
+        columns = [one.name for one in fields_of(analysis.options) if one.metadata.get("column")]
+        self.labels: Sequence[str] = [options[name] for name in columns if options[name] is not None]
 
     def check(self, destination: Output) -> None:
         """Checks that options suit each other and the format, whose package must be there."""
@@ -128,7 +130,7 @@ class Answer:
         elif destination.format == "table" and self.analysis.view:
             destination.show(lambda width: load(self.analysis.view)(summary, width, **self.options))
         elif destination.format == "table":
-            title = f"{run.prober.encoder.location.short_name}, {run.sizes}"
+            title = f"{run.prober.encoder.name}, {run.sizes}"
             destination.write(summary.overview(title), overview_table)
         else:
             destination.write(summary.tables()["summary"](), text_table)

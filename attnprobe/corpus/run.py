@@ -105,7 +105,7 @@ class CorpusRun:
         return cls(inputs, outputs, prober, recipe, engine, spreadsheet_safe=spreadsheet_safe)
 
     def __repr__(self) -> str:
-        name = self.prober.encoder.location.short_name
+        name = self.prober.encoder.name
         return one_line("CorpusRun", name, self.sizes, f"{self.state.skipped:,} skipped")
 
     @property

@@ -104,7 +104,11 @@ class Summary(Protocol):
 
 
 class Measurement(Protocol):
-    """A measurement of a run: made once, immutable, and picklable, so that all processes measure the same."""
+    """A measurement of a run: made once, immutable, and picklable, so that all processes measure the same.
+
+    It may have ``apart``, true where the two texts of a pair are read by themselves: its listener is given the first,
+    and finds the second in :attr:`Tokens.given`.
+    """
 
     @property
     def layers(self) -> Sequence[int]:

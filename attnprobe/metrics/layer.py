@@ -6,6 +6,7 @@ import math
 from threading import Lock
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -94,7 +95,8 @@ class LayerObserver:
             check_distance(float(self.distance), self.plan.tolerance, self.layer)
         if self.n_queries != self.plan.length and not self.pooled:
             raise ModelError(f"layer {self.layer}: attention came for {self.n_queries} of {self.plan.length} positions")
-        if any(sums.isnan().any() for sums in (self.sums.by_key, *self.sums.row_values.values())):
+        sums = (self.sums.by_key, *self.sums.row_values.values())
+        if torch.stack([values.isnan().any() for values in sums]).any():
             check_distance(math.nan, self.plan.tolerance, self.layer)
 
     def counts(self) -> Int[np.ndarray, "text metric"]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -20,20 +18,23 @@ from attnprobe.attention.threads import pool_of
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.batches import make_batch, neighbours
 from attnprobe.models.digests import digest_of, digest_of_files, digest_of_tokenizer
-from attnprobe.models.edits import Edit
+from attnprobe.models.edits import Edit, in_turn
+from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
 from attnprobe.models.interface import Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.outlets import Outlet, edited
-from attnprobe.models.running import Output, check_unchanged, explained_run, outputs_of
+from attnprobe.models.outlets import Outlet, check_edit, edited
+from attnprobe.models.running import Output, check_unchanged, outputs_of
+from attnprobe.models.switching import added, edit_of, outlets_for, switched
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Given
+from attnprobe.values.switches import Off, with_off
 from attnprobe.values.text import visible
-from attnprobe.values.tokens import Role, Tokens
+from attnprobe.values.tokens import Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
 LONG, SPREAD = 512, 1024  # tokens from which loops are compiled, heads side by side; benchmarks/long_texts.py
@@ -66,6 +67,9 @@ class Encoder:
         notes: the decisions about a folder that is no plain model.
         outlets: by layer, the maps where contexts are changed although weights are hooked, see
             :func:`attnprobe.models.editable.editable`; empty if unknown.
+        editable: the function that finds the outlets.
+        off: the heads that are switched off in every run; None: none.
+        known: the digests that were computed so far, which copies share.
     """
 
     location: Location
@@ -89,12 +93,25 @@ class Encoder:
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
     outlets: tuple[Outlet, ...] = ()
+    editable: Callable[[Encoder], Encoder] | None = None
+    off: Off | None = None
+    known: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
         computes = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
         sizes = f"{self.layers} layers × {self.heads} heads"
-        return one_line("Encoder", self.location.short_name, sizes, reads, computes)
+        return one_line("Encoder", self.name, sizes, reads, computes)
+
+    @property
+    def name(self) -> str:
+        """The short name, and which heads are off."""
+        return with_off(self.location.short_name, self.off_text)
+
+    @property
+    def off_text(self) -> str | None:
+        """The heads that are off, in signatures; None: none."""
+        return self.off.text(self.heads) if self.off else None
 
     @property
     def kind(self) -> str:
@@ -119,23 +136,25 @@ class Encoder:
 
         Of a model in memory, the SHA-256 of its weights as they are now.
         """
-        return digest_of(self.whole) if self.origin is not None else self._files_sha256
-
-    @cached_property
-    def _files_sha256(self) -> str:
-        return digest_of_files([*self.location.weight_files, *self.location.adapter_files])
+        if self.origin is not None:
+            return digest_of(self.whole)
+        if "weights" not in self.known:
+            self.known["weights"] = digest_of_files([*self.location.weight_files, *self.location.adapter_files])
+        return self.known["weights"]
 
     @property
     def fingerprint(self) -> str:
         """The model in signatures: the short name and the first digits of the weights' hash."""
         return f"{visible(self.location.short_name)}@{self.weights_sha256[:12]}"
 
-    @cached_property
+    @property
     def tokenizer_fingerprint(self) -> str | None:
         """The tokenizer in signatures, if it was given separately; None: the model's."""
         if self.tokenizer_from is None:
             return None
-        return f"{self.tokenizer_from}@{digest_of_tokenizer(self.tokenizer)[:12]}"
+        if "tokenizer" not in self.known:
+            self.known["tokenizer"] = digest_of_tokenizer(self.tokenizer)
+        return f"{self.tokenizer_from}@{self.known['tokenizer'][:12]}"
 
     def tokenize(
         self,
@@ -175,6 +194,32 @@ class Encoder:
         if stride is not None and longest and stride >= longest:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
+    def with_heads_off(self, heads: Any, how: str = "zero") -> Encoder:
+        """Returns an encoder of the same model that has these heads switched off, too; see :meth:`heads_off`."""
+        off = Off.of(heads, how, self.layers, self.heads)
+        return replace(self, outlets=outlets_for(self, off), off=added(self.off, off))
+
+    @contextmanager
+    def heads_off(self, heads: Any, *, how: str = "zero") -> Iterator[Encoder]:
+        """Switches heads off inside a with-block, for all that run this encoder, or copies made of it, meanwhile.
+
+        Shown are the weights that the model computes: of a head that is off, those that it would have used; of later
+        layers, what becomes of them. Blocks inside one another add up.
+
+        Args:
+            heads: ``"3:1"``, ``"0-2:3"``, ``"5:*"``, ``"-1:0-3"``, several joined by commas; or pairs (layer, head).
+            how: "zero", "mean" or "uniform", see :class:`attnprobe.values.switches.Off`; or "one": all other heads of
+                their layers are off, by zero.
+
+        Raises:
+            UsageError: these are no heads of the model.
+            ModelError: the model's heads cannot be changed.
+        """
+        off = Off.of(heads, how, self.layers, self.heads)
+        object.__setattr__(self, "outlets", outlets_for(self, off))
+        with switched(self, off):
+            yield self
+
     def for_length(self, tokens: int) -> Encoder:
         """Returns one that measures a text of LONG tokens or more by compiled loops, from SPREAD on each head apart."""
         pays = tokens >= LONG and self.tap is None and self._can_be_compiled
@@ -198,30 +243,6 @@ class Encoder:
             shared = {id(tensor): tensor for tensor in (*self.whole.parameters(), *self.whole.buffers())}
             model, task = copy.deepcopy((self.model, self.task), shared)
             return replace(self, model=model, task=task, compiled=self._can_be_compiled)
-
-    def check_global_attention(self) -> None:
-        """Checks that the model has global attention.
-
-        Raises:
-            UsageError: the model has no global attention.
-        """
-        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
-            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
-
-    def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
-        """Sets global attention on the classification token ("cls") or the first text ("first").
-
-        Raises:
-            UsageError: the model has no global attention, or the text has no such token.
-        """
-        self.check_global_attention()
-        chosen = [
-            role == Role.CLS if which == "cls" else segment == 1
-            for role, segment in zip(tokens.roles, tokens.segments, strict=True)
-        ]
-        if not any(chosen):
-            raise UsageError("no classification token for global attention")
-        return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
 
     def groups(self, texts: Sequence[Tokens]) -> list[slice]:
         """Groups texts that can be observed together: neighbours of equal length; or one text each if hooked."""
@@ -293,8 +314,9 @@ class Encoder:
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
             for number, some in enumerate(groups)
         ]
-        if edit and self.tap:
-            self._check_edit(edit)
+        edit = in_turn(edit, edit_of(self.off) if self.off else None)
+        if edit:
+            check_edit(self, edit)
         made: list[Output] = []
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
@@ -320,19 +342,6 @@ class Encoder:
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
         return made
-
-    def _check_edit(self, edit: Edit) -> None:
-        """Refuses an edit that hooked modules cannot carry out.
-
-        Raises:
-            ModelError: the edit changes weights, or contexts of a model whose output maps are unknown.
-        """
-        if edit.weights or len(self.outlets) != self.layers:
-            what = "weights" if edit.weights else "heads"
-            raise ModelError(
-                f"{what} of {self.kind} cannot be changed: its weights are hooked ({self.tap_reason})",
-                "attnprobe models lists the types that are measured through blocks, where they can",
-            )
 
     def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
         """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -20,6 +21,7 @@ from torch import nn
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.adapters_of_peft import merge_adapter
 from attnprobe.models.config import count
+from attnprobe.models.editable import editable
 from attnprobe.models.embeddings import beyond_embeddings
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.explained import explained
@@ -34,6 +36,7 @@ from attnprobe.models.tokenizer_files import checked_tokenizer, load_tokenizer, 
 from attnprobe.models.verdicts import Identity, checked_once, files_of, key_of
 from attnprobe.models.vocabulary import sentence_settings, settle_case
 from attnprobe.values.arguments import shown
+from attnprobe.values.switches import check_switches
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 LOADING = Lock()  # what transformers changes while it loads, and what is silenced, is the whole process's
@@ -42,13 +45,13 @@ LOADING = Lock()  # what transformers changes while it loads, and what is silenc
 def loaded(
     encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL, **how: Any
 ) -> Encoder:
-    """Returns an encoder as it is, or loads the folder or Hub id given in its place; None: ``model``.
+    """Copies an encoder, whose heads then stay off as they are now, or loads a folder or Hub id; None: ``model``.
 
     Args:
         how: further arguments of :func:`load_encoder`.
     """
     if isinstance(encoder, Encoder):
-        return encoder
+        return copy.copy(encoder)
     name = model if encoder is None else encoder
     if not isinstance(name, str | PathLike):
         hint = "load_encoder(model, tokenizer=tokenizer) takes a model object" if isinstance(name, nn.Module) else ""
@@ -66,6 +69,8 @@ def load_encoder(
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     cache: bool = False,
+    off: Any = None,
+    off_how: str = "zero",
     task: bool | None = False,
 ) -> Encoder:
     """Loads an encoder; do it once and use it often.
@@ -86,6 +91,7 @@ def load_encoder(
         cache: whether to keep what the check at load finds in the user's cache, and to use what was found there for
             the same files, libraries, device and processor. Commands do; nothing is kept of a model in memory, or of
             one that may bring code.
+        off, off_how: the heads to switch off in every run, and how; see :meth:`Encoder.heads_off`.
         task: whether to load the task head, too, that config.json names (a sequence or token classifier's, or that of a
             masked language model); None: a classifier's, if the model has one that can be loaded.
 
@@ -97,16 +103,19 @@ def load_encoder(
     if dtype is not None and dtype not in DTYPES:
         raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
     named = isinstance(tokenizer, str | PathLike)
-    if not isinstance(model, str | PathLike):
-        return _take(unwrapped(model), tokenizer, device, dtype, trust_remote_code, task)
-    location = locate(
-        os.fspath(model),
-        revision,
-        tokenizer=os.fspath(tokenizer) if named else None,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-    )
-    return _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code, cache, task)
+    check_switches(off, off_how)
+    if isinstance(model, str | PathLike):
+        location = locate(
+            os.fspath(model),
+            revision,
+            tokenizer=os.fspath(tokenizer) if named else None,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+        )
+        encoder = _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code, cache, task)
+    else:
+        encoder = _take(unwrapped(model), tokenizer, device, dtype, trust_remote_code, task)
+    return encoder if off is None else encoder.with_heads_off(off, off_how)
 
 
 def _from_files(
@@ -227,6 +236,7 @@ def _ready(
         tap_reason=capture.tap_reason,
         padding_invariant=capture.padding_invariant,
         reach=capture.reach,
+        editable=editable,
     )
 
 

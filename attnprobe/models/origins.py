@@ -16,6 +16,7 @@ from attnprobe.models.recorder import Step
 
 LINEAR = (nn.Linear, Conv1D)
 ROTATED = "rotated by its position"
+SAMPLED = 8  # tokens of which a linear map is recomputed
 
 
 @dataclass(frozen=True)
@@ -38,28 +39,66 @@ class Vectors:
     changes: tuple[str, ...] = ()
 
 
-def origin(vectors: Float[Tensor, "token d"], steps: Sequence[Step], tolerance: float) -> Vectors:
-    """Finds the linear map that made these vectors, and the changes since; if there is none, keeps only the vectors."""
+def origins(vectors: Float[Tensor, "head token d"], steps: Sequence[Step], tolerance: float) -> list[Vectors]:
+    """Finds the linear map that made each head's vectors, and the changes since; if there is none, only the vectors.
+
+    Where heads lie side by side in one output, all are found with the first; else each is searched for.
+    """
+    for found in _origins(vectors, steps, tolerance):
+        return found
+    if len(vectors) == 1:
+        return [Vectors(vectors[0])]
+    return [origins(vectors[[head]], steps, tolerance)[0] for head in range(len(vectors))]
+
+
+def _origins(
+    vectors: Float[Tensor, "head token d"], steps: Sequence[Step], tolerance: float
+) -> Iterator[list[Vectors]]:
+    """Yields what made the vectors of heads that lie side by side."""
+    heads, _, d = vectors.shape
     for place, step in reversed(list(enumerate(steps))):
         for given, made in step.by_token:
-            for columns in _as_long(made, vectors, tolerance):
-                changes = _changes(made[:, columns], vectors, tolerance)
+            for first in _as_long(made, vectors[0], tolerance):
+                span = slice(first, first + heads * d)
+                if span.stop > made.shape[1]:
+                    continue
+                changes = _changes(split(made[:, span], d), vectors, tolerance)
                 if changes is None:
                     continue
                 if isinstance(step.module, LINEAR):
-                    return replace(mapped(step.module, given, made, columns), final=vectors, changes=changes)
-                if given.shape != made.shape:
-                    continue
-                before = origin(given[:, columns], steps[:place], tolerance)  # a norm
-                if before.x is not None:
-                    return replace(before, final=vectors, changes=(*before.changes, f"after {step.name}", *changes))
-    return Vectors(vectors)
+                    whole = mapped(step.module, given, made, span)
+                    yield [
+                        replace(head, final=final, changes=changes)
+                        for head, final in zip(by_head(whole, d), vectors, strict=True)
+                    ]
+                elif given.shape == made.shape:  # a norm
+                    for before in _origins(split(given[:, span], d), steps[:place], tolerance):
+                        done = (*before[0].changes, f"after {step.name}", *changes)
+                        yield [
+                            replace(head, final=final, changes=done)
+                            for head, final in zip(before, vectors, strict=True)
+                        ]
+
+
+def split(side_by_side: Float[Tensor, "token width"], d: int) -> Float[Tensor, "head token d"]:
+    """Splits the vectors of heads that lie side by side."""
+    return side_by_side.reshape(len(side_by_side), -1, d).movedim(1, 0)
 
 
 def mapped(module: nn.Linear | Conv1D, given: Tensor, made: Tensor, columns: slice) -> Vectors:
     """Takes the vectors in some columns of a linear map's output, with those columns of the map."""
     bias = None if module.bias is None else in_float64(module.bias[columns])
     return Vectors(made[:, columns], given, made[:, columns], in_float64(matrix(module)[:, columns]), bias)
+
+
+def by_head(vectors: Vectors, d: int) -> list[Vectors]:
+    """Splits the vectors of heads that lie side by side in a linear map's output."""
+    assert vectors.weight is not None
+    made, weights = split(vectors.final, d), split(vectors.weight, d)
+    biases = [None] * len(made) if vectors.bias is None else vectors.bias.reshape(-1, d)
+    return [
+        Vectors(some, vectors.x, some, weight, bias) for some, weight, bias in zip(made, weights, biases, strict=True)
+    ]
 
 
 def matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
@@ -72,25 +111,31 @@ def in_float64(tensor: Tensor) -> Tensor:
     return tensor.double().cpu()
 
 
-def check_map(vectors: Vectors, name: str, tolerance: float) -> None:
-    """Compares xW + b with the model's output, relative to the size of the terms.
+def check_map(vectors: Sequence[Vectors], name: str, tolerance: float) -> None:
+    """Compares xW + b with the model's output, relative to the size of the terms, for a few tokens of each head.
 
     Raises:
         ModelError: the numbers differ.
     """
-    if vectors.x is None or vectors.weight is None or vectors.projected is None:
-        return
-    bias = vectors.bias
-    size = linear(vectors.x.abs(), vectors.weight.abs(), None if bias is None else bias.abs())
-    difference = (linear(vectors.x, vectors.weight, bias) - vectors.projected).abs()
-    if bool((difference > tolerance * size).any()):
-        raise ModelError(
-            f"{name} differs by {difference.max():.1e} from the layer's input times the weights of its map"
-        )
+    for head in vectors:
+        if head.x is None or head.weight is None or head.projected is None:
+            continue
+        x, bias = sample(head.x), head.bias
+        size = linear(x.abs(), head.weight.abs(), None if bias is None else bias.abs())
+        difference = (linear(x, head.weight, bias) - sample(head.projected)).abs()
+        if bool((difference > tolerance * size).any()):
+            raise ModelError(
+                f"{name} differs by {difference.max():.1e} from the layer's input times the weights of its map"
+            )
+
+
+def sample(vectors: Float[Tensor, "token d"]) -> Float[Tensor, "some d"]:
+    """Takes a few tokens, the first among them: a linear map treats all tokens alike."""
+    return vectors[:: max(1, len(vectors) // SAMPLED)]
 
 
 def _changes(
-    before: Float[Tensor, "token d"], after: Float[Tensor, "token d"], tolerance: float
+    before: Float[Tensor, "head token d"], after: Float[Tensor, "head token d"], tolerance: float
 ) -> tuple[str, ...] | None:
     """Finds the change that all vectors had: none, a factor, or a rotation of pairs of numbers; None: another one."""
     factor = float(after.norm() / before.norm()) if before.any() else 0.0
@@ -101,8 +146,8 @@ def _changes(
     return (*scaled, ROTATED) if any(close(old, new, tolerance) for old, new in kept) else None
 
 
-def _as_long(made: Float[Tensor, "token d_out"], vectors: Float[Tensor, "token d"], tolerance: float) -> list[slice]:
-    """Finds the columns of ``made`` with vectors as long as these, up to one factor, to compare only those."""
+def _as_long(made: Float[Tensor, "token d_out"], vectors: Float[Tensor, "token d"], tolerance: float) -> list[int]:
+    """Finds the first columns of vectors in ``made`` as long as these, up to one factor, to compare only those."""
     length, d = vectors.shape
     places = made.shape[1] // d
     lengths = made[:, : places * d].reshape(length, places, d).square().sum(2).sqrt()
@@ -110,22 +155,24 @@ def _as_long(made: Float[Tensor, "token d_out"], vectors: Float[Tensor, "token d
     factors = (expected.norm() / lengths.norm(dim=0)).nan_to_num(0, 0)
     moved = (lengths * factors - expected[:, None]).abs().amax(0)
     alike = moved <= 2 * d**0.5 * tolerance * expected.max()  # no sum of d close numbers lies further apart
-    return [slice(place * d, (place + 1) * d) for place in alike.nonzero()[:, 0].tolist()]
+    return [place * d for place in alike.nonzero()[:, 0].tolist()]
 
 
-def _kept_by_rotation(vectors: Float[Tensor, "token d"]) -> Iterator[Float[Tensor, "token kept"]]:
+def _kept_by_rotation(vectors: Float[Tensor, "head token d"]) -> Iterator[Float[Tensor, "head token kept"]]:
     """Computes what a rotary embedding (Su et al. 2021) leaves as it is, for each usual form.
 
     A rotation keeps the length of each pair of numbers, one from each half or neighbours; some models rotate only the
     first half or quarter of the vector.
     """
-    d = vectors.shape[1]
+    d = vectors.shape[2]
     for turned in (size for size in (d, d // 2, d // 4) if size > 1 and size % 2 == 0):
-        first, rest = vectors[:, :turned].contiguous(), vectors[:, turned:]
-        yield torch.cat([first.view(-1, 2, turned // 2).norm(dim=1), rest], 1)
-        yield torch.cat([first.view(-1, turned // 2, 2).norm(dim=2), rest], 1)
+        first, rest = vectors[..., :turned], vectors[..., turned:]
+        shape = vectors.shape[:2]
+        yield torch.cat([first.reshape(*shape, 2, turned // 2).norm(dim=2), rest], 2)
+        yield torch.cat([first.reshape(*shape, turned // 2, 2).norm(dim=3), rest], 2)
 
 
 def close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
-    """Tests whether the numbers are equal up to the tolerance times the largest of them."""
-    return bool((found - expected).abs().max() <= tolerance * expected.abs().max())
+    """Tests whether the numbers are equal up to the tolerance times the largest of them; of each head by itself."""
+    largest = expected.abs().amax((-2, -1))
+    return bool(((found - expected).abs().amax((-2, -1)) <= tolerance * largest).all())

@@ -55,9 +55,10 @@ def edited(model: nn.Module, outlets: Sequence[Outlet], listener: Listener) -> I
     Raises:
         ModelError: a map is missing, is called more often than before, or gets another input.
     """
-    modules, handles = dict(model.named_modules()), []
+    names = {outlet.module for outlet in outlets if listener.edit and listener.edit.context}
+    modules, handles = dict(model.named_modules()) if names else {}, []
     try:
-        for name in {outlet.module for outlet in outlets if listener.edit and listener.edit.context}:
+        for name in names:
             if name not in modules:
                 raise ModelError("some of the model's output maps are gone", CHANGED)
             calls = iter([(layer, outlet) for layer, outlet in enumerate(outlets) if outlet.module == name])

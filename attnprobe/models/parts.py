@@ -9,13 +9,14 @@ none do, the model is refused. One forward pass serves all heads of any number o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from itertools import permutations, product
+from dataclasses import dataclass, replace
+from itertools import groupby, permutations, product
 from typing import NoReturn
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from attnprobe.attention.rounding import rounding, rounding_of_weights, terms
 from attnprobe.errors import ModelError
@@ -23,8 +24,9 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.origins import LINEAR, Vectors, close, in_float64, mapped, matrix, origin
+from attnprobe.models.origins import LINEAR, Vectors, by_head, close, in_float64, mapped, matrix, origins, split
 from attnprobe.models.recorder import Record, Recorder, Step
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
@@ -97,13 +99,16 @@ def _visit(
     *,
     wholes: bool = False,
 ) -> None:
+    """Records the layers in one run, or where heads are off in one for each of their layers, which shows these on."""
     if encoder.family and encoder.family.untraced:
         _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
 
     def finish(record: Record) -> None:
         visit(record, _separated(record, encoder))
 
-    Recorder(encoder, layers, heads, finish, wholes=wholes).run(tokens)
+    off = encoder.off or Off()
+    for below, some in groupby(sorted(layers), off.below):
+        Recorder(replace(encoder, off=below or None), list(some), heads, finish, wholes=wholes).run(tokens)
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
@@ -120,7 +125,7 @@ def _separated(record: Record, encoder: Encoder) -> LayerParts:
     else:
         heads, output, rows = _of_weights(record, encoder, tolerance)
     heads = [replace(head, output_weight=weight) for head, weight in zip(heads, rows, strict=True)] if output else heads
-    parts = LayerParts(record.layer, tuple(heads), output)
+    parts = LayerParts(record.layer, tuple(heads), record.weights, output)
     check_parts(parts, encoder, tolerance)
     return parts
 
@@ -128,10 +133,10 @@ def _separated(record: Record, encoder: Encoder) -> LayerParts:
 def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
     """Takes the chosen heads from the arguments of the attention in blocks."""
     at_once = call.query.shape[1] // call.key.shape[1]  # query heads that share keys: grouped-query attention
-    shared = {head // at_once for head in record.heads}
+    shared = sorted({head // at_once for head in record.heads})
     queries, keys, values = (
-        {head: origin(in_float64(tensor[0, head]), record.before, tolerance) for head in sorted(heads)}
-        for tensor, heads in ((call.query, set(record.heads)), (call.key, shared), (call.value, shared))
+        dict(zip(heads, origins(in_float64(tensor[0, heads]), record.before, tolerance), strict=True))
+        for tensor, heads in ((call.query, list(record.heads)), (call.key, shared), (call.value, shared))
     )
     allowed = None if call.allowed is None else call.allowed.cpu().expand(record.length, record.length)
     return [
@@ -158,15 +163,17 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     Raises:
         ModelError: no maps fit, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = [found for step in record.before for found in _of_heads(step, record, encoder.heads)]
+    maps = list(_maps(record.before, encoder.heads))
     added = [_added(record, head, encoder) for head in record.heads]
     pairs = []
     for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
-        if q[0].final.shape != k[0].final.shape:
+        d = q.made.shape[1] // encoder.heads
+        if q.made.shape != k.made.shape:
             continue
-        scale = q[0].final.shape[1] ** -0.5 if is_scaled else 1.0
-        first = HeadParts(q[0], k[0], k[0], scale, record.weights[0], None, *added[0])
-        if first.difference() <= rounding_of_weights(encoder.dtype, q[0].final, k[0].final, scale):
+        scale, columns = d**-0.5 if is_scaled else 1.0, slice(record.heads[0] * d, (record.heads[0] + 1) * d)
+        queries, keys = Vectors(q.made[:, columns]), Vectors(k.made[:, columns])
+        first = HeadParts(queries, keys, keys, scale, record.weights[0], None, *added[0])
+        if first.difference() <= rounding_of_weights(encoder.dtype, queries.final, keys.final, scale):
             pairs.append((q, k, scale))
     if len(pairs) > 1:
         _refuse(
@@ -174,11 +181,15 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
             "try a longer text",
         )
     for (q, k, scale), v in product(pairs, maps):
-        output, rows = _output_map(record, v, tolerance)
+        values = v.of_heads(record.heads, encoder.heads)
+        output, rows = _output_map(record, values, tolerance)
         if output:
+            queries, keys = (found.of_heads(record.heads, encoder.heads) for found in (q, k))
             heads = [
-                HeadParts(own_q, own_k, own_v, scale, weights, None, *more)
-                for own_q, own_k, own_v, weights, more in zip(q, k, v, record.weights, added, strict=True)
+                HeadParts(*vectors, scale, weights, None, *more)
+                for vectors, weights, more in zip(
+                    zip(queries, keys, values, strict=True), record.weights, added, strict=True
+                )
             ]
             return heads, output, rows
     _refuse(
@@ -187,12 +198,26 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     )
 
 
-def _of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]:
-    """Takes the chosen heads' columns of a linear map's output."""
-    if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
-        d = step.made.shape[-1] // heads
-        for given, made in step.by_token:
-            yield [mapped(step.module, given, made, slice(head * d, (head + 1) * d)) for head in record.heads]
+@dataclass(frozen=True)
+class _Map:
+    """A linear map that ran, with what it was given and made, by token."""
+
+    module: nn.Linear | Conv1D
+    given: Float[Tensor, "token d_in"]
+    made: Float[Tensor, "token d_out"]
+
+    def of_heads(self, chosen: Sequence[int], heads: int) -> list[Vectors]:
+        """Takes the chosen heads' columns."""
+        d = self.made.shape[1] // heads
+        return by_head(mapped(self.module, self.given, self.made, slice(chosen[0] * d, (chosen[-1] + 1) * d)), d)
+
+
+def _maps(steps: Sequence[Step], heads: int) -> Iterator[_Map]:
+    """Yields the linear maps whose output may be split among the heads."""
+    for step in steps:
+        if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
+            for given, made in step.by_token:
+                yield _Map(step.module, given, made)
 
 
 def _added(record: Record, head: int, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -221,16 +246,14 @@ def _output_map(
 ) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
     """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""
     d = values[0].final.shape[1]
-    columns = [slice(head * d, (head + 1) * d) for head in record.heads]
-    contexts = [weights @ vectors.final for weights, vectors in zip(record.weights, values, strict=True)]
+    columns = slice(record.heads[0] * d, (record.heads[-1] + 1) * d)
+    contexts = record.weights @ torch.stack([vectors.final for vectors in values])
     for step in record.steps:
         if not isinstance(step.module, LINEAR):
             continue
         for given, made in step.by_token:
-            reads = zip(contexts, columns, strict=True)
-            if given.shape[1] >= columns[-1].stop and all(close(z, given[:, span], tolerance) for z, span in reads):
-                weight, bias = matrix(step.module), step.module.bias
-                bias = None if bias is None else in_float64(bias)
-                output = OutputMap(given, in_float64(weight), bias, made, step.module)
-                return output, [in_float64(weight[span]) for span in columns]
+            if given.shape[1] >= columns.stop and close(contexts, split(given[:, columns], d), tolerance):
+                bias = None if step.module.bias is None else in_float64(step.module.bias)
+                output = OutputMap(given, in_float64(matrix(step.module)), bias, made, step.module)
+                return output, list(output.weight[columns].reshape(-1, d, output.weight.shape[1]))
     return None, []

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attnprobe.errors import ModelError, TextError, first_line
+from attnprobe.errors import ModelError
 from attnprobe.models.interface import NAME
 from attnprobe.models.objects import memory_of
 
@@ -78,17 +75,3 @@ def check_unchanged(whole: Any, origin: Any, is_hooked: bool) -> None:
     found = getattr(whole.config, "_attn_implementation", usual)
     if found != usual:
         raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
-
-
-@contextmanager
-def explained_run(model: Any) -> Iterator[None]:
-    """Names the model in an error from inside transformers, as CANINE raises on texts of fewer than four characters."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise TextError(
-            f"{type(model).__name__} fails on this text: {first_line(error)}",
-            "is the text too short, or too long, for this model?",
-        ) from error

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Block
 from attnprobe.models.edits import Edit
+from attnprobe.models.outlets import Outlet, check_edit
 from attnprobe.values.switches import Head, Off
 
 Context = Float[Tensor, "text query head d_v"]
@@ -74,6 +75,19 @@ def _by_layer(chosen: Iterable[Head]) -> dict[int, list[int]]:
 def added(*offs: Off | None) -> Off | None:
     """Adds heads to those that are off; the last says how a head is that comes twice."""
     return reduce(or_, filter(None, offs), Off()) or None
+
+
+def outlets_for(encoder: Any, off: Off) -> tuple[Outlet, ...]:
+    """Finds the outlets that switching heads off takes; none where weights are not hooked.
+
+    Raises:
+        ModelError: the model's heads cannot be changed.
+    """
+    is_sought = encoder.tap and encoder.editable and not (encoder.outlets or off.uniform)
+    found = encoder.editable(encoder) if is_sought else encoder
+    check_edit(found, edit_of(off))
+    outlets: tuple[Outlet, ...] = found.outlets
+    return outlets
 
 
 @contextmanager

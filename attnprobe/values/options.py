@@ -6,6 +6,7 @@ state besides its default:
     help, metavar, flags    the help text, the word for the value, the spellings (--name-of-field)
     choices, least, share   the allowed values: words, a whole number of at least this, a number from 0 to 1
     indices                 whether the option names layers or heads
+    column                  whether the option names a column of labels, which is then read
     signed, silent          False: no number depends on it; the value that changes no number
 """
 

@@ -14,6 +14,7 @@ from attnprobe.values.selection import Indices, as_ranges, parse_indices, select
 HOWS = ("zero", "mean", "uniform", "one")
 FORMS = "write LAYER:HEAD, such as 3:1, 3:1,5:0-3 or 5:* for all of a layer"
 
+LONGEST = 60  # characters in a name
 Head = tuple[int, int]  # layer, head
 
 
@@ -78,6 +79,12 @@ class Off:
         return ",".join(
             f"{_text(getattr(self, one.name), heads)}({one.name})" for one in fields(self) if getattr(self, one.name)
         )
+
+
+def with_off(model: str, off: str | None) -> str:
+    """Adds to a model's name which of its heads are off, as :meth:`Off.text` writes them; a long text is cut."""
+    short = off if off is None or len(off) <= LONGEST else f"{off[:LONGEST]}…"
+    return f"{model} with heads {short} off" if short else model
 
 
 def check_switches(off: Any, how: str) -> None:
