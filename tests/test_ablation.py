@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import product
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from attnprobe import Encoder
-from attnprobe.analyses.effects import effects
 from attnprobe.models.from_layer import OneOff
 from attnprobe.models.layers import find_layers
-from attnprobe.models.passing import Layers
 from attnprobe.models.running import Output
-from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, float64
 from tests.plain import Plain
 

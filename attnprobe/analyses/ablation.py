@@ -142,7 +142,7 @@ class AblationListener:
                 alike.append(part)
                 continue
             for at, copies, before in self._without(part.reads):
-                np.add.at(found, (list(part.owners), *at, 0), _differences(part, copies, before))
+                np.add.at(found[:, *at, 0], list(part.owners), _differences(part, copies, before))
         for at, copies, before in self._without(texts):
             found[:, *at, 1:] = effects(copies, before, texts, this.answer).transpose(0, 1).cpu().numpy()
             for part in alike:

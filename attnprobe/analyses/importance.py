@@ -48,8 +48,10 @@ class Weighing(Options):
 
 
 def _loads(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Loads the task head where the objective is made of what it says."""
-    return {"task": True} if options.get("objective") in ("mlm", "loss") else {}
+    """Loads the task head where the objective is made of what it says; if heads are switched off, any classifier's."""
+    if options.get("objective") in ("mlm", "loss"):
+        return {"task": True}
+    return {} if options.get("method", "gradient") == "gradient" else {"task": None}
 
 
 IMPORTANCE = CorpusAnalysis(
@@ -57,7 +59,8 @@ IMPORTANCE = CorpusAnalysis(
     columns={
         "layer": "layer, from 0",
         "head": "head, from 0",
-        "importance": "mean over texts of what the method measures of one text",
+        "importance": "mean over texts of what the method measures of one text; of heads switched off the change of the "
+        "objective (without the head minus with it), or pooled_change for sensitivity",
         "ci_low": "lower end of the 95 % interval over texts (Student's t)",
         "ci_high": "upper end",
         "normalized": "importance divided by the root of the sum of squares over the layer's heads (Molchanov 2017)",
@@ -65,6 +68,9 @@ IMPORTANCE = CorpusAnalysis(
         "token_change": "of heads switched off: mean over tokens of 1 − cosine with the hidden state before",
         "cls_change": "likewise of the classification token",
         "pooled_change": "likewise of the mean over tokens",
+        "logits_change": "of heads of a classifier switched off: length of the difference of its logits; of token "
+        "classifiers the mean over tokens",
+        "prediction_change": "likewise the share of predictions that change",
     },
     options=[Annotated[Selection, Without("heads")], Weighing],
     reading=Annotated[Reading, Without("stride", "level")],

@@ -10,7 +10,7 @@ import numpy as np
 
 from attnprobe.analyses.pictures import StatMap
 from attnprobe.values.notebook import html_table, one_line
-from attnprobe.values.signature import model_of
+from attnprobe.values.signature import model_of, part_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
 
