@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -74,6 +75,14 @@ def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
     from tests.plain import Plain
 
     return cache(lambda family: Plain.load(folder_of(family)))
+
+
+@pytest.fixture
+def warm_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes start from one that has imported all; as they start in truth, in cli/test_corpus.py."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["attnprobe.corpus.workers", "transformers.models.bert.modeling_bert"])
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
 
 
 @pytest.fixture(autouse=True)

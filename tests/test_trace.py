@@ -70,12 +70,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def check_in_float64(text: str, encoder: Encoder, **choice: Any) -> None:
-    """The trace's weights are those of the model's own eager attention."""
-    encoder = doubled(encoder)
+def check_in_float64(text: str, exact: Encoder, **choice: Any) -> None:
+    """The trace's weights, of an encoder in float64, are those of the model's own eager attention."""
     with float64():
-        its = trace(text, encoder, **choice)
-        expected = plain_weights(encoder, its)[its.query]
+        its = trace(text, exact, **choice)
+        expected = plain_weights(exact, its)[its.query]
     np.testing.assert_allclose(its.weight, expected, rtol=0, atol=EXACT)
     assert its.difference <= EXACT
 
@@ -114,7 +113,9 @@ def check_by_loops(its: Trace) -> None:
 
 
 @pytest.mark.parametrize("family", SPREAD)
-def test_every_family_adds_up_or_is_refused_by_name(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+def test_every_family_adds_up_or_is_refused_by_name(
+    family: str, encoder_of: Callable[[str], Encoder], exact_of: Callable[[str], Encoder]
+) -> None:
     encoder = encoder_of(family)
     text = "MKTAYIAKQRQISF" if family.startswith("esm") else TEXT
     if family in UNTRACED:
@@ -124,7 +125,7 @@ def test_every_family_adds_up_or_is_refused_by_name(family: str, encoder_of: Cal
     for layer in (0, encoder.layers - 1):
         its = trace(text, encoder, layer=layer, head=1, query=2)
         check_by_loops(its)
-        check_in_float64(text, encoder, layer=layer, head=1, query=2)
+        check_in_float64(text, exact_of(family), layer=layer, head=1, query=2)
         if family not in FOUND_IN_PART:
             assert its.x is not None
             assert its.k_projected is not None
@@ -170,9 +171,9 @@ def textbook(family: str, folder: Path, its: Trace) -> tuple[torch.Tensor, torch
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("family", MAPS)
-def test_heads_together_are_the_textbook(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+def test_heads_together_are_the_textbook(family: str, exact_of: Callable[[str], Encoder]) -> None:
     """Σ over heads of z·W_O, and b_O, is the layer's attention output; the weights and x are the textbook's too."""
-    encoder = doubled(encoder_of(family))
+    encoder = exact_of(family)
     with float64():
         heads = [trace(TEXT, encoder, layer=1, head=head, query=3) for head in range(4)]
     X, output, weights = textbook(family, encoder.location.folder, heads[0])
@@ -189,8 +190,8 @@ def test_heads_together_are_the_textbook(family: str, encoder_of: Callable[[str]
         assert its.made_by["q"] == ("x·W_Q" if family == "t5" else "x·W_Q + b_Q",)
 
 
-def test_x_is_the_layers_hidden_state(encoder_of: Callable[[str], Encoder]) -> None:
-    encoder = doubled(encoder_of("bert"))
+def test_x_is_the_layers_hidden_state(exact_of: Callable[[str], Encoder]) -> None:
+    encoder = exact_of("bert")
     model = AutoModel.from_pretrained(encoder.location.folder, attn_implementation="eager").double().eval()
     with torch.no_grad(), float64():
         its = trace(TEXT, encoder, layer=2, head=0, query=4)
@@ -264,7 +265,7 @@ def test_scores_with_other_terms_never_pass(family: str, encoder_of: Callable[[s
     """Also where the table of families does not name them. ConvBERT's heads are plain."""
     encoder = replace(encoder_of(family), family=None)
     if family == "convbert":
-        check_in_float64(TEXT, encoder, layer=0, head=0, query=1)
+        check_in_float64(TEXT, doubled(encoder), layer=0, head=0, query=1)
         return
     with pytest.raises(ModelError, match=f"{family}: no linear maps"):
         trace(TEXT, encoder, layer=0, head=0, query=1)
@@ -325,7 +326,9 @@ def test_too_coarse_a_precision_is_said(encoder_of: Callable[[str], Encoder]) ->
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert"])
-def test_chinese_with_a_multilingual_vocabulary(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+def test_chinese_with_a_multilingual_vocabulary(
+    family: str, encoder_of: Callable[[str], Encoder], exact_of: Callable[[str], Encoder]
+) -> None:
     """它们 is one word to a reader and two pieces to these vocabularies."""
     encoder = encoder_of(family)
     its = trace(CHINESE, encoder, layer=2, head=1, query="它们")
@@ -335,7 +338,7 @@ def test_chinese_with_a_multilingual_vocabulary(family: str, encoder_of: Callabl
     [remark] = its.remarks
     assert remark.startswith("它们 is 2 tokens, ")
     check_by_loops(its)
-    check_in_float64(CHINESE, encoder, layer=2, head=1, query="它们")
+    check_in_float64(CHINESE, exact_of(family), layer=2, head=1, query="它们")
 
 
 def test_formats_hold_every_number(minilm: Encoder) -> None:

@@ -34,16 +34,20 @@ class Contributions:
         matrices: (layer, query, key) in float64 for each measure by name.
         outside: (layer,) the mean share of attention that falls on no token of the text.
         has_norms: whether norms follow the sums (post-LN).
+        only_heads: whether the output map reads nothing beside the heads.
     """
 
     matrices: Mapping[str, np.ndarray]
     outside: np.ndarray
     has_norms: bool
+    only_heads: bool
 
     def remarks(self) -> Iterator[str]:
         """Says what is peculiar to the model."""
         if not self.has_norms:
             yield "norms stand before the sums here (pre-LN): what is measured of attention is the sum, without a norm"
+        if not self.only_heads:
+            yield "what is added to attention beside its heads is in no token's share"
         if self.outside.any():
             low, high = (f"{100 * share:.1f} %" for share in (self.outside.min(), self.outside.max()))
             shares = low if low == high else f"{low} to {high}"
@@ -55,7 +59,7 @@ def norms_of(written: Written) -> Matrix:
     return last_of_attention(written).norms
 
 
-def globenc_of(kind: str, written: Written) -> Matrix:
+def globenc_of(encoder: Encoder, written: Written) -> Matrix:
     """Computes the norms of what is written after the feed-forward layer's norm.
 
     Raises:
@@ -63,7 +67,7 @@ def globenc_of(kind: str, written: Written) -> Matrix:
     """
     if written.res_out is None:
         raise ModelError(
-            f"{kind}: GlobEnc is defined for layers with norms after their sums (post-LN)",
+            f"{encoder.kind}: GlobEnc is defined for layers with norms after their sums (post-LN)",
             "norms is the same measure without them: --method norms, or -k norms",
         )
     return written.res_out.norms
@@ -87,12 +91,12 @@ def last_of_attention(written: Written) -> Stage:
     return written.attn_res_ln or written.attn_res
 
 
-CONTRIBUTIONS: Mapping[str, Callable[[str], Measure]] = {  # called with the model's type
-    "norms": lambda kind: norms_of,
-    "globenc": lambda kind: partial(globenc_of, kind),
-    "alti": lambda kind: alti_of,
-    "value_zeroing": lambda kind: value_zeroing_of,
-    "decompx": lambda kind: Decomposition(kind).norms_after,
+CONTRIBUTIONS: Mapping[str, Callable[[Encoder], Measure]] = {
+    "norms": lambda encoder: norms_of,
+    "globenc": lambda encoder: partial(globenc_of, encoder),
+    "alti": lambda encoder: alti_of,
+    "value_zeroing": lambda encoder: value_zeroing_of,
+    "decompx": lambda encoder: Decomposition(encoder).norms_after,
 }
 
 
@@ -108,20 +112,27 @@ def contributions(
     Raises:
         ModelError: the layers have other parts than are known, or lack one that a measure needs.
     """
-    measures = {name: CONTRIBUTIONS[name](encoder.kind) for name in names}
+    measures = {name: CONTRIBUTIONS[name](encoder) for name in names}
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    outside, has_norms = [], True
+    outside, have_norms, only_heads = [], [], []
 
     def measure_layer(layer: Sublayers) -> None:
-        nonlocal has_norms
-        has_norms = has_norms and layer.norm is not None
         written = Written(layer)
         if visit:
             visit(written)
         for name, measure in measures.items():
             found[name].append(measure(written).numpy())
+        have_norms.append(layer.norm is not None)
+        only_heads.append(_reads_only_heads(layer))
         missing = 1 - layer.parts.weights.sum(-1)
         outside.append(float(missing.mean()) if missing.max() > rounding(encoder.dtype, len(text)) else 0.0)
 
     visit_sublayers(encoder, text, range(encoder.layers), measure_layer)
-    return Contributions({name: np.stack(of) for name, of in found.items()}, np.array(outside), has_norms)
+    matrices = {name: np.stack(of) for name, of in found.items()}
+    return Contributions(matrices, np.array(outside), all(have_norms), all(only_heads))
+
+
+def _reads_only_heads(layer: Sublayers) -> bool:
+    """Tests whether the output map reads nothing beside the heads, as ConvBERT's reads a convolution."""
+    heads, _, d_v = layer.parts.values.shape
+    return layer.parts.output is not None and layer.parts.output.x.shape[1] == heads * d_v

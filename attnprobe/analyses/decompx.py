@@ -9,7 +9,9 @@ from torch import Tensor
 from attnprobe.analyses.written import Written
 from attnprobe.attention.contributions import spans
 from attnprobe.attention.decompx import attended, fed_forward, share_out, slopes
+from attnprobe.attention.rounding import rounding, terms
 from attnprobe.errors import ModelError
+from attnprobe.models.encoder import Encoder
 from attnprobe.models.sublayers import Inner, Norm, Sublayers
 
 INSTEAD = "take --method norms, alti or value_zeroing"
@@ -22,15 +24,15 @@ class Decomposition:
         vectors: after the last layer that came; None before the first.
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
         self.vectors: Float[Tensor, "query key d"] | None = None
 
     def norms_after(self, written: Written) -> Float[Tensor, "query key"]:
         """Leads the vectors through the next layer, and computes their norms.
 
         Raises:
-            ModelError: the layer has a part that DecompX is not defined for.
+            ModelError: the layer has a part that DecompX is not defined for, or the vectors do not add up.
         """
         layer, inner = written.layer, self._inner_of(written.layer)
         vectors, bias = self._summed(written)
@@ -46,6 +48,7 @@ class Decomposition:
             kept = some if layer.norm else summed
             vectors[queries] = _normed(kept + fed, layer.output_norm, out[queries])
         self.vectors = vectors
+        self._check_sum(layer, inner.weight_in.shape[1])
         return torch.sqrt(vectors.square().sum(-1))
 
     def _inner_of(self, layer: Sublayers) -> Inner:
@@ -55,10 +58,12 @@ class Decomposition:
             ModelError: it cannot.
         """
         if layer.feed_forward.inner is None:
-            raise ModelError(f"{self.kind}: DecompX is not defined for gated feed-forward layers, or experts", INSTEAD)
+            raise ModelError(
+                f"{self.encoder.kind}: DecompX is not defined for gated feed-forward layers, or experts", INSTEAD
+            )
         if any(head.v.weight is None or head.v.changes for head in layer.parts.heads):
             raise ModelError(
-                f"{self.kind}: more than one linear map makes v, which DecompX does not go through", INSTEAD
+                f"{self.encoder.kind}: more than one linear map makes v, which DecompX does not go through", INSTEAD
             )
         return layer.feed_forward.inner
 
@@ -83,6 +88,22 @@ class Decomposition:
             if head.v.bias is not None and head.output_weight is not None:
                 bias += a.sum(-1, keepdim=True) * (head.v.bias @ head.output_weight)
         return vectors, bias
+
+    def _check_sum(self, layer: Sublayers, widest: int) -> None:
+        """Compares the sum of the vectors with the hidden state after the layer.
+
+        Raises:
+            ModelError: they differ by more than rounding explains.
+        """
+        assert self.vectors is not None
+        difference = float((self.vectors.sum(1) - layer.made).abs().max())
+        count = terms(layer.parts.layer + 1, widest, len(self.vectors))
+        if not difference <= 4 * rounding(self.encoder.dtype, count) * float(layer.made.abs().max()):
+            raise ModelError(
+                f"{self.encoder.kind}, layer {layer.parts.layer}: DecompX's vectors add up to the hidden state but for"
+                f" {difference:.1e}",
+                INSTEAD,
+            )
 
 
 def _normed(

@@ -13,7 +13,10 @@ from attnprobe.analyses.curve import Curve, Left
 from attnprobe.analyses.kept import Kept
 from attnprobe.analyses.pictures import StatMap
 from attnprobe.values.notebook import html_table, one_line
+<<<<<<< HEAD
 from attnprobe.values.records import Record
+=======
+>>>>>>> main
 from attnprobe.values.signature import model_of, part_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
@@ -141,9 +144,9 @@ class Importances(Tabled):
 
     def picture(self) -> StatMap:
         """Makes the map of the importance by layer and head."""
-        model, method, objective = (part_of(self.signature, name) for name in ("model", "method", "objective"))
+        method, objective = (part_of(self.signature, name) for name in ("method", "objective"))
         texts = f"{self.n_texts:,} text{'' if self.n_texts == 1 else 's'}"
-        notes = {"model": model.rpartition("@")[0], "of": f"{objective} by {method}, {texts}"}
+        notes = {"model": model_of(self.signature), "of": f"{objective} by {method}, {texts}"}
         layers, heads = self.sums.layers, self.sums.heads
         return StatMap("importance", self.values, layers, heads, notes, lambda: self.signature)
 

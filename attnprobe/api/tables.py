@@ -146,6 +146,7 @@ def tokens(
     pair: str | None = None,
     layers: Indices = "all", heads: Indices = "all", queries: str = "all",
     special: str = "keep", sort: str | None = None, top: int | None = None,
+    label: str | int | None = None, query: str | int | None = None, faithfulness: bool = False,
     max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
@@ -160,10 +161,16 @@ def tokens(
         special: "drop" leaves out the rows of tokens that the tokenizer added; no number changes.
         sort: a score by which the rows are sorted, highest first.
         top: only so many rows.
+        label: of ``gradient`` and ``chefer``, the label whose reasons are asked for, by name or number; None: the one
+            that the model predicts. The task head of a classifier is loaded for them; an encoder has it from
+            ``load_encoder(task=True)``. Without one they are of half the squared norm of the text's vector.
+        query: of a token classifier, the token whose label it is, a position or a token.
+        faithfulness: tests the scores: tokens are taken out, and put back, in the order of each, and in random orders.
 
     Returns:
         columns ``position`` (of the token, or word, in the text as the model reads it, from 0), ``token``, then the
-        scores; NaN where a score has no meaning.
+        scores; NaN where a score has no meaning. With ``faithfulness`` instead the points of curves: ``score``,
+        ``curve`` ("deletion" or "insertion"), ``share`` (of the tokens), ``value`` (of the answer), ``area``.
 
     Raises:
         UsageError: an option is invalid, or the text is empty.
@@ -173,10 +180,12 @@ def tokens(
         UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
-    found: TokenScores = load_analysis("tokens")(
+    analysis = load_analysis("tokens")
+    found: TokenScores = analysis(
         text,
-        loaded(encoder, model),
+        loaded(encoder, model, **analysis.loads({"scores": scores, "sort": sort, "faithfulness": faithfulness})),
         pair=pair, layers=layers, heads=heads, queries=queries, scores=scores, special=special, sort=sort, top=top,
+        label=label, query=query, faithfulness=faithfulness,
         max_length=max_length, level=level, global_attention=global_attention,
     )  # fmt: skip
     return found.to_table().to_frame()

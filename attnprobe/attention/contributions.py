@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.linalg import vector_norm
 
 BLOCK = 2**20  # numbers of a block of vectors; 8 MiB in float64
+LONG = 128  # tokens from which ALTI's distances are computed by a compiled loop
 
 
 def written_by_heads(
@@ -54,8 +56,9 @@ def mixing_ratios(
     """Computes ‖Σ_{k≠q} t(q,k)‖ / (‖Σ_{k≠q} t(q,k)‖ + ‖t(q,q)‖) (Kobayashi et al. 2021, equation 9)."""
     own = written_into_itself(weights, f)
     others = torch.einsum("hqk,hkd->qd", weights, f) - own
-    mixed, kept = others.norm(dim=-1), (own if x is None else own + x).norm(dim=-1)
-    return mixed / (mixed + kept)
+    mixed, kept = vector_norm(others, dim=-1), vector_norm(own if x is None else own + x, dim=-1)
+    ratios: Tensor = mixed / (mixed + kept)
+    return ratios
 
 
 def written_into_itself(
@@ -76,12 +79,25 @@ def alti(
     Args:
         y: what all t(q,k) and the biases are together.
     """
-    far = y.new_empty(weights.shape[1:])
-    for keys in spans(weights.shape[2], weights.shape[1] * y.shape[1]):
-        without = torch.baddbmm(y[None], weights[:, :, keys].permute(2, 1, 0), f[:, keys].transpose(0, 1), alpha=-1)
-        far[:, keys] = torch.linalg.vector_norm(without, 1, dim=-1).T
+    far = _distances(weights, f, y)
     far.diagonal().copy_((y - written_into_itself(weights, f) - x).abs().sum(-1))
     return (y.abs().sum(-1, keepdim=True) - far).clamp(min=0)
+
+
+def _distances(
+    weights: Float[Tensor, "head query key"], f: Float[Tensor, "head key d"], y: Float[Tensor, "query d"]
+) -> Float[Tensor, "query key"]:
+    """Computes ‖y(q) − T(q,k)‖₁, by a compiled loop where that pays the time it takes to load."""
+    far = y.new_empty(weights.shape[1:])
+    if weights.shape[2] >= LONG:
+        from attnprobe.attention import kernels
+
+        kernels.distances(*(tensor.contiguous().numpy() for tensor in (weights, f, y)), far.numpy())
+        return far
+    for keys in spans(weights.shape[2], weights.shape[1] * y.shape[1]):
+        without = torch.baddbmm(y[None], weights[:, :, keys].permute(2, 1, 0), f[:, keys].transpose(0, 1), alpha=-1)
+        far[:, keys] = vector_norm(without, 1, dim=-1).T
+    return far
 
 
 def value_zeroing(
@@ -103,7 +119,7 @@ def value_zeroing(
         written = weights[:, queries].permute(2, 1, 0) @ f.transpose(0, 1)
         without = tail(whole[queries, None] - written.transpose(0, 1))
         likeness = (without @ out[queries, :, None])[..., 0]
-        changes[queries] = 1 - likeness / (without.norm(dim=-1) * out[queries, None].norm(dim=-1))
+        changes[queries] = 1 - likeness / (vector_norm(without, dim=-1) * vector_norm(out[queries, None], dim=-1))
     return changes
 
 

@@ -11,9 +11,10 @@ from attnprobe.errors import ModelError
 from attnprobe.models.edits import Edit
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import LayerParts
-from attnprobe.models.origins import close, in_float64
+from attnprobe.models.origins import close
 from attnprobe.models.outlets import Outlet
 from attnprobe.models.parts import visit_layers
+from attnprobe.models.recorder import in_float64
 from attnprobe.models.selfcheck import SAMPLE
 from attnprobe.values.tokens import Tokens
 

@@ -293,9 +293,14 @@ class Encoder:
         on_call: Callable[[Call], None] | None = None,
         edit: Edit | None = None,
         gradients: bool = False,
+        on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
     ) -> list[Output]:
-        """Runs the encoder and its task head, if that was loaded; arguments and errors are those of :meth:`observe`."""
-        return self._run(self.task, texts, observe, groups, starts, on_call, edit, gradients)
+        """Runs the encoder and its task head, if that was loaded; arguments and errors are those of :meth:`observe`.
+
+        Args:
+            on_returned: see :class:`attnprobe.models.interface.Listener`; never called if nothing is hooked.
+        """
+        return self._run(self.task, texts, observe, groups, starts, on_call, edit, gradients, on_returned)
 
     def _run(
         self,
@@ -307,6 +312,7 @@ class Encoder:
         on_call: Callable[[Call], None] | None,
         edit: Edit | None,
         gradients: bool,
+        on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
     ) -> list[Output]:
         """Runs the encoder with this task head or None; see :meth:`observe`."""
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
@@ -326,6 +332,7 @@ class Encoder:
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
                 listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
+                listener.on_returned = on_returned
                 made += self._listen(listener, task, texts[first:stop])
         return made
 

@@ -136,26 +136,29 @@ def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
         check_map([getattr(head, name) for head in parts.heads], name, tolerance)
     at_once = max(1, BLOCK_ELEMENTS // parts.weights[0].numel())
     for start in range(0, len(parts.heads), at_once):
-        _check_weights(parts.layer, parts.heads[start : start + at_once], encoder.dtype)
+        some = slice(start, start + at_once)
+        _check_weights(parts.layer, parts.heads[some], parts.weights[some], encoder.dtype)
     if parts.output and len(parts.heads) == encoder.heads:
         _check_output(parts, parts.output, tolerance)
 
 
-def _check_weights(layer: int, heads: Sequence[HeadParts], dtype: torch.dtype) -> None:
+def _check_weights(
+    layer: int, heads: Sequence[HeadParts], weights: Float[Tensor, "head query key"], dtype: torch.dtype
+) -> None:
     """Compares the weights recomputed from q and k, in the precision of the model, with those it used.
 
     Raises:
         ModelError: the numbers differ.
     """
-    found = recomputed(heads, exact(dtype))
-    for head, weights in zip(heads, found, strict=True):
-        difference = float((weights - head.weights).abs().max())
-        if not difference <= rounding_of_weights(dtype, head.q.final, head.k.final, head.scale):
-            raise ModelError(
-                f"layer {layer}: the weights recomputed from q and k differ from those the model used by"
-                f" {difference:.1e}",
-                "--dtype float64 computes more exactly",
-            )
+    differences = (recomputed(heads, exact(dtype)) - weights).abs().amax((1, 2))
+    queries, keys = (torch.stack([getattr(head, name).final for head in heads]) for name in "qk")
+    beyond = ~(differences <= rounding_of_weights(dtype, queries, keys, heads[0].scale))
+    if beyond.any():
+        raise ModelError(
+            f"layer {layer}: the weights recomputed from q and k differ from those the model used by"
+            f" {float(differences[beyond].max()):.1e}",
+            "--dtype float64 computes more exactly",
+        )
 
 
 def _check_output(parts: LayerParts, output: OutputMap, tolerance: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from transformers.pytorch_utils import Conv1D
 
 from attnprobe.attention.textbook import linear
 from attnprobe.errors import ModelError
-from attnprobe.models.recorder import Step
+from attnprobe.models.recorder import Ran, Step, in_float64
 
 LINEAR = (nn.Linear, Conv1D)
 ROTATED = "rotated by its position"
@@ -57,48 +58,37 @@ def _origins(
     """Yields what made the vectors of heads that lie side by side."""
     heads, _, d = vectors.shape
     for place, step in reversed(list(enumerate(steps))):
-        for given, made in step.by_token:
-            for first in _as_long(made, vectors[0], tolerance):
+        for ran in step.by_token:
+            for first in _as_long(ran.made, vectors[0], tolerance):
                 span = slice(first, first + heads * d)
-                if span.stop > made.shape[1]:
+                if span.stop > ran.made.shape[1]:
                     continue
-                changes = _changes(split(made[:, span], d), vectors, tolerance)
+                changes = _changes(split(ran.made[:, span], d), vectors, tolerance)
                 if changes is None:
                     continue
-                if isinstance(step.module, LINEAR):
-                    whole = mapped(step.module, given, made, span)
-                    yield [
-                        replace(head, final=final, changes=changes)
-                        for head, final in zip(by_head(whole, d), vectors, strict=True)
-                    ]
-                elif given.shape == made.shape:  # a norm
-                    for before in _origins(split(given[:, span], d), steps[:place], tolerance):
-                        done = (*before[0].changes, f"after {step.name}", *changes)
-                        yield [
-                            replace(head, final=final, changes=done)
-                            for head, final in zip(before, vectors, strict=True)
-                        ]
+                if isinstance(ran.module, LINEAR):
+                    yield _changed(mapped(ran, span, d), vectors, changes)
+                elif ran.given.shape == ran.made.shape:  # a norm
+                    for before in _origins(split(ran.given[:, span], d), steps[:place], tolerance):
+                        yield _changed(before, vectors, (f"after {step.name}", *changes))
 
 
-def split(side_by_side: Float[Tensor, "token width"], d: int) -> Float[Tensor, "head token d"]:
-    """Splits the vectors of heads that lie side by side."""
+def _changed(before: Sequence[Vectors], final: Tensor, changes: tuple[str, ...]) -> list[Vectors]:
+    made = zip(before, final, strict=True)
+    return [replace(head, final=vectors, changes=(*head.changes, *changes)) for head, vectors in made]
+
+
+def mapped(ran: Ran, columns: slice, d: int) -> list[Vectors]:
+    """Takes the vectors of the heads in some columns of a linear map's output, with those columns of the map."""
+    assert isinstance(ran.module, LINEAR)
+    made, weights = split(ran.made[:, columns], d), split(in_float64(matrix(ran.module)[:, columns]), d)
+    biases = [None] * len(made) if ran.module.bias is None else in_float64(ran.module.bias[columns]).view(-1, d)
+    return [Vectors(some, ran.given, some, *of_map) for some, *of_map in zip(made, weights, biases, strict=True)]
+
+
+def split(side_by_side: Float[Tensor, "row width"], d: int) -> Float[Tensor, "head row d"]:
+    """Splits the numbers of heads that lie side by side."""
     return side_by_side.reshape(len(side_by_side), -1, d).movedim(1, 0)
-
-
-def mapped(module: nn.Linear | Conv1D, given: Tensor, made: Tensor, columns: slice) -> Vectors:
-    """Takes the vectors in some columns of a linear map's output, with those columns of the map."""
-    bias = None if module.bias is None else in_float64(module.bias[columns])
-    return Vectors(made[:, columns], given, made[:, columns], in_float64(matrix(module)[:, columns]), bias)
-
-
-def by_head(vectors: Vectors, d: int) -> list[Vectors]:
-    """Splits the vectors of heads that lie side by side in a linear map's output."""
-    assert vectors.weight is not None
-    made, weights = split(vectors.final, d), split(vectors.weight, d)
-    biases = [None] * len(made) if vectors.bias is None else vectors.bias.reshape(-1, d)
-    return [
-        Vectors(some, vectors.x, some, weight, bias) for some, weight, bias in zip(made, weights, biases, strict=True)
-    ]
 
 
 def matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
@@ -106,27 +96,31 @@ def matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
     return module.weight if isinstance(module, Conv1D) else module.weight.T
 
 
-def in_float64(tensor: Tensor) -> Tensor:
-    """Copies the numbers to float64 in the main memory."""
-    return tensor.double().cpu()
-
-
-def check_map(vectors: Sequence[Vectors], name: str, tolerance: float) -> None:
+def check_map(heads: Sequence[Vectors], name: str, tolerance: float) -> None:
     """Compares xW + b with the model's output, relative to the size of the terms, for a few tokens of each head.
 
     Raises:
         ModelError: the numbers differ.
     """
-    for head in vectors:
-        if head.x is None or head.weight is None or head.projected is None:
+    by_input: dict[int, list[Vectors]] = {}
+    for head in heads:
+        by_input.setdefault(id(head.x), []).append(head)
+    for together in by_input.values():
+        if together[0].x is None:
             continue
-        x, bias = sample(head.x), head.bias
-        size = linear(x.abs(), head.weight.abs(), None if bias is None else bias.abs())
-        difference = (linear(x, head.weight, bias) - sample(head.projected)).abs()
+        x, weight, bias = sample(together[0].x), _beside(together, "weight"), _beside(together, "bias")
+        size = linear(x.abs(), weight.abs(), None if bias is None else bias.abs())
+        difference = (linear(x, weight, bias) - sample(_beside(together, "projected"))).abs()
         if bool((difference > tolerance * size).any()):
             raise ModelError(
                 f"{name} differs by {difference.max():.1e} from the layer's input times the weights of its map"
             )
+
+
+def _beside(heads: Sequence[Vectors], name: str) -> Any:
+    """Puts the tensors of heads side by side; None if they have none."""
+    tensors = [getattr(head, name) for head in heads]
+    return None if tensors[0] is None else torch.cat(tensors, -1)
 
 
 def sample(vectors: Float[Tensor, "token d"]) -> Float[Tensor, "some d"]:

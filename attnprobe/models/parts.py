@@ -8,15 +8,14 @@ none do, the model is refused. One forward pass serves all heads of any number o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby, permutations, product
 from typing import NoReturn
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
+from torch import Tensor
 
 from attnprobe.attention.rounding import rounding, rounding_of_weights, terms
 from attnprobe.errors import ModelError
@@ -24,8 +23,8 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.origins import LINEAR, Vectors, by_head, close, in_float64, mapped, matrix, origins, split
-from attnprobe.models.recorder import Record, Recorder, Step
+from attnprobe.models.origins import LINEAR, Vectors, close, mapped, matrix, origins, split
+from attnprobe.models.recorder import Ran, Record, Recorder, Step, in_float64
 from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
@@ -163,34 +162,30 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     Raises:
         ModelError: no maps fit, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = list(_maps(record.before, encoder.heads))
+    maps = _maps(record.before, encoder.heads)
     added = [_added(record, head, encoder) for head in record.heads]
     pairs = []
-    for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
-        d = q.made.shape[1] // encoder.heads
-        if q.made.shape != k.made.shape:
+    for (q_map, k_map), is_scaled in product(permutations(maps, 2), (True, False)):
+        d = q_map.made.shape[1] // encoder.heads
+        if q_map.made.shape != k_map.made.shape:
             continue
-        scale, columns = d**-0.5 if is_scaled else 1.0, slice(record.heads[0] * d, (record.heads[0] + 1) * d)
-        queries, keys = Vectors(q.made[:, columns]), Vectors(k.made[:, columns])
-        first = HeadParts(queries, keys, keys, scale, record.weights[0], None, *added[0])
-        if first.difference() <= rounding_of_weights(encoder.dtype, queries.final, keys.final, scale):
-            pairs.append((q, k, scale))
+        scale, columns = d**-0.5 if is_scaled else 1.0, _columns(record.heads[:1], d)
+        query, key = Vectors(q_map.made[:, columns]), Vectors(k_map.made[:, columns])
+        first = HeadParts(query, key, key, scale, record.weights[0], None, *added[0])
+        if first.difference() <= rounding_of_weights(encoder.dtype, query.final, key.final, scale):
+            pairs.append((q_map, k_map, scale))
     if len(pairs) > 1:
         _refuse(
             f"{encoder.kind}: the weights of this text do not tell which linear maps they come from",
             "try a longer text",
         )
-    for (q, k, scale), v in product(pairs, maps):
-        values = v.of_heads(record.heads, encoder.heads)
+    for (q_map, k_map, scale), v_map in product(pairs, maps):
+        values = _of_heads(v_map, record, encoder.heads)
         output, rows = _output_map(record, values, tolerance)
         if output:
-            queries, keys = (found.of_heads(record.heads, encoder.heads) for found in (q, k))
-            heads = [
-                HeadParts(*vectors, scale, weights, None, *more)
-                for vectors, weights, more in zip(
-                    zip(queries, keys, values, strict=True), record.weights, added, strict=True
-                )
-            ]
+            queries, keys = (_of_heads(ran, record, encoder.heads) for ran in (q_map, k_map))
+            of_heads = zip(queries, keys, values, record.weights, added, strict=True)
+            heads = [HeadParts(q, k, v, scale, weights, None, *more) for q, k, v, weights, more in of_heads]
             return heads, output, rows
     _refuse(
         f"{encoder.kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
@@ -198,26 +193,21 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     )
 
 
-@dataclass(frozen=True)
-class _Map:
-    """A linear map that ran, with what it was given and made, by token."""
-
-    module: nn.Linear | Conv1D
-    given: Float[Tensor, "token d_in"]
-    made: Float[Tensor, "token d_out"]
-
-    def of_heads(self, chosen: Sequence[int], heads: int) -> list[Vectors]:
-        """Takes the chosen heads' columns."""
-        d = self.made.shape[1] // heads
-        return by_head(mapped(self.module, self.given, self.made, slice(chosen[0] * d, (chosen[-1] + 1) * d)), d)
+def _maps(steps: Sequence[Step], heads: int) -> list[Ran]:
+    """Lists the linear maps whose output may be split among the heads."""
+    linear = (step for step in steps if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0)
+    return [ran for step in linear for ran in step.by_token]
 
 
-def _maps(steps: Sequence[Step], heads: int) -> Iterator[_Map]:
-    """Yields the linear maps whose output may be split among the heads."""
-    for step in steps:
-        if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
-            for given, made in step.by_token:
-                yield _Map(step.module, given, made)
+def _of_heads(ran: Ran, record: Record, heads: int) -> list[Vectors]:
+    """Takes the chosen heads' columns of a linear map's output."""
+    d = ran.made.shape[1] // heads
+    return mapped(ran, _columns(record.heads, d), d)
+
+
+def _columns(heads: Sequence[int], d: int) -> slice:
+    """Returns the columns of neighbouring heads."""
+    return slice(heads[0] * d, (heads[-1] + 1) * d)
 
 
 def _added(record: Record, head: int, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -246,14 +236,12 @@ def _output_map(
 ) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
     """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""
     d = values[0].final.shape[1]
-    columns = slice(record.heads[0] * d, (record.heads[-1] + 1) * d)
+    columns = _columns(record.heads, d)
     contexts = record.weights @ torch.stack([vectors.final for vectors in values])
-    for step in record.steps:
-        if not isinstance(step.module, LINEAR):
-            continue
-        for given, made in step.by_token:
-            if given.shape[1] >= columns.stop and close(contexts, split(given[:, columns], d), tolerance):
-                bias = None if step.module.bias is None else in_float64(step.module.bias)
-                output = OutputMap(given, in_float64(matrix(step.module)), bias, made, step.module)
-                return output, list(output.weight[columns].reshape(-1, d, output.weight.shape[1]))
+    for ran in (ran for step in record.steps if isinstance(step.module, LINEAR) for ran in step.by_token):
+        if ran.given.shape[1] >= columns.stop and close(contexts, split(ran.given[:, columns], d), tolerance):
+            assert isinstance(ran.module, LINEAR)
+            bias = None if ran.module.bias is None else in_float64(ran.module.bias)
+            output = OutputMap(ran.given, in_float64(matrix(ran.module)), bias, ran.made, ran.module)
+            return output, list(output.weight[columns].view(len(values), d, -1))
     return None, []

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
 from attnprobe import Encoder
+from attnprobe.cli.options import Loading
 from attnprobe.models import loading
 from attnprobe.models.locate import DEFAULT_MODEL
 from tests.cli.commandline import TOKENIZER_FILES, Result, Run, Stream, exit_code
@@ -41,10 +42,8 @@ def run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
     load_encoder = loading.load_encoder
 
     def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
-        default = {"tokenizer": None, "revision": None, "device": "auto", "dtype": "float32"}
-        default |= {"allow_pickle": False, "trust_remote_code": False}
         without_head = {name: value for name, value in options.items() if (name, value) != ("task", None)}
-        usual = model == DEFAULT_MODEL and without_head == default  # which has no head that could be loaded
+        usual = {"model": model, **without_head} == Loading().arguments()  # which has no head that could be loaded
         return request.getfixturevalue("minilm") if usual else load_encoder(model, **options)
 
     monkeypatch.setattr(loading, "load_encoder", load)
