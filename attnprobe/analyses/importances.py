@@ -13,10 +13,7 @@ from attnprobe.analyses.curve import Curve, Left
 from attnprobe.analyses.kept import Kept
 from attnprobe.analyses.pictures import StatMap
 from attnprobe.values.notebook import html_table, one_line
-<<<<<<< HEAD
 from attnprobe.values.records import Record
-=======
->>>>>>> main
 from attnprobe.values.signature import model_of, part_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
