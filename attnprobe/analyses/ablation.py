@@ -150,8 +150,7 @@ class AblationListener:
                 alike.append(part)
                 continue
             for at, copies, before in self._without(part.reads):
-                changes = _differences(part, copies, before)
-                np.add.at(found[:, *at, 0], list(part.owners)[: len(changes)], changes)
+                np.add.at(found[:, *at, 0], list(part.numbered), _differences(part, copies, before))
         for at, copies, before in self._without(texts):
             found[:, *at, 1:] = effects(copies, before, texts, this.answer).transpose(0, 1).cpu().numpy()
             for part in alike:
@@ -187,7 +186,7 @@ def _in_order(order: Sequence[int], outputs: Sequence[Outputs]) -> list[Output]:
 
 
 def _differences(part: Part, copies: Sequence[Outputs], before: Outputs) -> Float[np.ndarray, "number head"]:
-    """Computes by how much the numbers of a part change without each head; of a pair's two texts there is one."""
+    """Computes by how much the numbers of a part change without each head."""
     numbers = part.of(before)
     changes: np.ndarray = torch.stack([part.of(copy) - numbers for copy in copies], 1).double().cpu().numpy()
     return changes

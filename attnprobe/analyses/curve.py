@@ -156,7 +156,7 @@ class CurveListener:
         numbers = np.zeros(len(self.texts))
         for part in self.measurement.objective.parts(self.texts, encoder):
             found = part.of(_outputs(encoder, part.reads)).double().cpu().numpy()
-            np.add.at(numbers, list(part.owners)[: len(found)], found)  # of a pair's two texts there is one number
+            np.add.at(numbers, list(part.numbered), found)
         return numbers
 
 
