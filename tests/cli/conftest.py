@@ -42,7 +42,8 @@ def run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
     load_encoder = loading.load_encoder
 
     def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
-        usual = {"model": model, **options} == Loading().arguments()
+        without_head = {name: value for name, value in options.items() if (name, value) != ("task", None)}
+        usual = {"model": model, **without_head} == Loading().arguments()  # which has no head that could be loaded
         return request.getfixturevalue("minilm") if usual else load_encoder(model, **options)
 
     monkeypatch.setattr(loading, "load_encoder", load)
