@@ -66,8 +66,6 @@ FAMILIES = {
     "eurobert": Modules("layers.{}.self_attn.o_proj", "layers.{}.self_attn.v_proj", shared=2),
     "t5": Modules("encoder.block.{}.layer.0.SelfAttention.o", "encoder.block.{}.layer.0.SelfAttention.v"),
     "esm": Modules("encoder.layer.{}.attention.output.dense", "encoder.layer.{}.attention.self.value"),
-    "roberta": Modules("encoder.layer.{}.attention.output.dense", "encoder.layer.{}.attention.self.value"),
-    "electra": Modules("encoder.layer.{}.attention.output.dense", "encoder.layer.{}.attention.self.value"),
     "mpnet": Modules("encoder.layer.{}.attention.attn.o"),
     "convbert": Modules("encoder.layer.{}.attention.output.dense"),
     "longformer": Modules("encoder.layer.{}.attention.output.dense"),

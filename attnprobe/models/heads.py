@@ -150,8 +150,8 @@ def _check_weights(
     Raises:
         ModelError: the numbers differ.
     """
-    differences = (recomputed(heads, exact(dtype)) - weights).abs().amax((1, 2))
-    queries, keys = (torch.stack([getattr(head, name).final for head in heads]) for name in "qk")
+    differences = recomputed(heads, exact(dtype)).sub_(weights).abs_().amax((1, 2))
+    queries, keys = (torch.stack([getattr(head, name).final for head in heads]).to(exact(dtype)) for name in "qk")
     beyond = ~(differences <= rounding_of_weights(dtype, queries, keys, heads[0].scale))
     if beyond.any():
         raise ModelError(
