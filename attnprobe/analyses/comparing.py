@@ -144,7 +144,7 @@ class TwoListener:
         """Measures the windows of the texts in the second model, those of one length together."""
         second, reading = self.measurement.second, self.measurement.reading
         windows = [(owner, one) for owner, text in enumerate(self.texts) for one in second.windows(text, reading)]
-        encoder = second.replica()
+        encoder = second.replica(reading)
         for _, alike in groupby(sorted(windows, key=_length), key=_length):
             owners, some = zip(*alike, strict=True)
             yield from zip(owners, measure(some, encoder, self.measurement.means).texts, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 from attnprobe.analyses.shares import HeadShares
 from attnprobe.measure.heads import HeadMeans, table_of
 from attnprobe.measure.kinds import Measured
-from attnprobe.measure.reading import windows_of
+from attnprobe.measure.reading import weighing, windows_of
 from attnprobe.measure.running import added, measure
 from attnprobe.measure.several import Several
 from attnprobe.metrics.sums import Sums
@@ -45,7 +45,7 @@ def table_with_roles(
     chosen = {"layers": layers, "heads": heads}
     means = HeadMeans.choose(encoder, reading, metrics=metrics, **chosen, **vars(averaging))
     shares = HeadShares.choose(encoder, reading, **chosen)
-    windows = windows_of(encoder, text, pair, reading)
+    windows, encoder = windows_of(encoder, text, pair, reading), weighing(encoder, reading)
     both = Several({"means": means, "shares": shares})
     found = added(measure(windows, encoder.for_length(max(map(len, windows))), both).texts)
     table = table_of(means, found[0], encoder, windows, reading)

@@ -132,12 +132,12 @@ def score_tokens(
         UsageError: an option does not suit the text, or no token would be left.
         ModelError: a layer's weights belong to no tokens.
     """
-    from attnprobe.measure.reading import notes_on, sign, windows_of
+    from attnprobe.measure.reading import notes_on, sign, weighing, windows_of
 
     layers = tuple(select(selection.layers, encoder.layers, "layer"))
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
-    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level)
+    asked = Asked(weighing(encoder, reading), pieces, layers, heads, averaging.queries, reading.level)
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
     remarks = [SCORES[name].remark(asked, values) for name, values in scores.items()]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import get_ident
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from attnprobe.attention.contributions import contributions
 from attnprobe.attention.threads import Pool
 
 BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/corpora.py found it best
@@ -39,6 +40,10 @@ class Block:
         pooled: whether queries or keys are not the text's tokens but several of them pooled into one.
         checked: whether the rows were computed by softmax here, so that they sum to 1 unless they hold a NaN.
         entropy: (text, head, query) of each row in nats if the softmax computed it; valid as long as the weights.
+        norms: (text, head, key) ‖f(k)‖ of all keys of the text, see :mod:`attnprobe.attention.contributions`; None: not
+            asked for.
+        totals: (text, head, query) if the weights are contributions, what each row summed to before it was divided; 0
+            for a row that is empty.
     """
 
     rows: slice
@@ -52,6 +57,22 @@ class Block:
     pooled: bool = False
     checked: bool = False
     entropy: Float[Tensor, "text head query"] | None = None
+    norms: Float[Tensor, "text head every_key"] | None = None
+    totals: Float[Tensor, "text head query"] | None = None
+
+    def as_contributions(self, room: Tensor | None = None) -> Block:
+        """Returns a block that shows contributions of keys instead of weights; its norms must be known.
+
+        Args:
+            room: where to put them; None: in new memory.
+        """
+        assert self.norms is not None
+        return self.showing(*contributions(self.weights, self.norms[..., self.keys], room))
+
+    def showing(self, shares: Tensor, totals: Tensor, entropy: Tensor | None = None) -> Block:
+        """Returns a block that shows these contributions, whose rows sum to 1, or to 0 where the total is 0."""
+        whole = not bool((totals == 0).any())
+        return replace(self, weights=shares, totals=totals, complete=whole, checked=True, entropy=entropy)
 
 
 Observer = Callable[[Block], None]
@@ -129,6 +150,8 @@ def attention_in_blocks(
     edit: Callable[[Block], Tensor | None] | None = None,
     gradients: bool = False,
     pool: Pool | None = None,
+    norms: Float[Tensor, "text head key"] | None = None,
+    as_contributions: bool = False,
 ) -> Float[Tensor, "text query head d_v"]:
     """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
 
@@ -147,6 +170,8 @@ def attention_in_blocks(
         gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
             ``compiled``.
         pool: the threads that compute, and show to ``observe``, each head apart; None: blocks hold several heads.
+        norms: those that blocks carry.
+        as_contributions: whether ``observe`` is shown contributions instead of weights; edits are shown weights.
     """
     texts, heads, queries, _ = query.shape
     query, key, value = (_for_heads(tensor, heads) for tensor in (query, key, value))
@@ -165,8 +190,11 @@ def attention_in_blocks(
         weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory, compiled)
         whole, shown = sinks is None, slice(some.start + first_text, some.stop + first_text)
         block = Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy)
+        if norms is not None:
+            block = replace(block, norms=norms[some, chosen])
         if observe is not None:
-            observe(block)
+            room = memory.take("contributions", weights.shape, weights.dtype) if memory and as_contributions else None
+            observe(block.as_contributions(room) if as_contributions else block)
         weights = _edited(block, edit)
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from attnprobe.errors import PartialMeanWarning
 from attnprobe.measure.kinds import Found, Measured
-from attnprobe.measure.reading import notes_on, sign, windows_of
+from attnprobe.measure.reading import notes_on, sign, weighing, windows_of
 from attnprobe.measure.running import added, measure
 from attnprobe.metrics import check_names, load_metrics
 from attnprobe.metrics.kinds import Metric
@@ -188,7 +188,7 @@ def head_table(
     reading, averaging, mean = take(options, Reading, Averaging, Mean, beside=("pair", "layers", "heads"))
     chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging), **vars(mean)}
     measurement = HeadMeans.choose(encoder, reading, **chosen)
-    windows = windows_of(encoder, text, pair, reading)
+    windows, encoder = windows_of(encoder, text, pair, reading), weighing(encoder, reading)
     sums = added(measure(windows, encoder.for_length(max(map(len, windows))), measurement).texts)
     return table_of(measurement, sums, encoder, windows, reading)
 

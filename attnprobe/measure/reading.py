@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
+from attnprobe.models.contributing import contributing
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
@@ -17,6 +19,20 @@ from attnprobe.values.records import Given
 from attnprobe.values.signature import signature
 from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
+
+
+def weighing(encoder: Encoder, reading: Reading) -> Encoder:
+    """Returns an encoder whose observers are shown what counts as a weight: attention, or contributions of keys.
+
+    Raises:
+        UsageError: contributions are asked for together with global attention, which has values of its own.
+        ModelError: the model's contributions cannot be measured.
+    """
+    if reading.of == "attention":
+        return encoder
+    if reading.global_attention != "none":
+        raise UsageError("no norms with global attention, which has values of its own", "leave one of the two out")
+    return replace(contributing(encoder), of=reading.of)
 
 
 def tokenize(

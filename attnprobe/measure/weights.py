@@ -14,7 +14,7 @@ from attnprobe.attention.rows import check_probabilities, merge_pieces, refuse_p
 from attnprobe.errors import UsageError
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.nothing import NoSummary
-from attnprobe.measure.reading import notes_on, sign, windows_of
+from attnprobe.measure.reading import notes_on, sign, weighing, windows_of
 from attnprobe.measure.running import measure
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
@@ -178,7 +178,7 @@ def keep_weights(
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
     """
-    reading, over = Reading.of(options, without=["stride"]), Mean(mean)
+    reading, over = Reading.from_given(options, without=["stride"]), Mean(mean)
     if most is not None:
         check_whole("most", most)
     measurement = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
@@ -187,7 +187,7 @@ def keep_weights(
     check_size(measurement.shape(tokens), most)
     if check:
         check(tokens)
-    [kept] = measure([pieces], encoder, measurement).texts
+    [kept] = measure([pieces], weighing(encoder, reading), measurement).texts
     return attention_of(measurement, kept, encoder, pieces, reading, over)
 
 

@@ -19,16 +19,17 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
-from attnprobe.errors import ModelError, TextError, UsageError, first_line
+from attnprobe.errors import CHANGED, ModelError, TextError, UsageError, first_line
 from attnprobe.models.batches import make_batch
 from attnprobe.models.edits import Edit
 from attnprobe.models.families import Family
-from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
+from attnprobe.models.hooks import Tap, lock_of, tapped
 from attnprobe.models.interface import NAME, Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.outlets import Outlet, edited
+from attnprobe.models.sources import Norms, Source
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
@@ -66,6 +67,8 @@ class Encoder:
         notes: the decisions about a folder that is no plain model.
         outlets: by layer, the maps where contexts are changed although weights are hooked, see
             :func:`attnprobe.models.editable.editable`; empty if unknown.
+        of: what observers are shown: "attention", or "norms", contributions of keys, as weights whose rows sum to 1.
+        sources: by layer, the maps by which keys contribute, see :func:`attnprobe.models.contributing.contributing`.
     """
 
     location: Location
@@ -88,6 +91,8 @@ class Encoder:
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
     outlets: tuple[Outlet, ...] = ()
+    of: str = "attention"
+    sources: tuple[Source, ...] = ()
 
     def __repr__(self) -> str:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
@@ -276,7 +281,8 @@ class Encoder:
                 inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
-                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
+                norms = Norms.of(self.model, self.sources, self.heads, self.of == "norms")
+                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool, norms=norms)
                 hidden = self._listen(listener, inputs)
                 states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
         return states

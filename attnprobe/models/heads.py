@@ -135,26 +135,31 @@ def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
                 "--dtype float64 computes more exactly",
             )
     if parts.output and len(parts.heads) == encoder.heads:
-        _check_output(parts, parts.output, tolerance)
+        check_output(parts.layer, parts.weights, parts.values, parts.output_weights, parts.output, tolerance)
 
 
-def _check_output(parts: LayerParts, output: OutputMap, tolerance: float) -> None:
+def check_output(
+    layer: int,
+    weights: Float[Tensor, "head query key"],
+    values: Float[Tensor, "head key d_v"],
+    rows: Float[Tensor, "head d_v d_out"],
+    output: OutputMap,
+    tolerance: float,
+) -> None:
     """Compares Σ over heads of a·v·W_O, with the rest of the input and b_O, with the output of the map.
 
     Raises:
         ModelError: the numbers differ.
     """
-    values, rows = parts.values, parts.output_weights
     width = len(values) * values.shape[2]
-    total = torch.einsum("hqd,hdo->qo", parts.weights @ values, rows) + output.beside(width)
-    size = torch.einsum("hqd,hdo->qo", parts.weights @ values.abs(), rows.abs())
+    total = torch.einsum("hqd,hdo->qo", weights @ values, rows) + output.beside(width)
+    size = torch.einsum("hqd,hdo->qo", weights @ values.abs(), rows.abs())
     size += output.x[:, width:].abs() @ output.weight[width:].abs()
     if output.bias is not None:
         total, size = total + output.bias, size + output.bias.abs()
     difference = (total - output.made).abs()
     if bool((difference > tolerance * size).any()):
         raise ModelError(
-            f"layer {parts.layer}: the heads' outputs times W_O differ from the attention's output by"
-            f" {difference.max():.1e}",
+            f"layer {layer}: the heads' outputs times W_O differ from the attention's output by {difference.max():.1e}",
             "--dtype float64 computes more exactly",
         )

@@ -22,6 +22,7 @@ from attnprobe.attention.blocks import Observer, attention_in_blocks
 from attnprobe.attention.threads import Pool
 from attnprobe.models.edits import Edit
 from attnprobe.models.layouts import Reach
+from attnprobe.models.sources import Norms
 
 NAME = "attnprobe"
 FAR = 2**17  # tokens; more than any encoder reads
@@ -88,6 +89,7 @@ class Listener:
         calls: how many attention layers ran so far. Layers are counted by call: ALBERT calls one module many times.
         reach: by layer, which keys a query may see; None if a mask does not show it.
         masks: the masks made so far, each with the reach.
+        norms: what contributions are made with; None: blocks show weights.
     """
 
     groups: Sequence[Group]
@@ -102,6 +104,7 @@ class Listener:
     reach: list[Reach | None] = field(default_factory=list)
     masks: list[tuple[Tensor, Reach | None]] = field(default_factory=list)
     pool: Pool | None = None
+    norms: Norms | None = None
 
     def changed(self, layer: int, texts: slice, context: Float[Tensor, "text query head d_v"]) -> Tensor:
         """Edits the context of some of the batch's texts."""
@@ -199,6 +202,8 @@ def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) 
             edit=edit_blocks,
             gradients=listener.gradients,
             pool=listener.pool,
+            norms=listener.norms.of_values(batch.layer, value) if listener.norms and observe else None,
+            as_contributions=listener.norms is not None and listener.norms.shown,
         )
         yield texts, group.span, listener.changed(batch.layer, texts, context)
 

@@ -12,9 +12,9 @@ from transformers.pytorch_utils import Conv1D
 
 from attnprobe.attention.textbook import linear
 from attnprobe.errors import ModelError
+from attnprobe.models.linear import LINEAR, matrix
 from attnprobe.models.recorder import Step
 
-LINEAR = (nn.Linear, Conv1D)
 ROTATED = "rotated by its position"
 
 
@@ -60,11 +60,6 @@ def mapped(module: nn.Linear | Conv1D, given: Tensor, made: Tensor, columns: sli
     """Takes the vectors in some columns of a linear map's output, with those columns of the map."""
     bias = None if module.bias is None else in_float64(module.bias[columns])
     return Vectors(made[:, columns], given, made[:, columns], in_float64(matrix(module)[:, columns]), bias)
-
-
-def matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
-    """Returns the W of a linear map xW + b; GPT-2's maps hold W, others its transpose."""
-    return module.weight if isinstance(module, Conv1D) else module.weight.T
 
 
 def in_float64(tensor: Tensor) -> Tensor:

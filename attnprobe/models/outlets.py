@@ -10,8 +10,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnprobe.errors import ModelError
-from attnprobe.models.hooks import CHANGED
+from attnprobe.errors import CHANGED, ModelError
 from attnprobe.models.interface import Listener, present_listener
 
 

@@ -23,7 +23,8 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.origins import LINEAR, Vectors, close, in_float64, mapped, matrix, origin
+from attnprobe.models.linear import LINEAR, matrix
+from attnprobe.models.origins import Vectors, close, in_float64, mapped, origin
 from attnprobe.models.recorder import Record, Recorder, Step
 from attnprobe.values.tokens import Tokens
 
@@ -90,17 +91,22 @@ def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
 
 def _separated(record: Record, encoder: Encoder) -> LayerParts:
     """Separates the parts of a recorded layer, and compares them with the model's numbers."""
-    width = max((step.given.shape[-1] for step in record.steps if isinstance(step.module, LINEAR)), default=0)
-    tolerance = rounding(encoder.dtype, terms(1, width, record.length))
+    tolerance = tolerance_of(record, encoder)
     if record.call:
         heads = _of_call(record.call, record, tolerance)
-        output, rows = _output_map(record, [head.v for head in heads], tolerance)
+        output, rows = output_map(record, [head.v for head in heads], tolerance)
     else:
         heads, output, rows = _of_weights(record, encoder, tolerance)
     heads = [replace(head, output_weight=weight) for head, weight in zip(heads, rows, strict=True)] if output else heads
     parts = LayerParts(record.layer, tuple(heads), output)
     check_parts(parts, encoder, tolerance)
     return parts
+
+
+def tolerance_of(record: Record, encoder: Encoder) -> float:
+    """Bounds what rounding explains of a sum in a recorded layer, relative to the size of its terms."""
+    width = max((step.given.shape[-1] for step in record.steps if isinstance(step.module, LINEAR)), default=0)
+    return rounding(encoder.dtype, terms(1, width, record.length))
 
 
 def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
@@ -136,7 +142,7 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     Raises:
         ModelError: no maps fit, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = [found for step in record.before for found in _of_heads(step, record, encoder.heads)]
+    maps = [found for step in record.before for found in of_heads(step, record, encoder.heads)]
     added = [_added(record, head, encoder) for head in record.heads]
     pairs = []
     for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
@@ -152,7 +158,7 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
             "try a longer text",
         )
     for (q, k, scale), v in product(pairs, maps):
-        output, rows = _output_map(record, v, tolerance)
+        output, rows = output_map(record, v, tolerance)
         if output:
             heads = [
                 HeadParts(own_q, own_k, own_v, scale, weights, None, *more)
@@ -165,7 +171,7 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     )
 
 
-def _of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]:
+def of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]:
     """Takes the chosen heads' columns of a linear map's output."""
     if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
         d = step.made.shape[-1] // heads
@@ -194,7 +200,7 @@ def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]
     return in_float64(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
-def _output_map(
+def output_map(
     record: Record, values: Sequence[Vectors], tolerance: float
 ) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
     """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -97,7 +97,7 @@ class Recorder:
     def __init__(
         self, encoder: Encoder, layers: Sequence[int], heads: Sequence[int], finish: Callable[[Record], None]
     ) -> None:
-        self.encoder, self.layers, self.heads, self.finish = encoder, layers, heads, finish
+        self.encoder, self.layers, self.heads, self.finish = replace(encoder, of="attention"), layers, heads, finish
         self._seen = -1  # the last layer whose weights came
         self._steps: list[Step] = []  # what ran since
         self._record: Record | None = None  # of that layer

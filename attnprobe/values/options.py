@@ -76,7 +76,7 @@ class Options:
         return words
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], *, without: Iterable[str] = ()) -> Self:
+    def from_given(cls, given: Mapping[str, Any], *, without: Iterable[str] = ()) -> Self:
         """Makes the group from options that all belong to it; see :func:`take`."""
         group: Self = take(given, cls, without=without)[0]
         return group
@@ -114,6 +114,8 @@ class Reading(Options):
         level: "token", or "word": weights are summed over the key's pieces and averaged over the query's.
         global_attention: which tokens Longformer and LED let see and be seen by all: "none" (as the bare model does),
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
+        of: what counts as a weight: "attention", a; or "norms", what the key contributes, ‖a·v·W_O‖ (Kobayashi et al.
+            2020), with rows made to sum to 1.
     """
 
     panel: ClassVar[str] = INPUT
@@ -133,6 +135,12 @@ class Reading(Options):
         "first",
         silent="none",
         help="Of Longformer and LED: what sees, and is seen by, all tokens.",
+    )
+    of: str = choice(
+        "attention",
+        "norms",
+        silent="attention",
+        help="What counts as a weight: attention, or what it adds, ‖a·v·W_O‖, rows made to sum to 1.",
     )
 
 
