@@ -20,6 +20,7 @@ from hypothesis import settings  # noqa: E402
 
 if TYPE_CHECKING:  # what runs no test itself, as xdist's first process, need not load torch
     from attnprobe import Encoder
+    from tests.plain import Plain
 
 settings.register_profile("same", derandomize=True)  # the same examples in every run, so that a failure is the change's
 settings.load_profile("same")
@@ -49,6 +50,22 @@ def encoder_of(folder_of: Callable[[str], Path]) -> Callable[[str], Encoder]:
     from attnprobe import load_encoder
 
     return cache(lambda family: load_encoder(folder_of(family)))
+
+
+@pytest.fixture(scope="session")
+def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
+    """A family's encoder with weights in float64, to run within ``float64()``."""
+    from tests.exact import doubled
+
+    return cache(lambda family: doubled(encoder_of(family)))
+
+
+@pytest.fixture(scope="session")
+def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
+    """A family's model as transformers alone loads it, in float64."""
+    from tests.plain import Plain
+
+    return cache(lambda family: Plain.load(folder_of(family)))
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,9 @@ from attnprobe.errors import InputError, UsageError
 from attnprobe.values.bootstrap import INTERVAL, Sample, draw_counts, false_discovery
 from attnprobe.values.records import Record
 from tests.exact import EXACT, doubled, float64
+from tests.plain import Plain
 from tests.rows import STORED
-from tests.test_families import Plain, texts_of
+from tests.test_families import texts_of
 from tests.tiny import CORPUS
 
 FAMILIES = [
@@ -233,17 +233,12 @@ def distance(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     return sum(found) / len(found), products[0] / math.sqrt(products[1] * products[2])
 
 
-@pytest.fixture(scope="module")
-def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
-    return cache(lambda family: Plain.load(folder_of(family)))
-
-
 @pytest.mark.parametrize("family", FAMILIES)
 def test_maps_are_those_of_eager_attention(
-    family: str, encoder_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+    family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
     """Of all kinds of attention: grouped queries, local layers, biases, sinks, no added tokens."""
-    text, exact = list(texts_of(family).values())[-1], doubled(encoder_of(family))
+    text, exact = list(texts_of(family).values())[-1], exact_of(family)
     two = [plain_of(family), replace(plain_of(family), model=changed(plain_of(family).model))]
     with in_float64():
         found = numbers(compare(exact, other_of(exact), [text], maps=True))
@@ -268,11 +263,11 @@ def test_pooled_layers_are_refused_by_name(encoder_of: Callable[[str], Encoder])
 
 
 def test_other_tokenizers_are_compared_by_words(
-    encoder_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+    exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
     """Pieces of a key add up, those of a query are averaged."""
     names, text = ("bert", "roberta"), "Nobody had told her; she'd waited."
-    encoders, plains = [doubled(encoder_of(name)) for name in names], [plain_of(name) for name in names]
+    encoders, plains = [exact_of(name) for name in names], [plain_of(name) for name in names]
     with in_float64():
         result = compare(*encoders, [text], maps=True)
         dense = [dense_maps(plain, text) for plain in plains]

@@ -6,16 +6,12 @@ offsets. How each family is captured is what ``attnprobe models`` prints.
 
 from __future__ import annotations
 
-import inspect
 import io
 import json
 import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,47 +38,13 @@ from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Role, Tokens
 from tests.cli.commandline import exit_code
 from tests.eager import Layer, eager_layers
-from tests.exact import EXACT, doubled, float64
-from tests.families import FAMILIES, OTHER_HALVES, no_progress_bars
+from tests.exact import EXACT, float64
+from tests.families import FAMILIES
+from tests.plain import Plain
 from tests.rows import assert_close, noise
 
 LONG_RANGE = 10
 
-# Family -> the class that loads it and the part that reads the text, where that is not AutoModel and all of it.
-ENCODER_DECODERS = [
-    "bart",
-    "mbart",
-    "pegasus",
-    "pegasus_x",
-    "bigbird_pegasus",
-    "marian",
-    "m2m_100",
-    "blenderbot",
-    "blenderbot-small",
-    "plbart",
-    "mvp",
-    "led",
-    "prophetnet",
-    "nllb-moe",
-    "longt5_local",
-    "longt5_tglobal",
-    "switch",
-    "t5gemma",
-    "t5gemma2",
-    "dia",
-]
-LOADED_BY = {
-    **dict.fromkeys(["t5", "byt5", "mt5", "umt5"], ("AutoModelForTextEncoding", "")),
-    **dict.fromkeys(ENCODER_DECODERS, ("AutoModel", "encoder")),
-    **dict.fromkeys(["seamless_m4t", "seamless_m4t_v2", "vits"], ("AutoModel", "text_encoder")),
-    "bert2bert": ("EncoderDecoderModel", "encoder"),
-    "speecht5": ("SpeechT5ForTextToSpeech", "speecht5.encoder"),
-    "bridgetower": ("AutoModel", "text_model"),
-    **dict.fromkeys(["clip", *OTHER_HALVES], ("AutoModel", "text_model")),
-    "siglip": ("SiglipTextModel", ""),
-    "siglip2": ("Siglip2TextModel", ""),
-    "gpt2": ("AutoModel", ""),
-}
 INCOMPLETE = [
     "cpmant",
     "gpt_oss",
@@ -144,80 +106,6 @@ def texts_of(family: str) -> dict[str, str]:
     return SPELLED if family in ("byt5", "canine", "dia", "speecht5", "vits") else TEXTS
 
 
-class Spoken(torch.nn.Module):
-    """SpeechT5's encoder, which takes token ids under another name."""
-
-    def __init__(self, encoder: Any) -> None:
-        super().__init__()
-        self.encoder, self.config = encoder, encoder.config
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **options: Any) -> Any:
-        return self.encoder(input_values=input_ids, attention_mask=attention_mask, **options)
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A family as transformers alone loads it: the eager encoder, moved to float64, and its tokenizer."""
-
-    family: str
-    model: Any
-    tokenizer: Any
-
-    @classmethod
-    def load(cls, folder: Path) -> Plain:
-        name, part = LOADED_BY.get(folder.name, (FAMILIES[folder.name].model_class or "AutoModel", ""))
-        with no_progress_bars():
-            model = getattr(transformers, name).from_pretrained(
-                folder, attn_implementation="eager", experts_implementation="eager", local_files_only=True
-            )
-        model = attrgetter(part)(model.eval()) if part else model.eval()
-        if hasattr(model, "set_attention_type"):  # BigBird, which is measured without its blocks
-            model.set_attention_type("original_full")
-        if folder.name == "speecht5":
-            model = Spoken(model)
-        return cls(
-            folder.name, model.double(), transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        )
-
-    def encode(self, texts: Sequence[str]) -> Any:
-        if self.family == "tapas":
-            return self.tokenizer(table=pd.DataFrame(), queries=texts[0], return_tensors="pt")
-        return self.tokenizer(
-            *texts, return_special_tokens_mask=True, return_offsets_mapping=self.tokenizer.is_fast, return_tensors="pt"
-        )
-
-    def inputs(self, encoding: Any) -> dict[str, torch.Tensor]:
-        """What the model is called with: what the tokenizer gives, and what it needs beside it."""
-        ids = encoding["input_ids"]
-        taken = inspect.signature(self.model.forward).parameters
-        inputs = {name: encoding[name] for name in encoding if name in taken}
-        if self.family == "bros":
-            inputs["bbox"] = torch.zeros(*ids.shape, 4, dtype=torch.long)
-        if self.family == "vits":
-            inputs["padding_mask"] = torch.ones(*ids.shape, 1)
-        if self.family == "lxmert":
-            inputs["visual_feats"], inputs["visual_pos"] = torch.zeros(1, 1, 8), torch.zeros(1, 1, 4)
-        return inputs
-
-    def layers(self, encoding: Any) -> list[Layer]:
-        return eager_layers(self.model, self.inputs(encoding))
-
-    def expected(self, encoder: Encoder, *texts: str, **more: torch.Tensor) -> dict[str, np.ndarray]:
-        """Every metric of a text or pair by its definition, of weights in float64; see :func:`expected_means`."""
-        layers = eager_layers(self.model, self.inputs(self.encode(texts)) | more)
-        return expected_means(self, encoder, texts, layers)
-
-
-@pytest.fixture(scope="session")
-def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
-    return cache(lambda family: doubled(encoder_of(family)))
-
-
-@pytest.fixture(scope="session")
-def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
-    return cache(lambda family: Plain.load(folder_of(family)))
-
-
 @pytest.mark.parametrize("family", marked(MEASURED))
 def test_numbers_are_those_of_eager_attention(
     family: str,
@@ -229,7 +117,7 @@ def test_numbers_are_those_of_eager_attention(
     encoder, exact, plain, spread = encoder_of(family), exact_of(family), plain_of(family), []
     for text in texts_of(family).values():
         with float64():
-            expected = plain.expected(encoder, text)
+            expected = expected_of(plain, encoder, text)
             assert_same(head_stats(text, exact, long_range=LONG_RANGE), expected, EXACT)
         assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, noise_of(encoder, text))
         spread.append(expected["relative_entropy"].mean(1))
@@ -334,7 +222,7 @@ def test_numbers_do_not_depend_on_the_size_of_a_block(
     encoder, plain, text = exact_of(family), plain_of(family), SPELLED["english"]
     monkeypatch.setattr(blocks, "BLOCK_ELEMENTS", elements)
     with float64():
-        expected = plain.expected(encoder, text)
+        expected = expected_of(plain, encoder, text)
         assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, EXACT)
 
 
@@ -370,7 +258,7 @@ def test_global_attention_is_that_of_the_model(
     first = [number == 0 for number in encoding.sequence_ids(0)]
     mask = torch.tensor([[1] + [0] * (len(first) - 1) if which == "cls" else list(map(int, first))])
     with float64():
-        expected = plain.expected(encoder, *texts, global_attention_mask=mask)
+        expected = expected_of(plain, encoder, *texts, global_attention_mask=mask)
         frame = head_stats(texts[0], encoder, pair=texts[1], long_range=LONG_RANGE, global_attention=which)
     assert_same(frame, expected, EXACT)
 
@@ -442,7 +330,7 @@ def test_numbers_of_a_pair_are_those_of_eager_attention(
 ) -> None:
     (text, pair), encoder, plain = PAIRS[family], exact_of(family), plain_of(family)
     with float64():
-        expected = plain.expected(encoder, text, pair)
+        expected = expected_of(plain, encoder, text, pair)
         frame = head_stats(text, encoder, pair=pair, long_range=LONG_RANGE)
     assert (expected["cross_share"] > 0).all()
     assert_same(frame, expected, EXACT)
@@ -465,7 +353,7 @@ def test_command_line_prints_the_numbers_of_eager_attention(
     assert result.err == ""
     encoder, plain = encoder_of(family), plain_of(family)
     with float64():
-        expected = plain.expected(encoder, TEXTS["english"])
+        expected = expected_of(plain, encoder, TEXTS["english"])
     assert_same(pd.read_csv(io.StringIO(result.out)), expected, noise_of(encoder, TEXTS["english"]))
 
 
@@ -514,6 +402,12 @@ def test_reach_of_a_type_without_a_row_is_unknown_where_its_configuration_speaks
     assert encoder.tap is not None
     assert encoder.reach == (None,) * encoder.layers
     assert head_stats("a cat", encoder, ["relative_entropy"])["relative_entropy"].isna().all()
+
+
+def expected_of(plain: Plain, encoder: Encoder, *texts: str, **more: torch.Tensor) -> dict[str, np.ndarray]:
+    """Every metric of a text or pair by its definition, of weights in float64; see :func:`expected_means`."""
+    layers = eager_layers(plain.model, plain.inputs(plain.encode(texts)) | more)
+    return expected_means(plain, encoder, texts, layers)
 
 
 def expected_means(

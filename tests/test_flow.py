@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import networkx
@@ -25,9 +23,10 @@ from attnprobe.measure import fused
 from attnprobe.values.finding import kept_positions
 from attnprobe.values.tokens import Role
 from tests.eager import eager_layers
-from tests.exact import EXACT, doubled, float64
+from tests.exact import EXACT, float64
+from tests.plain import Plain
 from tests.rows import noise
-from tests.test_families import INCOMPLETE, MEASURED, Plain
+from tests.test_families import INCOMPLETE, MEASURED
 
 TEXT = "She wasn't told (until half past six!) of it."
 PAIR, SHORT = "Nobody had told her?", "She wasn't told."
@@ -41,16 +40,6 @@ KINDS = {  # of attention: what makes each different from BERT's
     "shared and other layers": ["albert", "distilbert", "electra", "big_bird", "bert"],
 }
 FAMILIES = [family for kind in KINDS.values() for family in kind if family in MEASURED]
-
-
-@pytest.fixture(scope="session")
-def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
-    return cache(lambda family: doubled(encoder_of(family)))
-
-
-@pytest.fixture(scope="session")
-def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
-    return cache(lambda family: Plain.load(folder_of(family)))
 
 
 FUSIONS: dict[str, Callable[[Sequence[float]], float]] = {"mean": lambda of: sum(of) / len(of), "max": max, "min": min}

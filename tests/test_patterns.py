@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,8 @@ from attnprobe.metrics.kinds import CellMetric, Cells
 from attnprobe.metrics.reduce import Reducer
 from attnprobe.values.tokens import Role, Tokens
 from tests.exact import EXACT, doubled, float64
-from tests.test_families import Plain, texts_of
+from tests.plain import Plain
+from tests.test_families import texts_of
 
 PROBED = (
     "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
@@ -78,9 +78,9 @@ def looped(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_shares_of_families_are_those_of_loops(
-    folder_of: Callable[[str], Path], encoder_of: Callable[[str], Encoder], family: str
+    family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
-    encoder, plain = doubled(encoder_of(family)), Plain.load(folder_of(family))
+    encoder, plain = exact_of(family), plain_of(family)
     texts = [[next(iter(texts_of(family).values()))]]
     if family in ("bert", "roberta", "t5"):
         texts.append([QUESTION, ANSWER])

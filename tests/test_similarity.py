@@ -34,8 +34,9 @@ from attnprobe.values.options import Reading
 from tests.cli.commandline import exit_code
 from tests.eager import Layer
 from tests.exact import EXACT, doubled, float64
+from tests.plain import Plain
 from tests.rows import noise
-from tests.test_families import HERE, INCOMPLETE, TEXTS, Plain
+from tests.test_families import HERE, INCOMPLETE, TEXTS
 
 TEXT_S = (
     "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
@@ -123,11 +124,14 @@ FAMILIES = [
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name in HERE])
 def test_distances_are_those_of_loops_over_eager_attention(
-    family: str, encoder_of: Callable[[str], Encoder], folder_of: Callable[[str], Path]
+    family: str,
+    encoder_of: Callable[[str], Encoder],
+    exact_of: Callable[[str], Encoder],
+    plain_of: Callable[[str], Plain],
 ) -> None:
     """Grouped queries, local layers, no added tokens, sinks, hooked weights: in float64, and compiled in float32."""
     encoder, text = encoder_of(family), "MKTAYIAKQRQISF" if family == "esm" else TEXTS["english"]
-    plain, exact = Plain.load(folder_of(family)), doubled(encoder)
+    plain, exact = plain_of(family), exact_of(family)
     with float64():
         rows = stacked(plain.layers(plain.encode([text])))
         expected = looped(rows)

@@ -8,8 +8,6 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,25 +29,15 @@ from attnprobe.render.token_scores import tokens_view
 from attnprobe.values.runs import join_tokens
 from attnprobe.values.tokens import Role, Tokens
 from tests.eager import eager_layers
-from tests.exact import EXACT, doubled, float64
+from tests.exact import EXACT, float64
+from tests.plain import Plain
 from tests.rows import noise
-from tests.test_families import Plain
 from tests.test_flow import FAMILIES, by_loops
 
 S = "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
 TEXT, PAIR = "She wasn't told (unhappily) of it.", "Nobody had told her?"
 ALL = list(SCORES)
 HARD = "[CLS] <b>[/INST]</b> :smile: 🐈‍⬛ 👍🏽 天上有月。 $x_1$ \x1b[31m &amp;\nand a second line"
-
-
-@pytest.fixture(scope="session")
-def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
-    return cache(lambda family: doubled(encoder_of(family)))
-
-
-@pytest.fixture(scope="session")
-def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
-    return cache(lambda family: Plain.load(folder_of(family)))
 
 
 def merged(weights: np.ndarray, words: Sequence[int]) -> np.ndarray:

@@ -40,8 +40,8 @@ class Block:
         pooled: whether queries or keys are not the text's tokens but several of them pooled into one.
         checked: whether the rows were computed by softmax here, so that they sum to 1 unless they hold a NaN.
         entropy: (text, head, query) of each row in nats if the softmax computed it; valid as long as the weights.
-        norms: (text, head, key) ‖f(k)‖ of all keys of the text, see :mod:`attnprobe.attention.contributions`; None: not
-            asked for.
+        value_norms: (text, head, key) ‖f(k)‖ of all keys of the text, see :mod:`attnprobe.attention.contributions`;
+            None: not asked for.
         totals: (text, head, query) if the weights are contributions, what each row summed to before it was divided; 0
             for a row that is empty.
     """
@@ -57,7 +57,7 @@ class Block:
     pooled: bool = False
     checked: bool = False
     entropy: Float[Tensor, "text head query"] | None = None
-    norms: Float[Tensor, "text head every_key"] | None = None
+    value_norms: Float[Tensor, "text head every_key"] | None = None
     totals: Float[Tensor, "text head query"] | None = None
 
     def as_contributions(self, room: Tensor | None = None) -> Block:
@@ -66,8 +66,8 @@ class Block:
         Args:
             room: where to put them; None: in new memory.
         """
-        assert self.norms is not None
-        return self.showing(*contributions(self.weights, self.norms[..., self.keys], room))
+        assert self.value_norms is not None
+        return self.showing(*contributions(self.weights, self.value_norms[..., self.keys], room))
 
     def showing(self, shares: Tensor, totals: Tensor, entropy: Tensor | None = None) -> Block:
         """Returns a block that shows these contributions, whose rows sum to 1, or to 0 where the total is 0."""
@@ -150,7 +150,7 @@ def attention_in_blocks(
     edit: Callable[[Block], Tensor | None] | None = None,
     gradients: bool = False,
     pool: Pool | None = None,
-    norms: Float[Tensor, "text head key"] | None = None,
+    value_norms: Float[Tensor, "text head key"] | None = None,
     as_contributions: bool = False,
 ) -> Float[Tensor, "text query head d_v"]:
     """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
@@ -170,7 +170,7 @@ def attention_in_blocks(
         gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
             ``compiled``.
         pool: the threads that compute, and show to ``observe``, each head apart; None: blocks hold several heads.
-        norms: those that blocks carry.
+        value_norms: those that blocks carry.
         as_contributions: whether ``observe`` is shown contributions instead of weights; edits are shown weights.
     """
     texts, heads, queries, _ = query.shape
@@ -190,8 +190,8 @@ def attention_in_blocks(
         weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory, compiled)
         whole, shown = sinks is None, slice(some.start + first_text, some.stop + first_text)
         block = Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy)
-        if norms is not None:
-            block = replace(block, norms=norms[some, chosen])
+        if value_norms is not None:
+            block = replace(block, value_norms=value_norms[some, chosen])
         if observe is not None:
             room = memory.take("contributions", weights.shape, weights.dtype) if memory and as_contributions else None
             observe(block.as_contributions(room) if as_contributions else block)

@@ -108,7 +108,7 @@ class Measurement(Protocol):
 
     @property
     def layers(self) -> Sequence[int]:
-        """The layers whose weights are measured, ascending."""
+        """The layers whose weights are measured, ascending; none: listeners run the model, when they finish."""
 
     @property
     def alone(self) -> bool:

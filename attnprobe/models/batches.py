@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -36,6 +37,12 @@ def make_batch(texts: Sequence[Tokens], model: Any, tokenizer: Any) -> tuple[dic
     check_embedded(rows, model, tokenizer)
     inputs = {name: torch.tensor(numbers, device=model.device) for name, numbers in rows.items()}
     return inputs, [slice(0, len(text)) for text in texts]
+
+
+def neighbours(texts: Sequence[Tokens]) -> list[slice]:
+    """Groups neighbouring texts of equal length."""
+    sizes = [len(list(alike)) for _, alike in groupby(texts, len)]
+    return [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def _pad(row: Sequence[Any], fill: int, length: int) -> list[Any]:

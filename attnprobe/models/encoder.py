@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
 from attnprobe.errors import CHANGED, ModelError, TextError, UsageError, first_line
-from attnprobe.models.batches import make_batch
+from attnprobe.models.batches import make_batch, neighbours
 from attnprobe.models.edits import Edit
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import Tap, lock_of, tapped
@@ -29,7 +29,7 @@ from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.objects import digest, memory_of
 from attnprobe.models.outlets import Outlet, edited
-from attnprobe.models.sources import Norms, Source
+from attnprobe.models.sources import Source, ValueNorms
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
@@ -229,8 +229,7 @@ class Encoder:
 
     def groups(self, texts: Sequence[Tokens]) -> list[slice]:
         """Groups texts that can be observed together: neighbours of equal length; or one text each if hooked."""
-        sizes = [1] * len(texts) if self.tap else [len(list(alike)) for _, alike in groupby(texts, len)]
-        return [slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True)]
+        return [slice(at, at + 1) for at in range(len(texts))] if self.tap else neighbours(texts)
 
     def observe(
         self,
@@ -281,8 +280,10 @@ class Encoder:
                 inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
-                norms = Norms.of(self.model, self.sources, self.heads, self.of == "norms")
-                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool, norms=norms)
+                norms = ValueNorms.of(self.model, self.sources, self.heads, self.of == "norms")
+                listener = Listener(
+                    batch, observe, compiled, on_call, edit, first, gradients, pool=pool, value_norms=norms
+                )
                 hidden = self._listen(listener, inputs)
                 states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
         return states

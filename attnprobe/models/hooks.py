@@ -23,7 +23,7 @@ from attnprobe.attention.rows import check_probabilities
 from attnprobe.errors import CHANGED, ModelError, first_line
 from attnprobe.models.interface import Listener, listening, present_listener
 from attnprobe.models.layouts import LAYOUTS, Layout, Path, Reach, Returned
-from attnprobe.models.sources import Norms
+from attnprobe.models.sources import ValueNorms
 
 FIELDS = ("attentions", "encoder_attentions", "language_attentions")
 NOT_WEIGHTS = (0, "context_layer", "last_hidden_state", "hidden_states")
@@ -143,8 +143,8 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
     held: list[Tensor] = []  # what the calls of the present layer returned so far
     length = inputs["input_ids"].shape[1]
     keeping = (
-        listener.norms.kept(model, lambda: listener.calls if present_listener() is listener else None)
-        if listener.norms
+        listener.value_norms.kept(model, lambda: listener.calls if present_listener() is listener else None)
+        if listener.value_norms
         else nullcontext()
     )
 
@@ -194,10 +194,10 @@ def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
         for place, text in enumerate(range(group.texts.start, group.texts.stop)):
             for block in layout.rows(returned, text, group.span.stop, group.starts):
                 block = replace(block, texts=slice(place, place + 1))
-                observe(_with_norms(block, text, group.span, returned, listener.norms))
+                observe(_with_norms(block, text, group.span, returned, listener.value_norms))
 
 
-def _with_norms(block: Block, text: int, span: slice, returned: Returned, norms: Norms | None) -> Block:
+def _with_norms(block: Block, text: int, span: slice, returned: Returned, norms: ValueNorms | None) -> Block:
     """Adds the norms of a text's values to a block, and shows contributions instead of weights if these are asked for.
 
     Raises:
@@ -206,7 +206,7 @@ def _with_norms(block: Block, text: int, span: slice, returned: Returned, norms:
     if norms is None:
         return block
     of_text = norms.of_hooked[returned.layer][text : text + 1, block.heads or slice(None), span]
-    block = replace(block, norms=of_text)
+    block = replace(block, value_norms=of_text)
     if not norms.shown:
         return block
     check_probabilities(block.weights, returned.weights[0].dtype, returned.layer, complete=block.complete)

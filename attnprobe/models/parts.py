@@ -46,17 +46,23 @@ def visit_layers(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit:
             map, or the numbers do not add up.
     """
 
-    def visit_whole(parts: LayerParts) -> None:
-        if parts.output is None:
-            _refuse(f"{encoder.kind}: the heads' outputs go through something else before W_O", "")
-        visit(parts)
-
-    visit_heads(encoder, tokens, layers, visit_whole)
+    visit_heads(encoder, tokens, layers, lambda parts: visit(_with_output(parts, encoder)))
 
 
 def visit_heads(encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[LayerParts], None]) -> None:
     """Does as :func:`visit_layers`, also where the heads' outputs go through no linear map: ``output`` is then None."""
-    _visit(encoder, tokens, layers, range(encoder.heads), visit)
+    _visit(encoder, tokens, layers, range(encoder.heads), lambda record, parts: visit(parts))
+
+
+def visit_records(
+    encoder: Encoder, tokens: Tokens, layers: Sequence[int], visit: Callable[[Record, LayerParts], None]
+) -> None:
+    """Does as :func:`visit_layers`, and shows each layer's record too, with the modules that have submodules."""
+
+    def visit_whole(record: Record, parts: LayerParts) -> None:
+        visit(record, _with_output(parts, encoder))
+
+    _visit(encoder, tokens, layers, range(encoder.heads), visit_whole, wholes=True)
 
 
 def layer_parts(encoder: Encoder, tokens: Tokens, layer: int) -> LayerParts:
@@ -73,16 +79,32 @@ def head_parts(encoder: Encoder, tokens: Tokens, layer: int, head: int) -> HeadP
         ModelError: as :func:`visit_layers` does.
     """
     found: list[LayerParts] = []
-    _visit(encoder, tokens, [layer], [head], found.append)
+    _visit(encoder, tokens, [layer], [head], lambda record, parts: found.append(parts))
     return found[0].heads[0]
 
 
+def _with_output(parts: LayerParts, encoder: Encoder) -> LayerParts:
+    if parts.output is None:
+        _refuse(f"{encoder.kind}: the heads' outputs go through something else before W_O", "")
+    return parts
+
+
 def _visit(
-    encoder: Encoder, tokens: Tokens, layers: Sequence[int], heads: Sequence[int], visit: Callable[[LayerParts], None]
+    encoder: Encoder,
+    tokens: Tokens,
+    layers: Sequence[int],
+    heads: Sequence[int],
+    visit: Callable[[Record, LayerParts], None],
+    *,
+    wholes: bool = False,
 ) -> None:
     if encoder.family and encoder.family.untraced:
         _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
-    Recorder(encoder, layers, heads, lambda record: visit(_separated(record, encoder))).run(tokens)
+
+    def finish(record: Record) -> None:
+        visit(record, _separated(record, encoder))
+
+    Recorder(encoder, layers, heads, finish, wholes=wholes).run(tokens)
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:

@@ -24,7 +24,7 @@ from attnprobe.values.tokens import Tokens
 
 @dataclass(frozen=True)
 class Step:
-    """A module without submodules that ran.
+    """A module that ran.
 
     Attributes:
         name: the name in the parent module.
@@ -62,6 +62,7 @@ class Record:
         weights: (head, query, key) of these heads, in float64.
         before: the steps between the attention before and this layer's weights.
         after: the steps between these weights and the attention after.
+        wholes: the modules with submodules that ended between these weights and the attention after, if asked for.
         call: the arguments of the attention in blocks; None if weights are hooked.
         arguments: by name, those of the module that returned the hooked weights.
     """
@@ -71,6 +72,7 @@ class Record:
     weights: Float[Tensor, "head query key"]
     before: Sequence[Step]
     after: Sequence[Step] = ()
+    wholes: list[Step] = field(default_factory=list)
     call: Call | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -92,12 +94,19 @@ class Recorder:
         layers: the layers to record.
         heads: the heads whose weights are kept.
         finish: called with each layer's record after the next layer's weights came.
+        wholes: whether to record modules with submodules too.
     """
 
     def __init__(
-        self, encoder: Encoder, layers: Sequence[int], heads: Sequence[int], finish: Callable[[Record], None]
+        self,
+        encoder: Encoder,
+        layers: Sequence[int],
+        heads: Sequence[int],
+        finish: Callable[[Record], None],
+        *,
+        wholes: bool = False,
     ) -> None:
-        self.encoder, self.layers, self.heads, self.finish = replace(encoder, of="attention"), layers, heads, finish
+        self.encoder, self.layers, self.heads, self.finish, self.wholes = encoder, layers, heads, finish, wholes
         self._seen = -1  # the last layer whose weights came
         self._steps: list[Step] = []  # what ran since
         self._record: Record | None = None  # of that layer
@@ -111,7 +120,7 @@ class Recorder:
         """
         self._length = len(tokens)
         with lock_of(self.encoder.model), self._hooked():
-            self.encoder.observe([tokens], self._observe, on_call=self._keep_call)
+            replace(self.encoder, of="attention").observe([tokens], self._observe, on_call=self._keep_call)
         self._close_layer()
 
     def _close_layer(self) -> None:
@@ -153,7 +162,7 @@ class Recorder:
         handles = [
             module.register_forward_hook(self._module_hook(name.rpartition(".")[2]))
             for name, module in modules.items()
-            if not any(module.children())
+            if self.wholes or not any(module.children())
         ]
         for name in modules.keys() & (tap.outputs if tap else ()):
             handles.append(modules[name].register_forward_pre_hook(self._keep_arguments, with_kwargs=True))
@@ -167,11 +176,16 @@ class Recorder:
         def hook(module: nn.Module, arguments: Any, made: Any) -> None:
             if not self._is_meant() or not (self._record or self._seen + 1 in self.layers):
                 return
-            given = arguments[0] if arguments else None
+            is_whole = any(module.children())
+            given, made = arguments[0] if arguments else None, _first(made) if is_whole else made
             if not isinstance(given, Tensor) or not isinstance(made, Tensor):
                 return
             if given.is_floating_point() and given.data_ptr() != made.data_ptr():  # equal for dropout
-                self._steps.append(Step(name, module, given.clone(), made.clone(), self._length))  # Longformer writes
+                step = Step(name, module, given.clone(), made.clone(), self._length)  # Longformer writes
+                if not is_whole:
+                    self._steps.append(step)
+                elif self._record:
+                    self._record.wholes.append(step)
 
         return hook
 
@@ -183,3 +197,8 @@ class Recorder:
     def _keep_arguments(self, module: nn.Module, arguments: Any, options: Any) -> None:
         if self._is_meant():
             self._arguments = inspect.signature(module.forward).bind_partial(*arguments, **options).arguments
+
+
+def _first(output: Any) -> Any:
+    """Returns the output of a module that returns one, or the first of several."""
+    return next(iter(output), None) if isinstance(output, tuple | list) else output

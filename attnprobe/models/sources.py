@@ -35,7 +35,7 @@ class Source:
 
 
 @dataclass
-class Norms:
+class ValueNorms:
     """Computes ‖v(k)·W_O‖ in one run, with the model's weights as they are now.
 
     Attributes:
@@ -51,7 +51,7 @@ class Norms:
     of_hooked: dict[int, Float[Tensor, "text head key"]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: nn.Module, sources: Sequence[Source], heads: int, shown: bool) -> Norms | None:
+    def of(cls, model: nn.Module, sources: Sequence[Source], heads: int, shown: bool) -> ValueNorms | None:
         """Takes the maps of a model; None if its sources are unknown.
 
         Raises:

@@ -1,0 +1,69 @@
+"""Declares the analysis ``importance``: which heads matter, by gradients or by switching them off, in many texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from attnprobe.analyses.kinds import CorpusAnalysis
+from attnprobe.errors import UsageError
+from attnprobe.values.options import Options, Reading, Selection, Without, choice, option
+
+
+@dataclass(frozen=True)
+class Weighing(Options):
+    """Chooses what a head is important for, and how that is found out.
+
+    Attributes:
+        method: "gradient": how much a small change of the head would change; "zero", "mean", "uniform": what changes
+            when the head is switched off, see :mod:`attnprobe.models.switching`.
+        objective: what changes, see :mod:`attnprobe.analyses.objectives`.
+        per_token: whether magnitudes are taken token by token, as Michel's code does; of gradients only.
+        label_column: the label of a record that holds what a model should say; of the loss only.
+
+    Raises:
+        UsageError: an option does not suit the others.
+    """
+
+    method: str = choice(
+        "gradient", "zero", "mean", "uniform", help="Gradients, or heads switched off: how, as in --off-how."
+    )
+    objective: str = choice(
+        *("sensitivity", "norm", "cls-norm", "similarity", "mlm", "loss"), help="What a head matters for."
+    )
+    per_token: bool = option(False, help="Of gradients: take magnitudes token by token.")
+    label_column: str | None = option(None, metavar="NAME", help="Of the loss: the column with the labels.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.per_token and (self.method != "gradient" or self.objective == "sensitivity"):
+            raise UsageError("--per-token is for gradients of one number", "choose --objective norm, or leave it out")
+        if (self.objective == "loss") != (self.label_column is not None):
+            needs = self.objective == "loss"
+            what = "the loss needs labels" if needs else f"the objective {self.objective} takes no labels"
+            raise UsageError(what, "--label-column NAME" if needs else "choose --objective loss")
+
+
+IMPORTANCE = CorpusAnalysis(
+    measurement="attnprobe.analyses.gradients:Gradients",
+    columns={
+        "layer": "layer, from 0",
+        "head": "head, from 0",
+        "importance": "mean over texts of what the method measures of one text",
+        "ci_low": "lower end of the 95 % interval over texts (Student's t)",
+        "ci_high": "upper end",
+        "normalized": "importance divided by the root of the sum of squares over the layer's heads (Molchanov 2017)",
+        "n_texts": "how many texts the mean is over",
+        "token_change": "of heads switched off: mean over tokens of 1 − cosine with the hidden state before",
+        "cls_change": "likewise of the classification token",
+        "pooled_change": "likewise of the mean over tokens",
+    },
+    options=[Annotated[Selection, Without("heads")], Weighing],
+    reading=Annotated[Reading, Without("stride", "level")],
+    meaning="Which heads matter: gradients, or heads switched off.",
+    examples=(
+        "attnprobe importance reviews.txt",
+        "attnprobe importance reviews.txt --method zero -o zero.csv",
+        "attnprobe importance reviews.txt -o heads.svg",
+    ),
+)

@@ -1,0 +1,85 @@
+"""A layer normalization in float64, and how the numbers of a module that ran tell which one it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attnprobe.attention.rounding import rounding
+from attnprobe.models.origins import in_float64
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A LayerNorm or RMSNorm of vectors, in float64.
+
+    Attributes:
+        weight: (d,) γ, as it is multiplied: of Gemma's norms 1 + the model's number.
+        bias: (d,) β; None if there is none.
+        eps: what is added to the variance, or to the mean of squares.
+        centred: whether the mean is subtracted, as by LayerNorm; RMSNorm does not.
+    """
+
+    weight: Float[Tensor, " d"]
+    bias: Float[Tensor, " d"] | None
+    eps: float
+    centred: bool
+
+    def sizes(self, whole: Float[Tensor, "*token d"]) -> Float[Tensor, "*token"]:
+        """Computes σ, by which each whole vector is divided: √(variance + ε), or √(mean of squares + ε)."""
+        return (self._moved(whole).square().mean(-1) + self.eps).sqrt()
+
+    def turned(self, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+        """Computes γ⊙(v − mean v), or γ⊙v: the linear part, before the division by σ and without β."""
+        return self.weight * self._moved(vectors)
+
+    def __call__(self, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+        """Normalizes the vectors."""
+        moved = self._moved(vectors)
+        made = self.weight * moved / (moved.square().mean(-1, keepdim=True) + self.eps).sqrt()
+        return made if self.bias is None else made + self.bias
+
+    def _moved(self, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+        return vectors - vectors.mean(-1, keepdim=True) if self.centred else vectors
+
+
+def norm_of(
+    module: nn.Module, given: Float[Tensor, "token d"], made: Float[Tensor, "token d"], dtype: torch.dtype
+) -> Norm | None:
+    """Finds the norm that a module computes, by what it was given and made; None if it is none.
+
+    Args:
+        given, made: in float64.
+        dtype: the model's.
+    """
+    d = given.shape[1]
+    if made.shape != given.shape or any(parameter.shape != (d,) for parameter in module.parameters()):
+        return None
+    for norm in _norms(module, d):
+        turned = norm.turned(given).abs() if norm.bias is None else norm.turned(given).abs() + norm.bias.abs()
+        size = (norm.weight.abs() * given.abs().amax(1, keepdim=True) + turned) / norm.sizes(given)[:, None]
+        if bool(((norm(given) - made).abs() <= rounding(dtype, d) * size).all()):
+            return norm
+    return None
+
+
+def _norms(module: nn.Module, d: int) -> Iterator[Norm]:
+    """Yields the norms that the module's numbers may mean; those with the usual names first."""
+    vectors = [in_float64(parameter) for parameter in module.parameters()]
+    numbers = [value for value in vars(module).values() if isinstance(value, float) and 0 <= value < 0.1]
+    pairs = list(permutations(vectors)) if len(vectors) < 3 else []
+    for (weight, bias), eps, centred in product(
+        [_pair(vectors, d) for vectors in pairs], numbers or [torch.finfo(torch.float32).eps], (True, False)
+    ):
+        yield Norm(weight, bias, eps, centred)
+        yield Norm(1 + weight, bias, eps, centred)
+
+
+def _pair(vectors: tuple[Tensor, ...], d: int) -> tuple[Tensor, Tensor | None]:
+    weight = vectors[0] if vectors else torch.ones(d, dtype=torch.float64)
+    return weight, vectors[1] if len(vectors) > 1 else None
