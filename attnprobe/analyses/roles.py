@@ -45,9 +45,10 @@ def table_with_roles(
     chosen = {"layers": layers, "heads": heads}
     means = HeadMeans.choose(encoder, reading, metrics=metrics, **chosen, **vars(averaging))
     shares = HeadShares.choose(encoder, reading, **chosen)
-    windows, encoder = windows_of(encoder, text, pair, reading), weighing(encoder, reading)
+    windows = windows_of(encoder, text, pair, reading)
     both = Several({"means": means, "shares": shares})
-    found = added(measure(windows, encoder.for_length(max(map(len, windows))), both).texts)
+    weighed = weighing(encoder, reading).for_length(max(map(len, windows)))
+    found = added(measure(windows, weighed, both).texts)
     table = table_of(means, found[0], encoder, windows, reading)
     roles = [role for of_layer in roles_of(shares, found[1], windows) for role in of_layer]
     rows = [(layer, head, role, *values) for (layer, head, *values), role in zip(table.rows, roles, strict=True)]

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attnprobe.attention.contributions import contributions
+from attnprobe.attention.contributions import contributions, softmax_with_contributions
 from attnprobe.attention.threads import Pool
 
 BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/corpora.py found it best
@@ -60,14 +60,10 @@ class Block:
     value_norms: Float[Tensor, "text head every_key"] | None = None
     totals: Float[Tensor, "text head query"] | None = None
 
-    def as_contributions(self, room: Tensor | None = None) -> Block:
-        """Returns a block that shows contributions of keys instead of weights; its norms must be known.
-
-        Args:
-            room: where to put them; None: in new memory.
-        """
+    def as_contributions(self) -> Block:
+        """Returns a block that shows contributions of keys instead of weights; its norms must be known."""
         assert self.value_norms is not None
-        return self.showing(*contributions(self.weights, self.value_norms[..., self.keys], room))
+        return self.showing(*contributions(self.weights, self.value_norms[..., self.keys]))
 
     def showing(self, shares: Tensor, totals: Tensor, entropy: Tensor | None = None) -> Block:
         """Returns a block that shows these contributions, whose rows sum to 1, or to 0 where the total is 0."""
@@ -187,14 +183,13 @@ def attention_in_blocks(
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory, compiled)
+        norms = None if value_norms is None else value_norms[some, chosen]
+        factors = norms[..., keys] if norms is not None and as_contributions else None
+        weights, entropy, made = _softmax(scores, None if sinks is None else sinks[chosen], memory, compiled, factors)
         whole, shown = sinks is None, slice(some.start + first_text, some.stop + first_text)
-        block = Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy)
-        if value_norms is not None:
-            block = replace(block, value_norms=value_norms[some, chosen])
+        block = Block(rows, keys, weights, chosen, shown, mask, True, whole, False, whole, entropy, norms)
         if observe is not None:
-            room = memory.take("contributions", weights.shape, weights.dtype) if memory and as_contributions else None
-            observe(block.as_contributions(room) if as_contributions else block)
+            observe(block.showing(*made) if made else block)
         weights = _edited(block, edit)
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
 
@@ -286,19 +281,30 @@ def _softmax(
     sinks: Float[Tensor, " head"] | None,
     memory: Memory | None,
     compiled: bool,
-) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"] | None]:
-    """Computes the rows' softmax, at least in float32, and their entropies if these cost nothing.
+    norms: Float[Tensor, "text head key"] | None,
+) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"] | None, tuple[Tensor, ...] | None]:
+    """Computes the rows' softmax, at least in float32, their entropies if these cost nothing, and contributions.
 
     With sinks, the share that falls on them is left out.
+
+    Args:
+        norms: what contributions are made with; None: they are not, and None is returned.
     """
     if memory and compiled and sinks is None:
-        return _softmax_with_entropy(scores, memory)
+        if norms is None:
+            return *_softmax_with_entropy(scores, memory), None
+        return scores, None, softmax_with_contributions(scores, norms, memory.take)
     dtype = exact(scores.dtype)
     if sinks is None:
         room = memory.take("weights", scores.shape, dtype) if memory else None
-        return torch.softmax(scores, -1, dtype=dtype, out=room), None
-    extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
-    return torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1], None
+        weights = torch.softmax(scores, -1, dtype=dtype, out=room)
+    else:
+        extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
+        weights = torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1]
+    if norms is None:
+        return weights, None, None
+    room = memory.take("contributions", scores.shape, dtype) if memory else None
+    return weights, None, contributions(weights, norms, room)
 
 
 def _softmax_with_entropy(

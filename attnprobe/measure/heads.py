@@ -188,8 +188,9 @@ def head_table(
     reading, averaging, mean = take(options, Reading, Averaging, Mean, beside=("pair", "layers", "heads"))
     chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging), **vars(mean)}
     measurement = HeadMeans.choose(encoder, reading, **chosen)
-    windows, encoder = windows_of(encoder, text, pair, reading), weighing(encoder, reading)
-    sums = added(measure(windows, encoder.for_length(max(map(len, windows))), measurement).texts)
+    windows = windows_of(encoder, text, pair, reading)
+    weighed = weighing(encoder, reading).for_length(max(map(len, windows)))
+    sums = added(measure(windows, weighed, measurement).texts)
     return table_of(measurement, sums, encoder, windows, reading)
 
 

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnprobe.attention.blocks import sums_in
 from attnprobe.attention.contributions import value_norms
 from attnprobe.errors import CHANGED, ModelError
 from attnprobe.models.linear import matrix
@@ -66,7 +65,7 @@ class ValueNorms:
 
     def of_values(self, layer: int, value: Float[Tensor, "text head_kv key d_v"]) -> Float[Tensor, "text head key"]:
         """Computes the norms of one layer's values."""
-        return value_norms(value, self.maps[layer], sums_in(value.device))
+        return value_norms(value, self.maps[layer])
 
     @contextmanager
     def kept(self, model: nn.Module, layer: Callable[[], int | None]) -> Iterator[None]:
