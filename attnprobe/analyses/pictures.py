@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.errors import UsageError
-from attnprobe.metrics import METRICS, load_metrics
+from attnprobe.metrics import METRICS, ON_REQUEST, load_metrics
 from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import Numbers, averaged_axes, mean_over, named_mean
@@ -65,7 +65,7 @@ class StatMap:
     def label(self) -> str:
         """The metric and its unit."""
         name = f"change of {self.name}" if self.centred else self.name
-        if self.name not in METRICS:
+        if self.name not in METRICS and self.name not in ON_REQUEST:
             return name
         unit = load_metrics([self.name])[self.name].unit
         return f"{name} ({re.split('[,;]', unit)[0]})"

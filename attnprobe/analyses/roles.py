@@ -47,7 +47,7 @@ def table_with_roles(
     shares = HeadShares.choose(encoder, reading, **chosen)
     windows = windows_of(encoder, text, pair, reading)
     both = Several({"means": means, "shares": shares})
-    weighed = weighing(encoder, reading).for_length(max(map(len, windows)))
+    weighed = weighing(encoder, reading, both).for_length(max(map(len, windows)))
     found = added(measure(windows, weighed, both).texts)
     table = table_of(means, found[0], encoder, windows, reading)
     roles = [role for of_layer in roles_of(shares, found[1], windows) for role in of_layer]

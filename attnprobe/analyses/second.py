@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from attnprobe.errors import TextError, UsageError
+from attnprobe.measure.kinds import Measurement
 from attnprobe.measure.reading import tokenize, weighing
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import load_encoder
@@ -40,10 +41,10 @@ class Second:
                 self._encoder = load_encoder(**(self._loading or {}))
             return self._encoder
 
-    def replica(self, reading: Reading) -> Encoder:
-        """Returns the copy that this thread alone uses, always for the same reading."""
+    def replica(self, reading: Reading, measurement: Measurement) -> Encoder:
+        """Returns the copy that this thread alone uses, always for one reading and measurement."""
         if not hasattr(self._of_thread, "encoder"):
-            self._of_thread.encoder = weighing(self.encoder, reading).replica()
+            self._of_thread.encoder = weighing(self.encoder, reading, measurement).replica()
         copy: Encoder = self._of_thread.encoder
         return copy
 

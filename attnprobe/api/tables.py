@@ -97,6 +97,7 @@ def weights(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     query: int | str | None = None, key: int | str | Sequence[int | str] | None = None, sort: str | None = None,
     top: int | None = None, min_weight: float | None = None, direction: str | None = None, max_rows: int = 10_000_000,
+    raw: bool = False,
     max_length: int | None = None, level: str = "token", global_attention: str = "none", of: str = "attention",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
@@ -116,6 +117,7 @@ def weights(
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
         max_rows: more rows than this are refused, if possible before the model runs.
+        raw: with ``of="norms"``, whether rows are left as they are instead of divided by their sums.
 
     Returns:
         columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0, layer
@@ -137,8 +139,7 @@ def weights(
         loaded(encoder, model),
         pair=pair, layers=layers, heads=heads, mean=mean, query=query, key=key, sort=sort, top=top,
         min_weight=min_weight, direction=direction, max_rows=max_rows, max_length=max_length, level=level,
-        global_attention=global_attention,
-        of=of,
+        global_attention=global_attention, of=of, raw=raw,
     )  # fmt: skip
     return found.to_table().to_frame()
 

@@ -97,7 +97,7 @@ class Prober:
         if threads is not None:
             check_whole("threads", threads, 1)
         settings.check(encoder)
-        encoder = weighing(encoder, settings.reading)
+        encoder = weighing(encoder, settings.reading, settings.measurement)
         self.encoder, self.settings, self.on_batch = encoder, settings, on_batch
         self.threads = (threads or cores()) if encoder.device.type == "cpu" else 1
         self.replicas = Replicas(encoder, self.threads)

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
+from attnprobe.measure.kinds import Measurement
 from attnprobe.models.contributing import contributing
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
@@ -21,14 +22,17 @@ from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
 
 
-def weighing(encoder: Encoder, reading: Reading) -> Encoder:
+def weighing(encoder: Encoder, reading: Reading, measurement: Measurement | None = None) -> Encoder:
     """Returns an encoder whose observers are shown what counts as a weight: attention, or contributions of keys.
+
+    Args:
+        measurement: may need the norms of values even if attention counts; None: it does not.
 
     Raises:
         UsageError: contributions are asked for together with global attention, which has values of its own.
         ModelError: the model's contributions cannot be measured.
     """
-    if reading.of == "attention":
+    if reading.of == "attention" and not getattr(measurement, "reads_values", False):
         return encoder
     if reading.global_attention != "none":
         raise UsageError("no norms with global attention, which has values of its own", "leave one of the two out")

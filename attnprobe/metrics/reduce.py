@@ -101,6 +101,7 @@ class Reducer:
         self._close_layer()
         totals = self._totals().cpu().numpy()
         totals = np.where(self.counts[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
+        totals[self.weight_sums.empty.cpu().numpy()] = np.nan
         return [Sums(totals[:, text], self.counts[:, text].astype(float)) for text in range(totals.shape[1])]
 
     def profile(self) -> np.ndarray:
@@ -117,7 +118,7 @@ class Reducer:
         plan, sums = self.plan, self.weight_sums
         by_key = torch.einsum("lthck,tckm->lthm", sums.by_key, plan.columns)
         by_offset = sums.by_offset @ plan.functions
-        return torch.cat([by_key, by_offset, sums.by_cell, self._by_row()], -1)[..., plan.order]
+        return torch.cat([by_key, by_offset, sums.by_cell, self._by_row(), sums.by_value], -1)[..., plan.order]
 
     def _by_row(self) -> Float[Tensor, "layer text head row_metric"]:
         """Sums the row metrics over queries; those that read no weights are computed here, for all layers at once."""
