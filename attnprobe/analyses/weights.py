@@ -31,7 +31,7 @@ COLUMNS = {
     "query_token": "that token",
     "key": "the position of the token that is attended to; of keys that add up, the first",
     "key_token": "that token; of keys that add up, all of them, joined by +",
-    "weight": "what the query gives to the key, or with --of norms what the key adds to it, in float32; over all keys of "
+    "weight": "what the query gives to the key, or with --of norms what the key adds, in float32; over all keys of "
     "a query, weights sum to 1 unless --raw is given",
 }
 ROW_BYTES = 40  # of CSV, about

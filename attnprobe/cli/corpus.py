@@ -13,6 +13,7 @@ from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
 from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
+from attnprobe.values.signature import counted
 
 if TYPE_CHECKING:
     from attnprobe.corpus.run import CorpusRun
@@ -90,5 +91,6 @@ class Rows:
         from attnprobe.render.table import overview_table
 
         if destination.format == "table":
-            title = f"{run.prober.encoder.location.short_name}, means over {run.sizes}"
+            named = [run.prober.encoder.location.short_name, f"means over {run.sizes}", counted(run.summary.signature)]
+            title = ", ".join(filter(None, named))
             destination.write(run.summary.overview(title), overview_table)

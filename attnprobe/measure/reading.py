@@ -17,7 +17,7 @@ from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
 from attnprobe.values.arguments import check_text
 from attnprobe.values.options import Reading
 from attnprobe.values.records import Given
-from attnprobe.values.signature import signature
+from attnprobe.values.signature import counted, signature
 from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
 
@@ -128,6 +128,8 @@ def notes_on(encoder: Encoder, windows: Sequence[Tokens], reading: Reading) -> d
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": count_unknown(encoder.tokenizer, windows)[0],
         "reach": reach_by_layers(encoder) if reading.global_attention == "none" else {},
+        "counted": counted(f"of:{reading.of}"),
+        "level": reading.level,
         "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
     }
 

@@ -212,7 +212,7 @@ def attention_of(
         pieces,
         layers,
         heads,
-        {**notes_on(encoder, [pieces], reading), "mean": named_mean(mean, *chosen)},
+        {**notes_on(encoder, [pieces], reading), "mean": named_mean(mean, *chosen), "raw": measurement.raw},
         lambda: sign(encoder, reading, **measurement.signed(), **signed_mean(mean, *chosen)),
     )
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from attnprobe.attention.blocks import Memory, exact
 from attnprobe.attention.rows import word_starts
 from attnprobe.metrics.adding import Adder, CompiledAdder, TorchAdder, WeightSums
-from attnprobe.metrics.kinds import Metric, Rows
+from attnprobe.metrics.kinds import Metric, Rows, ValueMetric
 from attnprobe.metrics.layer import LayerObserver
 from attnprobe.metrics.plan import make_plan
 from attnprobe.metrics.sums import Sums
@@ -101,7 +101,8 @@ class Reducer:
         self._close_layer()
         totals = self._totals().cpu().numpy()
         totals = np.where(self.counts[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
-        totals[self.weight_sums.empty.cpu().numpy()] = np.nan
+        of_weights = np.array([not isinstance(metric, ValueMetric) for metric in self.plan.metrics], dtype=bool)
+        totals[self.weight_sums.empty.cpu().numpy()[..., None] & of_weights] = np.nan
         return [Sums(totals[:, text], self.counts[:, text].astype(float)) for text in range(totals.shape[1])]
 
     def profile(self) -> np.ndarray:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from attnprobe.version import __version__
 
 ORDER = ("model", "tokenizer", "dtype", "max_length", "stride", "queries", "level", "long_range", "special")
+CONTRIBUTIONS = "contributions"
 
 
 def signature(**parts: object) -> str:
@@ -33,6 +34,15 @@ def part_of(signature: str, name: str) -> str:
     """
     parts = dict(pair.partition(":")[::2] for pair in signature.split("|"))
     return parts.get(name, "")
+
+
+def counted(signature: str) -> str:
+    """Names what counts as a weight in a result: "contributions"; empty for attention.
+
+    >>> counted("attnprobe:0.1.0|of:norms"), counted("attnprobe:0.1.0")
+    ('contributions', '')
+    """
+    return CONTRIBUTIONS if part_of(signature, "of") == "norms" else ""
 
 
 @cache
