@@ -43,7 +43,7 @@ class Block:
         value_norms: (text, head, key) ‖f(k)‖ of all keys of the text, see :mod:`attnprobe.attention.contributions`;
             None: not asked for.
         totals: (text, head, query) if the weights are contributions, what each row summed to before it was divided; 0
-            for a row that is empty.
+            for a row that is empty; of a word, the mean of its pieces', 0 if one is empty.
     """
 
     rows: slice
