@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SENTENCE := The animal didn't cross the street because it was too tired.
 
-.PHONY: demo test processors old-processor other-processor lint format docs site bench compat clean
+.PHONY: demo test processors old-processor other-processor lint style types format docs site bench compat clean
 
 demo: .venv/demo
 	$(BIN)/attnprobe heads "$(SENTENCE)"
@@ -13,9 +13,9 @@ demo: .venv/demo
 PARALLEL := -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # To check the types of tensors takes as long as to compute them, so it is left to the numeric tests below.
 UNCHECKED := --jaxtyping-packages=
-test: .venv/dev lint
+test: .venv/dev style
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not network" $(UNCHECKED) $(PARALLEL)
-	$(MAKE) --no-print-directory -j2 processors
+	$(MAKE) --no-print-directory -j2 processors types
 
 # The numeric tests on other code paths of the same libraries, which round as other processors do; and tensors' types.
 NUMERIC := $(BIN)/python -m pytest -q -m "numeric and not network" $$(grep -rl --include="test_*.py" "mark\.numeric" tests)
@@ -28,9 +28,11 @@ old-processor: .venv/dev
 other-processor: .venv/dev
 	$(THREADS) $(OTHER) $(NUMERIC) $(UNCHECKED)
 
-lint: .venv/dev
+lint: style types
+style: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+types: .venv/dev
 	$(BIN)/mypy
 
 format: .venv/dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -53,6 +54,14 @@ def encoder_of(folder_of: Callable[[str], Path]) -> Callable[[str], Encoder]:
 
 
 @pytest.fixture(scope="session")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a classifier whose head that carries the signal is known: copy it before you change it."""
+    from tests.classifier import build_classifier
+
+    return build_classifier(tmp_path_factory.mktemp("classifier") / "model")
+
+
+@pytest.fixture(scope="session")
 def exact_of(encoder_of: Callable[[str], Encoder]) -> Callable[[str], Encoder]:
     """A family's encoder with weights in float64, to run within ``float64()``."""
     from tests.exact import doubled
@@ -66,6 +75,14 @@ def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
     from tests.plain import Plain
 
     return cache(lambda family: Plain.load(folder_of(family)))
+
+
+@pytest.fixture
+def warm_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worker processes start from one that has imported all; as they start in truth, in cli/test_corpus.py."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["attnprobe.corpus.workers", "transformers.models.bert.modeling_bert"])
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
 
 
 @pytest.fixture(autouse=True)

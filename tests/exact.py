@@ -36,4 +36,6 @@ def float64() -> Iterator[None]:
 
 def doubled(encoder: Encoder) -> Encoder:
     """The encoder with weights in float64, captured as it was decided for float32."""
-    return replace(encoder, model=copy.deepcopy(encoder.model).double())
+    model, task = copy.deepcopy((encoder.model, encoder.task))
+    (model if task is None else task).double()
+    return replace(encoder, model=model, task=task)

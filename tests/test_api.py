@@ -40,7 +40,7 @@ ELSEWHERE = {  # flags whose work another argument, or another call, does in Pyt
     "compare": {*Records.names(), *Resuming.names(), *Engine.names()} - {"seed"},
 }
 ALONE = {  # arguments that no flag is the twin of
-    "load_encoder": {"cache"},
+    "load_encoder": {"cache", "task"},  # commands load the head that they need
     "view": {"most"},
     "corpus_stats": {"texts", "ids", "pairs", "threads", "profile"},
     "run_corpus": {"columns", "on_result"},

@@ -13,6 +13,7 @@ import torch
 from attnprobe import METRICS, Encoder, Record, Skipped, corpus_stats, head_stats, load_encoder
 from attnprobe.corpus import prober
 from attnprobe.corpus import settings as corpus_settings
+from attnprobe.corpus.stats import CorpusStats
 from attnprobe.errors import InputError, TextError, UsageError
 from tests.exact import EXACT
 from tests.rows import STORED, check_rows, noise
@@ -74,10 +75,16 @@ def one_by_one(encoder: Encoder, texts: list[str], pairs: list[str] | None = Non
 # Rows
 
 
+@pytest.fixture(scope="module", params=OPTIONS, ids=str)
+def measured(request: pytest.FixtureRequest, bert: Encoder) -> tuple[dict[str, Any], CorpusStats, pd.DataFrame]:
+    """Options, and what they give of TEXTS."""
+    stats = corpus_stats(TEXTS, bert, **request.param)
+    return request.param, stats, stats.to_frame()
+
+
 @pytest.mark.numeric
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_rows_are_those_of_each_text(bert: Encoder, options: dict[str, Any]) -> None:
-    rows = corpus_stats(TEXTS, bert, **options).to_frame()
+def test_rows_are_those_of_each_text(bert: Encoder, measured: tuple[dict[str, Any], CorpusStats, pd.DataFrame]) -> None:
+    options, _, rows = measured
     check_rows(rows, one_by_one(bert, TEXTS, **{k: v for k, v in options.items() if k != "batch_tokens"}), bert)
     signed = {name: value for name, value in options.items() if name != "batch_tokens"}
     assert rows.attrs["signature"] == head_stats(TEXTS[0], bert, **signed).attrs["signature"]
@@ -180,19 +187,28 @@ def test_same_run_gives_the_same_bytes_and_leaves_torch_as_it_was(bert: Encoder)
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("batch_tokens", [1, 37, 500, 100_000])
-def test_batches_move_no_value(exact_bert: Encoder, batch_tokens: int) -> None:
+def test_batches_move_no_value(exact_bert: Encoder) -> None:
     texts = TEXTS * 3
-    stats = corpus_stats(texts, exact_bert, batch_tokens=batch_tokens, profile=True)
     usual = corpus_stats(texts, exact_bert)
-    check_rows(stats.to_frame(), usual.to_frame().drop(columns="n_tokens"), exact_bert)
-    pd.testing.assert_frame_equal(stats.summary.to_frame(), usual.summary.to_frame(), rtol=EXACT, atol=EXACT)
+    expected = usual.to_frame().drop(columns="n_tokens")
+    for batch_tokens in (1, 37, 500, 100_000):
+        stats = corpus_stats(texts, exact_bert, batch_tokens=batch_tokens, profile=True)
+        check_rows(stats.to_frame(), expected, exact_bert)
+        pd.testing.assert_frame_equal(stats.summary.to_frame(), usual.summary.to_frame(), rtol=EXACT, atol=EXACT)
+
+
+@pytest.fixture(scope="module")
+def exact_stats(exact_bert: Encoder) -> tuple[CorpusStats, pd.DataFrame]:
+    """What TEXTS give in one chunk, and the rows without their number of tokens."""
+    stats = corpus_stats(TEXTS, exact_bert, profile=True)
+    return stats, stats.to_frame().drop(columns="n_tokens")
 
 
 @pytest.mark.parametrize("size", [1, 5, 12])
-def test_chunks_move_no_value(exact_bert: Encoder, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    usual = corpus_stats(TEXTS, exact_bert, profile=True)
-    expected = usual.to_frame().drop(columns="n_tokens")
+def test_chunks_move_no_value(
+    exact_bert: Encoder, exact_stats: tuple[CorpusStats, pd.DataFrame], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    usual, expected = exact_stats
     monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", size)
     stats = corpus_stats(TEXTS, exact_bert, profile=True)
     blocks = list(stats)
@@ -204,10 +220,10 @@ def test_chunks_move_no_value(exact_bert: Encoder, monkeypatch: pytest.MonkeyPat
         pd.testing.assert_frame_equal(found, its, rtol=EXACT, atol=EXACT)
 
 
-def test_order_of_texts_moves_no_value(exact_bert: Encoder) -> None:
+def test_order_of_texts_moves_no_value(exact_bert: Encoder, exact_stats: tuple[CorpusStats, pd.DataFrame]) -> None:
     places = np.random.default_rng(0).permutation(len(TEXTS))
     shuffled = corpus_stats([TEXTS[n] for n in places], exact_bert, ids=[n + 1 for n in places]).to_frame()
-    expected = corpus_stats(TEXTS, exact_bert).to_frame().drop(columns="n_tokens")
+    _, expected = exact_stats
     shuffled["at"] = shuffled["id"].astype(int)
     check_rows(shuffled.sort_values("at", kind="stable", ignore_index=True).drop(columns="at"), expected, exact_bert)
 
@@ -231,10 +247,8 @@ def test_texts_are_read_as_they_are_needed(bert: Encoder, monkeypatch: pytest.Mo
 # Summary and profile
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_summary_is_that_of_the_rows(bert: Encoder, options: dict[str, Any]) -> None:
-    stats = corpus_stats(TEXTS, bert, **options)
-    rows = stats.to_frame()
+def test_summary_is_that_of_the_rows(measured: tuple[dict[str, Any], CorpusStats, pd.DataFrame]) -> None:
+    _, stats, rows = measured
     metrics = list(rows.columns[4:])
     table = stats.summary.to_frame().set_index(["layer", "head", "metric"])
     moved = STORED * float(rows[metrics].abs().max(axis=None))

@@ -30,13 +30,15 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return run
 
 
-def run(name: str, *arguments: str, stdin: str = "") -> str:
-    """What a shell example prints; it must end well and have nothing to say on standard error."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    command = ["bash", str(EXAMPLES / name), *arguments]
-    ended = subprocess.run(
-        command, input=stdin, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
-    )
+def run(name: str, *arguments: str, stdin: str = "", commands: Path = Path(sys.executable).parent) -> str:
+    """What a shell example prints; it must end well and have nothing to say on standard error.
+
+    Args:
+        commands: the folder of ``attnprobe``.
+    """
+    command, environment = ["bash", str(EXAMPLES / name), *arguments], {**os.environ}
+    environment["PATH"] = f"{commands}:{environment['PATH']}"
+    ended = subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
 
@@ -80,8 +82,24 @@ def test_shell_pipeline_finds_the_previous_token_head() -> None:
     assert means[0] > 0.8
 
 
-def test_shell_pipeline_on_standard_input() -> None:
+ROWS = """\
+"id","n_tokens","layer","head","entropy"
+"1, with a comma",4,0,0,1
+"1, with a comma",4,0,1,0.5
+"1, with a comma",4,1,0,
+"2",9,0,0,2.25
+"2",9,0,1,3
+"2",9,1,0,1.75
+"""
+
+
+def test_shell_pipeline_on_standard_input(tmp_path: Path) -> None:
+    """What it gives the command and makes of its rows, which need no model here."""
+    command = tmp_path / "attnprobe"
+    command.write_text(f"#!/bin/sh\ncd '{tmp_path}'\necho $@ > given\ncat > texts\ncat << 'END'\n{ROWS}END\n")
+    command.chmod(0o755)
     texts = "Some text, with a comma.\n\nAnother one.\n"
-    found = heads(run("shell_pipeline.sh", "-", "entropy", "3", stdin=texts).splitlines())
-    assert [row["texts"] for row in found] == ["2", "2", "2"]
-    assert all(float(row["mean_entropy"]) > 1 for row in found)
+    printed = run("shell_pipeline.sh", "-", "entropy", "2", stdin=texts, commands=tmp_path)
+    assert printed.splitlines() == ["layer,head,mean_entropy,texts", "0,1,1.7500,2", "1,0,1.7500,1"]
+    assert (tmp_path / "texts").read_text() == texts
+    assert (tmp_path / "given").read_text().split() == ["corpus", "-", "-k", "entropy", "-f", "csv"]

@@ -345,7 +345,7 @@ def test_command_line_prints_the_numbers_of_eager_attention(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In this process; the installed command in one of its own is tested in test_readme.py."""
+    """In this process; the installed command in one of its own is tested in test_examples.py."""
     command = ["heads", TEXTS["english"], "-m", str(folder_of(family)), "--long-range", str(LONG_RANGE)]
     monkeypatch.setattr(sys, "argv", ["attnprobe", *command])
     assert exit_code() == 0

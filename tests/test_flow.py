@@ -175,7 +175,7 @@ def test_a_query_alone_is_a_row_of_all(method: str, level: str, exact_of: Callab
             assert_close(found.shares, whole.shares[kept, [query]])
             assert list(found.layers) == list(range(exact.layers))[kept]
             if method == "flow":
-                assert_close(np.array(found.flows), np.array(whole.flows)[kept, [query]])
+                assert_close(np.array(found.numbers), np.array(whole.numbers)[kept, [query]])
 
 
 def test_outside_share_is_said(exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]) -> None:
@@ -244,19 +244,19 @@ def test_flow_of_a_model_is_that_of_networkx(minilm: Encoder) -> None:
     found = follow(minilm, "The cat sat.", method="flow", all_queries=True, all_layers=True)
     layers = attnprobe.weights("The cat sat.", minilm)["weight"].to_numpy().reshape(6, 12, *found.shares.shape[1:])
     matrices = [with_residual(weights.mean(0)) for weights in layers]
-    assert found.flows is not None
+    assert found.numbers is not None
     for layer, query, key in [(0, 1, 0), (1, 2, 2), (3, 0, 4), (5, 0, 1), (5, 3, 0)]:
         expected = networkx_flow(matrices[: layer + 1], query, key)
-        assert found.flows[layer, query, key] == pytest.approx(expected, abs=1e-6)
-    assert_close(found.shares, found.flows / found.flows.sum(-1, keepdims=True))
+        assert found.numbers[layer, query, key] == pytest.approx(expected, abs=1e-6)
+    assert_close(found.shares, found.numbers / found.numbers.sum(-1, keepdims=True))
 
 
 def test_remark_counts_the_flows_that_layer_0_decides(minilm: Encoder) -> None:
     found = follow(minilm, "The cat sat.", method="flow", all_queries=True)
     layers = attnprobe.weights("The cat sat.", minilm, layers=0)["weight"].to_numpy().reshape(1, 12, 6, 6)
     column_sums = np.minimum(1, with_residual(layers[0].mean(0)).sum(0))
-    assert found.flows is not None
-    met = int(np.isclose(found.flows[0], column_sums, rtol=0, atol=1e-7).sum())
+    assert found.numbers is not None
+    met = int(np.isclose(found.numbers[0], column_sums, rtol=0, atol=1e-7).sum())
     assert 0 < met < 36
     assert f"{met} of these 36 flows are just that" in found.remarks[-1]
 

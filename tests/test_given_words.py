@@ -360,6 +360,7 @@ class Deadly(Record):
         return os._exit, (9,)
 
 
+@pytest.mark.usefixtures("warm_workers")
 def test_words_and_labels_go_to_other_processes_and_the_death_of_one_is_explained(
     bert: Encoder, folder_of: Any, tmp_path: Path
 ) -> None:

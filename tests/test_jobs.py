@@ -6,9 +6,10 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,12 @@ def test_frame_of_a_block(block: RowBlock) -> None:
 # Runs in parts
 
 
+@pytest.fixture(scope="module")
+def expected_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, bytes]]:
+    """The files of an uninterrupted run by format."""
+    return cache(lambda format: whole(tmp_path_factory.mktemp("whole"), format))
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_files_of_a_finished_run(tmp_path: Path, format: str) -> None:
     files = whole(tmp_path, format)
@@ -197,8 +204,10 @@ def test_files_of_a_finished_run(tmp_path: Path, format: str) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("stops", [[0], [1], [5], [9], [10], [3, 2, 0, 4]], ids=str)
-def test_stopped_and_taken_up_again_gives_the_same_bytes(tmp_path: Path, format: str, stops: list[int]) -> None:
-    expected = whole(tmp_path / "whole", format)
+def test_stopped_and_taken_up_again_gives_the_same_bytes(
+    expected_of: Callable[[str], dict[str, bytes]], tmp_path: Path, format: str, stops: list[int]
+) -> None:
+    expected = expected_of(format)
     folder = tmp_path / "stopped"
     folder.mkdir()
     for stop in stops:
@@ -215,8 +224,10 @@ def test_stopped_and_taken_up_again_gives_the_same_bytes(tmp_path: Path, format:
     assert make(folder, format).is_finished()
 
 
-def test_a_part_that_does_not_count_yet_is_written_again(tmp_path: Path) -> None:
-    expected = whole(tmp_path / "whole", "csv")
+def test_a_part_that_does_not_count_yet_is_written_again(
+    expected_of: Callable[[str], dict[str, bytes]], tmp_path: Path
+) -> None:
+    expected = expected_of("csv")
     folder = tmp_path / "stopped"
     folder.mkdir()
     job = make(folder, "csv")
@@ -240,10 +251,14 @@ class KilledError(BaseException):
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 @pytest.mark.parametrize("kept", range(0, 14, 3))
 def test_ended_while_the_folder_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, kept: int
+    expected_of: Callable[[str], dict[str, bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,
+    kept: int,
 ) -> None:
     """The output is there already; what is left of the folder must not be taken for a run with fewer parts."""
-    expected = whole(tmp_path / "whole", format)
+    expected = expected_of(format)
     folder = tmp_path / "ended"
     folder.mkdir()
     job = make(folder, format)
@@ -272,8 +287,10 @@ def end_while_removing(monkeypatch: pytest.MonkeyPatch, after: int) -> Iterator[
         yield
 
 
-def test_ended_while_another_run_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = whole(tmp_path / "whole", "csv")
+def test_ended_while_another_run_is_replaced(
+    expected_of: Callable[[str], dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = expected_of("csv")
     folder = tmp_path / "ended"
     folder.mkdir()
     job = make(folder, "csv", signature="there")
@@ -291,9 +308,11 @@ def test_ended_while_another_run_is_replaced(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("call", range(1, 18))
-def test_ended_while_the_output_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+def test_ended_while_the_output_is_made(
+    expected_of: Callable[[str], dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
     """At any of the files that finish() moves into place."""
-    expected = whole(tmp_path / "whole", "csv")
+    expected = expected_of("csv")
     folder = tmp_path / "ended"
     folder.mkdir()
     job = make(folder, "csv")
@@ -407,8 +426,10 @@ def test_other_records_than_those_that_count(tmp_path: Path, change: Any, words:
 
 
 @pytest.mark.parametrize("call", [2, 5, 12])
-def test_full_disk_keeps_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
-    expected = whole(tmp_path / "whole", "csv")
+def test_full_disk_keeps_what_counts(
+    expected_of: Callable[[str], dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    expected = expected_of("csv")
     folder = tmp_path / "full"
     folder.mkdir()
     calls = iter(range(1, 100))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +24,6 @@ from attnprobe.measure.several import Several
 from attnprobe.measure.weights import KeptWeights
 from attnprobe.values.options import Engine, Reading
 from tests.toy import TEXTS, LargestWeights, contents, run, write_records
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +83,9 @@ def load_eager(encoder: Encoder) -> torch.nn.Module:
     return model.eval()
 
 
-def test_in_processes(
-    source: Path, model: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("warm_workers")
+def test_in_processes(source: Path, model: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
     """On Ray: tests/test_ray.py."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     run(source, tmp_path, model, Engine(workers=2))
     assert contents(tmp_path) == whole
 
@@ -137,24 +130,6 @@ def test_run_of_another_measurement_is_not_taken_up(source: Path, encoder: Encod
 
 def corpus_settings_chunk(encoder: Encoder) -> int:
     return corpus_settings.CHUNK_VALUES // LargestWeights.choose(encoder, Reading()).size
-
-
-def test_command_with_a_measurement_of_another_package(source: Path, model: Path, tmp_path: Path) -> None:
-    """Found through its entry point."""
-    metadata = tmp_path / "plugin" / "toy-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[attnprobe.measurements]\nlargest = tests.toy:LargestWeights\n")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(metadata.parent), str(ROOT)])}
-    out, summary = tmp_path / "out.parquet", tmp_path / "own.csv"
-    command = [sys.executable, "-m", "attnprobe", "corpus", str(source), "--measure", "largest", "-m", str(model)]
-    command += ["-o", str(out), "--summary", str(summary), "--quiet"]
-    assert subprocess.run(command, env=environment, check=False).returncode == 3
-    rows = pd.read_parquet(out)
-    assert list(rows.columns) == ["id", "n_tokens", "class", "layer", "head", "query", "position"]
-    assert rows["position"].dtype == np.int32
-    assert rows["id"].nunique() == len(TEXTS) - 2
-    assert set(pd.read_csv(summary)["class"]) == {"none"}
 
 
 def test_several_share_one_run_of_the_model(encoder: Encoder) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
 from attnprobe.attention.diagonals import sum_diagonals
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rounding import rounding
 from attnprobe.attention.rows import merge_pieces
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.metrics import BUILT_IN, METRICS, check_names, load_metrics, reference
 from attnprobe.metrics.reduce import Reducer
 from attnprobe.values.tokens import Role, Tokens
+from tests.cli.commandline import exit_code
 
 ROLES = [Role.CONTENT, Role.CONTENT, Role.CONTENT, Role.CLS, Role.SEP, Role.OTHER]
 
@@ -296,3 +299,15 @@ def test_names_keep_the_order_of_the_table() -> None:
     assert check_names(None) == list(METRICS)
     with pytest.raises(UsageError, match="did you mean 'entropy'"):
         check_names(["entrpy"])
+
+
+def test_what_another_package_does_not_hold_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Metrics and writers that it does hold are found in test_runs_without_rows.py."""
+    monkeypatch.setitem(METRICS, "lost", ("nowhere.module:lost", "from broken"))  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "argv", ["attnprobe", "heads", "The cat sat.", "-k", "lost"])
+    assert exit_code() == 1
+    said = capsys.readouterr().err
+    assert "'nowhere.module:lost' cannot be loaded: No module named 'nowhere'" in said
+    assert len(said.splitlines()) <= 3

@@ -15,8 +15,8 @@ import torch
 
 from attnprobe import Encoder, corpus_stats, head_stats, load_encoder, patterns, tokens, weights
 from attnprobe.attention import kernels
-from attnprobe.attention.contributions import value_norms
 from attnprobe.attention.rounding import rounding
+from attnprobe.attention.value_norms import value_norms
 from attnprobe.metrics import METRICS
 from attnprobe.models.contributing import contributing
 from tests.eager import Layer

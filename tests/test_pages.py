@@ -80,11 +80,22 @@ def printed_here(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(out.buffer.getvalue().decode())
 
 
+def printed(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a command prints: attnprobe runs in this process, and what it is piped into in a shell."""
+    first, _, then = command.partition(" | ")
+    if not first.startswith("attnprobe ") or SHELL.search(re.sub(r"'[^']*'|\"[^\"]*\"", "", first)):
+        return str(EXAMPLES["shell"](command, folder))
+    out = printed_here(first, monkeypatch)
+    if not then:
+        return out
+    (folder / ".piped").write_text(out, encoding="utf-8")
+    return str(EXAMPLES["shell"](f"cat .piped | {then}", folder))
+
+
 @pytest.mark.parametrize("page", having("^```console$"))
 def test_console_examples(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command, expected in EXAMPLES["examples"](PAGES[page]):
-        alone = command.startswith("attnprobe ") and not SHELL.search(re.sub(r"'[^']*'|\"[^\"]*\"", "", command))
-        check(printed_here(command, monkeypatch) if alone else EXAMPLES["shell"](command, folder), expected)
+        check(printed(command, folder, monkeypatch), expected)
 
 
 @pytest.mark.parametrize("page", having("^>>> "))

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from attnprobe import Encoder
 from attnprobe.errors import ModelError
-from attnprobe.models.heads import HeadParts, LayerParts
+from attnprobe.models import heads as of_heads
+from attnprobe.models.heads import LayerParts
 from attnprobe.models.parts import head_parts, layer_parts, visit_layers
 from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
@@ -189,13 +190,13 @@ def test_weights_that_do_not_follow_from_q_and_k_are_refused(
 ) -> None:
     """Of any head and row, not of a traced one alone."""
     encoder = encoder_of("bert")
-    recomputed = HeadParts.recomputed
+    recomputed = of_heads.recomputed
 
-    def moved(self: HeadParts) -> Tensor:
-        weights = recomputed(self)
-        weights[-1, -1] += 1e-4
+    def moved(*arguments: Any) -> Tensor:
+        weights = recomputed(*arguments)
+        weights[-1, -1, -1] += 1e-4
         return weights
 
-    monkeypatch.setattr(HeadParts, "recomputed", moved)
+    monkeypatch.setattr(of_heads, "recomputed", moved)
     with pytest.raises(ModelError, match=r"layer 2: the weights recomputed from q and k differ .* by 1\.\de-04"):
         layer_parts(encoder, tokens_of(encoder, "bert"), 2)

@@ -227,7 +227,7 @@ def test_command_on_a_ray_of_its_own(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["attnprobe", *command, *files[0]])
     assert exit_code() == 0
-    two = run(["-m", "attnprobe", *command, *files[1], "--engine", "ray", "--workers", "2"], tmp_path, **own)
+    two = run(["-m", "attnprobe", *command, *files[1], "--engine", "ray", "--workers", "1"], tmp_path, **own)
     assert (two.returncode, two.stderr) == (0, "")
     assert two.stdout.encode() == capsysbinary.readouterr().out
     assert len(two.stdout.splitlines()) == 1 + len(TEXTS) * 3 * 4

@@ -1,14 +1,11 @@
 """The landing page: short, and it begins with what works at once. tests/test_pages.py runs its examples."""
 
-import os
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 from attnprobe import Encoder
-from tests.test_pages import EXAMPLES, PAGES, check
+from tests.test_pages import EXAMPLES, PAGES
 
 ROOT = Path(__file__).parent.parent
 README = PAGES["README.md"]
@@ -17,16 +14,6 @@ CONSOLE = list(EXAMPLES["examples"](README))
 
 def test_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
-
-
-def test_first_console_block_in_a_shell() -> None:
-    """With the installed command, in a process of its own."""
-    command, expected = CONSOLE[0]
-    bin_folder = Path(sys.executable).parent
-    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "COLUMNS": "80"}
-    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
-    check(run.stdout, expected)
 
 
 def test_readme_has_five_commands_one_in_chinese() -> None:

@@ -1,4 +1,4 @@
-"""An analysis of many texts is one object and one row: its runs are resumed, shared and estimated as those of rows."""
+"""What another package adds: an analysis of many texts, whose runs are those of rows, and what has one row each."""
 
 from __future__ import annotations
 
@@ -71,11 +71,24 @@ COMMANDS = {
     "png": [*FILE, "-o", "out.png"],
     "workers": [*FILE, "-o", "workers.csv", "--workers", "2", "--max-skipped", "10%", "--by-layer", "of_two.csv"],
     "estimate": [*FILE, "-n"],
+    "metrics": ["metrics", "-f", "csv"],
+    "metric and writer": ["heads", "The cat sat.", "-k", "left_share", "-f", "count"],
+    "measurement": ["corpus", "texts.jsonl", "--measure", "largest", "-o", "largest.parquet", "--summary", "by.csv"],
     "resumed": ["own", "many.txt", "-o", "killed.csv", "--resume"],
     "whole": ["own", "many.txt", "-o", "whole.csv", "--log", "json"],
 }
 CODES = {"csv": 3, "json": 3, "table": 3, "file": 3, "complete": 3, "figure": 3, "figure complete": 3, "tables": 3}
-CODES |= {"parquet": 3, "parquet complete": 3, "nothing": 2, "png": 2, "exists": 1, "other": 1}
+CODES |= {"measurement": 3, "parquet": 3, "parquet complete": 3, "nothing": 2, "png": 2, "exists": 1, "other": 1}
+ENTRY_POINTS = """
+[attnprobe.analyses]
+own = tests.toy_of_many:OWN
+[attnprobe.measurements]
+largest = tests.toy:LargestWeights
+[attnprobe.metrics]
+left_share = tests.toy:left_share
+[attnprobe.writers]
+count = tests.toy:write_count
+"""
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +102,7 @@ def found(
     metadata = folder / "plugin" / "own-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[attnprobe.analyses]\nown = tests.toy_of_many:OWN\n")
+    (metadata / "entry_points.txt").write_text(ENTRY_POINTS)
     paths = os.pathsep.join([str(metadata.parent), str(ROOT)])
     how: dict[str, Any] = {
         "cwd": folder,
@@ -193,6 +206,23 @@ def test_function_of_the_library(found: tuple[Path, dict[str, Any], list[Any]]) 
     assert refused[0] == "no option 'lest'; did you mean 'least'?"
     assert "texts must be a list" in refused[1]
     assert "least: The weight from which a head looks at itself." in documentation
+
+
+def test_entry_points_add_metrics_and_writers(found: tuple[Path, dict[str, Any], list[Any]]) -> None:
+    _, done, _ = found
+    assert '"left_share","from own"' in done["metrics"][1]
+    count, _, share = done["metric and writer"][1].partition(" rows, left_share = ")
+    assert count == "12"
+    assert 0 < float(share) < 1
+
+
+def test_entry_points_add_measurements(found: tuple[Path, dict[str, Any], list[Any]]) -> None:
+    folder, _, _ = found
+    rows = pd.read_parquet(folder / "largest.parquet")
+    assert list(rows.columns) == ["id", "n_tokens", "class", "layer", "head", "query", "position"]
+    assert rows["position"].dtype == np.int32
+    assert rows["id"].nunique() == len(TEXTS) - 2
+    assert set(pd.read_csv(folder / "by.csv")["class"]) == {"none"}
 
 
 class KilledError(BaseException):

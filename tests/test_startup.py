@@ -1,6 +1,7 @@
 """What needs no model must not import torch: help, version, completion, the list of metrics, and early errors."""
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -46,22 +47,69 @@ def check(code: str, *arguments: str, **environment: str) -> tuple[subprocess.Co
     return process, marks[0].removeprefix(MARK).split()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["--help"], "heads"),
-        (["heads", "--help"], "--metric"),
-        (["info", "-h"], "--device"),
-        (["--version"], "attnprobe "),
-        (["metrics"], "entropy"),
-    ],
-    ids=str,
-)
-def test_command_without_a_model_is_light(arguments: list[str], word: str) -> None:
-    process, heavy = check(MAIN, *arguments)
-    assert heavy == []
-    assert process.returncode == 0
-    assert word in process.stdout
+LIGHT = [
+    (["--help"], "heads"),
+    (["heads", "--help"], "--metric"),
+    (["info", "-h"], "--device"),
+    (["--version"], "attnprobe "),
+    (["metrics"], "entropy"),
+]
+EARLY = [
+    (["heads", "text", "-k", "entrpy"], "entropy"),
+    (["heads", "text", "-m", "./nothere"], "./nothere"),
+    (["heads", "text", "-m", "nobody/nothing"], "nobody/nothing"),
+    (["heads", "text", "-o", "out.unknown"], "out.unknown"),
+    (["weights", "text", "--direction", "a-b"], "--pair"),
+    (["heatmap", "text", "-o", "out.csv"], "out.csv"),
+    (["info", "./nothere"], "./nothere"),
+    (["trace", "text", "-l", "x", "--head", "0"], "'x'"),
+    (["heads", "text", "-l", "6"], "no layer 6: the model has 6, numbered 0 to 5"),
+    (["view", "text", "--head", "-13", "-o", "page.html"], "no head -13: the model has 12"),
+    (["trace", "text", "-l", "0", "--head", "12"], "no head 12"),
+    (["weights", "the cat sat", "--query", "dog"], "no token or word 'dog' in the text\n  the, cat"),
+    (["weights", "a", "--pair", "cat", "--query", "dog"], "no token or word 'dog'"),
+    (["trace", "the cat", "-l", "0", "--head", "0", "--query", "the dog"], "no token or word 'the dog'"),
+]
+# Runs commands one after another; what one has brought in would be counted with the next, too.
+SEVERAL = f"""
+import io, json, sys
+from attnprobe.cli import main
+
+done = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["attnprobe", *arguments]
+    sys.stdout, sys.stderr = streams = [io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2)]
+    try:
+        main()
+    except SystemExit as exit:
+        said = [stream.buffer.getvalue().decode() for stream in streams]
+        done.append([exit.code or 0, *said, [name for name in {HEAVY!r} if name in sys.modules]])
+print(json.dumps(done), file=sys.__stdout__)
+"""
+Done = dict[str, tuple[int, str, str, list[str]]]
+
+
+@pytest.fixture(scope="module")
+def done() -> Done:
+    """The exit code, output and messages of the commands of LIGHT and EARLY, and the heavy libraries after each."""
+    commands = [arguments for arguments, _ in LIGHT + EARLY]
+    process = subprocess.run(
+        [sys.executable, "-c", SEVERAL, json.dumps(commands)],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+    )
+    return dict(zip(map(str, commands), json.loads(process.stdout), strict=True))
+
+
+@pytest.mark.parametrize(("arguments", "word"), LIGHT, ids=str)
+def test_command_without_a_model_is_light(arguments: list[str], word: str, done: Done) -> None:
+    code, out, _, heavy = done[str(arguments)]
+    assert (code, heavy) == (0, [])
+    assert word in out
 
 
 @pytest.mark.parametrize(("words", "flag"), [("heads --met", "--metric"), ("weights --di", "--direction")])
@@ -72,31 +120,12 @@ def test_completion_is_light(words: str, flag: str) -> None:
     assert process.stdout.split() == [flag]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["heads", "text", "-k", "entrpy"], "entropy"),
-        (["heads", "text", "-m", "./nothere"], "./nothere"),
-        (["heads", "text", "-m", "nobody/nothing"], "nobody/nothing"),
-        (["heads", "text", "-o", "out.unknown"], "out.unknown"),
-        (["weights", "text", "--direction", "a-b"], "--pair"),
-        (["heatmap", "text", "-o", "out.csv"], "out.csv"),
-        (["info", "./nothere"], "./nothere"),
-        (["trace", "text", "-l", "x", "--head", "0"], "'x'"),
-        (["heads", "text", "-l", "6"], "no layer 6: the model has 6, numbered 0 to 5"),
-        (["view", "text", "--head", "-13", "-o", "page.html"], "no head -13: the model has 12"),
-        (["trace", "text", "-l", "0", "--head", "12"], "no head 12"),
-        (["weights", "the cat sat", "--query", "dog"], "no token or word 'dog' in the text\n  the, cat"),
-        (["weights", "a", "--pair", "cat", "--query", "dog"], "no token or word 'dog'"),
-        (["trace", "the cat", "-l", "0", "--head", "0", "--query", "the dog"], "no token or word 'the dog'"),
-    ],
-    ids=str,
-)
-def test_early_error_is_light(arguments: list[str], word: str) -> None:
-    process, heavy = check(MAIN, *arguments)
+@pytest.mark.parametrize(("arguments", "word"), EARLY, ids=str)
+def test_early_error_is_light(arguments: list[str], word: str, done: Done) -> None:
+    code, _, err, heavy = done[str(arguments)]
     assert heavy == []
-    assert process.returncode in {1, 2}
-    assert word in process.stderr
+    assert code in {1, 2}
+    assert word in err
 
 
 def test_a_folder_without_a_tokenizer_is_refused_early(folder_of: Callable[[str], Path], tmp_path: Path) -> None:

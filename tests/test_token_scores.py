@@ -17,7 +17,7 @@ from rich.console import Console
 
 import attnprobe
 from attnprobe import Encoder
-from attnprobe.analyses.scores import SCORES
+from attnprobe.analyses.scores import CONTRIBUTED, SCORES
 from attnprobe.analyses.token_scores import COLUMNS, TOKENS, Scoring
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
@@ -36,7 +36,7 @@ from tests.test_flow import FAMILIES, by_loops
 
 S = "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
 TEXT, PAIR = "She wasn't told (unhappily) of it.", "Nobody had told her?"
-ALL = list(SCORES)
+ALL = [name for name in SCORES if name not in CONTRIBUTED]
 HARD = "[CLS] <b>[/INST]</b> :smile: 🐈‍⬛ 👍🏽 天上有月。 $x_1$ \x1b[31m &amp;\nand a second line"
 
 
@@ -68,7 +68,7 @@ def scores_by_loops(
     units = roles if words is None else [roles[list(words).index(word)] for word in range(max(words) + 1)]
     asking = [at for at, role in enumerate(units) if queries == "all" or role == Role.CONTENT]
     cls = [at for at, role in enumerate(units) if role == Role.CLS]
-    found: dict[str, list[float]] = {name: [] for name in SCORES}
+    found: dict[str, list[float]] = {name: [] for name in ALL}
     for token in range(len(units)):
         found["received"].append(
             sum(float(a[query, token]) for a in maps for query in asking) / len(maps) / len(asking)

@@ -72,7 +72,7 @@ def _one_thread() -> Iterator[None]:
 
 def check_in_float64(text: str, encoder: Encoder, **choice: Any) -> None:
     """The trace's weights are those of the model's own eager attention."""
-    encoder = doubled(encoder)
+    encoder = doubled(encoder)  # a copy, since plain_weights changes its attention
     with float64():
         its = trace(text, encoder, **choice)
         expected = plain_weights(encoder, its)[its.query]
@@ -170,9 +170,9 @@ def textbook(family: str, folder: Path, its: Trace) -> tuple[torch.Tensor, torch
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("family", MAPS)
-def test_heads_together_are_the_textbook(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+def test_heads_together_are_the_textbook(family: str, exact_of: Callable[[str], Encoder]) -> None:
     """Σ over heads of z·W_O, and b_O, is the layer's attention output; the weights and x are the textbook's too."""
-    encoder = doubled(encoder_of(family))
+    encoder = exact_of(family)
     with float64():
         heads = [trace(TEXT, encoder, layer=1, head=head, query=3) for head in range(4)]
     X, output, weights = textbook(family, encoder.location.folder, heads[0])
@@ -189,8 +189,8 @@ def test_heads_together_are_the_textbook(family: str, encoder_of: Callable[[str]
         assert its.made_by["q"] == ("x·W_Q" if family == "t5" else "x·W_Q + b_Q",)
 
 
-def test_x_is_the_layers_hidden_state(encoder_of: Callable[[str], Encoder]) -> None:
-    encoder = doubled(encoder_of("bert"))
+def test_x_is_the_layers_hidden_state(exact_of: Callable[[str], Encoder]) -> None:
+    encoder = exact_of("bert")
     model = AutoModel.from_pretrained(encoder.location.folder, attn_implementation="eager").double().eval()
     with torch.no_grad(), float64():
         its = trace(TEXT, encoder, layer=2, head=0, query=4)

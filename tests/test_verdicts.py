@@ -152,14 +152,14 @@ def test_what_just_changed_is_not_looked_up(
 def test_weights_that_change_while_they_are_loaded_are_checked(
     folder: Path, checks: Checks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loading._load_network
+    real = loading.load_network
 
     def meanwhile(*arguments: Any) -> Any:
         found = real(*arguments)
         os.utime(folder / "model.safetensors")
         return found
 
-    monkeypatch.setattr(loading, "_load_network", meanwhile)
+    monkeypatch.setattr(loading, "load_network", meanwhile)
     load(folder)
     assert not entries(tmp_path)
 

@@ -1,4 +1,4 @@
-"""A measurement quite unlike head means, as another package would bring it: where each row's largest weight lies."""
+"""What another package would bring: a metric, a writer, and a measurement quite unlike head means."""
 
 from __future__ import annotations
 
@@ -6,18 +6,28 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from attnprobe import Columns, run_corpus
 from attnprobe.attention.blocks import Block
 from attnprobe.measure.kinds import Found, Measured
+from attnprobe.metrics.kinds import OffsetMetric
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Engine, Reading, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
+
+left_share = OffsetMetric(
+    of_offset=lambda offset, long_range: offset < 0, formula="sum of a[q,k] over k < q", unit="share", source="a test"
+)
+
+
+def write_count(table: Table, stream: IO[bytes]) -> None:
+    """Writes how many rows there are, and the last number of the first."""
+    stream.write(f"{len(table.rows)} rows, {table.columns[-1]} = {table.rows[0][-1]:.6f}".encode())
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from attnprobe.errors import UsageError
 from attnprobe.values.arguments import nearest
 from attnprobe.values.bootstrap import DRAWS, INTERVAL, TOGETHER, Sample, draw_counts, false_discovery
 from attnprobe.values.notebook import html_table, one_line
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.summary import check_arrays
 from attnprobe.values.table import Cell, Table, Tabled
 
@@ -92,8 +92,7 @@ class Comparison(Tabled):
     @property
     def names(self) -> tuple[str, str]:
         """The names of the models A and B."""
-        found = [part_of(self.signature, part).split("@")[0] for part in ("model", "b_model")]
-        return found[0] or "A", found[1] or found[0] or "B"
+        return model_of(self.signature) or "A", model_of(self.signature, "b_") or "B"
 
     def of_pairs(self, ids: Sequence[str], a: np.ndarray, b: np.ndarray) -> Comparison:
         """Adds texts by their values in A and in B, each (text, layer, head, metric), NaN where there is none."""

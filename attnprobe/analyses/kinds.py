@@ -47,6 +47,10 @@ def _as_given(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
     return options
 
 
+def _as_usual(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Analysis:
     """An analysis of one text, or of a pair.
@@ -63,6 +67,8 @@ class Analysis:
         formats: the formats besides those of tables: name -> ``module:function`` of the result and a stream.
         names_tokens: the options that name tokens, which are looked for before torch is imported, see
             :func:`attnprobe.models.foresight.check_named`.
+        loads: called with the options that are given; returns further arguments of
+            :func:`attnprobe.load_encoder`, such as ``task``.
         meaning: one sentence of at most 60 characters; empty: that of the row.
         examples: command lines that the help ends with.
     """
@@ -75,6 +81,7 @@ class Analysis:
     view: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)
     names_tokens: Sequence[str] = ()
+    loads: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_usual
     meaning: str = ""
     examples: Sequence[str] = ()
 
@@ -108,12 +115,14 @@ class CorpusAnalysis:
         options: groups, see :func:`attnprobe.values.options.group_of`; each option is a flag and an argument.
         reading: the group :class:`attnprobe.values.options.Reading`, perhaps without options that do not apply.
         tables: further tables of the summary, each a flag that names a file: name -> meaning.
+        drawn: those of them that are also drawn as png, svg or pdf: name -> ``module:function`` of the table, a stream
+            and the format.
         fit: as in :class:`Analysis`.
         view: ``module:function`` that renders the summary for a terminal: it is called with the summary, a width and
             all options by name. Empty: the summary's ``overview``.
         formats: the formats besides those of tables: name -> ``module:function`` of the summary and a stream.
         explain: ``module:function`` of the options by name that returns the rules as text, which ``--explain`` prints.
-        meaning, examples: as in :class:`Analysis`.
+        loads, meaning, examples: as in :class:`Analysis`.
     """
 
     measurement: str
@@ -121,10 +130,12 @@ class CorpusAnalysis:
     options: Sequence[Any] = ()
     reading: Any = Reading
     tables: Mapping[str, str] = field(default_factory=dict)
+    drawn: Mapping[str, str] = field(default_factory=dict)
     fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
     view: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)
     explain: str = ""
+    loads: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_usual
     meaning: str = ""
     examples: Sequence[str] = ()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from attnprobe.errors import UsageError
 from attnprobe.values.notebook import html_table, one_line
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.summary import check_arrays
 from attnprobe.values.table import Cell, Table, Tabled
 
@@ -41,7 +41,7 @@ class Similarity(Tabled):
 
     def __repr__(self) -> str:
         sizes = f"{len(self.layers)} layers × {len(self.heads)} heads", f"{int(self.n_texts):,} texts"
-        return one_line("Similarity", part_of(self.signature, "model"), *sizes)
+        return one_line("Similarity", model_of(self.signature), *sizes)
 
     def _repr_html_(self) -> str:
         table = self.table()

@@ -13,7 +13,7 @@ from attnprobe.analyses.pictures import StatMap
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import check_choice
 from attnprobe.values.notebook import html_table, one_line
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.summary import check_arrays
 from attnprobe.values.table import Cell, Table, Tabled
 
@@ -74,8 +74,7 @@ class MapChanges(Tabled):
     @property
     def names(self) -> tuple[str, str]:
         """The names of the models A and B."""
-        a, b = (part_of(self.signature, part).split("@")[0] for part in ("model", "b_model"))
-        return a, b
+        return model_of(self.signature), model_of(self.signature, "b_")
 
     def of_texts(self, texts: Sequence[Measured], together: Any) -> MapChanges:
         """Summarizes texts whose ``found`` hold their distances."""

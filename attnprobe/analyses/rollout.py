@@ -33,6 +33,18 @@ def with_residual(attention: np.ndarray, residual: float = 0.5) -> np.ndarray:
     return mixed
 
 
+def shares_of_rows(matrix: np.ndarray) -> np.ndarray:
+    """Divides rows by their sum; a row whose sum is 0 or unknown becomes 0.
+
+    >>> shares_of_rows(np.array([[1.0, 3.0], [0.0, 0.0], [np.nan, 1.0]]))
+    array([[0.25, 0.75],
+           [0.  , 0.  ],
+           [0.  , 0.  ]])
+    """
+    total = matrix.sum(-1, keepdims=True)
+    return np.asarray(np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0))
+
+
 def rollout(matrices: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yields R_l = M_l·R_{l−1} of each layer, (query, key): L·n³ multiplications.
 

@@ -12,6 +12,7 @@ from attnprobe.errors import TextError, UsageError
 from attnprobe.measure.kinds import Measurement
 from attnprobe.measure.reading import tokenize, weighing
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.global_attention import check_global_attention
 from attnprobe.models.loading import load_encoder
 from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Tokens
@@ -82,7 +83,7 @@ class Second:
             reading = replace(reading, max_length=least)
         self.encoder.check_lengths(reading.max_length, reading.stride)
         if reading.global_attention != "none":
-            self.encoder.check_global_attention()
+            check_global_attention(self.encoder)
         return reading, said
 
     def windows(self, text: Tokens, reading: Reading, *, words: bool = False) -> list[Tokens]:
@@ -102,6 +103,7 @@ class Second:
         """The parts of the signature that tell the second model from the first."""
         unlike = {
             "b_tokenizer": (first.tokenizer_fingerprint, self.encoder.tokenizer_fingerprint),
+            "b_off": (first.off_text, self.encoder.off_text),
             "b_dtype": (str(first.dtype), str(self.encoder.dtype)),
         }
         found = {

@@ -24,6 +24,7 @@ from attnprobe.values.tokens import Tokens
 from attnprobe.writers import FIGURES
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.faithfulness import Faithfulness
     from attnprobe.models.encoder import Encoder
 
 COLUMNS = {
@@ -42,9 +43,14 @@ class Scoring(Options):
         special: "drop" leaves out the rows of tokens that the tokenizer added; no number changes.
         sort: a score by which the rows are sorted, highest first; also computed if ``scores`` lacks it.
         top: only so many rows.
+        label: the label whose reasons are asked for, by name or number; None: the one that the model predicts.
+        query: of a token classifier, the token whose label it is, as
+            :func:`attnprobe.values.finding.find_tokens` finds it.
+        faithfulness: whether to test the scores, see :mod:`attnprobe.analyses.faithfulness`; its curves are then the
+            table.
 
     Raises:
-        UsageError: no score has that name.
+        UsageError: no score has that name, or none says why.
     """
 
     scores: list[str] | None = option(
@@ -57,17 +63,39 @@ class Scoring(Options):
     special: str = choice("keep", "drop", help="Of [CLS], [SEP] and their like: keep the rows, or leave them out.")
     sort: str | None = option(None, metavar="NAME", help="Highest first by this score.")
     top: int | None = whole(None, least=1, help="Only the first N rows.")
+    label: str | None = option(
+        None, metavar="NAME|N", help="Why this label, of a classifier.  [default: the predicted one]"
+    )
+    query: str | None = option(None, metavar="TOKEN|N", help="Of a token classifier: why the label of this token.")
+    faithfulness: bool = option(
+        False, help="Test the scores: take tokens out in their order, and show how the answer changes."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in self.names_of_scores:
             if name not in SCORES:
                 raise UsageError(f"no score {shown(name)}{nearest(name, SCORES)}", f"one of {' '.join(SCORES)}")
+        given = [name for name in ("label", "query") if getattr(self, name) is not None]
+        if given and not self.says_why:
+            says_why = [name for name, score in SCORES.items() if score.says_why]
+            raise UsageError(f"--{given[0]} is for scores that say why", f"add -k {' or -k '.join(says_why)}")
 
     @property
     def names_of_scores(self) -> list[str]:
         """The scores to compute, each once."""
         return list(dict.fromkeys([*(listed(self.scores) or DEFAULT), *listed(self.sort)]))
+
+    @property
+    def says_why(self) -> bool:
+        """Whether the model's answer counts."""
+        return self.faithfulness or any(SCORES[name].says_why for name in self.names_of_scores)
+
+
+def loads(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Asks for a classifier's head, if the model has one, where a score is of its answer."""
+    known = {name: value for name, value in options.items() if name in Scoring.names()}
+    return {"task": None} if Scoring.from_given(known).says_why else {}
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,6 +110,7 @@ class TokenScores:
         by_word: whether they are words.
         sort, top: see :class:`Scoring`.
         remarks: what a reader must know of the numbers.
+        faithfulness: the test of the scores; None if it was not asked for.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
     """
 
@@ -95,6 +124,7 @@ class TokenScores:
     remarks: Sequence[str]
     notes: Mapping[str, Any]
     sign: Callable[[], str]
+    faithfulness: Faithfulness | None = None
 
     @property
     def unit(self) -> str:
@@ -106,10 +136,17 @@ class TokenScores:
 
     def _repr_html_(self) -> str:
         """Shows the first rows."""
-        table = self.to_table()
+        table = self.by_token()
         return html_table(repr(self), table.columns, table.rows)
 
     def to_table(self) -> Table:
+        """Makes a row per token; or one per point of each curve, if the scores are tested."""
+        if self.faithfulness is None:
+            return self.by_token()
+        curves = self.faithfulness.to_table()
+        return Table(curves.columns, curves.rows, self.notes, self.sign)
+
+    def by_token(self) -> Table:
         """Makes a row per token."""
         columns = [[None if np.isnan(value) else float(value) for value in of] for of in self.scores.values()]
         rows = list(zip(self.positions, self.tokens.strings, *columns, strict=True))
@@ -137,15 +174,36 @@ def score_tokens(
     layers = tuple(select(selection.layers, encoder.layers, "layer"))
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
-    asked = Asked(weighing(encoder, reading), pieces, layers, heads, averaging.queries, reading.level)
+    asked = Asked(
+        encoder,
+        pieces,
+        layers,
+        heads,
+        averaging.queries,
+        reading.level,
+        scoring.label,
+        scoring.query,
+        tuple(scoring.names_of_scores),
+        weighing(encoder, reading),
+    )
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
-    remarks = [SCORES[name].remark(asked, values) for name, values in scores.items()]
+    remarks = [asked.answer.sentence if scoring.says_why else ""]
+    remarks += [SCORES[name].remark(asked, values) for name, values in scores.items()]
+    tested = None
+    if scoring.faithfulness:
+        from attnprobe.analyses.faithfulness import put_to_test
+
+        known = {name: values for name, values in scores.items() if not np.isnan(values).any()}
+        tested = put_to_test(encoder, pieces, asked.answer, asked.units, known)
+        remarks.append(tested.remark)
     signed = {
         "special": "kept" if scoring.special == "keep" else scoring.special,
         "queries": averaging.queries,
         "layers": as_ranges(layers),
         "heads": as_ranges(heads),
+        "answer": asked.answer.name if scoring.says_why else None,
+        "tested": tested and f"{tested.how} in {len(tested.shares) - 1} steps",
     }
     tokens = asked.tokens.take(kept)
     return TokenScores(
@@ -159,26 +217,43 @@ def score_tokens(
         [remark for remark in (*remarks, _on_dropped(asked.tokens, kept, scores)) if remark],
         notes_on(encoder, [pieces], reading),
         partial(sign, encoder, reading, **signed),
+        tested,
     )
 
 
 def _on_dropped(tokens: Tokens, kept: Sequence[int], scores: Mapping[str, np.ndarray]) -> str:
-    """Says what tokens without rows have of the scores that are shares."""
+    """Says what tokens without rows have of the scores that add up to something."""
     dropped = sorted(set(range(len(tokens))) - set(kept))
     shares = [
         f"{values[dropped].sum():.3f} of {name}"
         for name, values in scores.items()
-        if SCORES[name].is_share and not np.isnan(values).any()
+        if (SCORES[name].is_share or SCORES[name].is_signed) and not np.isnan(values).any()
     ]
     named = " ".join(dict.fromkeys(visible(tokens.strings[at]) for at in dropped))
     has = f", with {', '.join(shares)}: no number is changed to make up for it" if shares else ""
     return f"left out: {named}{has}" if dropped else ""
 
 
+def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
+    """Checks that options suit the output: that of a test of scores is its curves, except on a terminal.
+
+    Raises:
+        UsageError: an option does not suit the output.
+    """
+    if options["faithfulness"] and format == "html":
+        raise UsageError("--faithfulness gives curves, which the page does not show", "-o FILE.svg draws them")
+    if options["faithfulness"] and format != "table" and (options["top"] or options["sort"]):
+        raise UsageError("--sort and --top are for rows of tokens, and --faithfulness gives curves", "leave them out")
+    return options
+
+
 TOKENS = Analysis(
     score_tokens,
     COLUMNS,
     options=(Selection, Annotated[Averaging, Without("long_range")], Scoring, Annotated[Reading, Without("stride")]),
+    fit=fit,
+    names_tokens=("query",),
+    loads=loads,
     view="attnprobe.render.token_scores:tokens_view",
     formats={
         "html": "attnprobe.render.shaded_page:write_page",

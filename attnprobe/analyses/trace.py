@@ -212,7 +212,7 @@ def trace_row(text: str, encoder: Encoder, pair: str | None, row: Row, keys: Key
     parts = head_parts(encoder, tokens, layer, head)
 
     return Trace(
-        model=encoder.location.short_name,
+        model=encoder.name,
         tokens=tokens,
         layer=layer,
         head=head,

@@ -29,7 +29,7 @@ def twin(name: str, analysis: Analysis) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         check_one(text)
-        result = analysis(text, loaded(encoder, model), pair=pair, **options)
+        result = analysis(text, loaded(encoder, model, **analysis.loads(options)), pair=pair, **options)
         return result.to_frame() if isinstance(result, Table) else result
 
     takes = "text, encoder, pair, model: as in :func:`attnprobe.head_stats`."

@@ -142,5 +142,5 @@ def view(
             steps=explained.steps, max_length=max_length, global_attention=global_attention, of=of,
         )  # fmt: skip
         title = shown if pair is None else f"{shown} / {pair}"
-        pages.append((f"{reader.location.short_name}: {title}", make_view(title, found, colours, explained.lang)))
+        pages.append((f"{reader.name}: {title}", make_view(title, found, colours, explained.lang)))
     return pages[0][1] if len(pages) == 1 else side_by_side(pages)

@@ -152,6 +152,7 @@ def tokens(
     pair: str | None = None,
     layers: Indices = "all", heads: Indices = "all", queries: str = "all",
     special: str = "keep", sort: str | None = None, top: int | None = None,
+    label: str | int | None = None, query: str | int | None = None, faithfulness: bool = False,
     max_length: int | None = None, level: str = "token", global_attention: str = "none", of: str = "attention",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
@@ -166,10 +167,16 @@ def tokens(
         special: "drop" leaves out the rows of tokens that the tokenizer added; no number changes.
         sort: a score by which the rows are sorted, highest first.
         top: only so many rows.
+        label: of ``gradient`` and ``chefer``, the label whose reasons are asked for, by name or number; None: the one
+            that the model predicts. The task head of a classifier is loaded for them; an encoder has it from
+            ``load_encoder(task=True)``. Without one they are of half the squared norm of the text's vector.
+        query: of a token classifier, the token whose label it is, a position or a token.
+        faithfulness: tests the scores: tokens are taken out, and put back, in the order of each, and in random orders.
 
     Returns:
         columns ``position`` (of the token, or word, in the text as the model reads it, from 0), ``token``, then the
-        scores; NaN where a score has no meaning.
+        scores; NaN where a score has no meaning. With ``faithfulness`` instead the points of curves: ``score``,
+        ``curve`` ("deletion" or "insertion"), ``share`` (of the tokens), ``value`` (of the answer), ``area``.
 
     Raises:
         UsageError: an option is invalid, or the text is empty.
@@ -179,10 +186,12 @@ def tokens(
         UserWarning: as :func:`attnprobe.head_stats`.
     """
     check_one(text)
-    found: TokenScores = load_analysis("tokens")(
+    analysis = load_analysis("tokens")
+    found: TokenScores = analysis(
         text,
-        loaded(encoder, model),
+        loaded(encoder, model, **analysis.loads({"scores": scores, "sort": sort, "faithfulness": faithfulness})),
         pair=pair, layers=layers, heads=heads, queries=queries, scores=scores, special=special, sort=sort, top=top,
+        label=label, query=query, faithfulness=faithfulness,
         max_length=max_length, level=level, global_attention=global_attention, of=of,
     )  # fmt: skip
     return found.to_table().to_frame()
@@ -232,17 +241,19 @@ def flow(
     method: str = "rollout",
     query: int | str | None = None, all_queries: bool = False, all_layers: bool = False,
     fusion: str = "mean", heads: Indices = "all", residual: float = 0.5,
-    special: str = "keep", max_tokens: int = 256, top: int | None = None,
+    special: str = "keep", max_tokens: int = 256, top: int | None = None, raw: bool = False, per_layer: bool = False,
     pair: str | None = None,
     max_length: int | None = None, level: str = "token", global_attention: str = "none",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
-    """Follows attention down through the layers to the input tokens; the twin of ``attnprobe flow``.
+    """Follows tokens down through the layers to the input; the twin of ``attnprobe flow``.
 
     Args:
         text, encoder, pair, max_length, level, global_attention, model: as in :func:`attnprobe.head_stats`.
-        method: "rollout", the product of the layers' matrices, or "flow", the maximum flow through them (both Abnar &
-            Zuidema 2020). A flow is at most the column sum of its key in layer 0, and mostly just that.
+        method: of attention, "rollout", the product of the layers' matrices, or "flow", the maximum flow through them
+            (both Abnar & Zuidema 2020), at most the column sum of its key in layer 0, and mostly just that. Of what
+            tokens write into each other, "norms" (Kobayashi et al. 2021), "globenc" (Modarressi et al. 2022), "alti"
+            (Ferrando et al. 2022), "value_zeroing" (Mohebbi et al. 2023) or "decompx" (Modarressi et al. 2023).
         query: the tokens whose information it is, a position or a token, see
             :func:`attnprobe.values.finding.find_tokens`; None: the classification token.
         all_queries: all tokens instead.
@@ -252,18 +263,24 @@ def flow(
         residual: the share of a token that comes around attention, through the residual connection.
         special: "drop" leaves out the shares of tokens that the tokenizer added, and of all queries their rows; no
             number changes.
-        max_tokens: with "flow", a longer text is refused.
+        max_tokens: with "flow" and "decompx", a longer text is refused.
         top: only the keys with the largest shares, so many of each query, largest first.
+        raw: with "globenc", multiplies norms whose rows were not divided by their sum, as the published code does.
+        per_layer: instead of shares, a row per layer: with "norms" and "globenc" the mean norms and mixing ratios at
+            each point of the layer, with others the mean share that a token has in itself.
 
     Returns:
         columns ``layer``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0) and ``share``: how much
         of the query after the layer comes from the key before the first. Over all keys of a query, shares sum to 1.
-        With "flow" also ``flow``, before the flows of a query are divided by their sum. Words are computed by their
-        pieces: the key's are added up, the query's averaged. ``attrs["signature"]`` says what the numbers depend on.
+        With "flow" also ``flow``, before the flows of a query are divided by their sum; with "decompx" and ``raw``,
+        ``norm`` likewise. Words are computed by their pieces: the key's are added up, the query's averaged.
+        ``attrs["signature"]`` says what the numbers depend on.
 
     Raises:
-        UsageError: an option is invalid, the text is empty or too long for "flow", or the query is not found.
-        ModelError: a model that cannot be loaded or measured, or whose layers attend to pools of tokens.
+        UsageError: an option is invalid or has no effect on the method, the text is empty or too long for the method,
+            or the query is not found.
+        ModelError: a model that cannot be loaded or measured, whose layers attend to pools of tokens, or have parts
+            that the method does not know.
 
     Warns:
         UserWarning: as :func:`attnprobe.head_stats`.
@@ -273,7 +290,7 @@ def flow(
         text,
         loaded(encoder, model),
         pair=pair, method=method, query=query, all_queries=all_queries, all_layers=all_layers, fusion=fusion,
-        heads=heads, residual=residual, special=special, max_tokens=max_tokens, top=top, max_length=max_length,
-        level=level, global_attention=global_attention,
+        heads=heads, residual=residual, special=special, max_tokens=max_tokens, top=top, raw=raw, per_layer=per_layer,
+        max_length=max_length, level=level, global_attention=global_attention,
     )  # fmt: skip
     return found.to_table().to_frame()

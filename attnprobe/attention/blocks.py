@@ -7,19 +7,19 @@ transformers' eager attention; only the shapes of products differ, and so at mos
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from threading import get_ident
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attnprobe.attention.contributions import contributions, softmax_with_contributions
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.threads import Pool
+from attnprobe.attention.value_norms import contributions, softmax_with_contributions
 
 BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/corpora.py found it best
+GPU_ELEMENTS = 2**24  # on a GPU, where each call costs more than its work: 64 MiB in float32
 BLOCK_ROWS = 128  # fewer rows to a block make matrix products slow; long texts give up heads first
 
 
@@ -40,7 +40,7 @@ class Block:
         pooled: whether queries or keys are not the text's tokens but several of them pooled into one.
         checked: whether the rows were computed by softmax here, so that they sum to 1 unless they hold a NaN.
         entropy: (text, head, query) of each row in nats if the softmax computed it; valid as long as the weights.
-        value_norms: (text, head, key) ‖f(k)‖ of all keys of the text, see :mod:`attnprobe.attention.contributions`;
+        value_norms: (text, head, key) ‖f(k)‖ of all keys of the text, see :mod:`attnprobe.attention.value_norms`;
             None: not asked for.
         totals: (text, head, query) if the weights are contributions, what each row summed to before it was divided; 0
             for a row that is empty; of a word, the mean of its pieces', 0 if one is empty.
@@ -85,9 +85,14 @@ def sums_in(device: torch.device | str) -> torch.dtype:
 
 
 def tiles(
-    heads: int, queries: int, keys: int, starts: Sequence[int] | None = None, texts: int = 1
+    heads: int,
+    queries: int,
+    keys: int,
+    starts: Sequence[int] | None = None,
+    texts: int = 1,
+    elements: int | None = None,
 ) -> Iterator[tuple[slice, slice, slice]]:
-    """Splits texts, heads and query rows into blocks that hold about BLOCK_ELEMENTS weights.
+    """Splits texts, heads and query rows into blocks that hold about as many weights as ``elements`` says.
 
     Several texts come whole. A text that is too large for one block comes alone, all rows of some heads before those of
     the next.
@@ -95,30 +100,35 @@ def tiles(
     Args:
         keys: how many keys a row holds.
         starts: the rows where a block may start (ascending, 0 first); None: any.
+        elements: None: BLOCK_ELEMENTS.
 
     >>> [(heads.stop, rows.stop) for _, heads, rows in tiles(2, 3, BLOCK_ELEMENTS // 2)]
     [(1, 2), (1, 3), (2, 2), (2, 3)]
     """
-    at_once = max(1, BLOCK_ELEMENTS // (heads * queries * keys))
-    together = min(heads, max(1, BLOCK_ELEMENTS // (min(queries, BLOCK_ROWS) * keys)))
-    rows = row_blocks(queries, together * keys, starts) if at_once == 1 else [slice(0, queries)]
+    elements = elements or BLOCK_ELEMENTS
+    at_once = max(1, elements // (heads * queries * keys))
+    together = min(heads, max(1, elements // (min(queries, BLOCK_ROWS) * keys)))
+    rows = row_blocks(queries, together * keys, starts, elements) if at_once == 1 else [slice(0, queries)]
     for text in range(0, texts, at_once):
         for head in range(0, heads, together):
             for block in rows:
                 yield slice(text, min(text + at_once, texts)), slice(head, min(head + together, heads)), block
 
 
-def row_blocks(queries: int, row_elements: int, starts: Sequence[int] | None = None) -> list[slice]:
-    """Splits query rows into blocks, in order, as many in each as BLOCK_ELEMENTS allows, at least one.
+def row_blocks(
+    queries: int, row_elements: int, starts: Sequence[int] | None = None, elements: int | None = None
+) -> list[slice]:
+    """Splits query rows into blocks, in order, as many in each as ``elements`` allows, at least one.
 
     Args:
         row_elements: how many weights one row has, over all heads of a block.
         starts: the rows where a block may start (ascending, 0 first); None: any.
+        elements: how many weights a block may hold; None: BLOCK_ELEMENTS.
 
     >>> row_blocks(5, BLOCK_ELEMENTS // 2, starts=[0, 3, 4])
     [slice(0, 3, None), slice(3, 5, None)]
     """
-    size = max(1, BLOCK_ELEMENTS // row_elements)
+    size = max(1, (elements or BLOCK_ELEMENTS) // row_elements)
     cuts = range(queries + 1) if starts is None else [*starts, queries]
     blocks, start = [], 0
     while start < queries:
@@ -193,7 +203,8 @@ def attention_in_blocks(
         weights = _edited(block, edit)
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
 
-    _visit_tiles(compute, heads, queries, _widest(allowed, key.shape[2]), starts, texts, pool)
+    most = GPU_ELEMENTS if query.is_cuda else BLOCK_ELEMENTS
+    _visit_tiles(compute, heads, queries, _widest(allowed, key.shape[2]), starts, texts, pool, most)
     return output
 
 
@@ -205,15 +216,16 @@ def _visit_tiles(
     starts: Sequence[int] | None,
     texts: int,
     pool: Pool | None,
+    elements: int,
 ) -> None:
     """Computes all blocks, one after another, or those of each head in a thread of the pool; see :func:`tiles`."""
     if pool is None:
-        for tile in tiles(heads, queries, keys, starts, texts):
+        for tile in tiles(heads, queries, keys, starts, texts, elements):
             compute(*tile)
         return
 
     def compute_head(head: int) -> None:
-        for some, _, rows in tiles(1, queries, keys, starts, texts):
+        for some, _, rows in tiles(1, queries, keys, starts, texts, elements):
             compute(some, slice(head, head + 1), rows)
 
     pool.each(heads, compute_head)
@@ -229,24 +241,6 @@ def _for_heads(tensor: Float[Tensor, "text group token d"], heads: int) -> Float
     """Repeats vectors that consecutive heads share, so that each head has one; contiguous."""
     shared = heads // tensor.shape[1]
     return (tensor.repeat_interleave(shared, 1) if shared > 1 else tensor).contiguous()
-
-
-class Memory:
-    """Reuses memory for tensors that are needed one after another; new memory for each block costs page faults.
-
-    Each thread has memory of its own.
-    """
-
-    def __init__(self, like: Tensor) -> None:
-        self.like, self.rooms = like, dict[tuple[str, int], Tensor]()
-
-    def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Returns a tensor of arbitrary content, which overwrites the one taken under this name before."""
-        size, place = math.prod(shape), (name, get_ident())
-        room = self.rooms.get(place)
-        if room is None or len(room) < size or room.dtype != dtype:
-            room = self.rooms[place] = self.like.new_empty(size, dtype=dtype)
-        return room[:size].view(*shape)
 
 
 def _scores(

@@ -30,7 +30,10 @@ def sum_cells(
     queries, keys = queries[of_block] - block.rows.start, keys[of_block] - block.keys.start
     rows, columns = block.weights.shape[2:]
     inside = (queries >= 0) & (queries < rows) & (keys >= 0) & (keys < columns)
-    indices = (np.arange(len(queries))[:, None], queries * inside, keys * inside, ~inside)
-    text, query, key, outside = (torch.as_tensor(index, device=block.weights.device) for index in indices)
+    if not inside.any():
+        return block.weights.new_zeros(block.weights.shape[:2], dtype=dtype)
+    text = np.broadcast_to(np.arange(len(queries))[:, None], queries.shape)
+    indices = np.stack([text, queries * inside, keys * inside, ~inside])
+    text, query, key, outside = torch.as_tensor(indices, device=block.weights.device).long()
     weights = block.weights[text, :, query, key]  # (text, cell, head)
-    return weights.masked_fill(outside[..., None], 0).sum(1, dtype=dtype)
+    return weights.masked_fill(outside.bool()[..., None], 0).sum(1, dtype=dtype)

@@ -1,65 +1,129 @@
-"""Contributions: what each key writes for a query, ‖a[q,k]·f(k)‖ with f(k) = v(k)·W_O, after Kobayashi et al. 2020.
+"""What a token writes into another through a layer: the vectors behind the weights, measured by their norms.
 
-A weight is a number, so that ‖a·f‖ = a·‖f‖: no query × key × width tensor is made.
+A head's weight a[h,q,k] scales f_h(k) = v_h(k)·W_O[h], with b_V in v and without b_O, which belongs to no token. All
+heads together write T(q,k) = Σ_h a[h,q,k]·f_h(k) of k into q; with the residual connection around the attention it is
+t(q,k) = T(q,k) + [q=k]·x(q).
+
+A norm is linear once it is known by what it divides: γ⊙(t − mean t)/σ(q), with the σ of the whole vector. So every
+function here is given f, x and a after any norms, as :class:`attnprobe.analyses.written.Stage` makes them, and none of
+them holds a tensor query × key × d, but one block of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.linalg import vector_norm
+
+BLOCK = 2**20  # numbers of a block of vectors; 8 MiB in float64
+LONG = 128  # tokens from which ALTI's distances are computed by a compiled loop
 
 
-def value_norms(
-    value: Float[Tensor, "text head_kv key d_v"], output: Float[Tensor, "head d_v d_out"]
-) -> Float[Tensor, "text head key"]:
-    """Computes ‖v(k)·W_O‖ of each query head, at least in float32.
+def written_by_heads(
+    values: Float[Tensor, "head key d_v"], maps: Float[Tensor, "head d_v d"]
+) -> Float[Tensor, "head key d"]:
+    """Computes f_h(k) = v_h(k)·W_O[h] (Kobayashi et al. 2020, equation 4)."""
+    return values @ maps
 
-    With W_Oᵀ = QR the norms are those of v·Rᵀ, which is as narrow as v. On GPUs the products themselves cost less.
+
+def norms(
+    weights: Float[Tensor, "head query key"],
+    f: Float[Tensor, "head key d"],
+    x: Float[Tensor, "query d"] | None = None,
+) -> Float[Tensor, "query key"]:
+    """Computes ‖Σ_h a[h,q,k]·f_h(k) + [q=k]·x(q)‖ (Kobayashi et al. 2020, equation 5; 2021 with x).
+
+    The square is αᵀGα, with α = a[:,q,k] and G[h,g] = f_h(k)·f_g(k), and at q = k also 2·Σ_h α_h f_h(q)·x(q) + ‖x(q)‖²:
+    n·H²·d + n²·H² multiplications instead of n²·H·d.
+    """
+    gram = torch.einsum("hkd,gkd->khg", f, f)
+    alpha = weights.permute(2, 1, 0)
+    squared: Tensor = ((alpha @ gram) * alpha).sum(-1).T
+    if x is not None:
+        at_itself = weights.diagonal(dim1=1, dim2=2)
+        squared.diagonal().add_(2 * torch.einsum("hq,hqd,qd->q", at_itself, f, x) + x.square().sum(-1))
+    return torch.sqrt(squared.clamp(min=0))
+
+
+def mixing_ratios(
+    weights: Float[Tensor, "head query key"],
+    f: Float[Tensor, "head key d"],
+    x: Float[Tensor, "query d"] | None = None,
+) -> Float[Tensor, " query"]:
+    """Computes ‖Σ_{k≠q} t(q,k)‖ / (‖Σ_{k≠q} t(q,k)‖ + ‖t(q,q)‖) (Kobayashi et al. 2021, equation 9)."""
+    own = written_into_itself(weights, f)
+    others = torch.einsum("hqk,hkd->qd", weights, f) - own
+    mixed, kept = vector_norm(others, dim=-1), vector_norm(own if x is None else own + x, dim=-1)
+    ratios: Tensor = mixed / (mixed + kept)
+    return ratios
+
+
+def written_into_itself(
+    weights: Float[Tensor, "head token token"], f: Float[Tensor, "head token d"]
+) -> Float[Tensor, "token d"]:
+    """Computes T(q,q)."""
+    return torch.einsum("hq,hqd->qd", weights.diagonal(dim1=1, dim2=2), f)
+
+
+def alti(
+    weights: Float[Tensor, "head query key"],
+    f: Float[Tensor, "head key d"],
+    x: Float[Tensor, "query d"],
+    y: Float[Tensor, "query d"],
+) -> Float[Tensor, "query key"]:
+    """Computes max(0, ‖y(q)‖₁ − ‖y(q) − t(q,k)‖₁) (Ferrando et al. 2022, equations 8 and 9).
 
     Args:
-        value: fewer heads than ``output`` are shared by consecutive query heads.
-        output: the rows of W_O that read each head.
+        y: what all t(q,k) and the biases are together.
     """
-    dtype = torch.promote_types(value.dtype, torch.float32)
-    maps, values = output.to(dtype), value.to(dtype)[:, :, None]
-    if maps.device.type == "cpu":
-        maps = torch.linalg.qr(maps.transpose(1, 2), mode="r").R.transpose(1, 2)
-    products = values @ torch.unflatten(maps, 0, (value.shape[1], -1))  # (text, head_kv, head of it, key, d)
-    norms: Tensor = torch.linalg.vector_norm(products, dim=-1)
-    return norms.flatten(1, 2)
+    far = _distances(weights, f, y)
+    far.diagonal().copy_((y - written_into_itself(weights, f) - x).abs().sum(-1))
+    return (y.abs().sum(-1, keepdim=True) - far).clamp(min=0)
 
 
-def softmax_with_contributions(
-    scores: Float[Tensor, "text head query key"], norms: Float[Tensor, "text head key"], take: Callable[..., Tensor]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Turns scores into their softmax in place, compiled, and computes contributions, their sums and entropies.
+def _distances(
+    weights: Float[Tensor, "head query key"], f: Float[Tensor, "head key d"], y: Float[Tensor, "query d"]
+) -> Float[Tensor, "query key"]:
+    """Computes ‖y(q) − T(q,k)‖₁, by a compiled loop where that pays the time it takes to load."""
+    far = y.new_empty(weights.shape[1:])
+    if weights.shape[2] >= LONG:
+        from attnprobe.attention import kernels
+
+        kernels.distances(*(tensor.contiguous().numpy() for tensor in (weights, f, y)), far.numpy())
+        return far
+    for keys in spans(weights.shape[2], weights.shape[1] * y.shape[1]):
+        without = torch.baddbmm(y[None], weights[:, :, keys].permute(2, 1, 0), f[:, keys].transpose(0, 1), alpha=-1)
+        far[:, keys] = vector_norm(without, 1, dim=-1).T
+    return far
+
+
+def value_zeroing(
+    weights: Float[Tensor, "head query key"],
+    f: Float[Tensor, "head key d"],
+    whole: Float[Tensor, "query d"],
+    tail: Callable[[Tensor], Tensor],
+) -> Float[Tensor, "query key"]:
+    """Computes 1 − cos(out(q), out(q) with v(k) = 0 in all heads) (Mohebbi et al. 2023, equation 7).
+
+    Nothing is attended anew: without v(k) the layer goes on with ``whole(q) − T(q,k)``. NaN where a vector is 0.
 
     Args:
-        take: returns memory, see :class:`attnprobe.attention.blocks.Memory`.
+        whole: x + attention + b_O.
+        tail: turns (..., d) of it into the layer's output.
     """
-    from attnprobe.attention import kernels
+    out, changes = tail(whole), whole.new_empty(weights.shape[1:])
+    for queries in spans(weights.shape[1], weights.shape[2] * whole.shape[1]):
+        written = weights[:, queries].permute(2, 1, 0) @ f.transpose(0, 1)
+        without = tail(whole[queries, None] - written.transpose(0, 1))
+        likeness = (without @ out[queries, :, None])[..., 0]
+        changes[queries] = 1 - likeness / (vector_norm(without, dim=-1) * vector_norm(out[queries, None], dim=-1))
+    return changes
 
-    shares = take("contributions", scores.shape, scores.dtype)
-    totals, entropy = (take(name, scores.shape[:3], scores.dtype) for name in ("totals", "entropy"))
-    made = (shares, totals, entropy)
-    factors = (norms.contiguous(), norms.clamp_min(torch.finfo(norms.dtype).tiny).log())
-    kernels.softmax_with_contributions(*(tensor.flatten(0, 1).numpy() for tensor in (scores, *factors, *made)))
-    return made
 
-
-def contributions(
-    weights: Float[Tensor, "text head query key"],
-    norms: Float[Tensor, "text head key"],
-    room: Tensor | None = None,
-) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"]]:
-    """Computes a[q,k]·‖f(k)‖ divided by the row's sum, and these sums; a row that sums to 0 stays 0.
-
-    Args:
-        room: where to put the shares; None: in new memory.
-    """
-    products = torch.mul(weights, norms[:, :, None], out=room)
-    totals = products.sum(-1)
-    return torch.div(products, torch.where(totals == 0, 1, totals)[..., None], out=room), totals
+def spans(count: int, numbers: int) -> Iterator[slice]:
+    """Yields slices of so many tokens, with about BLOCK numbers each if a token has so many."""
+    size = max(1, BLOCK // numbers)
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))

@@ -200,3 +200,34 @@ def add_sums(
                 else:
                     for k in range(keys):
                         sums[k] += np.float64(row[k])
+
+
+@compiled
+@no_type_check
+def distances(weights: np.ndarray, f: np.ndarray, y: np.ndarray, far: np.ndarray) -> None:
+    """Computes ‖y(q) − Σ_h a[h,q,k]·f_h(k)‖₁ of each query and key: four heads at once, and no vector but one is held.
+
+    Args:
+        weights: (head, query, key) a, in float64 as all here.
+        f: (head, key, d).
+        y: (query, d).
+        far: (query, key), where to put the distances.
+    """
+    heads, queries, keys = weights.shape
+    without = np.empty(y.shape[1])
+    for k in range(keys):
+        for q in range(queries):
+            without[:] = y[q]
+            for h in range(0, heads - 3, 4):
+                a, b, c, d = weights[h, q, k], weights[h + 1, q, k], weights[h + 2, q, k], weights[h + 3, q, k]
+                f0, f1, f2, f3 = f[h, k], f[h + 1, k], f[h + 2, k], f[h + 3, k]
+                for i in range(without.shape[0]):
+                    without[i] -= a * f0[i] + b * f1[i] + c * f2[i] + d * f3[i]
+            for h in range(heads - heads % 4, heads):
+                a, f0 = weights[h, q, k], f[h, k]
+                for i in range(without.shape[0]):
+                    without[i] -= a * f0[i]
+            total = 0.0
+            for i in range(without.shape[0]):
+                total += abs(without[i])
+            far[q, k] = total

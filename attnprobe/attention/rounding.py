@@ -45,13 +45,13 @@ def terms(layers: int, width: int, tokens: int) -> int:
 
 def rounding_of_weights(
     dtype: torch.dtype,
-    query: Float[Tensor, "query d_k"],
-    key: Float[Tensor, "key d_k"],
+    query: Float[Tensor, "*head query d_k"],
+    key: Float[Tensor, "*head key d_k"],
     scale: float,
-) -> float:
-    """Bounds the same for softmax(QKᵀ·scale) of given Q and K: weights move by at most half as much as scores.
+) -> Float[Tensor, "*head"]:
+    """Bounds the same for softmax(QKᵀ·scale) of each head's Q and K: weights move by at most half as much as scores.
 
     The derivative of a weight a by the scores is a·(δ_k − Σ a_j·δ_j), and 2·a·(1 − a) is at most ½.
     """
-    size = float((query.abs() @ key.abs().T).max()) * scale
-    return rounding(dtype, query.shape[1], size / 2) + rounding(dtype, len(key))
+    sizes = (query.abs() @ key.abs().mT).amax((-2, -1)) * scale
+    return rounding(dtype, query.shape[-1], 1 / 2) * sizes + rounding(dtype, key.shape[-2])

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError, TextError
 

@@ -51,7 +51,7 @@ def _run(
 
     if destination.format in FIGURES:
         check_matplotlib()
-    encoder = loading.encoder()
+    encoder = loading.encoder(**analysis.loads(fitted))
     with warnings_as_notes(talking.quiet):
         result = analysis(words, encoder, **fitted)
     for remark in () if talking.quiet else getattr(result, "remarks", ()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar
@@ -20,7 +20,6 @@ from attnprobe.values.options import (
     Averaging,
     Engine,
     Options,
-    Pairing,
     Reading,
     Running,
     Selection,
@@ -29,6 +28,7 @@ from attnprobe.values.options import (
     spelled,
     whole,
 )
+from attnprobe.values.pairing import Pairing
 from attnprobe.values.plugins import load
 from attnprobe.writers import FIGURES, WRITERS
 
@@ -103,7 +103,7 @@ def compare(
     else:
         what = {**vars(selection), **vars(averaging), "metrics": names, "seed": records.seed}
     models = [replace(loading, model=name) for name in (sides.a, sides.b)]
-    asked = Asked(records, models[0], engine, saving, resuming, progressing, talking.quiet)
+    asked = Asked(records, models[0].with_all_heads(), engine, saving, resuming, progressing, talking.quiet)
     measure_texts(asked, _Models(models[1], pairing, what, how, asked.silent))
 
 
@@ -175,6 +175,8 @@ class _Models:
 
     name = "compare"
     formats: Mapping[str, str] = FORMATS
+    loads: Mapping[str, Any] = {}
+    labels: Sequence[str] = ()
 
     def __init__(
         self, second: Loading, pairing: Pairing, what: Mapping[str, Any], how: Mapping[str, Any], silent: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results, Resuming
@@ -58,6 +58,8 @@ class Rows:
 
     name = "corpus"
     formats: Mapping[str, str] = {}
+    loads: Mapping[str, Any] = {}
+    labels: Sequence[str] = ()
 
     def __init__(self, measure: str, options: Mapping[str, Any]) -> None:
         self.measure, self.options = measure, options
@@ -91,6 +93,6 @@ class Rows:
         from attnprobe.render.table import overview_table
 
         if destination.format == "table":
-            named = [run.prober.encoder.location.short_name, f"means over {run.sizes}", counted(run.summary.signature)]
+            named = [run.prober.encoder.name, f"means over {run.sizes}", counted(run.summary.signature)]
             title = ", ".join(filter(None, named))
             destination.write(run.summary.overview(title), overview_table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,7 @@ def _saving(analysis: CorpusAnalysis) -> type[Tables]:
     """Makes the group of the files to write: formats besides those of tables, and a flag for each further table."""
     fields: list[tuple[str, Any, Any]] = [("format", str | None, format_among(*WRITERS, *analysis.formats))]
     fields += [(name, Path | None, option(None, metavar="FILE", help=help)) for name, help in analysis.tables.items()]
-    return make_dataclass("Saving", fields, bases=(Tables,), frozen=True)
+    return make_dataclass("Saving", fields, bases=(Tables,), namespace={"drawn": analysis.drawn}, frozen=True)
 
 
 class Answer:
@@ -95,7 +95,9 @@ class Answer:
     def __init__(self, name: str, analysis: CorpusAnalysis, options: Mapping[str, Any], how: Mapping[str, Any]) -> None:
         self.name, self.analysis, self.options, self.how = name, analysis, options, how
         self.indices: Mapping[str, Any] = indices_in(fields_of(analysis.options), options)
-        self.formats = analysis.formats
+        self.formats, self.loads = analysis.formats, analysis.loads(options)
+        columns = [one.name for one in fields_of(analysis.options) if one.metadata.get("column")]
+        self.labels: Sequence[str] = [options[name] for name in columns if options[name] is not None]
 
     def check(self, destination: Output) -> None:
         """Checks that options suit each other and the format, whose package must be there."""
@@ -129,7 +131,7 @@ class Answer:
         elif destination.format == "table" and self.analysis.view:
             destination.show(lambda width: load(self.analysis.view)(summary, width, **self.options))
         elif destination.format == "table":
-            named = [run.prober.encoder.location.short_name, str(run.sizes), counted(summary.signature)]
+            named = [run.prober.encoder.name, str(run.sizes), counted(summary.signature)]
             title = ", ".join(filter(None, named))
             destination.write(summary.overview(title), overview_table)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -51,11 +51,15 @@ class Task(Protocol):
         name: of the command.
         indices: the layers and heads that are asked for, see :meth:`Loading.check`.
         formats: the formats of the summary besides those of tables: name -> ``module:function``.
+        loads: further arguments of :func:`attnprobe.load_encoder`.
+        labels: the columns of labels that are read.
     """
 
     name: str
     indices: Mapping[str, Any]
     formats: Mapping[str, str]
+    loads: Mapping[str, Any]
+    labels: Sequence[str]
 
     def check(self, destination: Output) -> None:
         """Checks the format of the result, before anything is loaded."""
@@ -84,7 +88,7 @@ def measure_texts(asked: Asked, task: Task) -> None:
 def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     started = time.monotonic()
     destination = asked.saving.destination()
-    inputs = _inputs(asked.records, asked.quiet)
+    inputs = _inputs(asked.records, task.labels, asked.quiet)
     task.check(destination)
     outputs = _outputs(asked, task, destination, inputs)
     items = inputs.records()  # fails before torch loads, as does a wrong name of a model
@@ -96,7 +100,7 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     from attnprobe.corpus.workers import Recipe
     from attnprobe.render.table import text_table
 
-    encoder = asked.loading.encoder()
+    encoder = asked.loading.encoder(**task.loads)
     settings = task.settings(encoder, destination)
     if encoder.case and not asked.quiet:
         note(encoder.case)
@@ -104,7 +108,7 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     if asked.resuming.dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
         return
-    recipe = Recipe(asked.loading.arguments(), settings)
+    recipe = Recipe({**asked.loading.arguments(), **task.loads}, settings)
     stream, safe = task.stream(settings, destination), asked.saving.spreadsheet_safe
     run = ending.run = CorpusRun(inputs, outputs, prober, recipe, asked.engine, stream, safe)
     pace = Pace(lambda: run.state, inputs.count)
@@ -134,7 +138,7 @@ def _end(run: CorpusRun, asked: Asked, seconds: float) -> None:
         raise typer.Exit(code)
 
 
-def _inputs(records: Records, quiet: bool) -> Inputs:
+def _inputs(records: Records, labels: Sequence[str], quiet: bool) -> Inputs:
     """Finds the inputs; notes on standard error which files are read otherwise than their suffix says."""
     from attnprobe.corpus.inputs import Inputs
     from attnprobe.values.records import Columns
@@ -146,7 +150,7 @@ def _inputs(records: Records, quiet: bool) -> Inputs:
         quoting=records.quoting,
         header=records.header,
         tell=_silent if quiet else cache(note),
-        columns=Columns(records.column, records.id_column, records.pair_column),
+        columns=Columns(records.column, records.id_column, records.pair_column, tuple(labels)),
         encoding=records.encoding,
         limit=records.limit,
         sample=records.sample,
@@ -159,7 +163,9 @@ def _outputs(asked: Asked, task: Task, destination: Output, inputs: Inputs) -> R
     from attnprobe.corpus.results import Results
 
     named, resume = asked.saving.tables(), asked.resuming.resume
-    outputs = Results(destination.path, destination.format, named, f"attnprobe {task.name}", task.formats)
+    outputs = Results(
+        destination.path, destination.format, named, f"attnprobe {task.name}", task.formats, asked.saving.drawn
+    )
     outputs.check_apart(inputs.files)
     outputs.check_resume(resume)
     if not (asked.resuming.dry_run or asked.saving.overwrite or (resume and outputs.is_begun())):

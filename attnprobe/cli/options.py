@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnprobe.cli.output import Output, clear_passing, read_text, show_passing
 from attnprobe.metrics import METRICS, ON_REQUEST
-from attnprobe.models.foresight import check_heads, check_named, check_tokenizer_files
+from attnprobe.models.foresight import check_heads, check_named, check_off, check_tokenizer_files
 from attnprobe.models.locate import DEFAULT_MODEL, locate
 from attnprobe.values.options import INPUT, MODEL, OUTPUT, Options, choice, option
 from attnprobe.values.selection import Indices
+from attnprobe.values.switches import HOWS, check_switches
 from attnprobe.writers import WRITERS
 
 if TYPE_CHECKING:
@@ -92,15 +93,25 @@ class Loading(Options):
         "bfloat16",
         help="What the model computes in, whatever its checkpoint holds.",
     )
+    off: str | None = option(None, metavar="HEADS", help="Switch heads off, by LAYER:HEAD: 3:1, 3:1,5:*, 0-2:3.")
+    off_how: str = choice(*HOWS, help="zero, mean or uniform; one: all other heads of their layers are off.")
     allow_pickle: bool = option(
         False, help="Load weights from a pickle where there are no safetensors. It may run code."
     )
     trust_remote_code: bool = option(False, help="Run Python code that the model brings. Read it first.")
     no_cache: bool = option(False, help="Make the check at load anew, and keep nothing of it in the user's cache.")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_switches(self.off, self.off_how)
+
     def arguments(self) -> dict[str, Any]:
         """Returns the arguments of :func:`attnprobe.load_encoder`."""
         return {**self.without("no_cache"), "cache": not self.no_cache}
+
+    def with_all_heads(self) -> Loading:
+        """Returns the same for the first of two models: it is the second that has heads off."""
+        return replace(self, off=None, off_how=HOWS[0])
 
     def check(
         self,
@@ -133,10 +144,14 @@ class Loading(Options):
         )
         check_tokenizer_files(location)
         check_heads(location, layers, heads)
+        check_off(location, self.off, self.off_how)
         check_named(location, texts, named)
 
-    def encoder(self) -> Encoder:
+    def encoder(self, **how: Any) -> Encoder:
         """Loads the model.
+
+        Args:
+            how: further arguments of :func:`attnprobe.load_encoder`.
 
         Raises:
             ModelError: the model cannot be loaded or measured.
@@ -144,7 +159,7 @@ class Loading(Options):
         from attnprobe.models import loading
 
         try:
-            return loading.load_encoder(**self.arguments())
+            return loading.load_encoder(**self.arguments(), **how)
         finally:
             clear_passing()
             collect_again()

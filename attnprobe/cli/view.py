@@ -71,7 +71,7 @@ def view(
     destination = page.destination()
     models, other = [loading], comparing.against_model
     if other is not None:
-        models.append(replace(loading, model=other, tokenizer=None, revision=None))
+        models = [loading.with_all_heads(), replace(loading, model=other, tokenizer=None, revision=None)]
     named = [*listed(showing.query), *showing.keys]
     for model in models:
         model.check(talking.quiet, text.texts(words), **vars(selection), named=named)

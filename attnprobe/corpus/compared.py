@@ -14,7 +14,7 @@ from attnprobe.readers.results import HeadResults
 from attnprobe.values.arguments import nearest
 from attnprobe.values.selection import Indices, choose_among
 
-MAY_DIFFER = ("model", "tokenizer", "dtype", "attnprobe", "torch", "transformers")  # parts of signatures
+MAY_DIFFER = ("model", "off", "tokenizer", "dtype", "attnprobe", "torch", "transformers")  # parts of signatures
 MOST = 4  # differences that are named
 STEP = 256  # texts at a time
 UNLIKE = "-l and --head choose those that both have; unlike models: compare A B FILES --maps --match"
@@ -48,6 +48,7 @@ def compare_results(
     names = _metrics(a, b, metrics)
     chosen = _chosen("layers", a.layers, b.layers, layers), _chosen("heads", a.heads, b.heads, heads)
     parts = {f"b_{name}": value for name, value in b.signature.items() if a.signature.get(name) != value}
+    parts |= {"b_off": "none"} if "off" in a.signature.keys() - b.signature.keys() else {}
     parts |= {"b_model": b.signature["model"]} if "model" in b.signature else {}
     said = [*_said_of_metrics(a, b, names, metrics), *_said_of_signatures(a, b)]
     sign = signed(a.signature, parts, seed, paired=not unpaired)

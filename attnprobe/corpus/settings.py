@@ -13,6 +13,7 @@ from attnprobe.measure import MEASUREMENTS, choose_measurement
 from attnprobe.measure.kinds import Measurement
 from attnprobe.measure.reading import sign
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.global_attention import check_global_attention
 from attnprobe.values.options import Reading, Running, take
 from attnprobe.values.records import Skipped
 from attnprobe.values.rows import TEXT_COLUMNS
@@ -67,7 +68,7 @@ class Settings:
         """
         encoder.check_lengths(self.reading.max_length, self.reading.stride)
         if self.reading.global_attention != "none":
-            encoder.check_global_attention()
+            check_global_attention(encoder)
 
     @property
     def columns(self) -> dict[str, str]:

@@ -32,7 +32,7 @@ class CorpusStats:
 
     def __init__(self, prober: Prober, items: Iterable[Item]) -> None:
         self.summary = prober.empty
-        self._model = prober.encoder.location.short_name
+        self._model = prober.encoder.name
         self.skipped: list[Skipped] = []
         self.unknown = self.wordless = 0
         self._ended = False

@@ -217,8 +217,9 @@ def summarize(
     from attnprobe.corpus.texts import check_columns, to_records
 
     check_columns(texts, ids, pairs)
-    encoder = loaded_with_warning(encoder, model)
-    settings = Settings.of_analysis(load_analysis(name), encoder, **{"on_error": "fail", **options})
+    analysis = load_analysis(name)
+    encoder = loaded_with_warning(encoder, model, **analysis.loads(options))
+    settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
     stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
     return stats.complete()
 
@@ -267,10 +268,10 @@ def similarity(
 
 
 def loaded_with_warning(
-    encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL
+    encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL, **how: Any
 ) -> Encoder:
-    """Loads the model, and warns of the capitals that it reads otherwise."""
-    made = loaded(encoder, model)
+    """Loads the model, and warns of the capitals that it reads otherwise; see ``loaded``."""
+    made = loaded(encoder, model, **how)
     if made.case:
         warnings.warn(made.case, CaseWarning, stacklevel=3)
     return made

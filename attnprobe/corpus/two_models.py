@@ -19,7 +19,8 @@ from attnprobe.measure.kinds import Measurement
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.readers.results import read_results
-from attnprobe.values.options import Averaging, Pairing, Reading, Running, take
+from attnprobe.values.options import Averaging, Reading, Running, take
+from attnprobe.values.pairing import Pairing
 
 if TYPE_CHECKING:
     import pandas

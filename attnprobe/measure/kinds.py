@@ -75,7 +75,12 @@ class Listener(Protocol):
 
 
 class Summary(Protocol):
-    """Sufficient statistics of many texts, which add up, from whichever process they come."""
+    """Sufficient statistics of many texts, which add up, from whichever process they come.
+
+    One with a table that takes the model once more, when all texts have come, has ``asks``: by the table's name a
+    function that returns a measurement, with the ``reading`` of its texts, and the records; and ``answered(name,
+    summary)``, which returns the summary with that of the measurement.
+    """
 
     @property
     def signature(self) -> str:
@@ -105,7 +110,11 @@ class Summary(Protocol):
 
 
 class Measurement(Protocol):
-    """A measurement of a run: made once, immutable, and picklable, so that all processes measure the same."""
+    """A measurement of a run: made once, immutable, and picklable, so that all processes measure the same.
+
+    It may have ``apart``, true where the two texts of a pair are read by themselves: its listener is given the first,
+    and finds the second in :attr:`Tokens.given`.
+    """
 
     @property
     def layers(self) -> Sequence[int]:

@@ -13,6 +13,7 @@ from attnprobe.measure.kinds import Measurement
 from attnprobe.models.contributing import contributing
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
+from attnprobe.models.global_attention import with_global_attention
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
 from attnprobe.values.arguments import check_text
 from attnprobe.values.options import Reading
@@ -53,7 +54,7 @@ def tokenize(
     words = words or reading.level == "word"
     windows = encoder.tokenize(text, pair, max_length=reading.max_length, stride=reading.stride, words=words)
     if reading.global_attention != "none":
-        windows = [encoder.with_global_attention(window, reading.global_attention) for window in windows]
+        windows = [with_global_attention(encoder, window, reading.global_attention) for window in windows]
     if reading.level == "word":
         check_words(encoder, windows)
     return windows
@@ -124,7 +125,7 @@ def _remark_on_length(encoder: Encoder, window: Tokens, max_length: int | None) 
 def notes_on(encoder: Encoder, windows: Sequence[Tokens], reading: Reading) -> dict[str, Any]:
     """Notes how the numbers of a text were computed, for the terminal."""
     return {
-        "model": encoder.location.short_name,
+        "model": encoder.name,
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": count_unknown(encoder.tokenizer, windows)[0],
         "reach": reach_by_layers(encoder) if reading.global_attention == "none" else {},
@@ -143,6 +144,7 @@ def sign(encoder: Encoder, reading: Reading, **parts: object) -> str:
     read_as = {**reading.signed(), "max_length": reading.max_length or encoder.max_length}
     return signature(
         model=encoder.fingerprint,
+        off=encoder.off_text,
         tokenizer=encoder.tokenizer_fingerprint,
         dtype=str(encoder.dtype).removeprefix("torch."),
         **{"special": "kept", **read_as, **parts},

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
 from attnprobe.attention.diagonals import sum_diagonals, sum_rows
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rows import largest
 from attnprobe.metrics.plan import Plan
 

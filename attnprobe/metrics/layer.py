@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
 from attnprobe.attention.cells import sum_cells
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rows import check_distance, distance_from_one, entropies, merge_pieces
 from attnprobe.errors import ModelError
 from attnprobe.metrics.adding import Adder, WeightSums
@@ -115,7 +116,8 @@ class LayerObserver:
             check_distance(float(self.distance), self.plan.tolerance, self.layer)
         if self.n_queries != self.plan.length and not self.pooled:
             raise ModelError(f"layer {self.layer}: attention came for {self.n_queries} of {self.plan.length} positions")
-        if any(sums.isnan().any() for sums in (self.sums.by_key, *self.sums.row_values.values())):
+        sums = (self.sums.by_key, *self.sums.row_values.values())
+        if torch.stack([values.isnan().any() for values in sums]).any():
             check_distance(math.nan, self.plan.tolerance, self.layer)
 
     def counts(self) -> Int[np.ndarray, "text metric"]:

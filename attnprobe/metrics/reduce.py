@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attnprobe.attention.blocks import Memory, exact
+from attnprobe.attention.blocks import exact
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rows import word_starts
 from attnprobe.metrics.adding import Adder, CompiledAdder, TorchAdder, WeightSums
 from attnprobe.metrics.kinds import Metric, Rows, ValueMetric

@@ -12,9 +12,9 @@ from torch import nn
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import check_output
-from attnprobe.models.origins import Vectors, in_float64
-from attnprobe.models.parts import of_heads, output_map, tolerance_of
-from attnprobe.models.recorder import Record, Recorder
+from attnprobe.models.origins import Vectors
+from attnprobe.models.parts import maps_of, output_map, tolerance_of, vectors_of
+from attnprobe.models.recorder import Record, Recorder, in_float64
 from attnprobe.models.selfcheck import SAMPLE
 from attnprobe.models.sources import Source
 
@@ -55,7 +55,8 @@ def _sources(encoder: Encoder) -> list[Source]:
             "without --of norms, attention itself is measured",
         )
 
-    Recorder(encoder, range(encoder.layers), range(encoder.heads), keep).run(encoder.tokenize(SAMPLE)[0])
+    recorder = Recorder(replace(encoder, off=None), range(encoder.layers), range(encoder.heads), keep)
+    recorder.run(encoder.tokenize(SAMPLE)[0])
     return found
 
 
@@ -70,5 +71,6 @@ def _values(record: Record, encoder: Encoder, names: dict[int, str]) -> Iterator
     for step in reversed(record.before):
         if step.made.ndim == 3:
             axis = max((0, 1), key=lambda axis: step.made.shape[axis])
-            for vectors in of_heads(step, record, encoder.heads):
+            for ran in maps_of([step], encoder.heads):
+                vectors = vectors_of(ran, record, encoder.heads)
                 yield Source("", vectors[0].final.shape[1], names[id(step.module)], axis), vectors

@@ -16,7 +16,7 @@ def describe(encoder: Encoder) -> Table:
 
     Properties: model, class, tokenizer, layers, heads, hidden_size, head_size, parameters, dtype, device, max_length,
     reading, special_tokens, reach, capture, remark, padding, weights_sha256; and ``decided`` if the folder is no plain
-    one.
+    one, ``off`` if heads are off.
     """
     config, tokenizer = encoder.model.config, encoder.tokenizer
     hidden = count(getattr(config, "hidden_size", None))
@@ -53,6 +53,8 @@ def describe(encoder: Encoder) -> Table:
         ("padding", "changes nothing" if encoder.padding_invariant else "would change the weights; never padded"),
         ("weights_sha256", encoder.weights_sha256),
     ]
+    if encoder.off_text:
+        rows.insert(1, ("off", encoder.off_text))
     if encoder.notes:
         rows.insert(1, ("decided", "; ".join(encoder.notes)))
     return Table(["property", "value"], rows)

@@ -11,9 +11,10 @@ from attnprobe.errors import ModelError
 from attnprobe.models.edits import Edit
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import LayerParts
-from attnprobe.models.origins import close, in_float64
+from attnprobe.models.origins import close
 from attnprobe.models.outlets import Outlet
 from attnprobe.models.parts import visit_layers
+from attnprobe.models.recorder import in_float64
 from attnprobe.models.selfcheck import SAMPLE
 from attnprobe.values.tokens import Tokens
 
@@ -46,11 +47,11 @@ def _with_outlets(encoder: Encoder, tokens: Tokens) -> Encoder:
     def keep(parts: LayerParts) -> None:
         assert parts.output is not None
         outlets.append(Outlet(names[id(parts.output.module)], encoder.heads, parts.values.shape[2]))
-        expected.append((parts.weights @ parts.values).transpose(0, 1))
+        expected.append((parts.weights @ parts.values).transpose(0, 1).flatten(1))
 
     def check(layer: int, texts: slice, context: Tensor) -> Tensor:
         tolerance = rounding(encoder.dtype, terms(1, context[0, 0].numel(), len(tokens)))
-        if not close(in_float64(context[0]), expected[layer], tolerance):
+        if not close(in_float64(context[0].flatten(1)), expected[layer], tolerance):
             raise ModelError(f"layer {layer}: its output map is given something else than its heads' outputs")
         return context
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.attention.blocks import Block
+
+OfWeights = Callable[[int, slice, Block], Tensor | None]
+OfContext = Callable[[int, slice, Float[Tensor, "text query head d_v"]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Edit:
             sum of values, (text, query, head, d_v), over valid positions.
     """
 
-    weights: Callable[[int, slice, Block], Tensor | None] | None = None
-    context: Callable[[int, slice, Float[Tensor, "text query head d_v"]], Tensor] | None = None
+    weights: OfWeights | None = None
+    context: OfContext | None = None
 
     def of_blocks(self, layer: int, first_text: int) -> Callable[[Block], Tensor | None] | None:
         """Makes the edit of one layer's weights, in blocks whose texts are counted from another first text."""
@@ -36,3 +39,28 @@ class Edit:
         if weights is None:
             return None
         return lambda block: weights(layer, slice(block.texts.start + first_text, block.texts.stop + first_text), block)
+
+
+def in_turn(first: Edit | None, second: Edit | None) -> Edit | None:
+    """Makes one edit of two, of which the second changes what the first made."""
+    if first is None or second is None:
+        return first or second
+    return Edit(_weights_in_turn(first.weights, second.weights), _contexts_in_turn(first.context, second.context))
+
+
+def _weights_in_turn(first: OfWeights | None, second: OfWeights | None) -> OfWeights | None:
+    if first is None or second is None:
+        return first or second
+
+    def weights(layer: int, texts: slice, block: Block) -> Tensor | None:
+        made = first(layer, texts, block)
+        again = second(layer, texts, block if made is None else replace(block, weights=made))
+        return made if again is None else again
+
+    return weights
+
+
+def _contexts_in_turn(first: OfContext | None, second: OfContext | None) -> OfContext | None:
+    if first is None or second is None:
+        return first or second
+    return lambda layer, texts, context: second(layer, texts, first(layer, texts, context))

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import inspect
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -19,23 +15,27 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
-from attnprobe.errors import CHANGED, ModelError, TextError, UsageError, first_line
+from attnprobe.errors import CHANGED, ModelError, UsageError
 from attnprobe.models.batches import make_batch, neighbours
-from attnprobe.models.edits import Edit
+from attnprobe.models.digests import digest_of, digest_of_files, digest_of_tokenizer
+from attnprobe.models.edits import Edit, in_turn
+from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import Tap, lock_of, tapped
-from attnprobe.models.interface import NAME, Call, Group, Listener, listening
+from attnprobe.models.interface import Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
-from attnprobe.models.objects import digest, memory_of
-from attnprobe.models.outlets import Outlet, edited
+from attnprobe.models.outlets import Outlet, check_edit, edited
+from attnprobe.models.running import Output, check_unchanged, outputs_of
 from attnprobe.models.sources import Source, ValueNorms
+from attnprobe.models.switching import added, edit_of, outlets_for, switched
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
 from attnprobe.values.records import Given
+from attnprobe.values.switches import Off, with_off
 from attnprobe.values.text import visible
-from attnprobe.values.tokens import Role, Tokens
+from attnprobe.values.tokens import Tokens
 
 LayerObserver = Callable[[int, int], Observer | None]
 LONG, SPREAD = 512, 1024  # tokens from which loops are compiled, heads side by side; benchmarks/long_texts.py
@@ -62,11 +62,15 @@ class Encoder:
         case: the remark on a text with capitals; may be empty.
         compiled: whether :mod:`attnprobe.attention.kernels` computes and measures weights, see :meth:`replica`.
         spread: whether heads are computed, and shown to observers, side by side, on as many cores as torch uses.
+        task: the transformers model with its task head, whose base is ``model``; None if no head was loaded.
         origin: the caller's model in memory whose weights are shared; None if the model was loaded from files.
         tokenizer_from: the name of the tokenizer, if it was given separately.
         notes: the decisions about a folder that is no plain model.
         outlets: by layer, the maps where contexts are changed although weights are hooked, see
             :func:`attnprobe.models.editable.editable`; empty if unknown.
+        editable: the function that finds the outlets.
+        off: the heads that are switched off in every run; None: none.
+        known: the digests that were computed so far, which copies share.
         of: what observers are shown: "attention", or "norms", contributions of keys, as weights whose rows sum to 1.
         sources: by layer, the maps by which keys contribute, see :func:`attnprobe.models.contributing.contributing`.
     """
@@ -87,10 +91,14 @@ class Encoder:
     case: str = ""
     compiled: bool = False
     spread: bool = False
+    task: Any = None
     origin: Any = None
     tokenizer_from: str | None = None
     notes: tuple[str, ...] = ()
     outlets: tuple[Outlet, ...] = ()
+    editable: Callable[[Encoder], Encoder] | None = None
+    off: Off | None = None
+    known: dict[str, str] = field(default_factory=dict)
     of: str = "attention"
     sources: tuple[Source, ...] = ()
 
@@ -98,7 +106,17 @@ class Encoder:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
         computes = f"{str(self.dtype).removeprefix('torch.')} on {self.device}"
         sizes = f"{self.layers} layers × {self.heads} heads"
-        return one_line("Encoder", self.location.short_name, sizes, reads, computes)
+        return one_line("Encoder", self.name, sizes, reads, computes)
+
+    @property
+    def name(self) -> str:
+        """The short name, and which heads are off."""
+        return with_off(self.location.short_name, self.off_text)
+
+    @property
+    def off_text(self) -> str | None:
+        """The heads that are off, in signatures; None: none."""
+        return self.off.text(self.heads) if self.off else None
 
     @property
     def kind(self) -> str:
@@ -123,29 +141,25 @@ class Encoder:
 
         Of a model in memory, the SHA-256 of its weights as they are now.
         """
-        return digest(self.model) if self.origin is not None else self._files_sha256
-
-    @cached_property
-    def _files_sha256(self) -> str:
-        digests = []
-        for path in (*self.location.weight_files, *self.location.adapter_files):
-            with path.open("rb") as file:
-                digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+        if self.origin is not None:
+            return digest_of(self.whole)
+        if "weights" not in self.known:
+            self.known["weights"] = digest_of_files([*self.location.weight_files, *self.location.adapter_files])
+        return self.known["weights"]
 
     @property
     def fingerprint(self) -> str:
         """The model in signatures: the short name and the first digits of the weights' hash."""
         return f"{visible(self.location.short_name)}@{self.weights_sha256[:12]}"
 
-    @cached_property
+    @property
     def tokenizer_fingerprint(self) -> str | None:
         """The tokenizer in signatures, if it was given separately; None: the model's."""
         if self.tokenizer_from is None:
             return None
-        fast = self.tokenizer.is_fast
-        content = self.tokenizer.backend_tokenizer.to_str() if fast else json.dumps(self.tokenizer.get_vocab())
-        return f"{self.tokenizer_from}@{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        if "tokenizer" not in self.known:
+            self.known["tokenizer"] = digest_of_tokenizer(self.tokenizer)
+        return f"{self.tokenizer_from}@{self.known['tokenizer'][:12]}"
 
     def tokenize(
         self,
@@ -185,10 +199,41 @@ class Encoder:
         if stride is not None and longest and stride >= longest:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
+    def with_heads_off(self, heads: Any, how: str = "zero") -> Encoder:
+        """Returns an encoder of the same model that has these heads switched off, too; see :meth:`heads_off`."""
+        off = Off.of(heads, how, self.layers, self.heads)
+        return replace(self, outlets=outlets_for(self, off), off=added(self.off, off))
+
+    @contextmanager
+    def heads_off(self, heads: Any, *, how: str = "zero") -> Iterator[Encoder]:
+        """Switches heads off inside a with-block, for all that run this encoder, or copies made of it, meanwhile.
+
+        Shown are the weights that the model computes: of a head that is off, those that it would have used; of later
+        layers, what becomes of them. Blocks inside one another add up.
+
+        Args:
+            heads: ``"3:1"``, ``"0-2:3"``, ``"5:*"``, ``"-1:0-3"``, several joined by commas; or pairs (layer, head).
+            how: "zero", "mean" or "uniform", see :class:`attnprobe.values.switches.Off`; or "one": all other heads of
+                their layers are off, by zero.
+
+        Raises:
+            UsageError: these are no heads of the model.
+            ModelError: the model's heads cannot be changed.
+        """
+        off = Off.of(heads, how, self.layers, self.heads)
+        object.__setattr__(self, "outlets", outlets_for(self, off))
+        with switched(self, off):
+            yield self
+
     def for_length(self, tokens: int) -> Encoder:
         """Returns one that measures a text of LONG tokens or more by compiled loops, from SPREAD on each head apart."""
         pays = tokens >= LONG and self.tap is None and self._can_be_compiled
         return replace(self, compiled=True, spread=tokens >= SPREAD) if pays else self
+
+    @property
+    def whole(self) -> Any:
+        """The model with its task head, or the model alone if there is none."""
+        return self.model if self.task is None else self.task
 
     @property
     def _can_be_compiled(self) -> bool:
@@ -200,32 +245,9 @@ class Encoder:
         The copy uses compiled loops for float32 on a CPU.
         """
         with lock_of(self.model):  # so that no run's hooks are copied
-            shared = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
-            return replace(self, model=copy.deepcopy(self.model, shared), compiled=self._can_be_compiled)
-
-    def check_global_attention(self) -> None:
-        """Checks that the model has global attention.
-
-        Raises:
-            UsageError: the model has no global attention.
-        """
-        if "global_attention_mask" not in inspect.signature(self.model.forward).parameters:
-            raise UsageError(f"{self.location.short_name} has no global attention", "only Longformer and LED have it")
-
-    def with_global_attention(self, tokens: Tokens, which: str) -> Tokens:
-        """Sets global attention on the classification token ("cls") or the first text ("first").
-
-        Raises:
-            UsageError: the model has no global attention, or the text has no such token.
-        """
-        self.check_global_attention()
-        chosen = [
-            role == Role.CLS if which == "cls" else segment == 1
-            for role, segment in zip(tokens.roles, tokens.segments, strict=True)
-        ]
-        if not any(chosen):
-            raise UsageError("no classification token for global attention")
-        return replace(tokens, inputs={**tokens.inputs, "global_attention_mask": list(map(int, chosen))})
+            shared = {id(tensor): tensor for tensor in (*self.whole.parameters(), *self.whole.buffers())}
+            model, task = copy.deepcopy((self.model, self.task), shared)
+            return replace(self, model=model, task=task, compiled=self._can_be_compiled)
 
     def groups(self, texts: Sequence[Tokens]) -> list[slice]:
         """Groups texts that can be observed together: neighbours of equal length; or one text each if hooked."""
@@ -264,94 +286,78 @@ class Encoder:
                 cannot be edited.
             TextError: the model fails on these texts.
         """
+        made = self._run(None, texts, observe, groups, starts, on_call, edit, gradients)
+        return [output.hidden for output in made]
+
+    def run(
+        self,
+        texts: Sequence[Tokens],
+        observe: LayerObserver,
+        groups: Sequence[slice] | None = None,
+        starts: Sequence[Sequence[int] | None] | None = None,
+        on_call: Callable[[Call], None] | None = None,
+        edit: Edit | None = None,
+        gradients: bool = False,
+        on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
+    ) -> list[Output]:
+        """Runs the encoder and its task head, if that was loaded; arguments and errors are those of :meth:`observe`.
+
+        Args:
+            on_returned: see :class:`attnprobe.models.interface.Listener`; never called if nothing is hooked.
+        """
+        return self._run(self.task, texts, observe, groups, starts, on_call, edit, gradients, on_returned)
+
+    def _run(
+        self,
+        task: Any,
+        texts: Sequence[Tokens],
+        observe: LayerObserver,
+        groups: Sequence[slice] | None,
+        starts: Sequence[Sequence[int] | None] | None,
+        on_call: Callable[[Call], None] | None,
+        edit: Edit | None,
+        gradients: bool,
+        on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
+    ) -> list[Output]:
+        """Runs the encoder with this task head or None; see :meth:`observe`."""
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
         numbered = [
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
             for number, some in enumerate(groups)
         ]
-        if edit and self.tap:
-            self._check_edit(edit)
-        states: list[Tensor] = []
+        edit = in_turn(edit, edit_of(self.off) if self.off else None)
+        if edit:
+            check_edit(self, edit)
+        made: list[Output] = []
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
-            self._check_unchanged()
+            check_unchanged(self.whole, self.origin, is_hooked=self.tap is not None)
             for together in self._passes(numbered):
                 first, stop = together[0].texts.start, together[-1].texts.stop
-                inputs, _ = make_batch(texts[first:stop], self.model, self.tokenizer)
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
-                norms = ValueNorms.of(self.model, self.sources, self.heads, self.of == "norms")
-                listener = Listener(
-                    batch, observe, compiled, on_call, edit, first, gradients, pool=pool, value_norms=norms
-                )
-                hidden = self._listen(listener, inputs)
-                states += [_of_text(hidden[place], len(text)) for place, text in enumerate(texts[first:stop])]
-        return states
+                listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
+                listener.on_returned = on_returned
+                listener.value_norms = ValueNorms.of(self.model, self.sources, self.heads, self.of == "norms")
+                made += self._listen(listener, task, texts[first:stop])
+        return made
 
-    def _listen(self, listener: Listener, inputs: dict[str, Tensor]) -> Tensor:
-        """Runs one forward pass, in which all layers must come, and returns the last hidden states."""
+    def _listen(self, listener: Listener, task: Any, texts: Sequence[Tokens]) -> list[Output]:
+        """Runs one forward pass, in which all layers must come."""
+        inputs, _ = make_batch(texts, self.model if task is None else task, self.tokenizer)
         observed = tapped(self.model, self.tap, listener, inputs) if self.tap else listening(listener)
         own_precision = torch.autocast(self.device.type, enabled=False)
         mode = torch.enable_grad if listener.gradients else torch.inference_mode
         changes = edited(self.model, self.outlets, listener)
-        with torch.inference_mode(False), mode(), own_precision, observed, changes, _explained(self.model):
-            hidden: Tensor = self.model(**inputs, **({"output_attentions": True} if self.tap else {}))[0]
+        arguments = inputs | ({"output_attentions": True} if self.tap else {})
+        with torch.inference_mode(False), mode(), own_precision, observed, changes, explained_run(self.model):
+            made = outputs_of(self.model, task, arguments, list(map(len, texts)))
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
-        return hidden
-
-    def _check_edit(self, edit: Edit) -> None:
-        """Refuses an edit that hooked modules cannot carry out.
-
-        Raises:
-            ModelError: the edit changes weights, or contexts of a model whose output maps are unknown.
-        """
-        if edit.weights or len(self.outlets) != self.layers:
-            what = "weights" if edit.weights else "heads"
-            raise ModelError(
-                f"{what} of {self.kind} cannot be changed: its weights are hooked ({self.tap_reason})",
-                "attnprobe models lists the types that are measured through blocks, where they can",
-            )
-
-    def _check_unchanged(self) -> None:
-        """Checks that the model computes as when it was loaded.
-
-        Raises:
-            ModelError: the model was changed.
-        """
-        if self.origin is not None and memory_of(self.origin) != memory_of(self.model):
-            raise ModelError(
-                "the model in memory was changed after it was given: its weights lie elsewhere",
-                "load_encoder(model, ...) anew",
-            )
-        if any(module.training for module in self.model.modules()):
-            raise ModelError("the model is in training mode, where dropout makes weights random", "call .model.eval()")
-        usual = "eager" if self.tap else NAME
-        found = getattr(self.model.config, "_attn_implementation", usual)
-        if found != usual:
-            raise ModelError(f"the model's attention was set to {found!r} after it was loaded", "load it anew")
+        return made
 
     def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
         """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
         if self.padding_invariant:
             return [list(groups)]
         return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
-
-
-def _of_text(states: Float[Tensor, "*position d_model"], length: int) -> Float[Tensor, "*token d_model"]:
-    """Keeps one text's hidden states without those of padding."""
-    return states[:length] if states.ndim > 1 else states
-
-
-@contextmanager
-def _explained(model: Any) -> Iterator[None]:
-    """Names the model in an error from inside transformers, as CANINE raises on texts of fewer than four characters."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise TextError(
-            f"{type(model).__name__} fails on this text: {first_line(error)}",
-            "is the text too short, or too long, for this model?",
-        ) from error

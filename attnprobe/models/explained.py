@@ -1,11 +1,14 @@
-"""Errors of other libraries about a model's files -> a ModelError in one line."""
+"""Errors of other libraries about a model or its files -> a ModelError in one line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from attnprobe.errors import AttnprobeError, ModelError
+import torch
+
+from attnprobe.errors import AttnprobeError, ModelError, TextError, first_line
 
 
 @contextmanager
@@ -27,3 +30,17 @@ def explained(what: str, hint: str = "") -> Iterator[None]:
 def in_one_line(error: BaseException) -> str:
     """Returns an exception's message in one line of at most 200 characters; its type if the message is empty."""
     return (" ".join(str(error).split()) or type(error).__name__)[:200]
+
+
+@contextmanager
+def explained_run(model: Any) -> Iterator[None]:
+    """Names the model in an error from inside transformers, as CANINE raises on texts of fewer than four characters."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TextError(f"{type(model).__name__} runs out of memory on this text", "--max-length N cuts it") from error
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise TextError(
+            f"{type(model).__name__} fails on this text: {first_line(error)}",
+            "is the text too short, or too long, for this model?",
+        ) from error

@@ -18,6 +18,7 @@ from attnprobe.models.families import FAMILIES
 from attnprobe.models.locate import Location
 from attnprobe.values.finding import find_tokens
 from attnprobe.values.selection import Indices, select
+from attnprobe.values.switches import Off
 from attnprobe.values.text import assign_words
 from attnprobe.values.tokens import Role, Tokens
 
@@ -62,6 +63,17 @@ def check_heads(location: Location, layers: Indices, heads: Indices) -> None:
         known = _stated(location, names)
         if known and chosen is not None:
             select(chosen, known, what)
+
+
+def check_off(location: Location, off: str | None, how: str) -> None:
+    """Refuses to switch heads off that a model does not have, if config.json says how many there are.
+
+    Raises:
+        UsageError: a number is out of range, or nothing would be off.
+    """
+    layers, heads = _stated(location, LAYERS), _stated(location, HEADS)
+    if off is not None and layers and heads:
+        Off.of(off, how, layers, heads)
 
 
 def _stated(location: Location, names: Sequence[str]) -> int | None:

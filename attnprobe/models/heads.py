@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from attnprobe.attention.blocks import BLOCK_ELEMENTS, exact
 from attnprobe.attention.rounding import rounding_of_weights
 from attnprobe.attention.textbook import attention_scores, mask_scores, softmax
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.origins import Vectors, check_map
+from attnprobe.models.origins import Vectors, check_map, sample
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,28 @@ class HeadParts:
 
     def recomputed(self) -> Float[Tensor, "query key"]:
         """Computes the weights from q, k and the terms added to their products."""
-        scores = attention_scores(self.q.final, self.k.final, self.scale)
-        if self.softcap is not None:
-            scores = self.softcap * torch.tanh(scores / self.softcap)
-        scores = scores + sum(self.terms.values())
-        if self.allowed is not None:
-            scores = mask_scores(scores, self.allowed)
-        sinks = scores.new_tensor([] if self.sink is None else [self.sink]).expand(len(scores), -1)
-        return softmax(torch.cat([scores, sinks], 1))[:, : scores.shape[1]]
+        return recomputed([self])[0]
 
     def difference(self) -> float:
         """Finds the largest difference between these and the captured weights."""
         return float((self.recomputed() - self.weights).abs().max())
+
+
+def recomputed(heads: Sequence[HeadParts], dtype: torch.dtype = torch.float64) -> Float[Tensor, "head query key"]:
+    """Computes the weights of heads of one layer from q, k and the terms added to their products."""
+    first = heads[0]
+    queries, keys = (torch.stack([getattr(head, name).final for head in heads]).to(dtype) for name in "qk")
+    scores = attention_scores(queries, keys, first.scale)
+    if first.softcap is not None:
+        scores = first.softcap * torch.tanh(scores / first.softcap)
+    for name in first.terms:
+        scores += torch.stack([head.terms[name] for head in heads])
+    masks = [head.allowed for head in heads if head.allowed is not None]
+    if masks:
+        scores = mask_scores(scores, torch.stack(masks))
+    sinks = scores.new_tensor([[] if head.sink is None else [head.sink] for head in heads])
+    columns = sinks[:, None].expand(-1, scores.shape[1], -1)
+    return softmax(torch.cat([scores, columns], 2) if first.sink is not None else scores)[..., : scores.shape[2]]
 
 
 @dataclass(frozen=True)
@@ -87,17 +98,14 @@ class LayerParts:
     Attributes:
         layer: counted from 0.
         heads: each head's q, k, v, scores, weights and rows of W_O.
+        weights: those of all heads, as captured.
         output: the map that reads the heads' outputs; None if it does not read them directly.
     """
 
     layer: int
     heads: tuple[HeadParts, ...]
+    weights: Float[Tensor, "head query key"]
     output: OutputMap | None
-
-    @property
-    def weights(self) -> Float[Tensor, "head query key"]:
-        """The weights as captured."""
-        return torch.stack([head.weights for head in self.heads])
 
     @property
     def values(self) -> Float[Tensor, "head key d_v"]:
@@ -124,18 +132,33 @@ def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
     Raises:
         ModelError: the numbers differ by more than rounding explains.
     """
-    for head in parts.heads:
-        for name, vectors in {"q": head.q, "k": head.k, "v": head.v}.items():
-            check_map(vectors, name, tolerance)
-        difference = head.difference()
-        if not difference <= rounding_of_weights(encoder.dtype, head.q.final, head.k.final, head.scale):
-            raise ModelError(
-                f"layer {parts.layer}: the weights recomputed from q and k differ from those the model used by"
-                f" {difference:.1e}",
-                "--dtype float64 computes more exactly",
-            )
+    for name in "qkv":
+        check_map([getattr(head, name) for head in parts.heads], name, tolerance)
+    at_once = max(1, BLOCK_ELEMENTS // parts.weights[0].numel())
+    for start in range(0, len(parts.heads), at_once):
+        some = slice(start, start + at_once)
+        _check_weights(parts.layer, parts.heads[some], parts.weights[some], encoder.dtype)
     if parts.output and len(parts.heads) == encoder.heads:
         check_output(parts.layer, parts.weights, parts.values, parts.output_weights, parts.output, tolerance)
+
+
+def _check_weights(
+    layer: int, heads: Sequence[HeadParts], weights: Float[Tensor, "head query key"], dtype: torch.dtype
+) -> None:
+    """Compares the weights recomputed from q and k, in the precision of the model, with those it used.
+
+    Raises:
+        ModelError: the numbers differ.
+    """
+    differences = recomputed(heads, exact(dtype)).sub_(weights).abs_().amax((1, 2))
+    queries, keys = (torch.stack([getattr(head, name).final for head in heads]).to(exact(dtype)) for name in "qk")
+    beyond = ~(differences <= rounding_of_weights(dtype, queries, keys, heads[0].scale))
+    if beyond.any():
+        raise ModelError(
+            f"layer {layer}: the weights recomputed from q and k differ from those the model used by"
+            f" {float(differences[beyond].max()):.1e}",
+            "--dtype float64 computes more exactly",
+        )
 
 
 def check_output(
@@ -146,18 +169,19 @@ def check_output(
     output: OutputMap,
     tolerance: float,
 ) -> None:
-    """Compares Σ over heads of a·v·W_O, with the rest of the input and b_O, with the output of the map.
+    """Compares Σ over heads of a·v·W_O, with the rest of the input and b_O, with a few tokens' output of the map.
 
     Raises:
         ModelError: the numbers differ.
     """
+    weights, x = sample(weights.movedim(0, 1)).movedim(1, 0), sample(output.x)
     width = len(values) * values.shape[2]
-    total = torch.einsum("hqd,hdo->qo", weights @ values, rows) + output.beside(width)
+    total = torch.einsum("hqd,hdo->qo", weights @ values, rows) + x[:, width:] @ output.weight[width:]
     size = torch.einsum("hqd,hdo->qo", weights @ values.abs(), rows.abs())
-    size += output.x[:, width:].abs() @ output.weight[width:].abs()
+    size += x[:, width:].abs() @ output.weight[width:].abs()
     if output.bias is not None:
         total, size = total + output.bias, size + output.bias.abs()
-    difference = (total - output.made).abs()
+    difference = (total - sample(output.made)).abs()
     if bool((difference > tolerance * size).any()):
         raise ModelError(
             f"layer {layer}: the heads' outputs times W_O differ from the attention's output by {difference.max():.1e}",

@@ -159,6 +159,8 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
                 weights = _get(whole, path)
                 if not isinstance(weights, Tensor):
                     raise ModelError(f"{type(module).__name__} returns no attention weights any more", CHANGED)
+                if listener.on_returned:
+                    listener.on_returned(listener.calls, weights, axes)
                 held.append(weights.permute(axes))
                 output = _put(output, path, weights.new_empty((0,) * weights.ndim))
                 if len(held) == tap.layout.calls(model.config, listener.calls, length):

@@ -82,6 +82,8 @@ class Listener:
         observe: (layer, group) -> an observer of that group's blocks in that layer, or None to compute without showing.
         compiled, pool: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
         on_call: called with the arguments of each attention, before it is computed.
+        on_returned: called with the layer, a tensor of weights that a hooked module returns, and the permutation that
+            brings the axes to (text, head, query, key).
         edit: the changes to the attention.
         first_text: the index of the batch's first text in the whole run, by which edits count texts.
         gradients: see :func:`attnprobe.attention.blocks.attention_in_blocks`.
@@ -105,6 +107,7 @@ class Listener:
     masks: list[tuple[Tensor, Reach | None]] = field(default_factory=list)
     pool: Pool | None = None
     value_norms: ValueNorms | None = None
+    on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None
 
     def changed(self, layer: int, texts: slice, context: Float[Tensor, "text query head d_v"]) -> Tensor:
         """Edits the context of some of the batch's texts."""

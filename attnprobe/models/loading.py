@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import warnings
@@ -9,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from operator import attrgetter
 from os import PathLike
 from threading import Lock
 from typing import Any
@@ -19,37 +19,44 @@ import transformers
 from torch import nn
 
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.models.adapters import ADAPTERS, Adapter
 from attnprobe.models.adapters_of_peft import merge_adapter
-from attnprobe.models.building import held_to_size
-from attnprobe.models.config import count, texts
+from attnprobe.models.config import count
+from attnprobe.models.editable import editable
 from attnprobe.models.embeddings import beyond_embeddings
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.explained import explained
 from attnprobe.models.families import Family
 from attnprobe.models.kinds import check_code, check_reads_text, find_family, quantization_of, with_model_type
 from attnprobe.models.locate import DEFAULT_MODEL, Location, locate, locate_tokenizer
+from attnprobe.models.networks import encoder_of, load_config, load_network, within
 from attnprobe.models.objects import borrowed, location_of, network_of, unwrapped
-from attnprobe.models.report import UNWRAP, Report, check_dtypes, check_report, is_wrapped
 from attnprobe.models.selfcheck import choose_capture
+from attnprobe.models.tasks import check_head, class_named, head_class, name_of_part, named_class
 from attnprobe.models.tokenizer_files import checked_tokenizer, load_tokenizer, text_limit, tokenizer_name
 from attnprobe.models.verdicts import Identity, checked_once, files_of, key_of
 from attnprobe.models.vocabulary import sentence_settings, settle_case
 from attnprobe.values.arguments import shown
+from attnprobe.values.switches import check_switches
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
 LOADING = Lock()  # what transformers changes while it loads, and what is silenced, is the whole process's
 
 
-def loaded(encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL) -> Encoder:
-    """Returns an encoder as it is, or loads the folder or Hub id given in its place; None: ``model``."""
+def loaded(
+    encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL, **how: Any
+) -> Encoder:
+    """Copies an encoder, whose heads then stay off as they are now, or loads a folder or Hub id; None: ``model``.
+
+    Args:
+        how: further arguments of :func:`load_encoder`.
+    """
     if isinstance(encoder, Encoder):
-        return encoder
+        return copy.copy(encoder)
     name = model if encoder is None else encoder
     if not isinstance(name, str | PathLike):
         hint = "load_encoder(model, tokenizer=tokenizer) takes a model object" if isinstance(name, nn.Module) else ""
         raise UsageError(f"an encoder is one from load_encoder, a folder or a Hub id; got {shown(name)}", hint)
-    return load_encoder(os.fspath(name))
+    return load_encoder(os.fspath(name), **how)
 
 
 def load_encoder(
@@ -62,6 +69,9 @@ def load_encoder(
     allow_pickle: bool = False,
     trust_remote_code: bool = False,
     cache: bool = False,
+    off: Any = None,
+    off_how: str = "zero",
+    task: bool | None = False,
 ) -> Encoder:
     """Loads an encoder; do it once and use it often.
 
@@ -81,28 +91,41 @@ def load_encoder(
         cache: whether to keep what the check at load finds in the user's cache, and to use what was found there for
             the same files, libraries, device and processor. Commands do; nothing is kept of a model in memory, or of
             one that may bring code.
+        off, off_how: the heads to switch off in every run, and how; see :meth:`Encoder.heads_off`.
+        task: whether to load the task head, too, that config.json names (a sequence or token classifier's, or that of a
+            masked language model); None: a classifier's, if the model has one that can be loaded.
 
     Raises:
-        ModelError: the model cannot be found, or cannot be loaded or measured rightly; the message says why.
+        ModelError: the model cannot be found, or cannot be loaded or measured rightly, or lacks the head; the message
+            says why.
         UsageError: an argument is no model, or a model object comes without a tokenizer.
     """
     if dtype is not None and dtype not in DTYPES:
         raise ModelError(f"no dtype {dtype!r}", f"one of {', '.join(DTYPES)}")
     named = isinstance(tokenizer, str | PathLike)
-    if not isinstance(model, str | PathLike):
-        return _take(unwrapped(model), tokenizer, device, dtype, trust_remote_code)
-    location = locate(
-        os.fspath(model),
-        revision,
-        tokenizer=os.fspath(tokenizer) if named else None,
-        allow_pickle=allow_pickle,
-        trust_remote_code=trust_remote_code,
-    )
-    return _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code, cache)
+    check_switches(off, off_how)
+    if isinstance(model, str | PathLike):
+        location = locate(
+            os.fspath(model),
+            revision,
+            tokenizer=os.fspath(tokenizer) if named else None,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+        )
+        encoder = _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code, cache, task)
+    else:
+        encoder = _take(unwrapped(model), tokenizer, device, dtype, trust_remote_code, task)
+    return encoder if off is None else encoder.with_heads_off(off, off_how)
 
 
 def _from_files(
-    location: Location, tokenizer: Any, device: str, dtype: torch.dtype, trust_remote_code: bool, cache: bool
+    location: Location,
+    tokenizer: Any,
+    device: str,
+    dtype: torch.dtype,
+    trust_remote_code: bool,
+    cache: bool,
+    task: bool | None,
 ) -> Encoder:
     """The encoder whose files lie there; the arguments are those of :func:`load_encoder`."""
     named = isinstance(tokenizer, str | PathLike)
@@ -111,11 +134,12 @@ def _from_files(
     quantization = quantization_of(location)
     place = choose_device(device)
     check_code(location, trust_remote_code)
+    head = head_class(named_class(location), location, family, task)
     can_be_kept = cache and not trust_remote_code and (tokenizer is None or named)
     files = files_of(location) if can_be_kept else None
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     with LOADING, _quiet():
-        config = _load_config(location, options)
+        config = load_config(location, options)
         check_reads_text(location, config, family)
         settings = sentence_settings(location.name, location.folder)
         if tokenizer is None or named:
@@ -129,18 +153,20 @@ def _from_files(
             location = location.noted(f"{quantization} weights, turned back into plain ones")
         if location.type_is_inferred:
             options["config"] = config
-        network, location = _load_network(location, family, options)
+        network, location = load_network(location, family, head, options)
         if quantization:  # of which some come as float32 whatever is asked
             network = network.to(dtype)
         if location.adapter:
             merge_adapter(location, network)
     with explained(f"{location.name!r} cannot be measured"):
         network = network.eval().requires_grad_(False)
-        encoder = encoder_of(network, family).to(place)
-        return _ready(location, encoder, read, family, tokenizer_name(tokenizer), settings, case, files)
+        network = network.to(place)
+        encoder = within(network, family, head)
+        ready = _ready(location, encoder, read, family, tokenizer_name(tokenizer), settings, case, files)
+        return check_head(replace(ready, task=network)) if head else ready
 
 
-def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: bool) -> Encoder:
+def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: bool, task: bool | None) -> Encoder:
     """Makes the encoder of a model that is in memory."""
     name = type(model).__name__
     if tokenizer is None:
@@ -162,8 +188,12 @@ def _take(model: Any, tokenizer: Any, device: str, dtype: str | None, trusted: b
             read = load_tokenizer(os.fspath(tokenizer), locate_tokenizer(os.fspath(tokenizer)), options)
     with explained(f"{name} cannot be measured"):
         origin = encoder_of(network_of(model, family), family)
-        ready = _ready(location, borrowed(origin), checked_tokenizer(read), family, tokenizer_name(tokenizer))
-        return replace(ready, origin=origin)
+        head = head_class(class_named(type(model)), location, family, task)
+        part = name_of_part(model, origin) if head else ""
+        whole = borrowed(model if head else origin)
+        encoder = whole.get_submodule(part)
+        ready = _ready(location, encoder, checked_tokenizer(read), family, tokenizer_name(tokenizer))
+        return check_head(replace(ready, origin=model, task=whole)) if head else replace(ready, origin=origin)
 
 
 def _ready(
@@ -206,6 +236,7 @@ def _ready(
         tap_reason=capture.tap_reason,
         padding_invariant=capture.padding_invariant,
         reach=capture.reach,
+        editable=editable,
     )
 
 
@@ -241,71 +272,6 @@ def position_limit(encoder: nn.Module) -> int | None:
         if isinstance(module, nn.Embedding) and "position_embeddings" in name and module.padding_idx is not None:
             limits.append(module.num_embeddings - module.padding_idx - 1)
     return min(filter(None, map(count, limits)), default=None)
-
-
-def _load_config(location: Location, options: dict[str, Any]) -> Any:
-    with explained(f"config.json of {location.name!r} is not as its model type wants it"):
-        inferred = location.type_is_inferred
-        config_class = (
-            transformers.CONFIG_MAPPING[location.config["model_type"]] if inferred else transformers.AutoConfig
-        )
-        return config_class.from_pretrained(location.folder, **options)
-
-
-def _load_network(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, Location]:
-    """Loads the model with all weights that the encoder needs, and adds notes on decisions to the location.
-
-    Raises:
-        ModelError: the model does not load, or the checkpoint and the encoder do not belong together.
-    """
-    network, report = _load_model(location, family, options)
-    with explained(f"{location.name!r} cannot be measured"):
-        if is_wrapped(network, encoder_of(network, family), report):
-            note = "what a wrapper put before the names of weights (module., model., _orig_mod.) is left out"
-            location = location.noted(note)
-            network, report = _load_model(location, family, {**options, "key_mapping": UNWRAP})
-        check_report(location, network, encoder_of(network, family), report)
-        check_dtypes(location, network, "quantization_config" in options)
-    return network, location
-
-
-def _load_model(location: Location, family: Family | None, options: dict[str, Any]) -> tuple[Any, Report]:
-    with explained(f"{location.name!r} does not load"), held_to_size(location):
-        name = (family.model_class if family else "") or _own_class(location)
-        model_class = getattr(transformers, name) if name else transformers.AutoModel
-        model, report = model_class.from_pretrained(
-            location.folder,
-            attn_implementation="eager",
-            experts_implementation="eager",  # the others compute no float64
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # reported as mismatched_keys, which check_report refuses
-            **options,
-            **(family.options if family else {}),
-        )
-    for file in getattr(type(model.config), "extra_files", ()):
-        if (location.folder / file).is_file():
-            raise ModelError(f"{type(model).__name__} reads weights beside the checkpoint ({file}), which is not done")
-    return model, Report.of(report)
-
-
-def _own_class(location: Location) -> str:
-    """Finds the class of an encoder saved without its decoder or picture half, which AutoModel may not know."""
-    name = next(iter(texts(location.config.get("architectures"))), "")
-    return name if name.endswith(("EncoderModel", "TextModel")) and hasattr(transformers, name) else ""
-
-
-def encoder_of(network: Any, family: Family | None) -> Any:
-    """Returns the part of a model that reads the text."""
-    encoder = network
-    if family and family.part:
-        encoder = attrgetter(family.part)(network)
-    elif getattr(network.config, "is_encoder_decoder", False):
-        encoder = network.get_encoder()
-    if family and family.adapter:
-        return Adapter(network.config, encoder, ADAPTERS[family.adapter])
-    if not isinstance(encoder, transformers.PreTrainedModel):
-        raise ModelError(f"the encoder of {type(network).__name__} cannot be run by itself")
-    return encoder
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnprobe.attention.rounding import rounding
-from attnprobe.models.origins import in_float64
+from attnprobe.models.origins import sample
+from attnprobe.models.recorder import Ran, in_float64
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,22 @@ class Norm:
         return vectors - vectors.mean(-1, keepdim=True) if self.centred else vectors
 
 
-def norm_of(
-    module: nn.Module, given: Float[Tensor, "token d"], made: Float[Tensor, "token d"], dtype: torch.dtype
-) -> Norm | None:
-    """Finds the norm that a module computes, by what it was given and made; None if it is none.
+def norm_of(ran: Ran, dtype: torch.dtype) -> Norm | None:
+    """Finds the norm that a module computes, by a few tokens that it was given and made; None if it is none.
 
     Args:
-        given, made: in float64.
         dtype: the model's.
     """
-    d = given.shape[1]
-    if made.shape != given.shape or any(parameter.shape != (d,) for parameter in module.parameters()):
+    if ran.given.shape != ran.made.shape or any(
+        vector.shape != ran.given.shape[1:] for vector in ran.module.parameters()
+    ):
         return None
-    for norm in _norms(module, d):
-        turned = norm.turned(given).abs() if norm.bias is None else norm.turned(given).abs() + norm.bias.abs()
-        size = (norm.weight.abs() * given.abs().amax(1, keepdim=True) + turned) / norm.sizes(given)[:, None]
-        if bool(((norm(given) - made).abs() <= rounding(dtype, d) * size).all()):
+    given, made = in_float64(sample(ran.given)), in_float64(sample(ran.made))
+    for norm in _norms(ran.module, given.shape[1]):
+        size = norm.weight.abs() * 2 * given.abs().amax(1, keepdim=True) / norm.sizes(given)[:, None]
+        if norm.bias is not None:
+            size += norm.bias.abs()
+        if bool(((norm(given) - made).abs() <= rounding(dtype, given.shape[1]) * size).all()):
             return norm
     return None
 

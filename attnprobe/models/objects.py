@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers
 from torch import Tensor, nn
 
@@ -109,12 +107,3 @@ def memory_of(model: nn.Module) -> dict[str, tuple[object, ...]]:
     """Returns the memory addresses of the weights that a model computes with, by name."""
     tensors = dict((*model.named_parameters(), *model.named_buffers()))
     return {name: (tensor.data_ptr(), tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-
-
-def digest(model: nn.Module) -> str:
-    """Computes the SHA-256 of a model's current weights: names, dtypes, shapes and bytes."""
-    found = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return found.hexdigest()

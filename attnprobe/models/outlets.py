@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attnprobe.errors import CHANGED, ModelError
+from attnprobe.models.edits import Edit
 from attnprobe.models.interface import Listener, present_listener
 
 
@@ -29,6 +30,20 @@ class Outlet:
     d_v: int
 
 
+def check_edit(encoder: Any, edit: Edit) -> None:
+    """Refuses an edit that an encoder with hooked weights cannot carry out.
+
+    Raises:
+        ModelError: the edit changes weights, or contexts of a model whose output maps are unknown.
+    """
+    if encoder.tap and (edit.weights or len(encoder.outlets) != encoder.layers):
+        what = "weights" if edit.weights else "heads"
+        raise ModelError(
+            f"{what} of {encoder.kind} cannot be changed: its weights are hooked ({encoder.tap_reason})",
+            "attnprobe models lists the types that are measured through blocks, where they can",
+        )
+
+
 @contextmanager
 def edited(model: nn.Module, outlets: Sequence[Outlet], listener: Listener) -> Iterator[None]:
     """Changes contexts as the listener's edit says, in the forward passes inside the with-block.
@@ -39,9 +54,10 @@ def edited(model: nn.Module, outlets: Sequence[Outlet], listener: Listener) -> I
     Raises:
         ModelError: a map is missing, is called more often than before, or gets another input.
     """
-    modules, handles = dict(model.named_modules()), []
+    names = {outlet.module for outlet in outlets if listener.edit and listener.edit.context}
+    modules, handles = dict(model.named_modules()) if names else {}, []
     try:
-        for name in {outlet.module for outlet in outlets if listener.edit and listener.edit.context}:
+        for name in names:
             if name not in modules:
                 raise ModelError("some of the model's output maps are gone", CHANGED)
             calls = iter([(layer, outlet) for layer, outlet in enumerate(outlets) if outlet.module == name])

@@ -8,9 +8,9 @@ none do, the model is refused. One forward pass serves all heads of any number o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import permutations, product
+from itertools import groupby, permutations, product
 from typing import NoReturn
 
 import torch
@@ -24,8 +24,9 @@ from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
 from attnprobe.models.linear import LINEAR, matrix
-from attnprobe.models.origins import Vectors, close, in_float64, mapped, origin
-from attnprobe.models.recorder import Record, Recorder, Step
+from attnprobe.models.origins import Vectors, close, is_map, mapped, origins, sample, split
+from attnprobe.models.recorder import Ran, Record, Recorder, Step, in_float64
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
 KNOWN = "trace knows q·k with position bias, rotary positions, mask, soft cap and sinks"
@@ -98,13 +99,16 @@ def _visit(
     *,
     wholes: bool = False,
 ) -> None:
+    """Records the layers in one run, or where heads are off in one for each of their layers, which shows these on."""
     if encoder.family and encoder.family.untraced:
         _refuse(f"{encoder.kind} has {encoder.family.untraced}, which trace does not separate yet")
 
     def finish(record: Record) -> None:
         visit(record, _separated(record, encoder))
 
-    Recorder(encoder, layers, heads, finish, wholes=wholes).run(tokens)
+    off = encoder.off or Off()
+    for below, some in groupby(sorted(layers), off.below):
+        Recorder(replace(encoder, off=below or None), list(some), heads, finish, wholes=wholes).run(tokens)
 
 
 def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
@@ -120,7 +124,7 @@ def _separated(record: Record, encoder: Encoder) -> LayerParts:
     else:
         heads, output, rows = _of_weights(record, encoder, tolerance)
     heads = [replace(head, output_weight=weight) for head, weight in zip(heads, rows, strict=True)] if output else heads
-    parts = LayerParts(record.layer, tuple(heads), output)
+    parts = LayerParts(record.layer, tuple(heads), record.weights, output)
     check_parts(parts, encoder, tolerance)
     return parts
 
@@ -134,10 +138,10 @@ def tolerance_of(record: Record, encoder: Encoder) -> float:
 def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
     """Takes the chosen heads from the arguments of the attention in blocks."""
     at_once = call.query.shape[1] // call.key.shape[1]  # query heads that share keys: grouped-query attention
-    shared = {head // at_once for head in record.heads}
+    shared = sorted({head // at_once for head in record.heads})
     queries, keys, values = (
-        {head: origin(in_float64(tensor[0, head]), record.before, tolerance) for head in sorted(heads)}
-        for tensor, heads in ((call.query, set(record.heads)), (call.key, shared), (call.value, shared))
+        dict(zip(heads, origins(in_float64(tensor[0, heads]), record.before, tolerance), strict=True))
+        for tensor, heads in ((call.query, list(record.heads)), (call.key, shared), (call.value, shared))
     )
     allowed = None if call.allowed is None else call.allowed.cpu().expand(record.length, record.length)
     return [
@@ -164,28 +168,30 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     Raises:
         ModelError: no maps fit, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = [found for step in record.before for found in of_heads(step, record, encoder.heads)]
+    maps = maps_of(record.before, encoder.heads)
     added = [_added(record, head, encoder) for head in record.heads]
     pairs = []
-    for (q, k), is_scaled in product(permutations(maps, 2), (True, False)):
-        if q[0].final.shape != k[0].final.shape:
+    for (q_map, k_map), is_scaled in product(permutations(maps, 2), (True, False)):
+        d = q_map.made.shape[1] // encoder.heads
+        if q_map.made.shape != k_map.made.shape:
             continue
-        scale = q[0].final.shape[1] ** -0.5 if is_scaled else 1.0
-        first = HeadParts(q[0], k[0], k[0], scale, record.weights[0], None, *added[0])
-        if first.difference() <= rounding_of_weights(encoder.dtype, q[0].final, k[0].final, scale):
-            pairs.append((q, k, scale))
+        scale, columns = d**-0.5 if is_scaled else 1.0, _columns(record.heads[:1], d)
+        query, key = Vectors(q_map.made[:, columns]), Vectors(k_map.made[:, columns])
+        first = HeadParts(query, key, key, scale, record.weights[0], None, *added[0])
+        if first.difference() <= rounding_of_weights(encoder.dtype, query.final, key.final, scale):
+            pairs.append((q_map, k_map, scale))
     if len(pairs) > 1:
         _refuse(
             f"{encoder.kind}: the weights of this text do not tell which linear maps they come from",
             "try a longer text",
         )
-    for (q, k, scale), v in product(pairs, maps):
-        output, rows = output_map(record, v, tolerance)
+    for (q_map, k_map, scale), v_map in product(pairs, maps):
+        values = vectors_of(v_map, record, encoder.heads)
+        output, rows = output_map(record, values, tolerance)
         if output:
-            heads = [
-                HeadParts(own_q, own_k, own_v, scale, weights, None, *more)
-                for own_q, own_k, own_v, weights, more in zip(q, k, v, record.weights, added, strict=True)
-            ]
+            queries, keys = (vectors_of(ran, record, encoder.heads) for ran in (q_map, k_map))
+            of_heads = zip(queries, keys, values, record.weights, added, strict=True)
+            heads = [HeadParts(q, k, v, scale, weights, None, *more) for q, k, v, weights, more in of_heads]
             return heads, output, rows
     _refuse(
         f"{encoder.kind}: no linear maps of the layer give its weights as softmax(q·k) and its output from them",
@@ -193,12 +199,21 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     )
 
 
-def of_heads(step: Step, record: Record, heads: int) -> Iterator[list[Vectors]]:
+def maps_of(steps: Sequence[Step], heads: int) -> list[Ran]:
+    """Lists the linear maps whose output may be split among the heads."""
+    linear = (step for step in steps if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0)
+    return [ran for step in linear for ran in step.by_token if is_map(ran)]
+
+
+def vectors_of(ran: Ran, record: Record, heads: int) -> list[Vectors]:
     """Takes the chosen heads' columns of a linear map's output."""
-    if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0:
-        d = step.made.shape[-1] // heads
-        for given, made in step.by_token:
-            yield [mapped(step.module, given, made, slice(head * d, (head + 1) * d)) for head in record.heads]
+    d = ran.made.shape[1] // heads
+    return mapped(ran, _columns(record.heads, d), d)
+
+
+def _columns(heads: Sequence[int], d: int) -> slice:
+    """Returns the columns of neighbouring heads."""
+    return slice(heads[0] * d, (heads[-1] + 1) * d)
 
 
 def _added(record: Record, head: int, encoder: Encoder) -> tuple[dict[str, Tensor], Tensor | None]:
@@ -222,21 +237,23 @@ def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]
     return in_float64(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
+def _all(vectors: Tensor) -> Tensor:
+    return vectors
+
+
 def output_map(
     record: Record, values: Sequence[Vectors], tolerance: float
 ) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
     """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""
     d = values[0].final.shape[1]
-    columns = [slice(head * d, (head + 1) * d) for head in record.heads]
-    contexts = [weights @ vectors.final for weights, vectors in zip(record.weights, values, strict=True)]
-    for step in record.steps:
-        if not isinstance(step.module, LINEAR):
-            continue
-        for given, made in step.by_token:
-            reads = zip(contexts, columns, strict=True)
-            if given.shape[1] >= columns[-1].stop and all(close(z, given[:, span], tolerance) for z, span in reads):
-                weight, bias = matrix(step.module), step.module.bias
-                bias = None if bias is None else in_float64(bias)
-                output = OutputMap(given, in_float64(weight), bias, made, step.module)
-                return output, [in_float64(weight[span]) for span in columns]
+    columns = _columns(record.heads, d)
+    rows = sample if record.call else _all  # rows of hooked weights may come from other maps, as of global tokens
+    weights = rows(record.weights.movedim(1, 0)).movedim(0, 1)
+    contexts = weights @ torch.stack([vectors.final for vectors in values])
+    for ran in (ran for step in record.steps if isinstance(step.module, LINEAR) for ran in step.by_token):
+        if ran.given.shape[1] >= columns.stop and close(contexts, split(rows(ran.given[:, columns]), d), tolerance):
+            assert isinstance(ran.module, LINEAR)
+            bias = None if ran.module.bias is None else in_float64(ran.module.bias)
+            output = OutputMap(ran.given, in_float64(matrix(ran.module)), bias, ran.made, ran.module)
+            return output, list(output.weight[columns].view(len(values), d, -1))
     return None, []

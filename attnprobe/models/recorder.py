@@ -23,6 +23,21 @@ from attnprobe.values.tokens import Tokens
 
 
 @dataclass(frozen=True)
+class Ran:
+    """A module that ran, with what it was given and made: tokens first, the rest side by side.
+
+    Attributes:
+        name: the name in the parent module.
+        given, made: the first argument and the output.
+    """
+
+    name: str
+    module: nn.Module
+    given: Float[Tensor, "token d_in"]
+    made: Float[Tensor, "token d_out"]
+
+
+@dataclass(frozen=True)
 class Step:
     """A module that ran.
 
@@ -39,17 +54,32 @@ class Step:
     length: int
 
     @cached_property
-    def by_token(self) -> list[tuple[Float[Tensor, "token d_in"], Float[Tensor, "token d_out"]]]:
-        """Yields both with tokens first and the rest side by side, in float64 for each axis that may be the tokens'."""
+    def as_computed(self) -> list[Ran]:
+        """Lists the step for each axis that may be the tokens', in the dtype and on the device of the model."""
         return [
-            (_token_first(self.given, axis, self.length), _token_first(self.made, axis, self.length))
+            Ran(
+                self.name,
+                self.module,
+                _token_first(self.given, axis, self.length),
+                _token_first(self.made, axis, self.length),
+            )
             for axis in range(self.made.ndim - 1)
             if self.given.shape[: axis + 1] == self.made.shape[: axis + 1] and self.made.shape[axis] >= self.length
         ]
 
+    @cached_property
+    def by_token(self) -> list[Ran]:
+        """Lists the same in float64."""
+        return [replace(ran, given=in_float64(ran.given), made=in_float64(ran.made)) for ran in self.as_computed]
+
 
 def _token_first(tensor: Tensor, axis: int, length: int) -> Tensor:
-    return tensor.movedim(axis, 0)[:length].flatten(1).double().cpu()
+    return tensor.movedim(axis, 0)[:length].flatten(1)
+
+
+def in_float64(tensor: Tensor) -> Tensor:
+    """Copies the numbers to float64 in the main memory."""
+    return tensor.double().cpu()
 
 
 @dataclass
@@ -151,10 +181,12 @@ class Recorder:
             )
         check_probabilities(block.weights, self.encoder.dtype, record.layer, complete=block.complete)
         present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
+        if len(self.heads) == self.encoder.heads:
+            record.weights[present.start : present.stop, block.rows, block.keys] = block.weights[0]
+            return
         for place, head in enumerate(self.heads):
             if head in present:
-                weights = block.weights[0, head - present.start]
-                record.weights[place, block.rows, block.keys] = weights.double().cpu()
+                record.weights[place, block.rows, block.keys] = block.weights[0, head - present.start]
 
     @contextmanager
     def _hooked(self) -> Iterator[None]:
@@ -177,7 +209,7 @@ class Recorder:
             if not self._is_meant() or not (self._record or self._seen + 1 in self.layers):
                 return
             is_whole = any(module.children())
-            given, made = arguments[0] if arguments else None, _first(made) if is_whole else made
+            given, made = arguments[0] if arguments else None, first_of(made) if is_whole else made
             if not isinstance(given, Tensor) or not isinstance(made, Tensor):
                 return
             if given.is_floating_point() and given.data_ptr() != made.data_ptr():  # equal for dropout
@@ -199,6 +231,6 @@ class Recorder:
             self._arguments = inspect.signature(module.forward).bind_partial(*arguments, **options).arguments
 
 
-def _first(output: Any) -> Any:
+def first_of(output: Any) -> Any:
     """Returns the output of a module that returns one, or the first of several."""
     return next(iter(output), None) if isinstance(output, tuple | list) else output

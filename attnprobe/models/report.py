@@ -51,17 +51,18 @@ def is_wrapped(network: nn.Module, encoder: nn.Module, report: Report) -> bool:
     return wrapped and bool(_lacking(network, encoder, report))
 
 
-def check_report(location: Location, network: Any, encoder: nn.Module, report: Report) -> None:
-    """Checks that the encoder is the checkpoint's.
+def check_report(location: Location, network: Any, encoder: nn.Module, report: Report, has_head: bool) -> None:
+    """Checks that the encoder is the checkpoint's, and its task head if it has one.
 
     Raises:
-        ModelError: weights of the encoder are missing and would be random; or the encoder's modules would ignore some
-            of the checkpoint's weights.
+        ModelError: weights of them are missing and would be random; or their modules would ignore some of the
+            checkpoint's weights.
     """
-    if lacking := _lacking(network, encoder, report):
+    if lacking := _lacking(network, encoder, report, has_head):
         unknown = min(report.unexpected, default="")
+        whose = "task head's" if has_head and not _lacking(network, encoder, report) else "encoder's"
         raise ModelError(
-            f"{location.name!r} lacks {len(lacking)} of the encoder's weights, or has them in another shape:"
+            f"{location.name!r} lacks {len(lacking)} of the {whose} weights, or has them in another shape:"
             f" {_some(lacking)}",
             "random numbers would stand in for them; "
             + (
@@ -70,7 +71,7 @@ def check_report(location: Location, network: Any, encoder: nn.Module, report: R
                 else CONFIG_OF_ANOTHER
             ),
         )
-    if unused := _unused(network, encoder, report):
+    if unused := _unused(network, encoder, report) or (_unused_by_head(network, report) if has_head else []):
         what = f"{location.name!r} holds {len(unused)} weights that {type(encoder).__name__} has no place for"
         raise ModelError(f"{what}: {_some(unused)}", _why_unused(unused))
 
@@ -91,19 +92,17 @@ def _why_unused(names: list[str]) -> str:
     return f"it would be measured without them; {CONFIG_OF_ANOTHER}"
 
 
-def _lacking(network: nn.Module, encoder: nn.Module, report: Report) -> list[str]:
-    """Finds the weights that the checkpoint lacks; poolers do not touch attention, sinusoids are computed."""
+def _lacking(network: nn.Module, encoder: nn.Module, report: Report, has_head: bool = False) -> list[str]:
+    """Finds the weights that the checkpoint lacks; sinusoids are computed, and only heads read what poolers make."""
+    part = network if has_head else encoder
     sinusoids = {
-        id(weight)
-        for m in encoder.modules()
-        if "Sinusoidal" in type(m).__name__
-        for weight in m.parameters(recurse=False)
+        id(weight) for m in part.modules() if "Sinusoidal" in type(m).__name__ for weight in m.parameters(recurse=False)
     }
-    measured = {id(parameter) for parameter in encoder.parameters()} - sinusoids
+    measured = {id(parameter) for parameter in part.parameters()} - sinusoids
     return sorted(
         name
         for name, parameter in network.named_parameters(remove_duplicate=False)
-        if name in report.missing and id(parameter) in measured and "pooler" not in name
+        if name in report.missing and id(parameter) in measured and (has_head or "pooler" not in name)
     )
 
 
@@ -116,6 +115,14 @@ def _unused(network: Any, encoder: nn.Module, report: Report) -> list[str]:
         key
         for key in report.unexpected
         if not COMPUTED.search(key) and any(name in modules for name in _homes(key, base))
+    )
+
+
+def _unused_by_head(network: Any, report: Report) -> list[str]:
+    """Finds the unused weights of the checkpoint whose own module is there; those of other heads' modules are left."""
+    modules = {name for name, _ in network.named_modules(remove_duplicate=False)}
+    return sorted(
+        key for key in report.unexpected if not COMPUTED.search(key) and key.rpartition(".")[0] in modules - {""}
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnprobe.attention.contributions import value_norms
+from attnprobe.attention.value_norms import value_norms
 from attnprobe.errors import CHANGED, ModelError
 from attnprobe.models.linear import matrix
 

@@ -1,34 +1,33 @@
 """Finds what surrounds a layer's attention: residual, norms, feed-forward sublayer, the hidden state after the layer.
 
-No family is known here by the names of its modules. Of two tensors whose sum some norm is given, one was made by the
-output map, and the other is what the residual adds. The feed-forward sublayer made what is added, after the norm, to
-the norm's output (post-LN) or to that sum (pre-LN). What is found is recomputed and compared with the model's numbers.
+No family is known here by the names of its modules. Some norm is given the sum of the output map's output and of what
+the residual adds. The feed-forward sublayer made what is then added to the norm's output (post-LN), or to that sum
+(pre-LN). What is found is compared with the model's numbers; a layer built in another way is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
+import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from attnprobe.attention.rounding import rounding, terms
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.feed_forward import FeedForward, Inner, apart, name_of
+from attnprobe.models.feed_forward import FeedForward, Inner, feed_forward_of, same
 from attnprobe.models.heads import LayerParts
-from attnprobe.models.linear import LINEAR, matrix
 from attnprobe.models.norms import Norm, norm_of
-from attnprobe.models.origins import close, in_float64
+from attnprobe.models.origins import sample
 from attnprobe.models.parts import visit_records
-from attnprobe.models.recorder import Record, Step
+from attnprobe.models.recorder import Ran, Record, in_float64
 from attnprobe.values.tokens import Tokens
 
 __all__ = ["FeedForward", "Inner", "Norm", "Sublayers", "visit_sublayers"]
 
-HINT = "known are layers that add x to the attention's output, then to the feed-forward's, with a norm before or after"
+HINT = "known are layers that add x to attention, then to a feed-forward sublayer, with one norm before or after each"
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,13 @@ class Sublayers:
     Attributes:
         parts: the heads and the output map.
         x: (token, d), what the residual connection adds to the attention's output.
-        placement: "post": norm(x + attention), then output_norm(y + feed-forward(y)) of that y;
-            "pre": x + attention, then s + feed-forward(feed_forward_norm(s)) of that s.
+        placement: "post": y = norm(x + attention), then output_norm(y + feed_forward(y));
+            "pre": s = x + attention, then s + feed_forward(feed_forward_norm(s)).
         norm: post: the norm of x + attention; pre: None.
         feed_forward: the feed-forward sublayer.
         output_norm: post: the norm after the feed-forward sublayer; pre: None.
+        summed: (token, d), x + attention with b_O, as the model computed it.
+        last_sum: (token, d), the sum that ends the layer: what ``output_norm`` is given; pre: the hidden state.
         made: (token, d), the hidden state after the layer.
         attention_norm: pre: the norm that the attention reads x through; None: it reads x.
         feed_forward_norm: pre: the norm that the feed-forward sublayer reads the sum through; post: None.
@@ -54,12 +55,14 @@ class Sublayers:
     norm: Norm | None
     feed_forward: FeedForward
     output_norm: Norm | None
+    summed: Float[Tensor, "token d"]
+    last_sum: Float[Tensor, "token d"]
     made: Float[Tensor, "token d"]
     attention_norm: Norm | None = None
     feed_forward_norm: Norm | None = None
 
     def tail(self, summed: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
-        """Computes the hidden state after the layer from x + attention, with b_O."""
+        """Computes the hidden state after the layer from x + attention with b_O."""
         if self.feed_forward_norm is not None:
             return summed + self.feed_forward(self.feed_forward_norm(summed))
         assert self.norm is not None
@@ -78,142 +81,154 @@ def visit_sublayers(
         visit: called with the layers in ascending order, while the model computes the next one.
 
     Raises:
-        ModelError: as :func:`attnprobe.models.parts.visit_layers`, or the layer is built in another way, or its
-            numbers do not add up.
+        ModelError: as :func:`attnprobe.models.parts.visit_layers`, or a layer is built in another way.
     """
-    visit_records(encoder, tokens, layers, lambda record, parts: visit(_surrounded(record, parts, encoder)))
+    before: dict[int, Tensor] = {}
+
+    def visit_found(record: Record, parts: LayerParts) -> None:
+        search = _Search(record, parts, encoder)
+        found = search.found()
+        search.check_start(found.x, before.pop(record.layer - 1, found.x))
+        before[record.layer] = found.made
+        visit(found)
+
+    visit_records(encoder, tokens, layers, visit_found)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A module that ran, with what it was given and made, by token and in float64."""
+class _Search:
+    """Searches one layer's record. Tensors are compared by token, in the dtype and on the device of the model.
 
-    place: int
-    module: nn.Module
-    given: Float[Tensor, "token d_in"]
-    made: Float[Tensor, "token d_out"]
+    Args:
+        parts: the layer's attention.
+    """
 
+    def __init__(self, record: Record, parts: LayerParts, encoder: Encoder) -> None:
+        assert parts.output is not None
+        self.layer, self.parts, self.encoder = record.layer, parts, encoder
+        widest = max(max(step.made.shape[-1], step.given.shape[-1]) for step in record.after)
+        self.tolerance = rounding(encoder.dtype, terms(1, widest, record.length))
+        self.before, self.after, self.wholes = (
+            [ran for step in steps for ran in step.as_computed]
+            for steps in (record.before, record.after, record.wholes)
+        )
+        self.attention = parts.output.made.to(record.after[0].made)
 
-def _of_steps(steps: Sequence[Step]) -> Iterator[_Found]:
-    for place, step in enumerate(steps):
-        for given, made in step.by_token:
-            yield _Found(place, step.module, given, made)
+    def found(self) -> Sublayers:
+        """Finds what surrounds the attention.
 
+        Raises:
+            ModelError: the layer is built in another way.
+        """
+        for x, reader in self._inputs():
+            for place, normed in enumerate(self.after):
+                if self._same(normed.given, x + self.attention):
+                    later = self.after[place + 1 :]
+                    found = None if reader else self._post(x, normed, later)
+                    found = found or self._pre(x, reader, normed, later)
+                    if found is None:
+                        raise self._error("no feed-forward sublayer is found whose output is added to its input")
+                    return found
+        raise self._error(self._what_else())
 
-def _surrounded(record: Record, parts: LayerParts, encoder: Encoder) -> Sublayers:
-    """Finds what surrounds a layer's attention, and compares it with the model's numbers."""
-    assert parts.output is not None
-    attention = parts.output.made
-    widest = max(max(step.made.shape[-1], step.given.shape[-1]) for step in record.after)
-    tolerance = rounding(encoder.dtype, terms(1, widest, record.length))
-    kind = f"{encoder.kind}, layer {record.layer}"
+    def check_start(self, x: Tensor, before: Tensor) -> None:
+        """Checks that the layer starts from the hidden state after the one before.
 
-    def refuse(message: str) -> NoReturn:
-        raise ModelError(f"{kind}: {message}", HINT)
+        Raises:
+            ModelError: it does not.
+        """
+        if not self._same(x, before):
+            raise self._error("it does not start from the hidden state after the layer before")
 
-    after = [found for found in _of_steps(record.after) if found.given.shape[0] == record.length]
-    inputs = _inputs(record, parts, tolerance)
-    summed = next(
-        (
-            (x, reader, found)
-            for x, reader in inputs
-            for found in after
-            if found.given.shape == attention.shape and close(found.given, x + attention, tolerance)
-        ),
-        None,
-    )
-    if summed is None:
-        refuse("no module is given the sum of the layer's input and the attention's output")
-    x, reader, first = summed
-    norm = norm_of(first.module, first.given, first.made, encoder.dtype)
-    if norm is None:
-        refuse(f"{type(first.module).__name__} after the attention is no LayerNorm or RMSNorm")
-    later = [found for found in after if found.place > first.place]
-    wholes = list(_of_steps(record.wholes))
-    for out in [*later, *wholes]:
-        if out.made.shape != attention.shape:
-            continue
-        for follower in later:
-            if follower.given.shape == attention.shape and close(follower.given, first.made + out.made, tolerance):
-                output_norm = norm_of(follower.module, follower.given, follower.made, encoder.dtype)
-                if output_norm is None:
-                    refuse(f"{type(follower.module).__name__} after its feed-forward sublayer is no norm")
-                feed_forward = _feed_forward(first, out, later, wholes, tolerance) or refuse("no feed-forward")
-                found = Sublayers(parts, x, "post", norm, feed_forward, output_norm, follower.made)
-                return _checked(found, first.given, tolerance, refuse)
-        ends = [
-            end
-            for end in (*(f.given for f in later if f.place > out.place), *(whole.made for whole in wholes))
-            if end.shape == attention.shape and close(end, first.given + out.made, tolerance)
-        ]
-        if ends:
-            feed_forward = _feed_forward(first, out, later, wholes, tolerance) or refuse("no feed-forward")
-            before = None if reader is None else norm_of(reader.module, reader.given, reader.made, encoder.dtype)
-            found = Sublayers(parts, x, "pre", None, feed_forward, None, ends[0], before, norm)
-            return _checked(found, first.given, tolerance, refuse)
-    raise ModelError(f"{kind}: no feed-forward sublayer is found whose output is added to its input", HINT)
+    def _inputs(self) -> list[tuple[Tensor, Ran | None]]:
+        """Lists what the residual may add: what v is made of, or what a norm before was given, with that norm."""
+        if self.parts.x is None:
+            return []
+        read = self.parts.x.to(self.attention)
+        readers = [ran for ran in self.before if ran.given.shape == read.shape and self._same(ran.made, read)]
+        return [(read, None), *((ran.given, ran) for ran in reversed(readers))]
 
+    def _post(self, x: Tensor, normed: Ran, later: Sequence[Ran]) -> Sublayers | None:
+        """Finds a feed-forward sublayer whose output is added to what the norm made, and the norm of that sum."""
+        for made, place in self._sums(normed.made, later, [ran.given for ran in later]):
+            last, rest = later[place], later[place + 1 :]
+            self._check_end(last.made, rest, self._ends(rest))
+            norm, feed_forward, output_norm = (
+                self._norm(normed),
+                self._feed_forward(normed, made, later),
+                self._norm(last),
+            )
+            x, summed, last_sum, made = map(in_float64, (x, normed.given, last.given, last.made))
+            return Sublayers(self.parts, x, "post", norm, feed_forward, output_norm, summed, last_sum, made)
+        return None
 
-def _inputs(record: Record, parts: LayerParts, tolerance: float) -> list[tuple[Tensor, _Found | None]]:
-    """Lists what the residual may add: what the maps of q, k and v read, or what a norm before them was given."""
-    if parts.x is None:
-        return []
-    readers = [
-        found
-        for found in _of_steps(record.before)
-        if found.made.shape == parts.x.shape == found.given.shape and close(found.made, parts.x, tolerance)
-    ]
-    return [(parts.x, None), *((found.given, found) for found in reversed(readers))]
+    def _pre(self, x: Tensor, reader: Ran | None, normed: Ran, later: Sequence[Ran]) -> Sublayers | None:
+        """Finds a feed-forward sublayer that reads the sum through a norm, and whose output is added to that sum."""
+        ends = self._ends(later)
+        for made, place in self._sums(normed.given, later, ends):
+            self._check_end(ends[place], later[place:], ends[place:])
+            norm, feed_forward = self._norm(normed), self._feed_forward(normed, made, later)
+            x, summed, end = map(in_float64, (x, normed.given, ends[place]))
+            attention_norm = self._norm(reader) if reader else None
+            return Sublayers(self.parts, x, "pre", None, feed_forward, None, summed, end, end, attention_norm, norm)
+        return None
 
+    def _sums(self, base: Tensor, later: Sequence[Ran], ends: Sequence[Tensor]) -> Iterator[tuple[Tensor, int]]:
+        """Yields what some module made that gives one of the ends when it is added to the base, and the end's place."""
+        made = [ran.made for ran in (*later, *self.wholes) if ran.made.shape == base.shape]
+        places = [place for place, end in enumerate(ends) if end.shape == base.shape]
+        if not made or not places:
+            return
+        few_sums = sample(base) + torch.stack([sample(some) for some in made])
+        few_ends = torch.stack([sample(ends[place]) for place in places])
+        apart = (few_sums[:, None] - few_ends).abs().amax((2, 3))
+        for of_made, of_end in (apart <= self.tolerance * few_ends.abs().amax((1, 2))).nonzero().tolist():
+            if self._same(ends[places[of_end]], base + made[of_made]):
+                yield made[of_made], places[of_end]
 
-def _feed_forward(
-    norm: _Found, out: _Found, later: Sequence[_Found], wholes: Sequence[_Found], tolerance: float
-) -> FeedForward | None:
-    """Finds what makes the sublayer's output of the norm's: two linear maps, or a module of the model."""
-    module = next(
-        (
-            whole.module
-            for whole in wholes
-            if whole.given.shape == whole.made.shape == norm.made.shape
-            and close(whole.given, norm.made, tolerance)
-            and close(whole.made, out.made, tolerance)
-        ),
-        None,
-    )
-    inner = _inner(norm, out, later, tolerance)
-    return FeedForward(module, inner) if module is not None or inner is not None else None
+    def _check_end(self, made: Tensor, later: Sequence[Ran], ends: Sequence[Tensor]) -> None:
+        """Checks that nothing is added to the hidden state after the layer, as adapters do.
 
+        Raises:
+            ModelError: something is.
+        """
+        if next(self._sums(made, later, ends), None):
+            raise self._error("more is added after its feed-forward sublayer, as by adapters")
 
-def _inner(norm: _Found, out: _Found, later: Sequence[_Found], tolerance: float) -> Inner | None:
-    """Finds two linear maps with a function between them."""
-    maps = [found for found in later if isinstance(found.module, LINEAR)]
-    for first in maps:
-        if first.given.shape != norm.made.shape or not close(first.given, norm.made, tolerance):
-            continue
-        for last in maps:
-            if last.made.shape != out.made.shape or not close(last.made, out.made, tolerance):
-                continue
-            for between in later:
-                if (
-                    between.given.shape == first.made.shape == last.given.shape == between.made.shape
-                    and close(between.given, first.made, tolerance)
-                    and close(between.made, last.given, tolerance)
-                ):
-                    name = name_of(between.module, between.given, between.made, tolerance)
-                    return Inner(*_map(first.module), apart(between.module), name, *_map(last.module))
-    return None
+    def _ends(self, later: Sequence[Ran]) -> list[Tensor]:
+        """Lists what modules were given, and what those with submodules made."""
+        return [*(ran.given for ran in later), *(ran.made for ran in self.wholes)]
 
+    def _norm(self, ran: Ran) -> Norm:
+        found = norm_of(ran, self.encoder.dtype)
+        if found is None:
+            raise self._error(f"{type(ran.module).__name__} is no LayerNorm or RMSNorm of these numbers")
+        return found
 
-def _map(module: nn.Module) -> tuple[Tensor, Tensor | None]:
-    assert isinstance(module, LINEAR)
-    return in_float64(matrix(module)), None if module.bias is None else in_float64(module.bias)
+    def _feed_forward(self, normed: Ran, made: Tensor, later: Sequence[Ran]) -> FeedForward:
+        found = feed_forward_of(normed.made, made, later, self.wholes, self.tolerance)
+        if found is None:
+            raise self._error("its feed-forward sublayer is no module that reads hidden states alone")
+        return found
 
+    def _what_else(self) -> str:
+        """Says how the layer is built where no module is given the sum of its input and the attention's output."""
+        if any(self._same(ran.given, self.attention) and norm_of(ran, self.encoder.dtype) for ran in self.after):
+            return "a norm of the attention's output comes before the residual"
+        ends = [end for end in self._ends(self.after) if end.shape == self.attention.shape]
+        for x, _ in self._inputs():
+            if next(self._sums(x + self.attention, self.after, ends), None):
+                return "its feed-forward sublayer stands beside the attention, not after it"
+            for end in ends:
+                factor = float(((end - x) * self.attention).sum() / self.attention.square().sum())
+                if abs(factor) > self.tolerance and self._same(end, x + factor * self.attention):
+                    return f"the attention's output is multiplied by {factor:.4g} before the residual"
+        made = [ran.made for ran in self.before]
+        if any(self._same(end - self.attention, other) for end in ends for other in made):
+            return "the residual adds another input than the one that v is made of"
+        return "no module is given the sum of what the attention reads and of its output"
 
-def _checked(
-    found: Sublayers, summed: Float[Tensor, "token d"], tolerance: float, refuse: Callable[[str], NoReturn]
-) -> Sublayers:
-    """Compares the hidden state after the layer with the model's."""
-    difference = (found.tail(summed) - found.made).abs().max()
-    if not difference <= 4 * tolerance * found.made.abs().max():
-        refuse(f"the hidden state recomputed after the layer differs by {difference:.1e} from the model's")
-    return found
+    def _same(self, found: Tensor, expected: Tensor) -> bool:
+        return same(found, expected, self.tolerance)
+
+    def _error(self, message: str) -> ModelError:
+        return ModelError(f"{self.encoder.kind}, layer {self.layer}: {message}", HINT)

@@ -16,7 +16,7 @@ import numpy as np
 from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
 from attnprobe.errors import FontWarning, MissingExtraError
 from attnprobe.render.colours import CHANGE, MAPS, Colours, ink_on
-from attnprobe.render.table import number, two_decimals
+from attnprobe.render.table import two_decimals, written_like
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import name_of, short_name
 from attnprobe.values.text import visible
@@ -230,7 +230,7 @@ def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
     axes.set_xticks(range(columns), list(map(short_name, stat.heads)))
     axes.set_yticks(range(rows), list(map(short_name, stat.layers)))
     axes.set(xlabel="head", ylabel="layer")
-    _write_numbers(axes, image, stat.values, number)
+    _write_numbers(axes, image, stat.values, written_like(stat.values.flat))
     label = _legend(stat.label, root)
     if stat.marked is not None:
         _frame(axes, stat.marked)

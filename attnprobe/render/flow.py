@@ -11,6 +11,7 @@ from functools import partial
 from string import Template
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -18,10 +19,12 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from attnprobe.analyses.layer_means import LayerMeans
 from attnprobe.analyses.pictures import title
 from attnprobe.render.colours import Ink, shade
 from attnprobe.render.figure import check_matplotlib, draw, save_figure
 from attnprobe.render.heatmap import HeatmapView
+from attnprobe.render.layer_means import LayerMeansView
 from attnprobe.render.page import hash_of
 from attnprobe.render.table import decimals, fitting, remarks, tokens_line
 from attnprobe.render.trace import Bar
@@ -83,7 +86,7 @@ class FlowView:
         room = self.width - len("position ") - longest - 1
         columns = {f"layer {layer}": row for layer, row in zip(flow.layers, flow.shares[:, place], strict=True)}
         if alone:
-            columns = {"share": flow.shares[0, place]} | ({} if flow.flows is None else {"flow": flow.flows[0, place]})
+            columns = {"share": flow.shares[0, place]} | {name: of[0, place] for name, of in flow.beside.items()}
         width = max(5, *map(len, columns))
         shown = fitting(dict.fromkeys(columns, width), room, list(columns)[::-1])
         drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
@@ -93,7 +96,7 @@ class FlowView:
             drawn.add_column(name, justify="right", no_wrap=True, width=width)
         if alone:
             drawn.add_column("", width=max(1, min(LONGEST_BAR, room - (width + 1) * len(shown))), no_wrap=True)
-        high = float(flow.shares[:, place].max())
+        high = float(np.nan_to_num(flow.shares[:, place]).max()) or 1.0
         written = iter(decimals([float(columns[name][at]) for at in places for name in shown]))
         for at, key, label in zip(places, keys, labels, strict=True):
             shares = [float(columns[name][at]) for name in shown]
@@ -109,12 +112,16 @@ class FlowView:
             yield f"{rest} more tokens have less: --top N shows them. -o FILE or -f csv have all."
         if hidden:
             yield f"Not shown at this width: layers {hidden[0]} to {hidden[-1]}. Use -f csv or a wider terminal."
-        yield "A share is what attention passes on, not what the model uses of it. Layers and positions count from 0."
+        yield f"{self.flow.following.how.note} Layers and positions count from 0."
         yield from remarks(self.flow.notes)
 
 
-def flow_view(flow: Flow, width: int, top: int | None = None, **others: Any) -> FlowView | HeatmapView:
-    """Shows a map of all queries; of some, the ``top`` keys with the largest shares, None: a few."""
+def flow_view(
+    flow: Flow | LayerMeans, width: int, top: int | None = None, **others: Any
+) -> FlowView | HeatmapView | LayerMeansView:
+    """Shows a map of all queries; of some, the ``top`` keys with the largest shares, None: a few; or means by layer."""
+    if isinstance(flow, LayerMeans):
+        return LayerMeansView(flow, width)
     return HeatmapView(flow.maps(), width) if flow.following.all_queries else FlowView(flow, width, top or KEYS_SHOWN)
 
 

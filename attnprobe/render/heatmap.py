@@ -15,7 +15,7 @@ from rich.text import Text
 
 from attnprobe.analyses.pictures import Picture, ShareMaps, StatMap, scale_of, title
 from attnprobe.render.colours import CHANGE, MAPS, Colours, Ink, shade
-from attnprobe.render.table import number, two_decimals
+from attnprobe.render.table import two_decimals, written_like
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import name_of, short_name
 
@@ -202,7 +202,8 @@ def _stat(stat: StatMap, width: int, root: bool, colours: Colours) -> Iterator[T
 
 def _numbers(stat: StatMap) -> list[list[str]]:
     """Writes the numbers of a statistic, each with a mark or room for it if some are marked."""
-    cells = [[number(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
+    write = written_like(stat.values.flat)
+    cells = [[write(None if math.isnan(value) else float(value)) for value in row] for row in stat.values]
     if stat.marked is None:
         return cells
     marks = np.where(stat.marked, MARK, " ")

@@ -27,7 +27,7 @@ from attnprobe.render.steps import pack_steps
 from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
 from attnprobe.values.notebook import one_line
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.text import shorten, visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
@@ -81,7 +81,7 @@ class View:
             stream.write(self.html.encode())
 
     def __repr__(self) -> str:
-        return one_line("View", part_of(self.signature, "model"), f"a page of {len(self.html) / 1e6:.1f} MB")
+        return one_line("View", model_of(self.signature), f"a page of {len(self.html) / 1e6:.1f} MB")
 
     def _repr_html_(self) -> str:
         """Puts the page in a frame that can reach neither the notebook nor the network."""

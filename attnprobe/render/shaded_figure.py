@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import IO, TYPE_CHECKING, Any
 
-from attnprobe.render.colours import MAPS, ink_on
+from attnprobe.render.colours import Colours, ink_on
+from attnprobe.render.curves import draw_curves
 from attnprobe.render.figure import house_style, save_figure
 from attnprobe.render.shading import Shading
 from attnprobe.values.text import is_punctuation
@@ -23,7 +24,6 @@ WIDTH, MARGIN = 504.0, 18.0  # points: seven inches, as other figures
 SIZE, SMALL, LINE = 10.0, 8.0, 17.0  # of the text, of all else, and from one line to the next
 LEGEND, STEPS = 120.0, 60
 FINE = 16  # pixels a point, so that hinting moves no width
-COLOURS = MAPS["white"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def draw_tokens(scores: TokenScores) -> Figure:
         axes.set_axis_off()
         axes.text(MARGIN, MARGIN + SMALL, shading.title, fontsize=SMALL)
         for piece in placed:
-            _draw_piece(axes, piece, MARGIN + LINE * (piece.line + 2))
+            _draw_piece(axes, piece, MARGIN + LINE * (piece.line + 2), shading.on_light)
         bottom = MARGIN + LINE * (lines + 2.2)
         if shading.low is not None:
             _draw_legend(axes, shading, bottom)
@@ -66,12 +66,12 @@ def draw_tokens(scores: TokenScores) -> Figure:
         return figure
 
 
-def _draw_piece(axes: Any, piece: Placed, baseline: float) -> None:
+def _draw_piece(axes: Any, piece: Placed, baseline: float, colours: Colours) -> None:
     from matplotlib.patches import Rectangle
 
     ink = "black"
     if piece.amount is not None:
-        ground = COLOURS.at(piece.amount)
+        ground = colours.at(piece.amount)
         ink = ink_on(ground)
         axes.add_patch(_box(Rectangle, MARGIN + piece.x, baseline - 0.95 * SIZE, piece.width, 1.35 * SIZE, ground))
     axes.text(MARGIN + piece.x, baseline, piece.text, fontsize=SIZE, color=ink)
@@ -88,7 +88,7 @@ def _draw_legend(axes: Any, shading: Shading, top: float) -> None:
     low, high = f"{shading.low:.3g}", f"{shading.high:.3g}, √ scale"
     start = MARGIN + _width_of(low, SMALL) + 4
     for step in range(STEPS):
-        x, colour = start + LEGEND * step / STEPS, COLOURS.at(step / (STEPS - 1))
+        x, colour = start + LEGEND * step / STEPS, shading.on_light.at(step / (STEPS - 1))
         axes.add_patch(_box(Rectangle, x, top, LEGEND / STEPS + 0.2, SMALL, colour))
     for x, text in ((MARGIN, low), (start + LEGEND + 4, high)):
         axes.text(x, top + 0.85 * SMALL, text, fontsize=SMALL)
@@ -167,8 +167,9 @@ def _renderer() -> Any:
 
 
 def _write(scores: TokenScores, stream: IO[bytes], format: str) -> None:
-    """Writes the figure in a format."""
-    save_figure(draw_tokens(scores), stream, format)
+    """Writes the shaded text in a format; or the curves, if the scores are tested."""
+    tested = scores.faithfulness
+    save_figure(draw_curves(scores, tested) if tested else draw_tokens(scores), stream, format)
 
 
 write_png, write_svg, write_pdf = (partial(_write, format=name) for name in ("png", "svg", "pdf"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from string import Template
 from typing import IO, TYPE_CHECKING
 
-from attnprobe.render.colours import MAPS, ink_on
+from attnprobe.render.colours import ink_on
 from attnprobe.render.page import hash_of, read_part
 from attnprobe.render.shading import Shading
 from attnprobe.render.table import decimals, remarks
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from attnprobe.analyses.token_scores import TokenScores
 
 STEPS = 33  # of colour
-LIGHT, DARK = MAPS["white"], MAPS["viridis"]
 
 
 def write_page(scores: TokenScores, stream: IO[bytes]) -> None:
@@ -27,8 +26,8 @@ def write_page(scores: TokenScores, stream: IO[bytes]) -> None:
 
 def make_shaded_page(scores: TokenScores) -> str:
     """Makes the page: the text shaded by the first score, the legend, what a reader must know, and the table."""
-    shading, table = Shading.of(scores), scores.to_table()
-    style = read_part("shaded.css") + "".join(_rules())
+    shading, table = Shading.of(scores), scores.by_token()
+    style = read_part("shaded.css") + "".join(_rules(shading))
     cells = [decimals([row[at] for row in table.rows]) for at in range(2, len(table.columns))]
     words = [(str(row[0]), visible(str(row[1]))) for row in table.rows]
     return Template(read_part("shaded.html")).substitute(
@@ -46,10 +45,10 @@ def make_shaded_page(scores: TokenScores) -> str:
     )
 
 
-def _rules() -> Iterator[str]:
+def _rules(shading: Shading) -> Iterator[str]:
     """Makes a class for each step of colour, on light and on dark paper."""
     for step in range(STEPS):
-        light, dark = (colours.at(step / (STEPS - 1)) for colours in (LIGHT, DARK))
+        light, dark = (colours.at(step / (STEPS - 1)) for colours in (shading.on_light, shading.on_dark))
         ground, ink = f"{_hex(light)}, {_hex(dark)}", f"{ink_on(light)}, {ink_on(dark)}"
         yield f".s{step} {{ background: light-dark({ground}); color: light-dark({ink}); }}\n"
 

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.analyses.likeness import Similarity
-from attnprobe.values.signature import counted, part_of
+from attnprobe.values.signature import counted, model_of, part_of
 from attnprobe.values.text import visible
 
 PAIRS_SHOWN = 10
@@ -30,7 +30,7 @@ def similarity_view(summary: Similarity, width: int, **options: Any) -> Renderab
 
 def title(summary: Similarity) -> str:
     """Names the model, and counts heads, clusters and texts."""
-    model = part_of(summary.signature, "model").rpartition("@")[0]
+    model = model_of(summary.signature)
     counts = {"head": len(summary.labels), "cluster": len(summary.members()), "text": int(summary.n_texts)}
     heads, clusters, texts = (f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
     return ", ".join(filter(None, [f"{model}: {heads} in {clusters}", texts, counted(summary.signature)]))

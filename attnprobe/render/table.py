@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -145,6 +145,19 @@ def number(cell: Cell) -> str:
     if not isinstance(cell, float):
         return "" if cell is None else str(cell)
     return f"{cell:.3f}" if abs(cell) < 10 else f"{cell:.2f}" if abs(cell) < 100 else f"{cell:.0f}"
+
+
+def written_like(numbers: Iterable[float]) -> Callable[[Cell], str]:
+    """Chooses how numbers of one kind are written: as :func:`number` does, or with three digits of the largest.
+
+    >>> written_like([0.0123])(0.001)
+    '0.0010'
+    """
+    largest = max((abs(value) for value in numbers if not math.isnan(value)), default=0.0)
+    if not 0 < largest < 0.1:
+        return number
+    places = 2 - math.floor(math.log10(largest))
+    return lambda cell: "" if cell is None else f"{cell:.{places}f}"
 
 
 def decimals(cells: Sequence[Any]) -> list[str]:

@@ -13,12 +13,14 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attnprobe.render.colours import Ink, shade
+from attnprobe.analyses.scores import SCORES
+from attnprobe.render.colours import CHANGE, Ink, shade
 from attnprobe.render.shading import Shading
 from attnprobe.render.table import decimals, remarks
 from attnprobe.render.trace import Bar
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.faithfulness import Faithfulness
     from attnprobe.analyses.token_scores import TokenScores
 
 MOST_SHOWN = 300  # rows
@@ -33,7 +35,8 @@ class TokensView:
     width: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ink, shading = Ink.of(console, options), Shading.of(self.scores)
+        shading = Shading.of(self.scores)
+        ink = Ink.of(console, options, shading.on_dark)
         yield Text(shading.title)
         yield ""
         if ink.colours and shading.high is not None:
@@ -43,6 +46,9 @@ class TokensView:
             yield ""
         yield self._table(shading, ink)
         yield ""
+        if self.scores.faithfulness:
+            yield areas_table(self.scores.faithfulness)
+            yield ""
         for note in self._notes():
             yield Text(note, "dim")
 
@@ -59,7 +65,7 @@ class TokensView:
 
     def _table(self, shading: Shading, ink: Ink) -> RichTable:
         """Draws a row per token, with a bar for the first score."""
-        table = self.scores.to_table()
+        table = self.scores.by_token()
         rows = list(islice(table.rows, MOST_SHOWN))
         labels = [ink.label(str(row[1])) for row in rows]
         longest = min(LONGEST_TOKEN, max([5, *map(cell_len, labels)]))
@@ -72,16 +78,40 @@ class TokensView:
         taken = len("position ") + longest + 1 + sum(max(len(name), 7) + 1 for name in table.columns[2:])
         drawn.add_column("", width=max(1, min(LONGEST_BAR, self.width - taken)), no_wrap=True)
         for at, row in enumerate(rows):
-            share = float(row[2] or 0) / shading.high if shading.high else 0.0
-            drawn.add_row(str(row[0]), Text(labels[at]), *(column[at] for column in columns), Bar(share))
+            bar = _bar(float(row[2] or 0), shading)
+            drawn.add_row(str(row[0]), Text(labels[at]), *(column[at] for column in columns), bar)
         return drawn
 
     def _notes(self) -> Iterator[str]:
-        first, rows = next(iter(self.scores.scores)), len(self.scores.to_table().rows)
-        yield f"The bars show {first}. Positions count from 0."
+        first, rows = next(iter(self.scores.scores)), len(self.scores.by_token().rows)
+        signs = ", red above 0 and blue below" if SCORES[first].is_signed else ""
+        yield f"The bars show {first}{signs}. Positions count from 0."
         if rows > MOST_SHOWN:
             yield f"The first {MOST_SHOWN} of {rows:,} rows; --sort NAME --top N choose. -o FILE or -f csv have all."
+        if tested := self.scores.faithfulness:
+            yield (
+                f"Areas under the {tested.measure}, as {self.scores.unit} are {tested.how} (deletion: low is faithful) "
+                "and put back (insertion: high is faithful), highest score first. -o FILE.svg draws the curves."
+            )
         yield from remarks(self.scores.notes)
+
+
+def areas_table(tested: Faithfulness) -> RichTable:
+    """Draws the areas under the curves of each score."""
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    drawn.add_column("faithfulness", no_wrap=True)
+    areas = {curve: tested.areas(curve) for curve in tested.curves}
+    for curve in areas:
+        drawn.add_column(curve, justify="right", no_wrap=True)
+    for score in tested.deletion:
+        drawn.add_row(score, *(f"{of_curve[score]:.3f}" for of_curve in areas.values()))
+    return drawn
+
+
+def _bar(score: float, shading: Shading) -> Bar:
+    """Draws how large a score is, and the sign of a signed one as a colour."""
+    share = abs(score) / shading.high if shading.high else 0.0
+    return Bar(share, CHANGE.anchors[4 if score > 0 else 0]) if shading.signed else Bar(share)
 
 
 def tokens_view(found: TokenScores, width: int, /, **others: Any) -> TokensView:

@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attnprobe.render.colours import VIRIDIS
+from attnprobe.render.colours import VIRIDIS, Colour
 from attnprobe.render.table import fitting
 from attnprobe.values.finding import token_label
 from attnprobe.values.text import visible
@@ -143,10 +143,11 @@ class Bar:
     """A bar that fills a share of its column, in ASCII if the terminal has no other characters."""
 
     share: float
+    colour: Colour = VIRIDIS.anchors[2]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         length = round(self.share * options.max_width)
-        yield Text(("#" if options.ascii_only else "█") * length, f"rgb{VIRIDIS.anchors[2]}".replace(" ", ""))
+        yield Text(("#" if options.ascii_only else "█") * length, f"rgb{self.colour}".replace(" ", ""))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(1, options.max_width)

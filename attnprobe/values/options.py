@@ -6,6 +6,7 @@ state besides its default:
     help, metavar, flags    the help text, the word for the value, the spellings (--name-of-field)
     choices, least, share   the allowed values: words, a whole number of at least this, a number from 0 to 1
     indices                 whether the option names layers or heads
+    column                  whether the option names a column of labels, which is then read
     signed, silent          False: no number depends on it; the value that changes no number
 """
 
@@ -195,44 +196,6 @@ class Averaging(Options):
 
     queries: str = choice("all", "content", help="Average over all queries, or those of the text only.")
     long_range: int = whole(10, help="Tokens from which long_range_share counts.")
-
-
-@dataclass(frozen=True)
-class Pairing(Options):
-    """What is compared of two models or results, and what belongs together.
-
-    Attributes:
-        maps: whether to compare maps instead of head statistics.
-        match: whether to compare the maps of heads that are most alike instead of those of equal numbers.
-        unpaired: whether two results are of two corpora.
-    """
-
-    maps: bool = option(False, help="Compare the maps of two models over FILES instead of statistics.")
-    match: bool = option(False, help="Maps of heads that are most alike, for unlike models; all pairs are measured.")
-    unpaired: bool = option(False, help="The results are of two corpora, whose texts are drawn independently.")
-
-    @property
-    def of_maps(self) -> bool:
-        """Whether maps are compared; only these are matched."""
-        return self.maps or self.match
-
-    def check_results(self) -> None:
-        """Refuses what takes models.
-
-        Raises:
-            UsageError: maps of results are asked for.
-        """
-        if self.of_maps:
-            raise UsageError("results have no maps", "attnprobe compare A B FILES --maps, where A and B are models")
-
-    def check_models(self) -> None:
-        """Refuses what takes results.
-
-        Raises:
-            UsageError: two models are to read other texts.
-        """
-        if self.unpaired:
-            raise UsageError("two models read the same texts, which are paired", "leave --unpaired out")
 
 
 @dataclass(frozen=True)

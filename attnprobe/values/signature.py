@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import version
 
+from attnprobe.values.switches import with_off
 from attnprobe.version import __version__
 
-ORDER = ("model", "tokenizer", "dtype", "max_length", "stride", "queries", "level", "long_range", "special")
+ORDER = ("model", "off", "tokenizer", "dtype", "max_length", "stride", "queries", "level", "long_range", "special")
 CONTRIBUTIONS = "contributions"
 
 
@@ -43,6 +44,19 @@ def counted(signature: str) -> str:
     ('contributions', '')
     """
     return CONTRIBUTIONS if part_of(signature, "of") == "norms" else ""
+
+
+def model_of(signature: str, side: str = "") -> str:
+    """Returns the name of the model, and which of its heads are off.
+
+    Args:
+        side: "b_" for the second of two models, whose parts are named so where they are not those of the first.
+
+    >>> model_of("model:all-MiniLM-L6-v2@53aa51172d14|off:3:1(zero)")
+    'all-MiniLM-L6-v2 with heads 3:1(zero) off'
+    """
+    name, off = (part_of(signature, f"{side}{part}") or part_of(signature, part) for part in ("model", "off"))
+    return with_off(name.rpartition("@")[0] or name, None if off == "none" else off)
 
 
 @cache

@@ -12,7 +12,7 @@ from attnprobe.errors import UsageError
 from attnprobe.values.averaging import Numbers, mean_of_sums, mean_over
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.options import Mean
-from attnprobe.values.signature import part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.table import Cell, Table
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Summary:
     def __repr__(self) -> str:
         heads = f"{len(self.layers)} layers × {len(self.heads)} heads × {len(self.metrics)} metrics"
         texts = f"{int(self.n_texts.max(initial=0)):,} texts"
-        return one_line("Summary", part_of(self.signature, "model"), heads, texts)
+        return one_line("Summary", model_of(self.signature), heads, texts)
 
     def _repr_html_(self) -> str:
         """Shows the means over texts of the first heads."""

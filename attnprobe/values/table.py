@@ -61,7 +61,8 @@ class TextRows(Sequence[Sequence[Cell]]):
 
 def _cells(array: np.ndarray) -> list[Cell]:
     if array.dtype != "float32":
-        return array.tolist()  # type: ignore[no-any-return]
+        cells: list[Cell] = array.tolist()
+        return [None if cell != cell else cell for cell in cells] if (array != array).any() else cells
     import orjson
 
     return orjson.loads(orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY))  # type: ignore[no-any-return]

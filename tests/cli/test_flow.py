@@ -49,6 +49,67 @@ def test_maximum_flow_of_the_literature(run: Run) -> None:
     np.testing.assert_allclose(inner[[0, 1, 2, 10, 25]], [1, 0.95127, 0.97248, 0.92958, 1], atol=1e-5)
 
 
+# Of Kobayashi's, GlobEnc's, ALTI's, value zeroing's and DecompX's published code, float64; ALTI's without its epsilon.
+BY_LAYER = {
+    "value_norm": [2.29732, 3.61027, 3.83415, 4.30154, 3.87283, 3.37346],
+    "weighted_norm": [0.07822, 0.07539, 0.07925, 0.09502, 0.07716, 0.11047],
+    "attn": [0.39294, 0.49609, 0.50026, 0.49762, 0.36468, 0.49284],
+    "attn_res": [0.75228, 0.91476, 0.91696, 0.92265, 0.83548, 0.87928],
+    "attn_res_ln": [0.83880, 0.86021, 0.88226, 0.86920, 0.72906, 0.81836],
+    "res_out": [0.63366, 0.64479, 0.65904, 0.71148, 0.47956, 0.48481],
+    "mixing_attn": [0.84991, 0.81125, 0.82201, 0.84837, 0.86021, 0.85234],
+    "mixing_attn_res": [0.26600, 0.27139, 0.26601, 0.27377, 0.22039, 0.30426],
+    "mixing_attn_res_ln": [0.25002, 0.24016, 0.21992, 0.22341, 0.17528, 0.27703],
+    "mixing_res_out": [0.25007, 0.22888, 0.21742, 0.21595, 0.17607, 0.33926],
+}
+SELF_SHARES = {
+    "alti": [0.86547, 0.84471, 0.83201, 0.83642, 0.87299, 0.71109],
+    "value_zeroing": [0.07186, 0.09224, 0.10273, 0.10397, 0.08999, 0.09647],
+}
+ROLLED_OUT = {
+    "globenc": [0.18583, 0.02781, 0.06553, 0.04459, 0.03150, 0.01793],
+    "alti": [0.11354, 0.01085, 0.04553, 0.05206, 0.03296, 0.01124],
+    "value_zeroing": [0.05246, 0.07126, 0.18029, 0.04580, 0.04500, 0.00768],
+}
+FIRST_LAYER = {  # of token 10
+    "alti": ([0, 9, 10, 11], [0.00178, 0.02808, 0.90946, 0.00082]),
+    "value_zeroing": ([9, 10, 11], [0.23678, 0.01016, 0.00764]),
+}
+
+
+def test_norms_and_mixing_ratios_of_the_literature(run: Run) -> None:
+    frame = run("flow", S, "--method", "norms", "--per-layer", "-f", "csv").frame
+    assert list(frame.columns) == ["layer", *BY_LAYER]
+    for name, values in BY_LAYER.items():
+        np.testing.assert_allclose(frame[name].to_numpy(float), values, rtol=1e-5, atol=6e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("method", SELF_SHARES)
+def test_contributions_of_the_literature(run: Run, method: str) -> None:
+    frame = run("flow", S, "--method", method, "--per-layer", "-f", "csv").frame
+    np.testing.assert_allclose(frame["self_share"].to_numpy(float), SELF_SHARES[method], rtol=1e-5, atol=6e-6)
+    keys, values = FIRST_LAYER[method]
+    first = shares(run, "--method", method, "--query", 10, "--all-layers")[0, 0]
+    np.testing.assert_allclose(first[keys], values, rtol=1e-5, atol=6e-6)
+
+
+def test_rollouts_of_contributions_of_the_literature(run: Run) -> None:
+    scores = run("tokens", S, *(flag for name in ROLLED_OUT for flag in ("-k", name)), "-f", "csv").frame
+    for method, values in ROLLED_OUT.items():
+        np.testing.assert_allclose(scores[method].to_numpy(float)[:6], values, rtol=1e-5, atol=6e-6, err_msg=method)
+    raw = shares(run, "--method", "globenc", "--raw")[0, 0, :6]
+    np.testing.assert_allclose(raw, [0.01753, 0.03097, 0.08748, 0.05770, 0.04482, 0.02393], rtol=1e-5, atol=6e-6)
+
+
+def test_vectors_of_the_literature(run: Run) -> None:
+    frame = run("flow", S, "--method", "decompx", "--all-queries", "--all-layers", "-f", "csv").frame
+    norms = frame["norm"].to_numpy(float).reshape(6, 26, 26)
+    np.testing.assert_allclose(norms[5, 0, :6], [3.64583, 0.14365, 0.67323, 0.75886, 0.43142, 0.11068], atol=6e-6)
+    np.testing.assert_allclose(norms[5, 10, [0, 9, 10, 11]], [0.45159, 0.84425, 10.39039, 1.41142], atol=6e-6)
+    means = [0.74498, 0.87482, 0.97404, 1.08345, 0.81459, 0.62584]
+    np.testing.assert_allclose(norms.mean((1, 2)), means, rtol=1e-5, atol=6e-6)
+
+
 def test_twin_has_the_same_rows(run: Run, minilm: Encoder) -> None:
     options: dict[str, Any] = {"heads": "0-2", "fusion": "max", "residual": 0.25, "level": "word", "pair": "Was it?"}
     frame = attnprobe.flow(TEXT, minilm, all_layers=True, top=4, **options)
@@ -62,7 +123,14 @@ def test_twin_has_the_same_rows(run: Run, minilm: Encoder) -> None:
 @pytest.mark.parametrize("columns", [80, 200])
 @pytest.mark.parametrize(
     "options",
-    [(), ("--all-layers",), ("--all-queries",), ("--method", "flow", "--query", "heads"), ("--level", "word")],
+    [
+        (),
+        ("--all-layers",),
+        ("--all-queries",),
+        ("--method", "flow", "--query", "heads"),
+        ("--level", "word"),
+        ("--method", "norms", "--per-layer"),
+    ],
     ids=str,
 )
 def test_tables_fit_the_terminal(run: Run, options: tuple[str, ...], columns: int) -> None:
@@ -128,4 +196,7 @@ def test_what_is_refused(run: Run, tmp_path: Path) -> None:
     check_error(run("flow", S, "--residual", 1.5), 2, "residual")
     check_error(run("flow", S, "--method", "flow", "--max-tokens", 25), 2, "26 tokens", "--max-tokens")
     check_error(run("flow", S, "--head", 12), 2, "no head 12")
+    check_error(run("flow", S, "--method", "alti", "--fusion", "max"), 2, "--fusion has no effect", "rollout or flow")
+    picture = ("--method", "norms", "--per-layer", "-o", tmp_path / "out.png")
+    check_error(run("flow", S, *picture), 2, "--per-layer is a table")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,114 @@
+"""Switches heads off while a model runs: what is put in place of a head's context, or of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import reduce
+from itertools import groupby
+from operator import itemgetter, or_
+from threading import Lock
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attnprobe.attention.blocks import Block
+from attnprobe.models.edits import Edit
+from attnprobe.models.outlets import Outlet, check_edit
+from attnprobe.values.switches import Head, Off
+
+Context = Float[Tensor, "text query head d_v"]
+
+_lock = Lock()
+_blocks: WeakKeyDictionary[Any, dict[object, Off | None]] = WeakKeyDictionary()  # by encoder, those it is in
+
+
+def zeroed(context: Context, heads: Sequence[int]) -> Context:
+    """Puts 0 in place of these heads' contexts, as if W_O had no columns for them; b_O stays."""
+    changed = context.clone()
+    changed[:, :, heads] = 0
+    return changed
+
+
+def averaged(context: Context, heads: Sequence[int]) -> Context:
+    """Puts its mean over the text's positions in place of each of these heads' contexts."""
+    changed = context.clone()
+    changed[:, :, heads] = context[:, :, heads].mean(1, keepdim=True)
+    return changed
+
+
+def even(block: Block, heads: Sequence[int]) -> Float[Tensor, "text head query key"] | None:
+    """Puts 1 / (keys that the query may see) in place of these heads' weights; None if the block has none of them."""
+    size = block.weights.shape[1]
+    first = 0 if block.heads is None else block.heads.start
+    here = [head - first for head in heads if 0 <= head - first < size]
+    if not here:
+        return None
+    seen = torch.ones_like(block.weights[0, 0]) if block.allowed is None else block.allowed.to(block.weights.dtype)
+    changed = block.weights.clone()
+    changed[:, here] = seen / seen.sum(-1, keepdim=True).clamp(min=1)
+    return changed
+
+
+def edit_of(off: Off) -> Edit:
+    """Makes the edit that switches heads off in a run."""
+    zero, mean, uniform = (_by_layer(heads) for heads in (off.zero, off.mean, off.uniform))
+
+    def context(layer: int, texts: slice, whole: Context) -> Context:
+        whole = zeroed(whole, zero[layer]) if layer in zero else whole
+        return averaged(whole, mean[layer]) if layer in mean else whole
+
+    def weights(layer: int, texts: slice, block: Block) -> Tensor | None:
+        return even(block, uniform[layer]) if layer in uniform else None
+
+    return Edit(weights=weights if uniform else None, context=context if zero or mean else None)
+
+
+def _by_layer(chosen: Iterable[Head]) -> dict[int, list[int]]:
+    """Lists the heads of each layer that has some."""
+    return {layer: [head for _, head in some] for layer, some in groupby(sorted(chosen), itemgetter(0))}
+
+
+def added(*offs: Off | None) -> Off | None:
+    """Adds heads to those that are off; the last says how a head is that comes twice."""
+    return reduce(or_, filter(None, offs), Off()) or None
+
+
+def outlets_for(encoder: Any, off: Off) -> tuple[Outlet, ...]:
+    """Finds the outlets that switching heads off takes; none where weights are not hooked.
+
+    Raises:
+        ModelError: the model's heads cannot be changed.
+    """
+    is_sought = encoder.tap and encoder.editable and not (encoder.outlets or off.uniform)
+    found = encoder.editable(encoder) if is_sought else encoder
+    check_edit(found, edit_of(off))
+    outlets: tuple[Outlet, ...] = found.outlets
+    return outlets
+
+
+@contextmanager
+def switched(encoder: Any, off: Off) -> Iterator[None]:
+    """Adds heads to those that an encoder has switched off, inside a with-block.
+
+    Blocks of several threads may end in any order: each takes away what it added.
+    """
+    key = object()
+    with _lock:
+        blocks = _blocks.setdefault(encoder, {None: encoder.off})
+        blocks[key] = off
+        _settle(encoder, blocks)
+    try:
+        yield
+    finally:
+        with _lock:
+            del blocks[key]
+            _settle(encoder, blocks)
+
+
+def _settle(encoder: Any, blocks: Mapping[object, Off | None]) -> None:
+    """Makes an encoder switch off the heads of all blocks that it is in."""
+    object.__setattr__(encoder, "off", added(*blocks.values()))  # the encoder is frozen for all others
