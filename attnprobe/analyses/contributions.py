@@ -124,7 +124,8 @@ def contributions(
             found[name].append(measure(written).numpy())
         have_norms.append(layer.norm is not None)
         only_heads.append(_reads_only_heads(layer))
-        missing = 1 - layer.parts.weights.sum(-1)
+        given = layer.parts.weights.sum(-1)
+        missing = (1 - given).where(given > 0, 0)  # a head that is off gives nothing
         outside.append(float(missing.mean()) if missing.max() > rounding(encoder.dtype, len(text)) else 0.0)
 
     visit_sublayers(encoder, text, range(encoder.layers), measure_layer)
