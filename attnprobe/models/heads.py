@@ -127,17 +127,17 @@ class LayerParts:
     def with_heads_off(self, off: Off) -> LayerParts:
         """Gives heads the weights by which they write what they do when they are off."""
         weights = self.weights.clone()
-        for head, own in enumerate(self.heads):
+        for head, parts in enumerate(self.heads):
             if (self.layer, head) in off.zero:
                 weights[head] = 0
             elif (self.layer, head) in off.mean:
                 weights[head] = weights[head].mean(0)
             elif (self.layer, head) in off.uniform:
-                weights[head] = evenly(weights[head], own.allowed)
+                weights[head] = evenly(weights[head], parts.allowed)
         return self._with_weights(weights)
 
     def _with_weights(self, weights: Float[Tensor, "head query key"]) -> LayerParts:
-        heads = tuple(replace(head, weights=own) for head, own in zip(self.heads, weights, strict=True))
+        heads = tuple(replace(head, weights=some) for head, some in zip(self.heads, weights, strict=True))
         if self.output is None:
             return replace(self, heads=heads, weights=weights)
         x, contexts = self.output.x.clone(), weights @ self.values
