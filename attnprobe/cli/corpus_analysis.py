@@ -85,7 +85,7 @@ def _saving(analysis: CorpusAnalysis) -> type[Tables]:
     """Makes the group of the files to write: formats besides those of tables, and a flag for each further table."""
     fields: list[tuple[str, Any, Any]] = [("format", str | None, format_among(*WRITERS, *analysis.formats))]
     fields += [(name, Path | None, option(None, metavar="FILE", help=help)) for name, help in analysis.tables.items()]
-    return make_dataclass("Saving", fields, bases=(Tables,), frozen=True)
+    return make_dataclass("Saving", fields, bases=(Tables,), namespace={"drawn": analysis.drawn}, frozen=True)
 
 
 class Answer:

@@ -74,7 +74,12 @@ class Listener(Protocol):
 
 
 class Summary(Protocol):
-    """Sufficient statistics of many texts, which add up, from whichever process they come."""
+    """Sufficient statistics of many texts, which add up, from whichever process they come.
+
+    One with a table that takes the model once more, when all texts have come, has ``asks``: by the table's name a
+    function that returns a measurement, with the ``reading`` of its texts, and the records; and ``answered(name,
+    summary)``, which returns the summary with that of the measurement.
+    """
 
     @property
     def signature(self) -> str:

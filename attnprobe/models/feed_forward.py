@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from attnprobe.attention.textbook import linear
-from attnprobe.models.origins import LINEAR, close, matrix, sample
+from attnprobe.models.origins import LINEAR, close, is_map, matrix, sample
 from attnprobe.models.recorder import Ran, first_of, in_float64
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -129,9 +129,9 @@ def same(found: Tensor, expected: Tensor, tolerance: float) -> bool:
 
 def _inners(given: Tensor, made: Tensor, leaves: Sequence[Ran], tolerance: float) -> Iterator[Inner]:
     """Yields pairs of linear maps with a function between them that make the one of the other."""
-    maps = [ran for ran in leaves if isinstance(ran.module, LINEAR) and _holds(ran, tolerance)]
-    for last in (ran for ran in maps if same(ran.made, made, tolerance)):
-        for first in (ran for ran in maps if same(ran.given, given, tolerance)):
+    maps = [ran for ran in leaves if is_map(ran)]
+    for last in (ran for ran in maps if same(ran.made, made, tolerance) and _holds(ran, tolerance)):
+        for first in (ran for ran in maps if same(ran.given, given, tolerance) and _holds(ran, tolerance)):
             if first.made.shape == last.given.shape:
                 for name, function in _functions(first.made, last.given, leaves, tolerance):
                     yield Inner(first.module, function, name, last.module)
@@ -141,10 +141,7 @@ def _holds(ran: Ran, tolerance: float) -> bool:
     """Recomputes a linear map for a few tokens."""
     module = ran.module
     assert isinstance(module, LINEAR)
-    given = sample(ran.given)
-    return given.shape[1] == len(matrix(module)) and close(
-        linear(given, matrix(module), module.bias), sample(ran.made), tolerance
-    )
+    return close(linear(sample(ran.given), matrix(module), module.bias), sample(ran.made), tolerance)
 
 
 def _functions(

@@ -66,7 +66,7 @@ def _origins(
                 changes = _changes(split(ran.made[:, span], d), vectors, tolerance)
                 if changes is None:
                     continue
-                if isinstance(ran.module, LINEAR):
+                if is_map(ran):
                     yield _changed(mapped(ran, span, d), vectors, changes)
                 elif ran.given.shape == ran.made.shape:  # a norm
                     for before in _origins(split(ran.given[:, span], d), steps[:place], tolerance):
@@ -76,6 +76,11 @@ def _origins(
 def _changed(before: Sequence[Vectors], final: Tensor, changes: tuple[str, ...]) -> list[Vectors]:
     made = zip(before, final, strict=True)
     return [replace(head, final=vectors, changes=(*head.changes, *changes)) for head, vectors in made]
+
+
+def is_map(ran: Ran) -> bool:
+    """Tests whether a linear map ran once for each token, and not for each of several vectors of a token."""
+    return isinstance(ran.module, LINEAR) and (ran.given.shape[1], ran.made.shape[1]) == matrix(ran.module).shape
 
 
 def mapped(ran: Ran, columns: slice, d: int) -> list[Vectors]:

@@ -23,7 +23,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.origins import LINEAR, Vectors, close, mapped, matrix, origins, split
+from attnprobe.models.origins import LINEAR, Vectors, close, is_map, mapped, matrix, origins, sample, split
 from attnprobe.models.recorder import Ran, Record, Recorder, Step, in_float64
 from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
@@ -196,7 +196,7 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
 def _maps(steps: Sequence[Step], heads: int) -> list[Ran]:
     """Lists the linear maps whose output may be split among the heads."""
     linear = (step for step in steps if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0)
-    return [ran for step in linear for ran in step.by_token]
+    return [ran for step in linear for ran in step.by_token if is_map(ran)]
 
 
 def _of_heads(ran: Ran, record: Record, heads: int) -> list[Vectors]:
@@ -231,15 +231,21 @@ def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]
     return in_float64(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
+def _all(vectors: Tensor) -> Tensor:
+    return vectors
+
+
 def _output_map(
     record: Record, values: Sequence[Vectors], tolerance: float
 ) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
     """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""
     d = values[0].final.shape[1]
     columns = _columns(record.heads, d)
-    contexts = record.weights @ torch.stack([vectors.final for vectors in values])
+    rows = sample if record.call else _all  # rows of hooked weights may come from other maps, as of global tokens
+    weights = rows(record.weights.movedim(1, 0)).movedim(0, 1)
+    contexts = weights @ torch.stack([vectors.final for vectors in values])
     for ran in (ran for step in record.steps if isinstance(step.module, LINEAR) for ran in step.by_token):
-        if ran.given.shape[1] >= columns.stop and close(contexts, split(ran.given[:, columns], d), tolerance):
+        if ran.given.shape[1] >= columns.stop and close(contexts, split(rows(ran.given[:, columns]), d), tolerance):
             assert isinstance(ran.module, LINEAR)
             bias = None if ran.module.bias is None else in_float64(ran.module.bias)
             output = OutputMap(ran.given, in_float64(matrix(ran.module)), bias, ran.made, ran.module)

@@ -182,12 +182,11 @@ class Recorder:
         check_probabilities(block.weights, self.encoder.dtype, record.layer, complete=block.complete)
         present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
         if len(self.heads) == self.encoder.heads:
-            record.weights[present.start : present.stop, block.rows, block.keys] = block.weights[0].double().cpu()
+            record.weights[present.start : present.stop, block.rows, block.keys] = block.weights[0]
             return
         for place, head in enumerate(self.heads):
             if head in present:
-                weights = block.weights[0, head - present.start]
-                record.weights[place, block.rows, block.keys] = weights.double().cpu()
+                record.weights[place, block.rows, block.keys] = block.weights[0, head - present.start]
 
     @contextmanager
     def _hooked(self) -> Iterator[None]:
