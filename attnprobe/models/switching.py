@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attnprobe.attention.blocks import Block
@@ -47,10 +47,15 @@ def even(block: Block, heads: Sequence[int]) -> Float[Tensor, "text head query k
     here = [head - first for head in heads if 0 <= head - first < size]
     if not here:
         return None
-    seen = torch.ones_like(block.weights[0, 0]) if block.allowed is None else block.allowed.to(block.weights.dtype)
     changed = block.weights.clone()
-    changed[:, here] = seen / seen.sum(-1, keepdim=True).clamp(min=1)
+    changed[:, here] = evenly(block.weights[0, 0], block.allowed)
     return changed
+
+
+def evenly(like: Float[Tensor, "query key"], allowed: Bool[Tensor, "query key"] | None) -> Float[Tensor, "query key"]:
+    """Makes weights of 1 / (keys that the query may see)."""
+    seen = torch.ones_like(like) if allowed is None else allowed.to(like.dtype)
+    return seen / seen.sum(-1, keepdim=True).clamp(min=1)
 
 
 def edit_of(off: Off) -> Edit:
