@@ -81,7 +81,7 @@ def _by_layer(chosen: Iterable[Head]) -> dict[int, list[int]]:
 def without_heads(encoder: Any, heads: Any, how: str) -> Any:
     """Returns an encoder of the same model in whose runs these heads are off; see :meth:`Encoder.heads_off`."""
     off, outlets = _asked(encoder, heads, how)
-    return replace(encoder, outlets=outlets, off=_added(encoder.off, off))
+    return replace(encoder, outlets=outlets, off=added(encoder.off, off))
 
 
 @contextmanager
@@ -107,10 +107,10 @@ def switched(encoder: Any, heads: Any, how: str) -> Iterator[None]:
 
 def _settle(encoder: Any, blocks: Mapping[object, Off | None]) -> None:
     """Makes an encoder switch off the heads of all blocks that it is in."""
-    object.__setattr__(encoder, "off", _added(*blocks.values()))
+    object.__setattr__(encoder, "off", added(*blocks.values()))
 
 
-def _added(*offs: Off | None) -> Off | None:
+def added(*offs: Off | None) -> Off | None:
     """Adds heads to those that are off; the last says how a head is that comes twice."""
     return reduce(or_, filter(None, offs), Off()) or None
 
