@@ -205,7 +205,7 @@ def add_sums(
 @compiled
 @no_type_check
 def distances(weights: np.ndarray, f: np.ndarray, y: np.ndarray, far: np.ndarray) -> None:
-    """Computes ‖y(q) − Σ_h a[h,q,k]·f_h(k)‖₁ of each query and key: four heads at once, and no vector but one is held.
+    """Computes ‖y(q) − Σ_h a[h,q,k]·f_h(k)‖₁ of each query and key, of two queries and four heads at once.
 
     Args:
         weights: (head, query, key) a, in float64 as all here.
@@ -214,20 +214,25 @@ def distances(weights: np.ndarray, f: np.ndarray, y: np.ndarray, far: np.ndarray
         far: (query, key), where to put the distances.
     """
     heads, queries, keys = weights.shape
-    without = np.empty(y.shape[1])
+    one, other = np.empty(y.shape[1]), np.empty(y.shape[1])
     for k in range(keys):
-        for q in range(queries):
-            without[:] = y[q]
+        for q in range(0, queries, 2):
+            p = min(q + 1, queries - 1)
+            one[:], other[:] = y[q], y[p]
             for h in range(0, heads - 3, 4):
-                a, b, c, d = weights[h, q, k], weights[h + 1, q, k], weights[h + 2, q, k], weights[h + 3, q, k]
+                a0, a1, a2, a3 = weights[h, q, k], weights[h + 1, q, k], weights[h + 2, q, k], weights[h + 3, q, k]
+                b0, b1, b2, b3 = weights[h, p, k], weights[h + 1, p, k], weights[h + 2, p, k], weights[h + 3, p, k]
                 f0, f1, f2, f3 = f[h, k], f[h + 1, k], f[h + 2, k], f[h + 3, k]
-                for i in range(without.shape[0]):
-                    without[i] -= a * f0[i] + b * f1[i] + c * f2[i] + d * f3[i]
+                for i in range(one.shape[0]):
+                    one[i] -= a0 * f0[i] + a1 * f1[i] + a2 * f2[i] + a3 * f3[i]
+                    other[i] -= b0 * f0[i] + b1 * f1[i] + b2 * f2[i] + b3 * f3[i]
             for h in range(heads - heads % 4, heads):
-                a, f0 = weights[h, q, k], f[h, k]
-                for i in range(without.shape[0]):
-                    without[i] -= a * f0[i]
-            total = 0.0
-            for i in range(without.shape[0]):
-                total += abs(without[i])
-            far[q, k] = total
+                a0, b0, f0 = weights[h, q, k], weights[h, p, k], f[h, k]
+                for i in range(one.shape[0]):
+                    one[i] -= a0 * f0[i]
+                    other[i] -= b0 * f0[i]
+            of_one, of_other = 0.0, 0.0
+            for i in range(one.shape[0]):
+                of_one += abs(one[i])
+                of_other += abs(other[i])
+            far[q, k], far[p, k] = of_one, of_other

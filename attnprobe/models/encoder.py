@@ -28,7 +28,7 @@ from attnprobe.models.locate import Location
 from attnprobe.models.outlets import Outlet, check_edit, edited
 from attnprobe.models.running import Output, check_unchanged, outputs_of
 from attnprobe.models.sources import Source, ValueNorms
-from attnprobe.models.switching import added, edit_of, outlets_for, switched
+from attnprobe.models.switching import edit_of, switched
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
@@ -199,11 +199,6 @@ class Encoder:
         if stride is not None and longest and stride >= longest:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
-    def with_heads_off(self, heads: Any, how: str = "zero") -> Encoder:
-        """Returns an encoder of the same model that has these heads switched off, too; see :meth:`heads_off`."""
-        off = Off.of(heads, how, self.layers, self.heads)
-        return replace(self, outlets=outlets_for(self, off), off=added(self.off, off))
-
     @contextmanager
     def heads_off(self, heads: Any, *, how: str = "zero") -> Iterator[Encoder]:
         """Switches heads off inside a with-block, for all that run this encoder, or copies made of it, meanwhile.
@@ -220,9 +215,7 @@ class Encoder:
             UsageError: these are no heads of the model.
             ModelError: the model's heads cannot be changed.
         """
-        off = Off.of(heads, how, self.layers, self.heads)
-        object.__setattr__(self, "outlets", outlets_for(self, off))
-        with switched(self, off):
+        with switched(self, heads, how):
             yield self
 
     def for_length(self, tokens: int) -> Encoder:

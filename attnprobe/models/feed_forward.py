@@ -65,7 +65,7 @@ class Inner:
         """The bias of the last map; None if there is none."""
         return None if self.last.bias is None else in_float64(self.last.bias)
 
-    def __call__(self, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+    def __call__(self, vectors: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
         """Computes the sublayer's output."""
         inside = self.activation(linear(vectors, self.weight_in, self.bias_in))
         return linear(inside, self.weight_out, self.bias_out)
@@ -83,7 +83,7 @@ class FeedForward:
     inner: Inner | None = None
     module: nn.Module | None = None
 
-    def __call__(self, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+    def __call__(self, vectors: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
         """Computes the sublayer's output."""
         if self.inner is not None:
             return self.inner(vectors)
@@ -181,7 +181,7 @@ def _treats_tokens_alike(module: nn.Module, given: Tensor, made: Tensor, toleran
     return close(_run(module, given[:1].expand(CROWD, -1)), made[:1].expand(CROWD, -1), tolerance)
 
 
-def _run(module: nn.Module, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+def _run(module: nn.Module, vectors: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
     """Runs a module on vectors, as on one text."""
     with torch.no_grad():
         made: Tensor = first_of(module(vectors.reshape(1, -1, vectors.shape[-1])))

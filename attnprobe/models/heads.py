@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,6 +15,8 @@ from attnprobe.attention.textbook import attention_scores, mask_scores, softmax
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.origins import Vectors, check_map, sample
+from attnprobe.models.switching import evenly
+from attnprobe.values.switches import Off
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,28 @@ class LayerParts:
     def x(self) -> Float[Tensor, "token d_in"] | None:
         """The input of the map that makes v, after any norm; None if the map was not found."""
         return self.heads[0].v.x
+
+    def with_heads_off(self, off: Off) -> LayerParts:
+        """Gives heads the weights by which they write what they do when they are off."""
+        weights = self.weights.clone()
+        for head, parts in enumerate(self.heads):
+            if (self.layer, head) in off.zero:
+                weights[head] = 0
+            elif (self.layer, head) in off.mean:
+                weights[head] = weights[head].mean(0)
+            elif (self.layer, head) in off.uniform:
+                weights[head] = evenly(weights[head], parts.allowed)
+        return self._with_weights(weights)
+
+    def _with_weights(self, weights: Float[Tensor, "head query key"]) -> LayerParts:
+        heads = tuple(replace(head, weights=some) for head, some in zip(self.heads, weights, strict=True))
+        if self.output is None:
+            return replace(self, heads=heads, weights=weights)
+        x, contexts = self.output.x.clone(), weights @ self.values
+        change = ((contexts - self.weights @ self.values) @ self.output_weights).sum(0)
+        x[:, : contexts.shape[0] * contexts.shape[2]] = contexts.transpose(0, 1).flatten(1)
+        output = replace(self.output, x=x, made=self.output.made + change)
+        return replace(self, heads=heads, weights=weights, output=output)
 
 
 def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
