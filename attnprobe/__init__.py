@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api.tables import trace as trace
     from attnprobe.api.tables import weights as weights
     from attnprobe.corpus.importance import importance as importance
+    from attnprobe.corpus.importance import importance_curve as importance_curve
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
     from attnprobe.corpus.twins import patterns as patterns
     from attnprobe.corpus.twins import run_corpus as run_corpus
@@ -72,6 +73,7 @@ _HOMES = {
     "head_stats": "attnprobe.api.tables",
     "heatmap": "attnprobe.api.pictures",
     "importance": "attnprobe.corpus.importance",
+    "importance_curve": "attnprobe.corpus.importance",
     "load_encoder": "attnprobe.models.loading",
     "patterns": "attnprobe.corpus.twins",
     "read_records": "attnprobe.readers.readers",

@@ -28,8 +28,9 @@ from tests.toy_of_many import OWN
 
 OF_MANY: dict[str, CorpusAnalysis] = {name: load_analysis(name) for name in ANALYSES}
 OF_MANY = {name: one for name, one in OF_MANY.items() if isinstance(one, CorpusAnalysis)} | {"own": OWN}
+OF_MANY["importance, heads off"] = OF_MANY["importance"]
 EVERY = pytest.mark.parametrize("name", OF_MANY)
-REQUIRED: dict[str, dict[str, Any]] = {}  # options that an analysis cannot do without
+REQUIRED: dict[str, dict[str, Any]] = {"importance, heads off": {"method": "zero"}}  # of an analysis in another way
 TEXTS = [f"the cat {'and the dog ' * (n % 6)}sat on {'a' if n % 2 else 'the'} mat ." for n in range(20)]
 PAIRED = [Record(str(n), TEXTS[n], TEXTS[-n] if n % 3 else None) for n in range(1, 14)]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attnprobe import Encoder, Record, importance, load_encoder
 from attnprobe.analyses.gradients import Gradients
+from attnprobe.analyses.importance import IMPORTANCE
 from attnprobe.analyses.losses import loss_of
 from attnprobe.errors import InputError, ModelError, TextError, UsageError
 from attnprobe.measure.running import measure
@@ -47,8 +48,7 @@ OUTPUT_MAPS = {
 
 
 def gradients(encoder: Encoder, objective: str, **options: Any) -> Gradients:
-    chosen = {"layers": "all", "method": "gradient", "per_token": False, "label_column": None, **options}
-    found = Gradients.choose(encoder, Reading(), objective=objective, **chosen)
+    found = IMPORTANCE.choose(encoder, Reading(), {"objective": objective, **options})
     assert isinstance(found, Gradients)
     return found
 
@@ -87,8 +87,8 @@ def test_gradients_are_rows_of_the_jacobian(
     family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
     """Of transformers' eager model, text by text: one backward pass for each component of the mean hidden state."""
+    encoder, plain = exact_of(family), plain_of(family)
     with float64():
-        encoder, plain = exact_of(family), plain_of(family)
         texts = [encoder.tokenize(text)[0] for text in TEXTS]
         found = {name: measured(encoder, name, texts) for name in ("sensitivity", "norm")}
         by_token = measured(encoder, "norm", texts, per_token=True)
@@ -113,8 +113,8 @@ def test_gradients_are_rows_of_the_jacobian(
 @pytest.mark.numeric
 def test_gradients_are_central_differences(exact_of: Callable[[str], Encoder]) -> None:
     """Of [CLS]'s norm, and of the cosine of two texts of unequal length, which have one factor."""
+    encoder, step = exact_of("bert"), 1e-5
     with float64():
-        encoder, step = exact_of("bert"), 1e-5
         texts = [[encoder.tokenize(text)[0] for text in TEXTS[at : at + 2]] for at in (0, 1)]
         cosine = torch.nn.functional.cosine_similarity
 

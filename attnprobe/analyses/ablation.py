@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from attnprobe.analyses.curve import Curve
 from attnprobe.analyses.effects import ON_LOGITS, ON_STATES, effects
 from attnprobe.analyses.importances import Importances
 from attnprobe.analyses.objectives import Objective, Part, Sensitivity, objective_of
@@ -42,6 +43,7 @@ class Ablation(NoRows):
         name, objective: what the importance is the change of; of a vector, 1 − cosine.
         answer: what the logits mean, see :class:`attnprobe.models.tasks.Task`; None if their change is not measured.
         found: the modules to go on from.
+        curve: the measurement that follows, of many heads off.
     """
 
     chosen: tuple[int, ...]
@@ -51,6 +53,7 @@ class Ablation(NoRows):
     objective: Objective
     answer: str | None
     found: Layers
+    curve: Curve
 
     layers = ()  # no weights are observed: the listener runs the model
     alone = False
@@ -65,6 +68,8 @@ class Ablation(NoRows):
         layers: Sequence[int],
         objective: str,
         label_column: str | None,
+        curve_texts: int,
+        seed: int,
     ) -> Ablation:
         """Chooses how heads are switched off, and what is measured of it.
 
@@ -76,7 +81,9 @@ class Ablation(NoRows):
             check_edit(encoder, edit_of(Off(uniform=frozenset([(0, 0)]))))
         task = None if encoder.task is None else Task.of(encoder.task)
         answer = None if task is None or task.kind == WORD else task.answer
-        return cls(tuple(layers), encoder.heads, method, objective, made, answer, find_layers(encoder))
+        found = find_layers(encoder)
+        curve = Curve(method, made, answer, reading, found.outlets, curve_texts, seed)
+        return cls(tuple(layers), encoder.heads, method, objective, made, answer, found, curve)
 
     @property
     def apart(self) -> bool:
@@ -95,7 +102,8 @@ class Ablation(NoRows):
 
     def described(self) -> dict[str, Any]:
         """The settings that are not in the signature."""
-        return {"layers": self.chosen, "label_column": getattr(self.objective, "label_column", None)}
+        column = getattr(self.objective, "label_column", None)
+        return {"layers": self.chosen, "label_column": column, "curve": [self.curve.texts, self.curve.seed]}
 
     def signed(self) -> dict[str, object]:
         """How heads are switched off, and what the importance is the change of."""
@@ -108,9 +116,9 @@ class Ablation(NoRows):
 
     def empty(self, signature: str) -> Importances:
         """The summary of no text."""
-        remarks = (f"whole runs, since {self.found.reason}",) if self.found.reason else ()
+        remarks = (f"every run is whole: {self.found.reason}",) if self.found.reason else ()
         empty = Importances.empty(self.chosen, range(self.n_heads), signature, self.effects)
-        return replace(empty, remarks=remarks)
+        return replace(empty.with_curve(self.curve), remarks=remarks)
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ class AblationListener:
                 alike.append(part)
                 continue
             for at, copies, before in self._without(part.reads):
-                np.add.at(found, (list(part.owners), *at, 0), _differences(part, copies, before))
+                np.add.at(found[:, *at, 0], list(part.numbered), _differences(part, copies, before))
         for at, copies, before in self._without(texts):
             found[:, *at, 1:] = effects(copies, before, texts, this.answer).transpose(0, 1).cpu().numpy()
             for part in alike:
@@ -177,7 +185,7 @@ def _in_order(order: Sequence[int], outputs: Sequence[Outputs]) -> list[Output]:
     return [output for _, output in sorted(zip(order, sorted_outputs, strict=True), key=lambda pair: pair[0])]
 
 
-def _differences(part: Part, copies: Sequence[Outputs], before: Outputs) -> Float[np.ndarray, "read head"]:
+def _differences(part: Part, copies: Sequence[Outputs], before: Outputs) -> Float[np.ndarray, "number head"]:
     """Computes by how much the numbers of a part change without each head."""
     numbers = part.of(before)
     changes: np.ndarray = torch.stack([part.of(copy) - numbers for copy in copies], 1).double().cpu().numpy()

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.analyses.ablation import Ablation
+from attnprobe.analyses.curve import Curve
 from attnprobe.analyses.importances import Importances
 from attnprobe.analyses.objectives import Objective, Part, objective_of
 from attnprobe.measure.kinds import Found, Measurement
@@ -46,6 +47,7 @@ class Gradients(NoRows):
         objective: what the gradient is of, and under which name.
         per_token: whether magnitudes are taken token by token.
         outlets: the maps where contexts are changed, of a model whose weights are hooked.
+        curve: the measurement that follows, of many heads off.
     """
 
     chosen: tuple[int, ...]
@@ -54,6 +56,7 @@ class Gradients(NoRows):
     objective: Objective
     per_token: bool
     outlets: tuple[Outlet, ...]
+    curve: Curve
 
     layers = ()  # no weights are observed: the listener runs the model
     alone = False
@@ -69,6 +72,8 @@ class Gradients(NoRows):
         objective: str,
         per_token: bool,
         label_column: str | None,
+        curve_texts: int,
+        seed: int,
     ) -> Measurement:
         """Chooses what heads are important for; or an Ablation, where heads are switched off.
 
@@ -79,9 +84,12 @@ class Gradients(NoRows):
         chosen = tuple(select(layers, encoder.layers, "layer"))
         if method != "gradient":
             how: dict[str, Any] = {"layers": chosen, "objective": objective, "label_column": label_column}
+            how |= {"curve_texts": curve_texts, "seed": seed}
             return Ablation.choose(encoder, reading, method=method, **how)
         made = objective_of(objective, encoder, reading, label_column)
-        return cls(chosen, encoder.heads, objective, made, per_token, editable(encoder).outlets)
+        outlets = editable(encoder).outlets
+        curve = Curve("zero", made, None, reading, outlets, curve_texts, seed)
+        return cls(chosen, encoder.heads, objective, made, per_token, outlets, curve)
 
     @property
     def apart(self) -> bool:
@@ -95,7 +103,8 @@ class Gradients(NoRows):
 
     def described(self) -> dict[str, Any]:
         """The settings that are not in the signature."""
-        return {"layers": self.chosen, "label_column": getattr(self.objective, "label_column", None)}
+        column = getattr(self.objective, "label_column", None)
+        return {"layers": self.chosen, "label_column": column, "curve": [self.curve.texts, self.curve.seed]}
 
     def signed(self) -> dict[str, object]:
         """Gradients, of what, and how they are summed up."""
@@ -108,7 +117,7 @@ class Gradients(NoRows):
 
     def empty(self, signature: str) -> Importances:
         """The summary of no text."""
-        return Importances.empty(self.chosen, range(self.n_heads), signature)
+        return Importances.empty(self.chosen, range(self.n_heads), signature).with_curve(self.curve)
 
 
 @dataclass(frozen=True)

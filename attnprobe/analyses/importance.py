@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.errors import UsageError
-from attnprobe.values.options import Options, Reading, Selection, Without, choice, option
+from attnprobe.values.options import Options, Reading, Selection, Without, choice, option, whole
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,24 @@ class Weighing(Options):
             raise UsageError(what, "--label-column NAME" if needs else "choose --objective loss")
 
 
+@dataclass(frozen=True)
+class Curving(Options):
+    """Chooses the texts that a model is run on with more and more heads off.
+
+    Attributes:
+        curve_texts: how many, at random.
+        seed: of that sample, and of the random order of heads.
+    """
+
+    curve_texts: int = whole(128, least=1, help="Random texts of --curve.")
+    seed: int = option(0, metavar="N", help="Of --curve, and of --sample.")
+
+
 def _loads(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Loads the task head where the objective is made of what it says."""
-    return {"task": True} if options.get("objective") in ("mlm", "loss") else {}
+    """Loads the task head where the objective is made of what it says; if heads are switched off, any classifier's."""
+    if options.get("objective") in ("mlm", "loss"):
+        return {"task": True}
+    return {} if options.get("method", "gradient") == "gradient" else {"task": None}
 
 
 IMPORTANCE = CorpusAnalysis(
@@ -57,7 +72,8 @@ IMPORTANCE = CorpusAnalysis(
     columns={
         "layer": "layer, from 0",
         "head": "head, from 0",
-        "importance": "mean over texts of what the method measures of one text",
+        "importance": "mean over texts of what the method measures of one text; of heads switched off the change of "
+        "the objective, without the head minus with it, or pooled_change for sensitivity",
         "ci_low": "lower end of the 95 % interval over texts (Student's t)",
         "ci_high": "upper end",
         "normalized": "importance divided by the root of the sum of squares over the layer's heads (Molchanov 2017)",
@@ -65,9 +81,14 @@ IMPORTANCE = CorpusAnalysis(
         "token_change": "of heads switched off: mean over tokens of 1 − cosine with the hidden state before",
         "cls_change": "likewise of the classification token",
         "pooled_change": "likewise of the mean over tokens",
+        "logits_change": "of heads of a classifier switched off: length of the difference of its logits; of token "
+        "classifiers the mean over tokens",
+        "prediction_change": "likewise the share of predictions that change",
     },
-    options=[Annotated[Selection, Without("heads")], Weighing],
+    options=[Annotated[Selection, Without("heads")], Weighing, Curving],
     reading=Annotated[Reading, Without("stride", "level")],
+    tables={"curve": "What is left as heads are switched off, least important first."},
+    drawn={"curve": "attnprobe.render.heads_off:write_curve"},
     loads=_loads,
     view="attnprobe.render.importance:importance_view",
     formats={name: f"attnprobe.render.importance:write_{name}" for name in ("png", "svg", "pdf")},

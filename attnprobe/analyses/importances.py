@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from attnprobe.analyses.curve import COLUMNS as CURVE_COLUMNS
+from attnprobe.analyses.curve import Curve, Left
+from attnprobe.analyses.kept import Kept
 from attnprobe.analyses.pictures import StatMap
 from attnprobe.values.notebook import html_table, one_line
+from attnprobe.values.records import Record
 from attnprobe.values.signature import model_of, part_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
@@ -24,10 +28,15 @@ class Importances(Tabled):
     Attributes:
         sums: means and deviations over texts, of "importance" and then of each further effect.
         remarks: sentences on how they were measured.
+        curve, kept: the measurement of what is left with many heads off, and the texts for it; None: there is none.
+        left: what it has found.
     """
 
     sums: Summary
     remarks: Sequence[str] = ()
+    curve: Curve | None = None
+    kept: Kept | None = None
+    left: Left | None = None
 
     def __repr__(self) -> str:
         sizes = f"{len(self.sums.layers)} layers × {len(self.sums.heads)} heads", f"{self.n_texts:,} texts"
@@ -48,6 +57,28 @@ class Importances(Tabled):
         """
         return cls(Summary.empty(layers, heads, ["importance", *effects], signature))
 
+    def with_curve(self, curve: Curve) -> Importances:
+        """Returns the summary that keeps texts for a curve."""
+        return replace(self, curve=curve, kept=Kept(curve.texts, curve.seed))
+
+    @property
+    def asks(self) -> dict[str, Callable[[], tuple[Curve, list[Record]]]]:
+        """Returns what is to be measured again for a table, by its name."""
+        return {"curve": self._curve} if self.curve else {}
+
+    def _curve(self) -> tuple[Curve, list[Record]]:
+        assert self.curve is not None
+        assert self.kept is not None
+        return self.curve.ordered(self.sums.layers, self.sums.heads, self.values), self.kept.records()
+
+    def answered(self, name: str, summary: Left) -> Importances:
+        """Returns the summary with what was measured again."""
+        return replace(self, left=summary)
+
+    def tables(self) -> dict[str, Callable[[], Table]]:
+        """Returns the functions that make the tables, by name."""
+        return {"summary": self.table, "curve": self.left.table if self.left else lambda: Table(CURVE_COLUMNS, [])}
+
     @property
     def signature(self) -> str:
         """What the numbers depend on."""
@@ -64,7 +95,8 @@ class Importances(Tabled):
             return self
         values = np.array([text.found for text in texts])
         known = ~np.isnan(values)
-        return replace(self, sums=self.sums.of(np.where(known, values, 0.0), known.all(2).astype(float)))
+        sums = self.sums.of(np.where(known, values, 0.0), known.all(2).astype(float))
+        return replace(self, sums=sums, kept=self.kept.of_texts(texts) if self.kept else None)
 
     def __add__(self, other: Importances) -> Importances:
         """Summarizes the texts of both.
@@ -72,7 +104,8 @@ class Importances(Tabled):
         Raises:
             UsageError: layers, heads, effects or signatures differ.
         """
-        return replace(self, sums=self.sums + other.sums)
+        kept = self.kept + other.kept if self.kept and other.kept else None
+        return replace(self, sums=self.sums + other.sums, kept=kept)
 
     def __radd__(self, other: int) -> Importances:
         """Lets sum() start from 0."""
@@ -80,7 +113,7 @@ class Importances(Tabled):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""
-        return self.sums.arrays()
+        return self.sums.arrays() | ({"kept": self.kept.array()} if self.kept else {})
 
     def restored(self, arrays: Mapping[str, np.ndarray]) -> Importances:
         """Makes the summary whose :meth:`arrays` these are.
@@ -88,7 +121,9 @@ class Importances(Tabled):
         Raises:
             ValueError: no summary of these heads has such arrays.
         """
-        return replace(self, sums=self.sums.restored(arrays))
+        sums = {name: array for name, array in arrays.items() if name != "kept"}
+        kept = self.kept.restored(arrays["kept"]) if self.kept and "kept" in arrays else self.kept
+        return replace(self, sums=self.sums.restored(sums), kept=kept)
 
     @property
     def values(self) -> np.ndarray:

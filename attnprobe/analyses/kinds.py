@@ -115,6 +115,8 @@ class CorpusAnalysis:
         options: groups, see :func:`attnprobe.values.options.group_of`; each option is a flag and an argument.
         reading: the group :class:`attnprobe.values.options.Reading`, perhaps without options that do not apply.
         tables: further tables of the summary, each a flag that names a file: name -> meaning.
+        drawn: those of them that are also drawn as png, svg or pdf: name -> ``module:function`` of the table, a stream
+            and the format.
         fit: as in :class:`Analysis`.
         view: ``module:function`` that renders the summary for a terminal: it is called with the summary, a width and
             all options by name. Empty: the summary's ``overview``.
@@ -128,6 +130,7 @@ class CorpusAnalysis:
     options: Sequence[Any] = ()
     reading: Any = Reading
     tables: Mapping[str, str] = field(default_factory=dict)
+    drawn: Mapping[str, str] = field(default_factory=dict)
     fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
     view: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)

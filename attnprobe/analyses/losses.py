@@ -48,6 +48,11 @@ def _single(logits: Float[Tensor, " label"], label: Any, task: Task) -> Float[Te
     return cross_entropy(logits, torch.tensor(_index(label, task.labels), device=logits.device))
 
 
+def is_right(logits: Float[Tensor, " label"] | None, label: Any, task: Task) -> bool:
+    """Tests whether a classifier of which one label is right finds that one the most likely."""
+    return logits is not None and int(logits.argmax()) == _index(label, task.labels)
+
+
 def _index(label: Any, labels: Sequence[str]) -> int:
     """Finds the number of a label by name, or else by its number.
 

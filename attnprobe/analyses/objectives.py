@@ -35,11 +35,13 @@ class Part:
         reads: the tokens that the model reads.
         owners: by what is read, the index of the measured text it belongs to.
         of: the outputs -> the numbers that are added up.
+        numbered: by number, the index of the measured text.
     """
 
     reads: Sequence[Tokens]
     owners: Sequence[int]
     of: Callable[[Sequence[Output]], Tensor]
+    numbered: Sequence[int]
 
 
 def pooled(output: Output) -> Float[Tensor, " d_model"]:
@@ -81,7 +83,8 @@ class Objective:
 
     def parts(self, texts: Sequence[Tokens], encoder: Encoder) -> Iterator[Part]:
         """Yields what the model reads for texts of one length; by default these alone."""
-        yield Part(texts, range(len(texts)), lambda outputs: self.of(outputs, texts))
+        every = range(len(texts))
+        yield Part(texts, every, lambda outputs: self.of(outputs, texts), every)
 
 
 @dataclass(frozen=True)
@@ -160,10 +163,10 @@ class Similarity(Objective):
 
     def parts(self, texts: Sequence[Tokens], encoder: Encoder) -> Iterator[Part]:
         """Yields both texts of each pair: the head's factor is one, so that what it changes in both adds up."""
-        pairs = [text.given[1] for text in texts if text.given and text.given[1]]
-        second = [tokenize(encoder, pair, None, self.reading, words=False)[0] for pair in pairs]
-        reads = [*texts, *second]
-        yield Part(reads, [*range(len(texts))] * 2, lambda outputs: self.of(outputs, reads))
+        given = [text.given[1] for text in texts if text.given and text.given[1]]
+        second = [tokenize(encoder, text, None, self.reading, words=False)[0] for text in given]
+        reads, pairs = [*texts, *second], range(len(texts))
+        yield Part(reads, [*pairs, *pairs], lambda outputs: self.of(outputs, reads), pairs)
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,8 @@ class PseudoLoss(Objective):
         for start in range(0, len(masked), at_once):
             some = masked[start : start + at_once]
             copies = [_masked(texts[owner], at, self.mask) for owner, at in some]
-            yield Part(copies, [owner for owner, _ in some], _Surprise([(texts[owner], at) for owner, at in some]))
+            owners, surprise = [owner for owner, _ in some], _Surprise([(texts[owner], at) for owner, at in some])
+            yield Part(copies, owners, surprise, owners)
 
 
 @dataclass(frozen=True)

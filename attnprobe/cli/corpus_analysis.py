@@ -18,6 +18,7 @@ from attnprobe.cli.output import Output
 from attnprobe.errors import UsageError
 from attnprobe.values.options import Engine, Options, Running, option
 from attnprobe.values.plugins import load
+from attnprobe.values.signature import counted
 from attnprobe.writers import FIGURES, WRITERS
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _saving(analysis: CorpusAnalysis) -> type[Tables]:
     """Makes the group of the files to write: formats besides those of tables, and a flag for each further table."""
     fields: list[tuple[str, Any, Any]] = [("format", str | None, format_among(*WRITERS, *analysis.formats))]
     fields += [(name, Path | None, option(None, metavar="FILE", help=help)) for name, help in analysis.tables.items()]
-    return make_dataclass("Saving", fields, bases=(Tables,), frozen=True)
+    return make_dataclass("Saving", fields, bases=(Tables,), namespace={"drawn": analysis.drawn}, frozen=True)
 
 
 class Answer:
@@ -130,7 +131,8 @@ class Answer:
         elif destination.format == "table" and self.analysis.view:
             destination.show(lambda width: load(self.analysis.view)(summary, width, **self.options))
         elif destination.format == "table":
-            title = f"{run.prober.encoder.name}, {run.sizes}"
+            named = [run.prober.encoder.name, str(run.sizes), counted(summary.signature)]
+            title = ", ".join(filter(None, named))
             destination.write(summary.overview(title), overview_table)
         else:
             destination.write(summary.tables()["summary"](), text_table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from attnprobe.errors import UsageError
 from attnprobe.measure import MEASUREMENTS
 from attnprobe.values.arguments import shown
 from attnprobe.values.options import INPUT, OUTPUT, Options, choice, option, whole
+from attnprobe.writers import FIGURES, WRITERS
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,13 @@ class Measuring(Options):
 
 @dataclass(frozen=True)
 class Tables(Saving):
-    """The files to write: that of the result, and those of further tables, which subclasses add."""
+    """The files to write: that of the result, and those of further tables, which subclasses add.
+
+    Attributes:
+        drawn: the tables that are also drawn, see :class:`attnprobe.analyses.kinds.CorpusAnalysis`.
+    """
+
+    drawn: ClassVar[Mapping[str, str]] = {}
 
     def tables(self) -> dict[str, Path]:
         """Returns the files of further tables that were asked for, by the table's name."""
@@ -83,8 +91,12 @@ class Tables(Saving):
 
     def destination(self) -> Output:
         """Settles the destination of the result, and checks formats; the run itself checks for existing files."""
-        for path in self.tables().values():
-            Output.choose(path, None, overwrite=True)
+        for name, path in self.tables().items():
+            figures = FIGURES if name in self.drawn else ()
+            if Output.choose(path, None, True, [*WRITERS, *figures]).format in FIGURES:
+                from attnprobe.render.figure import check_matplotlib
+
+                check_matplotlib()
         _, *formats = self.choices("format")
         return Output.choose(self.output, self.format, True, formats, self.spreadsheet_safe)
 

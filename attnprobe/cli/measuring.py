@@ -163,7 +163,9 @@ def _outputs(asked: Asked, task: Task, destination: Output, inputs: Inputs) -> R
     from attnprobe.corpus.results import Results
 
     named, resume = asked.saving.tables(), asked.resuming.resume
-    outputs = Results(destination.path, destination.format, named, f"attnprobe {task.name}", task.formats)
+    outputs = Results(
+        destination.path, destination.format, named, f"attnprobe {task.name}", task.formats, asked.saving.drawn
+    )
     outputs.check_apart(inputs.files)
     outputs.check_resume(resume)
     if not (asked.resuming.dry_run or asked.saving.overwrite or (resume and outputs.is_begun())):

@@ -21,7 +21,7 @@ from attnprobe.errors import CannotResumeError, InputError, OutputError
 from attnprobe.measure.kinds import Summary
 from attnprobe.values.plugins import load
 from attnprobe.values.rows import RowBlock
-from attnprobe.writers import format_of, get_writer
+from attnprobe.writers import WRITERS, get_writer
 from attnprobe.writers.delimited import inert
 from attnprobe.writers.files import meta, meta_path
 from attnprobe.writers.rows import encode_rows, header, join_parts, parquet_manifest
@@ -276,9 +276,12 @@ def write_tables(summary: Summary, results: Results, manifest: Mapping[str, Any]
     made = {"command": results.command, "input": manifest["input"], "options": options}
     for name, make in summary.tables().items():
         if name in results.files:
-            table = replace(make(), made=made)
+            table, format = replace(make(), made=made), results.table_format(name)
             with results.replacing(name) as stream:
-                get_writer(format_of(results.files[name]))(table, stream)
+                if format in WRITERS:
+                    get_writer(format)(table, stream)
+                else:
+                    load(results.drawn[name])(table, stream, format)
             if f"{name}.meta" in results.files:
                 with results.replacing(f"{name}.meta") as stream:
                     stream.write(meta(table))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from attnprobe.errors import CannotResumeError, OutputError, UsageError
-from attnprobe.writers import format_of
+from attnprobe.writers import FIGURES, WRITERS, format_of
 from attnprobe.writers.files import is_special, meta_path, needs_meta, remove_leftovers, replacing, sync_folder
 from attnprobe.writers.locks import lock_path, locked
 
@@ -30,6 +30,7 @@ class Results:
         tables: the files of further tables over all texts, by the table's name.
         command: the command that makes them, as files say it.
         formats: the formats of the summary besides those of tables: name -> ``module:function`` of it and a stream.
+        drawn: the tables that are also drawn, see :class:`attnprobe.analyses.kinds.CorpusAnalysis`.
         replaceable: marks of the existing files that the run may replace, by name: those that existed when --overwrite
             was given, and those that the run itself has made.
         record: stores ``replaceable``, before a file is made.
@@ -40,6 +41,7 @@ class Results:
     tables: Mapping[str, Path] = field(default_factory=dict)
     command: str = "attnprobe corpus"
     formats: Mapping[str, str] = field(default_factory=dict)
+    drawn: Mapping[str, str] = field(default_factory=dict)
     replaceable: dict[str, list[Mark]] = field(default_factory=dict)
     record: Callable[[], None] = lambda: None
 
@@ -61,6 +63,14 @@ class Results:
         """Tests whether an earlier run left its output, finished or unfinished."""
         return self.output is not None and (self.output.exists() or parts_folder(self.output).is_dir())
 
+    def table_format(self, name: str) -> str:
+        """Returns the format of a table's file.
+
+        Raises:
+            UsageError: the suffix stands for no format of that table.
+        """
+        return format_of(self.tables[name], [*WRITERS, *(FIGURES if name in self.drawn else ())])
+
     @cached_property
     def files(self) -> dict[str, Path]:
         """All files by their content.
@@ -75,7 +85,7 @@ class Results:
                 files["output.meta"] = meta_path(self.output)
         for name, path in self.tables.items():
             files[name] = path
-            if needs_meta(path, format_of(path)):
+            if needs_meta(path, self.table_format(name)):
                 files[f"{name}.meta"] = meta_path(path)
         return files | ({name: note_path(self.output, name) for name in NOTES} if self.output else {})
 

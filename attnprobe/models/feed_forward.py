@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from attnprobe.attention.textbook import linear
-from attnprobe.models.origins import LINEAR, close, is_map, matrix, sample
+from attnprobe.models.linear import LINEAR, matrix
+from attnprobe.models.origins import close, is_map, sample
 from attnprobe.models.recorder import Ran, first_of, in_float64
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {

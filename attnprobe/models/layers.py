@@ -28,7 +28,7 @@ def find_layers(encoder: Encoder) -> Layers:
     Raises:
         ModelError: weights are hooked, and heads cannot be changed.
     """
-    encoder = editable(encoder)
+    encoder = editable(replace(encoder, off=None))
     tokens = encoder.tokenize(SAMPLE)[0]
     try:
         layers = Layers(encoder.outlets or _outlets(encoder, tokens), layer_modules(encoder, tokens))

@@ -8,7 +8,7 @@ the residual adds. The feed-forward sublayer made what is then added to the norm
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from attnprobe.models.norms import Norm, norm_of
 from attnprobe.models.origins import sample
 from attnprobe.models.parts import visit_records
 from attnprobe.models.recorder import Ran, Record, in_float64
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
 __all__ = ["FeedForward", "Inner", "Norm", "Sublayers", "visit_sublayers"]
@@ -61,6 +62,18 @@ class Sublayers:
     attention_norm: Norm | None = None
     feed_forward_norm: Norm | None = None
 
+    def with_heads_off(self, off: Off) -> Sublayers:
+        """Computes the layer without heads that were on when it was found."""
+        parts = self.parts.with_heads_off(off)
+        assert self.parts.output is not None
+        assert parts.output is not None
+        summed = self.summed + parts.output.made - self.parts.output.made
+        made = last_sum = self.tail(summed)
+        if self.norm is not None:
+            y = self.norm(summed)
+            last_sum = y + self.feed_forward(y)
+        return replace(self, parts=parts, summed=summed, last_sum=last_sum, made=made)
+
     def tail(self, summed: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
         """Computes the hidden state after the layer from x + attention with b_O."""
         if self.feed_forward_norm is not None:
@@ -84,11 +97,13 @@ def visit_sublayers(
         ModelError: as :func:`attnprobe.models.parts.visit_layers`, or a layer is built in another way.
     """
     before: dict[int, Tensor] = {}
+    off = encoder.off or Off()
 
     def visit_found(record: Record, parts: LayerParts) -> None:
         search = _Search(record, parts, encoder)
         found = search.found()
         search.check_start(found.x, before.pop(record.layer - 1, found.x))
+        found = found.with_heads_off(off) if record.layer in off.layers else found
         before[record.layer] = found.made
         visit(found)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from tests.classifier import HEAD, REVIEWS
-from tests.cli.commandline import Run, check_error
+from tests.cli.commandline import Run, check_error, read_delimited
 
 TEXT_S = (
     "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
@@ -56,12 +58,9 @@ def test_head_that_carries_the_signal_matters_most(classifier: Path, run: Run, t
     done = run("importance", source, *options)
     assert done.code == 3, done.err
     assert "2 skipped" in done.err
-    header, *rows = (line.split(",") for line in output.read_text(encoding="utf-8").splitlines())
-    first, second = sorted(
-        (dict(zip(header, row, strict=True)) for row in rows), key=lambda row: -float(row["importance"])
-    )[:2]
-    assert (int(first["layer"]), int(first["head"]), int(first["n_texts"])) == (*HEAD, len(REVIEWS))
-    assert float(first["importance"]) > 5 * float(second["importance"])
+    frame = read_delimited(output.read_text(encoding="utf-8")).sort_values("importance", ascending=False)
+    first = frame.iloc[0]
+    assert (first["layer"], first["head"], first["n_texts"]) == (*HEAD, len(REVIEWS))
     skipped = (tmp_path / "heads.csv.skipped.jsonl").read_text(encoding="utf-8")
     assert "middling" in skipped
     assert "no label" in skipped
@@ -71,8 +70,7 @@ def test_head_that_carries_the_signal_matters_most(classifier: Path, run: Run, t
 def test_terminal_shows_a_map_and_the_heads_that_matter_most(columns: int, run: Run) -> None:
     texts = "The film was good.\n我昨天去了超市\nword\n".encode()
     shown = run("importance", "-", "--objective", "norm", "-q", stdin=texts, terminal=True, columns=columns).text
-    lines = shown.splitlines()
-    assert max(map(len, lines)) <= columns + shown.count("\x1b")
+    assert max(map(cell_len, re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines())) <= columns
     for words in ("norm by gradient, 3 texts", "layer", "importance", "95 % interval", "normalized"):
         assert words in shown
 

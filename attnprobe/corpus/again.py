@@ -1,0 +1,21 @@
+"""Measures some texts again for a table of a summary, once all texts have come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attnprobe.corpus.prober import Prober
+from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.stats import CorpusStats
+from attnprobe.models.encoder import Encoder
+
+
+def answered(summary: Any, name: str, encoder: Encoder, threads: int | None = None) -> Any:
+    """Returns the summary with what it asks for; see ``asks`` of :class:`attnprobe.measure.kinds.Summary`.
+
+    Args:
+        name: of the table.
+    """
+    measurement, records = summary.asks[name]()
+    prober = Prober(encoder, Settings(measurement, measurement.reading), threads)
+    return summary.answered(name, CorpusStats(prober, records).complete())
