@@ -278,7 +278,7 @@ class Encoder:
                 cannot be edited.
             TextError: the model fails on these texts.
         """
-        made = self._run(None, texts, observe, groups, starts, on_call, edit, gradients)
+        made = self.run(texts, observe, groups, starts, on_call, edit, gradients, has_head=False)
         return [output.hidden for output in made]
 
     def run(
@@ -290,28 +290,16 @@ class Encoder:
         on_call: Callable[[Call], None] | None = None,
         edit: Edit | None = None,
         gradients: bool = False,
+        *,
         on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
+        has_head: bool = True,
     ) -> list[Output]:
-        """Runs the encoder and its task head, if that was loaded; arguments and errors are those of :meth:`observe`.
+        """Runs the encoder and its task head, if one was loaded; what is not said here is as in :meth:`observe`.
 
         Args:
             on_returned: see :class:`attnprobe.models.interface.Listener`; never called if nothing is hooked.
+            has_head: whether the head is run, too.
         """
-        return self._run(self.task, texts, observe, groups, starts, on_call, edit, gradients, on_returned)
-
-    def _run(
-        self,
-        task: Any,
-        texts: Sequence[Tokens],
-        observe: LayerObserver,
-        groups: Sequence[slice] | None,
-        starts: Sequence[Sequence[int] | None] | None,
-        on_call: Callable[[Call], None] | None,
-        edit: Edit | None,
-        gradients: bool,
-        on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
-    ) -> list[Output]:
-        """Runs the encoder with this task head or None; see :meth:`observe`."""
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
         numbered = [
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
@@ -331,7 +319,7 @@ class Encoder:
                 listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
                 listener.on_returned = on_returned
                 listener.value_norms = ValueNorms.of(self.model, self.sources, self.heads, self.of == "norms")
-                made += self._listen(listener, task, texts[first:stop])
+                made += self._listen(listener, self.task if has_head else None, texts[first:stop])
         return made
 
     def _listen(self, listener: Listener, task: Any, texts: Sequence[Tokens]) -> list[Output]:
