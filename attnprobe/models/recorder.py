@@ -150,7 +150,7 @@ class Recorder:
         """
         self._length = len(tokens)
         with lock_of(self.encoder.model), self._hooked():
-            self.encoder.observe([tokens], self._observe, on_call=self._keep_call)
+            replace(self.encoder, of="attention").observe([tokens], self._observe, on_call=self._keep_call)
         self._close_layer()
 
     def _close_layer(self) -> None:
@@ -182,12 +182,11 @@ class Recorder:
         check_probabilities(block.weights, self.encoder.dtype, record.layer, complete=block.complete)
         present = range(*(block.heads or slice(None)).indices(self.encoder.heads))
         if len(self.heads) == self.encoder.heads:
-            record.weights[present.start : present.stop, block.rows, block.keys] = block.weights[0].double().cpu()
+            record.weights[present.start : present.stop, block.rows, block.keys] = block.weights[0]
             return
         for place, head in enumerate(self.heads):
             if head in present:
-                weights = block.weights[0, head - present.start]
-                record.weights[place, block.rows, block.keys] = weights.double().cpu()
+                record.weights[place, block.rows, block.keys] = block.weights[0, head - present.start]
 
     @contextmanager
     def _hooked(self) -> Iterator[None]:

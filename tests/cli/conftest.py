@@ -36,15 +36,24 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny: Path) -> Encoder:
+    return loading.load_encoder(tiny)
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Run:
-    """``attnprobe ARGUMENTS`` in this process; the default model is loaded once, any other as the command asks."""
+def run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tiny: Path) -> Run:
+    """``attnprobe ARGUMENTS`` in this process; the default model and ``tiny`` are loaded once, any other each time."""
     load_encoder = loading.load_encoder
 
     def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
+        once = {DEFAULT_MODEL: "minilm", str(tiny): "tiny_encoder"}.get(
+            model
+        )  # which have no head that could be loaded
         without_head = {name: value for name, value in options.items() if (name, value) != ("task", None)}
-        usual = {"model": model, **without_head} == Loading().arguments()  # which has no head that could be loaded
-        return request.getfixturevalue("minilm") if usual else load_encoder(model, **options)
+        if once and {"model": DEFAULT_MODEL, **without_head} == Loading().arguments():
+            return request.getfixturevalue(once)  # type: ignore[no-any-return]
+        return load_encoder(model, **options)
 
     monkeypatch.setattr(loading, "load_encoder", load)
 
