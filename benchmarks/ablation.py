@@ -56,7 +56,9 @@ def compare_to_forward(encoder: Encoder, texts: Sequence[Tokens], what: str, rou
     heads = encoder.layers * encoder.heads
     print(f"{len(texts)} {what}, {sum(map(len, texts)):,} tokens: forward {usual:.2f} s, {heads} heads")
     for how, seconds in zip(chosen, took, strict=True):
-        print(f"  {how}: {seconds:.2f} s, {seconds / usual / heads:.3f} of a forward pass a head {TARGETS.get(how, '')}")
+        print(
+            f"  {how}: {seconds:.2f} s, {seconds / usual / heads:.3f} of a forward pass a head {TARGETS.get(how, '')}"
+        )
 
 
 def main() -> None:
