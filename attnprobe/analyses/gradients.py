@@ -72,8 +72,8 @@ class Gradients(NoRows):
         objective: str,
         per_token: bool,
         label_column: str | None,
-        curve_texts: int,
-        seed: int,
+        curve_texts: int = 128,
+        seed: int = 0,
     ) -> Measurement:
         """Chooses what heads are important for; or an Ablation, where heads are switched off.
 
