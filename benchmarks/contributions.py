@@ -1,17 +1,17 @@
 """What GlobEnc and ALTI cost beside the published codes' way, tensors query × key × d, over the same 128 tokens.
 
 The published way is written anew here, in float32: each layer makes the vectors of all heads, queries and keys, and
-norms them. Everything runs in turns in one process; the ratio of medians of processor time on one thread counts. Memory is that
-of processes of their own, beside one that only runs the plain model.
+norms them. Everything runs in turns in one process; the ratio of medians of processor time on one thread counts. Memory
+is that of processes of their own, beside one that only runs the plain model.
 
     python benchmarks/contributions.py [ROUNDS]
 """
 
-import resource
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from rollout import WORDS, clock
@@ -30,7 +30,7 @@ TOKENS = 128
 def published(layer: Sublayers, method: str) -> torch.Tensor:
     """Computes one layer's contributions with all vectors held."""
     weights, values, maps = (t.float() for t in (layer.parts.weights, layer.parts.values, layer.parts.output_weights))
-    x, summed = layer.x.float(), (layer.x + layer.parts.output.made).float()
+    x, summed = layer.x.float(), layer.summed.float()
     weighted = torch.einsum("hqk,hkd->hqkd", weights, values @ maps).sum(0)
     vectors = weighted + torch.einsum("qk,qd->qkd", torch.eye(len(x)), x)
     vectors = normed(vectors, layer.norm, summed)
@@ -38,8 +38,7 @@ def published(layer: Sublayers, method: str) -> torch.Tensor:
     if method == "alti":
         distance = pairwise_distance(vectors, y[:, None], p=1)
         return (y.abs().sum(-1, keepdim=True) - distance).clamp(min=0)
-    out = y + layer.feed_forward(y.double()).float()
-    return normed(vectors, layer.output_norm, out).norm(dim=-1)
+    return normed(vectors, layer.output_norm, layer.last_sum.float()).norm(dim=-1)
 
 
 def whole_normed(norm: Norm, whole: torch.Tensor) -> torch.Tensor:
@@ -84,8 +83,9 @@ def compare(rounds: int) -> None:
 
 
 def peak(name: str) -> None:
-    """Prints the most memory of a process that runs the plain model, or a method."""
+    """Prints the most memory that a process has had, in MiB, since it loaded the model: of a plain run, or a method."""
     encoder = load_encoder()
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak begins anew
     if name == "forward":
         [tokens] = encoder.tokenize(WORDS, max_length=TOKENS)
         inputs = {name: torch.tensor([values]) for name, values in tokens.inputs.items()}
@@ -93,7 +93,8 @@ def peak(name: str) -> None:
             encoder.model(**inputs)
     else:
         FLOW(WORDS, encoder, method=name, max_length=TOKENS)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    print(int(line.split()[1]) / 1024)
 
 
 def measured(name: str) -> float:

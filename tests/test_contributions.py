@@ -60,11 +60,6 @@ def assert_close(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(np.asarray(found), expected, rtol=0, atol=EXACT * max(1, np.abs(expected).max()))
 
 
-def whole_of(layer: Sublayers) -> Tensor:
-    assert layer.parts.output is not None
-    return layer.x + layer.parts.output.made
-
-
 def normed(norm: Norm, part: Tensor, whole: Tensor) -> Tensor:
     """What a norm makes of a part of a vector, by its formula; the whole alone has a mean of squares."""
     centre = whole.mean() if norm.centred else 0.0
@@ -84,7 +79,7 @@ def stages_by_loops(layer: Sublayers) -> dict[str, Tensor]:
     for token in range(length):
         found["attn_res"][token, token] += layer.x[token]
     if layer.norm and layer.output_norm:
-        whole = whole_of(layer)
+        whole = layer.summed
         y = layer.norm(whole)
         out = y + layer.feed_forward(y)
         ln, res_out = torch.zeros_like(attn), torch.zeros_like(attn)
@@ -128,7 +123,7 @@ def test_norms_and_alti_are_those_of_plain_loops(family: str, exact_of: Callable
                 assert_close(stage.norms, lengths(expected[name]))
                 assert_close(means[name], lengths(expected[name]).mean())
                 assert_close(means[f"mixing_{name}"], mixing_by_loops(expected[name]))
-        last, whole = expected.get("attn_res_ln", expected["attn_res"]), whole_of(layer)
+        last, whole = expected.get("attn_res_ln", expected["attn_res"]), layer.summed
         assert_close(matrices["norms"][-1], lengths(last))
         y = layer.norm(whole) if layer.norm else whole
         near = [[float(y[q].abs().sum() - (y[q] - t).abs().sum()) for t in row] for q, row in enumerate(last)]

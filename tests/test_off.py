@@ -19,6 +19,7 @@ from attnprobe import Encoder, load_encoder
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.edits import Edit
 from attnprobe.models.parts import visit_layers
+from attnprobe.models.sublayers import Sublayers, visit_sublayers
 from attnprobe.values.signature import part_of
 from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
@@ -383,6 +384,23 @@ def test_parts_show_a_head_as_it_computes_and_later_layers_without_it(family: st
                 close(found, shown)
                 assert torch.allclose(found, before) == (layer == 0)
             assert attnprobe.trace(TEXT, encoder, layer=1, head=2, query=3).difference < EXACT
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("how", ["zero", "mean", "uniform"])
+def test_contributions_are_of_what_is_written(how: str, exact: Exact) -> None:
+    """Each layer's starts from the one before, and the last layer's hidden state is the model's."""
+    with exact("bert") as encoder, encoder.heads_off("0:1,1:*,2:3", how=how):
+        tokens, layers = encoder.tokenize(TEXT), list[Sublayers]()
+        visit_sublayers(encoder, tokens[0], range(encoder.layers), layers.append)
+        close(layers[-1].made, run(encoder, tokens)[0])
+        for layer in layers:
+            close(layer.tail(layer.summed), layer.made)
+            parts, output = layer.parts, layer.parts.output
+            assert output is not None
+            heads = (parts.weights @ parts.values @ parts.output_weights).sum(0)
+            close(layer.x + heads + output.bias, layer.summed)
+            close(layer.x + output.x @ output.weight + output.bias, layer.summed)
 
 
 def test_signature_names_the_same_heads_alike(bert: Encoder, folder_of: Callable[[str], Path]) -> None:

@@ -36,7 +36,7 @@ from tests.test_flow import FAMILIES, by_loops
 
 S = "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
 TEXT, PAIR = "She wasn't told (unhappily) of it.", "Nobody had told her?"
-ALL = [name for name in SCORES if name not in CONTRIBUTED]
+ALL = [name for name, score in SCORES.items() if name not in CONTRIBUTED and not score.says_why]
 HARD = "[CLS] <b>[/INST]</b> :smile: 🐈‍⬛ 👍🏽 天上有月。 $x_1$ \x1b[31m &amp;\nand a second line"
 
 

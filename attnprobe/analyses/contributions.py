@@ -77,13 +77,13 @@ def alti_of(written: Written) -> Matrix:
     """Computes ALTI's contributions to the sum of attention and residual, after its norm if there is one."""
     stage = last_of_attention(written)
     assert stage.x is not None
-    y = written.layer.norm(written.whole) if written.layer.norm else written.whole
+    y = written.layer.norm(written.layer.summed) if written.layer.norm else written.layer.summed
     return alti(stage.weights, stage.f, stage.x, y)
 
 
 def value_zeroing_of(written: Written) -> Matrix:
     """Computes how far the layer's output turns without a token's value."""
-    return value_zeroing(written.attn.weights, written.attn.f, written.whole, written.layer.tail)
+    return value_zeroing(written.attn.weights, written.attn.f, written.layer.summed, written.layer.tail)
 
 
 def last_of_attention(written: Written) -> Stage:
@@ -124,7 +124,8 @@ def contributions(
             found[name].append(measure(written).numpy())
         have_norms.append(layer.norm is not None)
         only_heads.append(_reads_only_heads(layer))
-        missing = 1 - layer.parts.weights.sum(-1)
+        given = layer.parts.weights.sum(-1)
+        missing = (1 - given).where(given > 0, 0)  # a head that is off gives nothing
         outside.append(float(missing.mean()) if missing.max() > rounding(encoder.dtype, len(text)) else 0.0)
 
     visit_sublayers(encoder, text, range(encoder.layers), measure_layer)

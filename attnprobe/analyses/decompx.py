@@ -37,16 +37,16 @@ class Decomposition:
         layer, inner = written.layer, self._inner_of(written.layer)
         vectors, bias = self._summed(written)
         read = layer.norm or layer.feed_forward_norm  # what the feed-forward sublayer reads the sum through
-        y = read(written.whole) if read else written.whole
+        y = read(layer.summed) if read else layer.summed
         z = y @ inner.weight_in + (0 if inner.bias_in is None else inner.bias_in)
-        slope, out = slopes(z, inner.activation), y + inner(y)
+        slope = slopes(z, inner.activation)
         maps = (inner.weight_in, inner.bias_in, inner.weight_out, inner.bias_out)
         for queries in spans(len(vectors), len(vectors) * inner.weight_in.shape[1]):
             summed = share_out(vectors[queries], bias[queries])
-            some = _normed(summed, read, written.whole[queries])
+            some = _normed(summed, read, layer.summed[queries])
             fed = fed_forward(some, slope[queries], *maps)
             kept = some if layer.norm else summed
-            vectors[queries] = _normed(kept + fed, layer.output_norm, out[queries])
+            vectors[queries] = _normed(kept + fed, layer.output_norm, layer.last_sum[queries])
         self.vectors = vectors
         self._check_sum(layer, inner.weight_in.shape[1])
         return torch.sqrt(vectors.square().sum(-1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from jaxtyping import Float
@@ -19,18 +19,26 @@ class Stage:
 
     Attributes:
         weights: a, divided by the σ(q) of the norms before.
-        f: after these norms, without that division.
+        values: v.
+        maps: W_O, which leads to f after these norms, without that division: they turn a sum as they turn its parts.
         x: after these norms; None before the residual connection.
     """
 
     weights: Float[Tensor, "head query key"]
-    f: Float[Tensor, "head key d"]
+    values: Float[Tensor, "head key d_v"]
+    maps: Float[Tensor, "head d_v d"]
     x: Float[Tensor, "query d"] | None = None
 
     def after(self, norm: Norm, whole: Float[Tensor, "query d"]) -> Stage:
         """Goes through a norm that is given the whole vectors; β belongs to no token."""
         sizes = norm.sizes(whole)[:, None]
-        return Stage(self.weights / sizes, norm.turned(self.f), None if self.x is None else norm.turned(self.x) / sizes)
+        x = None if self.x is None else norm.turned(self.x) / sizes
+        return Stage(self.weights / sizes, self.values, norm.turned(self.maps), x)
+
+    @cached_property
+    def f(self) -> Float[Tensor, "head key d"]:
+        """The vectors that weights scale."""
+        return written_by_heads(self.values, self.maps)
 
     @property
     def norms(self) -> Float[Tensor, "query key"]:
@@ -50,31 +58,24 @@ class Written:
     layer: Sublayers
 
     @cached_property
-    def whole(self) -> Float[Tensor, "query d"]:
-        """The sum that leaves the residual connection around the attention."""
-        assert self.layer.parts.output is not None
-        return self.layer.x + self.layer.parts.output.made
-
-    @cached_property
     def attn(self) -> Stage:
         """What attention writes."""
         parts = self.layer.parts
-        return Stage(parts.weights, written_by_heads(parts.values, parts.output_weights))
+        return Stage(parts.weights, parts.values, parts.output_weights)
 
     @cached_property
     def attn_res(self) -> Stage:
         """With what the residual connection keeps."""
-        return Stage(self.attn.weights, self.attn.f, self.layer.x)
+        return replace(self.attn, x=self.layer.x)
 
     @cached_property
     def attn_res_ln(self) -> Stage | None:
         """After the norm that follows the sum."""
-        return self.attn_res.after(self.layer.norm, self.whole) if self.layer.norm else None
+        return self.attn_res.after(self.layer.norm, self.layer.summed) if self.layer.norm else None
 
     @cached_property
     def res_out(self) -> Stage | None:
         """After the norm that follows the feed-forward layer, of which only the residual connection counts."""
-        if not (self.attn_res_ln and self.layer.norm and self.layer.output_norm):
+        if self.attn_res_ln is None or self.layer.output_norm is None:
             return None
-        y = self.layer.norm(self.whole)
-        return self.attn_res_ln.after(self.layer.output_norm, y + self.layer.feed_forward(y))
+        return self.attn_res_ln.after(self.layer.output_norm, self.layer.last_sum)

@@ -105,6 +105,52 @@ def softmax(scores: np.ndarray, entropy: np.ndarray) -> None:
 
 @compiled
 @no_type_check
+def softmax_with_contributions(
+    scores: np.ndarray,
+    norms: np.ndarray,
+    logarithms: np.ndarray,
+    shares: np.ndarray,
+    totals: np.ndarray,
+    entropy: np.ndarray,
+) -> None:
+    """Turns rows of scores into weights, in place, and computes contributions with f = ‖f(k)‖ of each key.
+
+    With c = p·f and C = Σ c, the shares are c / C and their entropy is ln C − Σ c·(t + ln f) / C.
+
+    Args:
+        scores: (head, query, key) in float32.
+        norms, logarithms: (head, key) f and ln f; the logarithm of 0 may be any number.
+        shares: (head, query, key) where to put contributions, divided by the sum of each row unless this is 0.
+        totals: (head, query) where to put these sums.
+        entropy: (head, query) where to put the entropy of the shares in nats.
+    """
+    for head in range(scores.shape[0]):
+        f, ln_f = norms[head], logarithms[head]
+        for q in range(scores.shape[1]):
+            row, own = scores[head, q], shares[head, q]
+            top = _largest(row)
+            z, total, sum_ct = f32(0), f32(0), f32(0)
+            for k in range(row.shape[0]):
+                t = row[k] - top
+                p = f32(0) if t < LOWEST else _exp(t)
+                t = f32(0) if t < LOWEST else t
+                c = p * f[k]
+                row[k] = p
+                own[k] = c
+                z += p
+                total += c
+                sum_ct += c * (t + ln_f[k])
+            share = f32(1) / z
+            of_total = f32(0) if total == f32(0) else f32(1) / total
+            for k in range(row.shape[0]):
+                row[k] *= share
+                own[k] *= of_total
+            totals[head, q] = total * share
+            entropy[head, q] = f32(0) if total == f32(0) else f32(math.log(total)) - sum_ct * of_total
+
+
+@compiled
+@no_type_check
 def add_sums(
     weights: np.ndarray,
     first_text: int,
@@ -159,7 +205,7 @@ def add_sums(
 @compiled
 @no_type_check
 def distances(weights: np.ndarray, f: np.ndarray, y: np.ndarray, far: np.ndarray) -> None:
-    """Computes ‖y(q) − Σ_h a[h,q,k]·f_h(k)‖₁ of each query and key: four heads at once, and no vector but one is held.
+    """Computes ‖y(q) − Σ_h a[h,q,k]·f_h(k)‖₁ of each query and key, of two queries and four heads at once.
 
     Args:
         weights: (head, query, key) a, in float64 as all here.
@@ -168,20 +214,25 @@ def distances(weights: np.ndarray, f: np.ndarray, y: np.ndarray, far: np.ndarray
         far: (query, key), where to put the distances.
     """
     heads, queries, keys = weights.shape
-    without = np.empty(y.shape[1])
+    one, other = np.empty(y.shape[1]), np.empty(y.shape[1])
     for k in range(keys):
-        for q in range(queries):
-            without[:] = y[q]
+        for q in range(0, queries, 2):
+            p = min(q + 1, queries - 1)
+            one[:], other[:] = y[q], y[p]
             for h in range(0, heads - 3, 4):
-                a, b, c, d = weights[h, q, k], weights[h + 1, q, k], weights[h + 2, q, k], weights[h + 3, q, k]
+                a0, a1, a2, a3 = weights[h, q, k], weights[h + 1, q, k], weights[h + 2, q, k], weights[h + 3, q, k]
+                b0, b1, b2, b3 = weights[h, p, k], weights[h + 1, p, k], weights[h + 2, p, k], weights[h + 3, p, k]
                 f0, f1, f2, f3 = f[h, k], f[h + 1, k], f[h + 2, k], f[h + 3, k]
-                for i in range(without.shape[0]):
-                    without[i] -= a * f0[i] + b * f1[i] + c * f2[i] + d * f3[i]
+                for i in range(one.shape[0]):
+                    one[i] -= a0 * f0[i] + a1 * f1[i] + a2 * f2[i] + a3 * f3[i]
+                    other[i] -= b0 * f0[i] + b1 * f1[i] + b2 * f2[i] + b3 * f3[i]
             for h in range(heads - heads % 4, heads):
-                a, f0 = weights[h, q, k], f[h, k]
-                for i in range(without.shape[0]):
-                    without[i] -= a * f0[i]
-            total = 0.0
-            for i in range(without.shape[0]):
-                total += abs(without[i])
-            far[q, k] = total
+                a0, b0, f0 = weights[h, q, k], weights[h, p, k], f[h, k]
+                for i in range(one.shape[0]):
+                    one[i] -= a0 * f0[i]
+                    other[i] -= b0 * f0[i]
+            of_one, of_other = 0.0, 0.0
+            for i in range(one.shape[0]):
+                of_one += abs(one[i])
+                of_other += abs(other[i])
+            far[q, k], far[p, k] = of_one, of_other

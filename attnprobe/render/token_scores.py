@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from rich.text import Text
 from attnprobe.analyses.scores import SCORES
 from attnprobe.render.colours import CHANGE, Ink, shade
 from attnprobe.render.shading import Shading
-from attnprobe.render.table import decimals, remarks
+from attnprobe.render.table import decimals, fitting, remarks
 from attnprobe.render.trace import Bar
 
 if TYPE_CHECKING:
@@ -44,12 +44,13 @@ class TokensView:
             yield ""
             yield ink.scale(shading.low or 0, shading.high, root=True)
             yield ""
-        yield self._table(shading, ink)
+        table, hidden = self._table(shading, ink)
+        yield table
         yield ""
         if self.scores.faithfulness:
             yield areas_table(self.scores.faithfulness)
             yield ""
-        for note in self._notes():
+        for note in self._notes(hidden):
             yield Text(note, "dim")
 
     def _text(self, shading: Shading, ink: Ink) -> Iterator[Text]:
@@ -63,29 +64,34 @@ class TokensView:
                 line = Text(ink.label(other), overflow="fold")
         yield line
 
-    def _table(self, shading: Shading, ink: Ink) -> RichTable:
-        """Draws a row per token, with a bar for the first score."""
+    def _table(self, shading: Shading, ink: Ink) -> tuple[RichTable, list[str]]:
+        """Draws a row per token, with a bar for the first score, and lists the scores whose columns do not fit."""
         table = self.scores.by_token()
         rows = list(islice(table.rows, MOST_SHOWN))
         labels = [ink.label(str(row[1])) for row in rows]
         longest = min(LONGEST_TOKEN, max([5, *map(cell_len, labels)]))
+        cells = {name: decimals([row[at] for row in table.rows]) for at, name in enumerate(table.columns[2:], 2)}
+        widths = {name: max(len(name), *map(len, column), 7) for name, column in cells.items()}
+        room = self.width - len("position ") - longest - 1
+        shown = fitting(widths, room - SHORTEST_BAR - 1, list(cells))
         drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
         drawn.add_column("position", justify="right", no_wrap=True)
         drawn.add_column("token", no_wrap=True, overflow="ellipsis", max_width=longest)
-        columns = [decimals([row[at] for row in table.rows]) for at in range(2, len(table.columns))]
-        for name in table.columns[2:]:
+        for name in shown:
             drawn.add_column(name, justify="right", no_wrap=True)
-        taken = len("position ") + longest + 1 + sum(max(len(name), 7) + 1 for name in table.columns[2:])
-        drawn.add_column("", width=max(1, min(LONGEST_BAR, self.width - taken)), no_wrap=True)
+        bar = min(LONGEST_BAR, room - sum(widths[name] + 1 for name in shown))
+        drawn.add_column("", width=max(1, bar), no_wrap=True)
         for at, row in enumerate(rows):
-            bar = _bar(float(row[2] or 0), shading)
-            drawn.add_row(str(row[0]), Text(labels[at]), *(column[at] for column in columns), bar)
-        return drawn
+            numbers = [cells[name][at] for name in shown]
+            drawn.add_row(str(row[0]), Text(labels[at]), *numbers, _bar(float(row[2] or 0), shading))
+        return drawn, [name for name in cells if name not in shown]
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self, hidden: Sequence[str]) -> Iterator[str]:
         first, rows = next(iter(self.scores.scores)), len(self.scores.by_token().rows)
         signs = ", red above 0 and blue below" if SCORES[first].is_signed else ""
         yield f"The bars show {first}{signs}. Positions count from 0."
+        if hidden:
+            yield f"Not shown at this width: {', '.join(hidden)}. Use -f csv or a wider terminal."
         if rows > MOST_SHOWN:
             yield f"The first {MOST_SHOWN} of {rows:,} rows; --sort NAME --top N choose. -o FILE or -f csv have all."
         if tested := self.scores.faithfulness:
