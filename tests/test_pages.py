@@ -23,7 +23,7 @@ from attnprobe.cli import ADDED, app, load_command
 from attnprobe.metrics import METRICS
 from attnprobe.models import loading
 from attnprobe.models.locate import DEFAULT_MODEL
-from tests.cli.commandline import Stream, exit_code
+from tests.cli.commandline import Stream, as_usual, exit_code
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = runpy.run_path(str(ROOT / "docs" / "examples.py"))
@@ -56,9 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Encoder) -> 
 
     @functools.wraps(load_encoder)
     def load(model: Any = DEFAULT_MODEL, **options: Any) -> Encoder:
-        given = any(options.get(name) for name in ("tokenizer", "task", "off"))
-        usual = isinstance(model, str) and model == DEFAULT_MODEL and not given
-        return minilm if usual else load_encoder(model, **options)
+        return minilm if as_usual(model=model, **options) else load_encoder(model, **options)
 
     monkeypatch.setattr(loading, "load_encoder", load)
     monkeypatch.chdir(tmp_path)

@@ -22,6 +22,7 @@ from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file
 
 from attnprobe import METRICS, cli
+from attnprobe.cli.options import Loading
 
 TEXT = "The cat sat on the mat."
 LONG_TEXT = " ".join(["word"] * 600)
@@ -59,6 +60,16 @@ class Result:
 
 
 Run = Callable[..., Result]
+
+
+def as_usual(task: bool | None = None, **options: Any) -> bool:
+    """Whether these arguments load a model as a command does unless told otherwise.
+
+    Args:
+        task: None, a head if there is one, is as usual for models without.
+    """
+    usual = Loading().arguments()
+    return not task and {**usual, **options} == usual
 
 
 def exit_code() -> int:

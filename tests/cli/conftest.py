@@ -13,10 +13,9 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
 from attnprobe import Encoder
-from attnprobe.cli.options import Loading
 from attnprobe.models import loading
 from attnprobe.models.locate import DEFAULT_MODEL
-from tests.cli.commandline import TOKENIZER_FILES, Result, Run, Stream, exit_code
+from tests.cli.commandline import TOKENIZER_FILES, Result, Run, Stream, as_usual, exit_code
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +46,8 @@ def run(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, tiny: P
     load_encoder = loading.load_encoder
 
     def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
-        once = {DEFAULT_MODEL: "minilm", str(tiny): "tiny_encoder"}.get(
-            model
-        )  # which have no head that could be loaded
-        without_head = {name: value for name, value in options.items() if (name, value) != ("task", None)}
-        if once and {"model": DEFAULT_MODEL, **without_head} == Loading().arguments():
+        once = {DEFAULT_MODEL: "minilm", str(tiny): "tiny_encoder"}.get(model)
+        if once and as_usual(**options):
             return request.getfixturevalue(once)  # type: ignore[no-any-return]
         return load_encoder(model, **options)
 

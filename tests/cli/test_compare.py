@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from attnprobe import run_corpus
 from attnprobe.corpus.jobs import Job
 from attnprobe.corpus.prober import Result as Part
 from tests.cli.commandline import QUERY, Run, check_error
@@ -27,21 +28,36 @@ def tuned(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def fill(folder: Path, tiny: Path, tuned: Path) -> Path:
+    """Puts the texts and both models into a folder."""
+    (folder / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    (folder / "base").symlink_to(tiny)
+    (folder / "tuned").symlink_to(tuned)
+    return folder
+
+
 @pytest.fixture
 def files(tiny: Path, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with texts and both models."""
     monkeypatch.chdir(tmp_path)
-    Path("texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-    Path("base").symlink_to(tiny)
-    Path("tuned").symlink_to(tuned)
-    return tmp_path
+    return fill(tmp_path, tiny, tuned)
+
+
+@pytest.fixture(scope="module")
+def made(tiny: Path, tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fill(tmp_path_factory.mktemp("results"), tiny, tuned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("base", "tuned"):
+            run_corpus("texts.txt", f"{name}.csv", name, ["entropy", "distance"])
+    return folder
 
 
 @pytest.fixture
-def results(files: Path, run: Run) -> Path:
+def results(files: Path, made: Path) -> Path:
     """Also the results of both, as base.csv and tuned.csv."""
-    for name in ("base", "tuned"):
-        assert run("corpus", "texts.txt", "-m", name, "-k", "entropy", "-k", "distance", "-o", f"{name}.csv").code == 0
+    for path in made.glob("*.csv*"):
+        shutil.copy2(path, files)
     return files
 
 
