@@ -1,5 +1,7 @@
 """The errors and warnings that a person at the shell sees; imports nothing."""
 
+CHANGED = "was the model changed after it was loaded? Load it anew"  # the hint where a model is not as at load
+
 
 class AttnprobeError(Exception):
     """An error whose message says what happened and which value caused it.

@@ -16,7 +16,7 @@ import torch
 from corpora import lines
 
 from attnprobe import Encoder, importance, load_encoder
-from attnprobe.analyses.gradients import Gradients
+from attnprobe.analyses.importance import IMPORTANCE
 from attnprobe.corpus.chunks import by_length
 from attnprobe.measure.running import measure
 from attnprobe.values.options import Reading, Running
@@ -40,14 +40,13 @@ def compare_to_forward(encoder: Encoder, texts: Sequence[Tokens], what: str, rou
     """Each objective that takes texts alone, beside the model alone."""
     groups = by_length([len(text) for text in texts], Running().batch_tokens)
     batches = [[texts[index] for index in some] for some in groups]
-    how = {"layers": "all", "method": "gradient", "per_token": False, "label_column": None}
 
     def forward() -> None:
         for batch in batches:
             encoder.observe(batch, lambda *_: None, encoder.groups(batch))
 
     def gradient(objective: str) -> Callable[[], object]:
-        chosen = Gradients.choose(encoder, Reading(), objective=objective, **how)
+        chosen = IMPORTANCE.choose(encoder, Reading(), {"objective": objective})
         return lambda: [measure(batch, encoder, chosen) for batch in batches]
 
     forward()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attnprobe import Encoder, Record, importance, load_encoder
 from attnprobe.analyses.gradients import Gradients
+from attnprobe.analyses.importance import IMPORTANCE
 from attnprobe.analyses.losses import loss_of
 from attnprobe.errors import InputError, ModelError, TextError, UsageError
 from attnprobe.measure.running import measure
@@ -47,8 +48,7 @@ OUTPUT_MAPS = {
 
 
 def gradients(encoder: Encoder, objective: str, **options: Any) -> Gradients:
-    chosen = {"layers": "all", "method": "gradient", "per_token": False, "label_column": None, **options}
-    found = Gradients.choose(encoder, Reading(), objective=objective, **chosen)
+    found = IMPORTANCE.choose(encoder, Reading(), {"objective": objective, **options})
     assert isinstance(found, Gradients)
     return found
 

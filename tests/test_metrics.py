@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
 from attnprobe.attention.diagonals import sum_diagonals
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rounding import rounding
 from attnprobe.attention.rows import merge_pieces
 from attnprobe.errors import ModelError, UsageError

@@ -399,8 +399,8 @@ def test_contributions_are_of_what_is_written(how: str, exact: Exact) -> None:
             parts, output = layer.parts, layer.parts.output
             assert output is not None
             heads = (parts.weights @ parts.values @ parts.output_weights).sum(0)
-            close(output.made, heads + output.bias)
-            close(output.x @ output.weight + output.bias, output.made)
+            close(layer.x + heads + output.bias, layer.summed)
+            close(layer.x + output.x @ output.weight + output.bias, layer.summed)
 
 
 def test_signature_names_the_same_heads_alike(bert: Encoder, folder_of: Callable[[str], Path]) -> None:

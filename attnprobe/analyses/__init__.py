@@ -33,7 +33,7 @@ BUILT_IN: dict[str, Row] = {
     ),
     "flow": (
         "attnprobe.analyses.flow:FLOW",
-        "Where a token has its information from, by attention alone.",
+        "Where a token has its information from, layer by layer.",
     ),
     "patterns": (
         "attnprobe.analyses.patterns:PATTERN_CLASSES",

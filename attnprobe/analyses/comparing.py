@@ -73,6 +73,11 @@ class TwoModels(NoRows):
         return self.means.layers
 
     @property
+    def reads_values(self) -> bool:
+        """Whether blocks must carry the norms of values."""
+        return self.means.reads_values
+
+    @property
     def alone(self) -> bool:
         """Whether each text comes by itself."""
         return self.means.alone
@@ -144,7 +149,7 @@ class TwoListener:
         """Measures the windows of the texts in the second model, those of one length together."""
         second, reading = self.measurement.second, self.measurement.reading
         windows = [(owner, one) for owner, text in enumerate(self.texts) for one in second.windows(text, reading)]
-        encoder = second.replica()
+        encoder = second.replica(reading, self.measurement)
         for _, alike in groupby(sorted(windows, key=_length), key=_length):
             owners, some = zip(*alike, strict=True)
             yield from zip(owners, measure(some, encoder, self.measurement.means).texts, strict=True)

@@ -12,7 +12,7 @@ from attnprobe.analyses.roles import roles_of
 from attnprobe.analyses.shares import HeadShares
 from attnprobe.analyses.steps import Steps, keep_steps
 from attnprobe.measure.heads import HeadMeans
-from attnprobe.measure.reading import sign, windows_of
+from attnprobe.measure.reading import sign, weighing, windows_of
 from attnprobe.measure.running import measure
 from attnprobe.measure.several import Several
 from attnprobe.measure.weights import KeptWeights, attention_of, check_size
@@ -59,7 +59,7 @@ def explore(
     **options: Any,
 ) -> Explored:
     """Measures weights, means and steps of a text; the arguments are those of :func:`attnprobe.view`."""
-    reading, over = Reading.of(options, without=["stride", "level"]), Mean(mean)
+    reading, over = Reading.from_given(options, without=["stride", "level"]), Mean(mean)
     if most is not None:
         check_whole("most", most)
     weights = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
@@ -69,12 +69,14 @@ def explore(
     check_size(weights.shape(pieces), most)
     wanted = asked(showing, pieces, *averaged_axes(over, weights.layers, weights.heads))
     several = Several({"weights": weights, "means": means, "shares": shares})
-    [(kept, sums, sums_of_shares)] = measure([pieces], encoder, several).texts
+    [(kept, sums, sums_of_shares)] = measure([pieces], weighing(encoder, reading), several).texts
     attention = attention_of(weights, kept, encoder, pieces, reading, over)
     opening = open_on(wanted, attention, encoder.tokenizer.unk_token)
     walked = None
     if steps and mean:
         walked = Steps(missing="these weights are means, which no head computes")
+    elif steps and reading.of != "attention":
+        walked = Steps(missing="these are contributions, and the steps are those of attention: leave --of out")
     elif steps:
         walked = keep_steps(encoder, pieces, weights.layers, weights.heads)
     averaged = sums.averaged(over).means()

@@ -251,7 +251,7 @@ PICTURES = {name: f"attnprobe.render.flow:write_{name}" for name in (*FIGURES, "
 FLOW = Analysis(
     follow,
     COLUMNS,
-    options=(Following, Annotated[Reading, Without("stride")]),
+    options=(Following, Annotated[Reading, Without("stride", "of")]),
     fit=fit,
     names_tokens=("query",),
     view="attnprobe.render.flow:flow_view",

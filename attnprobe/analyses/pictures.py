@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.errors import UsageError
-from attnprobe.metrics import METRICS, load_metrics
+from attnprobe.metrics import METRICS, ON_REQUEST, load_metrics
 from attnprobe.values.arguments import nearest
 from attnprobe.values.attention import Attention
 from attnprobe.values.averaging import Numbers, averaged_axes, mean_over, named_mean
 from attnprobe.values.finding import kept_positions
 from attnprobe.values.options import Averaging, Mean, Reading, take
 from attnprobe.values.selection import Indices, choose_among
+from attnprobe.values.signature import counted
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
 
@@ -65,7 +66,7 @@ class StatMap:
     def label(self) -> str:
         """The metric and its unit."""
         name = f"change of {self.name}" if self.centred else self.name
-        if self.name not in METRICS:
+        if self.name not in METRICS and self.name not in ON_REQUEST:
             return name
         unit = load_metrics([self.name])[self.name].unit
         return f"{name} ({re.split('[,;]', unit)[0]})"
@@ -189,6 +190,7 @@ def picture_of_summary(
     averaged_layers, averaged_heads = averaged_axes(over, *axes)
     notes = {
         **summary.notes,
+        "counted": counted(summary.sign()) if summary.sign else "",
         "of": f"mean of {texts:,} text{'' if texts == 1 else 's'}",
         "mean": named_mean(over, *axes),
     }
@@ -218,7 +220,8 @@ def title(picture: Picture) -> str:
     """Names what is drawn, and the model."""
     model = picture.notes["model"]
     if isinstance(picture, StatMap):
-        named = [f"{model}: {picture.label}", picture.notes.get("mean"), picture.notes.get("of")]
+        of = f" of {picture.notes['counted']}" if picture.notes.get("counted") else ""
+        named = [f"{model}: {picture.label}{of}", picture.notes.get("mean"), picture.notes.get("of")]
         return ", ".join(filter(None, named))
     if isinstance(picture, ShareMaps):
         return f"{model}: {picture.of}"
@@ -229,4 +232,12 @@ def title(picture: Picture) -> str:
     ]
     unit = "tokens" if picture.key_tokens is picture.pieces else "words"
     noted = (picture.notes.get(name) for name in ("mean", "special"))
-    return ", ".join([model, *names, f"{len(picture.key_tokens)} {unit}", *filter(None, noted)])
+    return ", ".join(
+        [
+            model,
+            *filter(None, [picture.notes.get("counted")]),
+            *names,
+            f"{len(picture.key_tokens)} {unit}",
+            *filter(None, noted),
+        ]
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from attnprobe.analyses.shares import HeadShares
 from attnprobe.measure.heads import HeadMeans, table_of
 from attnprobe.measure.kinds import Measured
-from attnprobe.measure.reading import windows_of
+from attnprobe.measure.reading import weighing, windows_of
 from attnprobe.measure.running import added, measure
 from attnprobe.measure.several import Several
 from attnprobe.metrics.sums import Sums
@@ -47,7 +47,8 @@ def table_with_roles(
     shares = HeadShares.choose(encoder, reading, **chosen)
     windows = windows_of(encoder, text, pair, reading)
     both = Several({"means": means, "shares": shares})
-    found = added(measure(windows, encoder.for_length(max(map(len, windows))), both).texts)
+    weighed = weighing(encoder, reading, both).for_length(max(map(len, windows)))
+    found = added(measure(windows, weighed, both).texts)
     table = table_of(means, found[0], encoder, windows, reading)
     roles = [role for of_layer in roles_of(shares, found[1], windows) for role in of_layer]
     rows = [(layer, head, role, *values) for (layer, head, *values), role in zip(table.rows, roles, strict=True)]

@@ -39,6 +39,8 @@ class Asked:
         label: the label whose reasons are asked for; None: the one that the model predicts.
         query: the token whose label it is, of a token classifier.
         names: the scores that are asked for, so that those of one kind share a pass.
+        weighed: the encoder whose weights add up, and are rolled out, see :func:`attnprobe.measure.reading.weighing`;
+            None: the same.
     """
 
     encoder: Encoder
@@ -50,6 +52,7 @@ class Asked:
     label: str | int | None = None
     query: str | int | None = None
     names: tuple[str, ...] = ()
+    weighed: Encoder | None = None
 
     @cached_property
     def tokens(self) -> Tokens:
@@ -68,7 +71,8 @@ class Asked:
         from attnprobe.measure.running import measure
 
         measurement = ByToken(self.layers, self.heads, self.queries, self.level)
-        sums: TokenSums = measure([self.pieces], self.encoder.for_length(len(self.pieces)), measurement).texts[0]
+        encoder = (self.weighed or self.encoder).for_length(len(self.pieces))
+        sums: TokenSums = measure([self.pieces], encoder, measurement).texts[0]
         return sums
 
     @cached_property
@@ -76,7 +80,8 @@ class Asked:
         """The mean over heads of every layer, which another pass gives to scores that follow attention through them."""
         from attnprobe.measure.fused import FusedHeads, fuse_heads
 
-        return fuse_heads(self.pieces, self.encoder, FusedHeads(tuple(range(self.encoder.layers)), self.heads))
+        measurement = FusedHeads(tuple(range(self.encoder.layers)), self.heads)
+        return fuse_heads(self.pieces, self.weighed or self.encoder, measurement)
 
     @cached_property
     def answer(self) -> Answer:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from attnprobe.errors import TextError, UsageError
-from attnprobe.measure.reading import tokenize
+from attnprobe.measure.kinds import Measurement
+from attnprobe.measure.reading import tokenize, weighing
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.global_attention import check_global_attention
 from attnprobe.models.loading import load_encoder
@@ -41,10 +42,10 @@ class Second:
                 self._encoder = load_encoder(**(self._loading or {}))
             return self._encoder
 
-    def replica(self) -> Encoder:
-        """Returns the copy that this thread alone uses."""
+    def replica(self, reading: Reading, measurement: Measurement) -> Encoder:
+        """Returns the copy that this thread alone uses, always for one reading and measurement."""
         if not hasattr(self._of_thread, "encoder"):
-            self._of_thread.encoder = self.encoder.replica()
+            self._of_thread.encoder = weighing(self.encoder, reading, measurement).replica()
         copy: Encoder = self._of_thread.encoder
         return copy
 

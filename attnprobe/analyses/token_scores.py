@@ -95,7 +95,7 @@ class Scoring(Options):
 def loads(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Asks for a classifier's head, if the model has one, where a score is of its answer."""
     known = {name: value for name, value in options.items() if name in Scoring.names()}
-    return {"task": None} if Scoring.of(known).says_why else {}
+    return {"task": None} if Scoring.from_given(known).says_why else {}
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,13 +169,23 @@ def score_tokens(
         UsageError: an option does not suit the text, or no token would be left.
         ModelError: a layer's weights belong to no tokens.
     """
-    from attnprobe.measure.reading import notes_on, sign, windows_of
+    from attnprobe.measure.reading import notes_on, sign, weighing, windows_of
 
     layers = tuple(select(selection.layers, encoder.layers, "layer"))
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
-    names = tuple(scoring.names_of_scores)
-    asked = Asked(encoder, pieces, layers, heads, averaging.queries, reading.level, scoring.label, scoring.query, names)
+    asked = Asked(
+        encoder,
+        pieces,
+        layers,
+        heads,
+        averaging.queries,
+        reading.level,
+        scoring.label,
+        scoring.query,
+        tuple(scoring.names_of_scores),
+        weighing(encoder, reading),
+    )
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
     remarks = [asked.answer.sentence if scoring.says_why else ""]

@@ -315,7 +315,7 @@ def _remarks(parts: HeadParts, tokens: Tokens, tokenizer: Any) -> Iterator[str]:
 TRACE = Analysis(
     trace_row,
     COLUMNS,
-    options=(Row, Keys, Annotated[Reading, Without("stride", "level", "global_attention")]),
+    options=(Row, Keys, Annotated[Reading, Without("stride", "level", "global_attention", "of")]),
     names_tokens=("query",),
     view="attnprobe.render.trace:trace_view",
     examples=(

@@ -200,7 +200,7 @@ class MapListener:
 
     def finish(self) -> Found:
         """Returns the distances of the text's maps, after the second model has read it."""
-        chosen, encoder = self.measurement, self.measurement.second.replica()
+        chosen, encoder = self.measurement, self.measurement.second.replica(self.measurement.reading, self.measurement)
         kept = torch.stack([self.maps[layer][list(chosen.heads)] for layer in chosen.layers])
         self.maps.clear()
         distances = TextSums(kept.to(encoder.device), chosen)

@@ -31,7 +31,8 @@ COLUMNS = {
     "query_token": "that token",
     "key": "the position of the token that is attended to; of keys that add up, the first",
     "key_token": "that token; of keys that add up, all of them, joined by +",
-    "weight": "what the query gives to the key, in float32; over all keys of a query, weights sum to 1",
+    "weight": "what the query gives to the key, or with --of norms what the key adds, in float32; over all keys of "
+    "a query, weights sum to 1 unless --raw is given",
 }
 ROW_BYTES = 40  # of CSV, about
 SEGMENTS = {None: (None, None), "a-b": (1, 2), "b-a": (2, 1)}  # of queries and of keys, by direction
@@ -53,6 +54,7 @@ class Filters(Options):
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
         max_rows: more rows than this are refused, if possible before the model runs.
+        raw: whether contributions are given as they are, ‖a·v·W_O‖, instead of divided by the sum of each row.
     """
 
     query: str | None = option(
@@ -75,6 +77,7 @@ class Filters(Options):
         help="Of a pair: only from the first text to the second, or the other way.",
     )
     max_rows: int = whole(10_000_000, least=1, help="Refuse to write more rows than this.")
+    raw: bool = option(False, help="With --of norms: ‖a·v·W_O‖ itself, rows not made to sum to 1.")
 
     def count(self, n_queries: int, n_keys: int) -> int:
         """Counts the rows, if no weight is too small, of queries in all heads and their keys."""
@@ -125,7 +128,7 @@ def take_weights(
     """
     from attnprobe.measure.weights import keep_weights
 
-    _check_direction(filters.direction, pair)
+    _check(filters.direction, pair, filters.raw, reading.of)
     layers = select(selection.layers, encoder.layers, "layer")
     n_maps = math.prod(map(len, averaged_axes(mean, layers, select(selection.heads, encoder.heads, "head"))))
 
@@ -140,6 +143,7 @@ def take_weights(
         pair=pair,
         most=max(MOST_WEIGHTS, filters.max_rows),
         check=check,
+        raw=filters.raw,
         **vars(selection),
         **vars(mean),
         **reading.without("stride"),
@@ -225,18 +229,25 @@ def check_row_count(count: int, most: int) -> None:
         )
 
 
-def _check_direction(direction: str | None, pair: str | None) -> None:
+def _check(direction: str | None, pair: str | None, raw: bool, of: str) -> None:
+    """Refuses options that need another one.
+
+    Raises:
+        UsageError: a direction is given without a pair, or raw contributions are asked for of attention.
+    """
     if direction and pair is None:
         raise UsageError("a direction needs two texts", "give the second with --pair")
+    if raw and of == "attention":
+        raise UsageError("attention has no raw numbers, its rows sum to 1 as they are", "--of norms --raw")
 
 
 def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
     """Fits the options to an output: a terminal shows few keys of each query, and tensors hold every weight.
 
     Raises:
-        UsageError: an option does not suit the output, or a direction is given without a pair.
+        UsageError: an option does not suit the output, or needs another one.
     """
-    _check_direction(options["direction"], options["pair"])
+    _check(options["direction"], options["pair"], options["raw"], options["of"])
     unfiltered = (options["top"], options["min_weight"]) == (None, None)
     if format == "table" and unfiltered:
         shown = ROWS_SHOWN if options["sort"] else None if options["key"] else KEYS_SHOWN

@@ -31,12 +31,13 @@ def heatmap(
     pair: str | None = None,
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     long_range: int = 10, max_length: int | None = None, level: str = "token", global_attention: str = "none",
+    of: str = "attention",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> Figure:  # fmt: skip
     """Draws the attention weights of a text, or a statistic by layer and head; the twin of ``attnprobe heatmap``.
 
     Args:
-        text, encoder, pair, long_range, max_length, level, global_attention, model: as in
+        text, encoder, pair, long_range, max_length, level, global_attention, of, model: as in
             :func:`attnprobe.head_stats`.
         stat: a name from ``attnprobe metrics`` to map over layers and heads; None: the weights.
         summary: a file that ``attnprobe corpus --summary`` wrote, of which ``stat`` is drawn in place of a text's; no
@@ -79,7 +80,7 @@ def heatmap(
     check_names(None if stat is None else [stat])
     picture = take_picture(
         str(text), loaded(encoder, model), stat, special, pair=pair, layers=layers, heads=heads, mean=mean,
-        long_range=long_range, max_length=max_length, level=level, global_attention=global_attention,
+        long_range=long_range, max_length=max_length, level=level, global_attention=global_attention, of=of,
     )  # fmt: skip
     return draw(picture, scale, colours)
 
@@ -90,7 +91,7 @@ def view(
     *,
     pair: str | None = None,
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
-    max_length: int | None = None, global_attention: str = "none",
+    max_length: int | None = None, global_attention: str = "none", of: str = "attention",
     show: str | None = None, query: int | str | None = None, key: int | str | Sequence[int | str] | None = None,
     scale: str | None = None,
     against: str | None = None, against_model: Encoder | str | PathLike[str] | None = None,
@@ -102,7 +103,7 @@ def view(
     """Makes a page that shows what the heads look at in a text; the twin of ``attnprobe view``.
 
     Args:
-        text, encoder, pair, layers, heads, max_length, global_attention, model: as in :func:`attnprobe.head_stats`.
+        text, encoder, pair, layers, heads, max_length, global_attention, of, model: as in :func:`attnprobe.head_stats`.
         mean: "heads", "layers" or "all": the page has the mean weights over the chosen heads, layers, or both.
         show, query, key: what the page opens on, see :class:`attnprobe.values.display.Showing`.
         scale: "sqrt" colours by the root of a weight, which shows small ones, "linear" by itself; None: "sqrt". The
@@ -128,7 +129,7 @@ def view(
 
     check_one(text)
     colours, explained = Scaling(scale).scale or "sqrt", Explaining(steps, lang)
-    showing = Showing.of({"show": show, "query": query, "key": key})
+    showing = Showing.from_given({"show": show, "query": query, "key": key})
     sides = [(text, loaded(encoder, model))]
     if (against, against_model) != (None, None):
         other = text if against is None else against
@@ -138,7 +139,7 @@ def view(
         check_one(shown)
         found = explore(
             shown, reader, pair=pair, layers=layers, heads=heads, mean=mean, most=most, showing=showing,
-            steps=explained.steps, max_length=max_length, global_attention=global_attention,
+            steps=explained.steps, max_length=max_length, global_attention=global_attention, of=of,
         )  # fmt: skip
         title = shown if pair is None else f"{shown} / {pair}"
         pages.append((f"{reader.name}: {title}", make_view(title, found, colours, explained.lang)))

@@ -32,6 +32,7 @@ def head_stats(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    of: str = "attention",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
     """Measures what each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
@@ -49,6 +50,8 @@ def head_stats(
         stride: reads a longer text in windows that overlap by this many tokens instead of cutting it.
         level: "token", or "word": weights are summed over the key's pieces and averaged over the query's.
         global_attention: of Longformer and LED, what sees and is seen by all: "none", "cls", "first" (the first text).
+        of: what counts as a weight: "attention", or "norms": what the key adds to the query's output, ‖a·v·W_O‖, with
+            rows made to sum to 1 (Kobayashi et al. 2020).
         model: the folder or Hub id to load where no encoder is given.
 
     Returns:
@@ -82,6 +85,7 @@ def head_stats(
         stride=stride,
         level=level,
         global_attention=global_attention,
+        of=of,
     ).to_frame()
 
 
@@ -93,13 +97,14 @@ def weights(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     query: int | str | None = None, key: int | str | Sequence[int | str] | None = None, sort: str | None = None,
     top: int | None = None, min_weight: float | None = None, direction: str | None = None, max_rows: int = 10_000_000,
-    max_length: int | None = None, level: str = "token", global_attention: str = "none",
+    raw: bool = False,
+    max_length: int | None = None, level: str = "token", global_attention: str = "none", of: str = "attention",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
     """Returns the attention weights of a text, a row per layer, head, query and key; the twin of ``attnprobe weights``.
 
     Args:
-        text, encoder, pair, layers, heads, max_length, level, global_attention, model: as in
+        text, encoder, pair, layers, heads, max_length, level, global_attention, of, model: as in
             :func:`attnprobe.head_stats`.
         mean: "heads", "layers" or "all": averages the weights over the chosen heads, layers, or both.
         query: only this query, a position or a token, see :func:`attnprobe.values.finding.find_tokens`.
@@ -112,6 +117,7 @@ def weights(
         direction: only weights from one text of a pair to the other: "a-b" has the queries in the first text and the
             keys in the second, "b-a" the other way.
         max_rows: more rows than this are refused, if possible before the model runs.
+        raw: with ``of="norms"``, whether rows are left as they are instead of divided by their sums.
 
     Returns:
         columns ``layer``, ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (numbers from 0, layer
@@ -133,7 +139,7 @@ def weights(
         loaded(encoder, model),
         pair=pair, layers=layers, heads=heads, mean=mean, query=query, key=key, sort=sort, top=top,
         min_weight=min_weight, direction=direction, max_rows=max_rows, max_length=max_length, level=level,
-        global_attention=global_attention,
+        global_attention=global_attention, of=of, raw=raw,
     )  # fmt: skip
     return found.to_table().to_frame()
 
@@ -147,13 +153,13 @@ def tokens(
     layers: Indices = "all", heads: Indices = "all", queries: str = "all",
     special: str = "keep", sort: str | None = None, top: int | None = None,
     label: str | int | None = None, query: str | int | None = None, faithfulness: bool = False,
-    max_length: int | None = None, level: str = "token", global_attention: str = "none",
+    max_length: int | None = None, level: str = "token", global_attention: str = "none", of: str = "attention",
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
     """Gives each token of a text scores, such as the attention it receives; the twin of ``attnprobe tokens``.
 
     Args:
-        text, encoder, pair, max_length, level, global_attention, model: as in :func:`attnprobe.head_stats`.
+        text, encoder, pair, max_length, level, global_attention, of, model: as in :func:`attnprobe.head_stats`.
         scores: one name of ``attnprobe.analyses.scores.SCORES`` or a list, in the order of the columns; None:
             ``received``, ``from_cls`` and ``entropy``.
         layers, heads: those whose weights count, as in :func:`attnprobe.head_stats`.
@@ -186,7 +192,7 @@ def tokens(
         loaded(encoder, model, **analysis.loads({"scores": scores, "sort": sort, "faithfulness": faithfulness})),
         pair=pair, layers=layers, heads=heads, queries=queries, scores=scores, special=special, sort=sort, top=top,
         label=label, query=query, faithfulness=faithfulness,
-        max_length=max_length, level=level, global_attention=global_attention,
+        max_length=max_length, level=level, global_attention=global_attention, of=of,
     )  # fmt: skip
     return found.to_table().to_frame()
 

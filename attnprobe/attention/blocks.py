@@ -7,16 +7,16 @@ transformers' eager attention; only the shapes of products differ, and so at mos
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from threading import get_ident
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.threads import Pool
+from attnprobe.attention.value_norms import contributions, softmax_with_contributions
 
 BLOCK_ELEMENTS = 2**20  # weights in one block: 4 MiB in float32; benchmarks/corpora.py found it best
 GPU_ELEMENTS = 2**24  # on a GPU, where each call costs more than its work: 64 MiB in float32
@@ -40,6 +40,10 @@ class Block:
         pooled: whether queries or keys are not the text's tokens but several of them pooled into one.
         checked: whether the rows were computed by softmax here, so that they sum to 1 unless they hold a NaN.
         entropy: (text, head, query) of each row in nats if the softmax computed it; valid as long as the weights.
+        value_norms: (text, head, key) ‖f(k)‖ of all keys of the text, see :mod:`attnprobe.attention.value_norms`;
+            None: not asked for.
+        totals: (text, head, query) if the weights are contributions, what each row summed to before it was divided; 0
+            for a row that is empty; of a word, the mean of its pieces', 0 if one is empty.
     """
 
     rows: slice
@@ -53,6 +57,18 @@ class Block:
     pooled: bool = False
     checked: bool = False
     entropy: Float[Tensor, "text head query"] | None = None
+    value_norms: Float[Tensor, "text head every_key"] | None = None
+    totals: Float[Tensor, "text head query"] | None = None
+
+    def as_contributions(self) -> Block:
+        """Returns a block that shows contributions of keys instead of weights; its norms must be known."""
+        assert self.value_norms is not None
+        return self.showing(*contributions(self.weights, self.value_norms[..., self.keys]))
+
+    def showing(self, shares: Tensor, totals: Tensor, entropy: Tensor | None = None) -> Block:
+        """Returns a block that shows these contributions, whose rows sum to 1, or to 0 where the total is 0."""
+        whole = not bool((totals == 0).any())
+        return replace(self, weights=shares, totals=totals, complete=whole, checked=True, entropy=entropy)
 
 
 Observer = Callable[[Block], None]
@@ -140,6 +156,8 @@ def attention_in_blocks(
     edit: Callable[[Block], Tensor | None] | None = None,
     gradients: bool = False,
     pool: Pool | None = None,
+    value_norms: Float[Tensor, "text head key"] | None = None,
+    as_contributions: bool = False,
 ) -> Float[Tensor, "text query head d_v"]:
     """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
 
@@ -158,6 +176,8 @@ def attention_in_blocks(
         gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
             ``compiled``.
         pool: the threads that compute, and show to ``observe``, each head apart; None: blocks hold several heads.
+        value_norms: those that blocks carry.
+        as_contributions: whether ``observe`` is shown contributions instead of weights; edits are shown weights.
     """
     texts, heads, queries, _ = query.shape
     query, key, value = (_for_heads(tensor, heads) for tensor in (query, key, value))
@@ -173,11 +193,13 @@ def attention_in_blocks(
         if mask is not None:
             mask = mask[:, keys].expand(scores.shape[2:])
             scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-        weights, entropy = _softmax(scores, None if sinks is None else sinks[chosen], memory, compiled)
+        norms = None if value_norms is None else value_norms[some, chosen]
+        factors = norms[..., keys] if norms is not None and as_contributions else None
+        weights, entropy, made = _softmax(scores, None if sinks is None else sinks[chosen], memory, compiled, factors)
         whole, shown = sinks is None, slice(some.start + first_text, some.stop + first_text)
-        block = Block(rows, keys, weights, chosen, shown, mask, complete=whole, checked=whole, entropy=entropy)
+        block = Block(rows, keys, weights, chosen, shown, mask, True, whole, False, whole, entropy, norms)
         if observe is not None:
-            observe(block)
+            observe(block.showing(*made) if made else block)
         weights = _edited(block, edit)
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
 
@@ -221,24 +243,6 @@ def _for_heads(tensor: Float[Tensor, "text group token d"], heads: int) -> Float
     return (tensor.repeat_interleave(shared, 1) if shared > 1 else tensor).contiguous()
 
 
-class Memory:
-    """Reuses memory for tensors that are needed one after another; new memory for each block costs page faults.
-
-    Each thread has memory of its own.
-    """
-
-    def __init__(self, like: Tensor) -> None:
-        self.like, self.rooms = like, dict[tuple[str, int], Tensor]()
-
-    def take(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Returns a tensor of arbitrary content, which overwrites the one taken under this name before."""
-        size, place = math.prod(shape), (name, get_ident())
-        room = self.rooms.get(place)
-        if room is None or len(room) < size or room.dtype != dtype:
-            room = self.rooms[place] = self.like.new_empty(size, dtype=dtype)
-        return room[:size].view(*shape)
-
-
 def _scores(
     query: Float[Tensor, "text head query d_k"],
     key: Float[Tensor, "text head key d_k"],
@@ -271,19 +275,30 @@ def _softmax(
     sinks: Float[Tensor, " head"] | None,
     memory: Memory | None,
     compiled: bool,
-) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"] | None]:
-    """Computes the rows' softmax, at least in float32, and their entropies if these cost nothing.
+    norms: Float[Tensor, "text head key"] | None,
+) -> tuple[Float[Tensor, "text head query key"], Float[Tensor, "text head query"] | None, tuple[Tensor, ...] | None]:
+    """Computes the rows' softmax, at least in float32, their entropies if these cost nothing, and contributions.
 
     With sinks, the share that falls on them is left out.
+
+    Args:
+        norms: what contributions are made with; None: they are not, and None is returned.
     """
     if memory and compiled and sinks is None:
-        return _softmax_with_entropy(scores, memory)
+        if norms is None:
+            return *_softmax_with_entropy(scores, memory), None
+        return scores, None, softmax_with_contributions(scores, norms, memory.take)
     dtype = exact(scores.dtype)
     if sinks is None:
         room = memory.take("weights", scores.shape, dtype) if memory else None
-        return torch.softmax(scores, -1, dtype=dtype, out=room), None
-    extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
-    return torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1], None
+        weights = torch.softmax(scores, -1, dtype=dtype, out=room)
+    else:
+        extra = sinks[:, None, None].expand(scores.shape[0], -1, scores.shape[2], 1)
+        weights = torch.softmax(torch.cat([scores, extra], -1), -1, dtype=dtype)[..., :-1]
+    if norms is None:
+        return weights, None, None
+    room = memory.take("contributions", scores.shape, dtype) if memory else None
+    return weights, None, contributions(weights, norms, room)
 
 
 def _softmax_with_entropy(

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attnprobe.attention.blocks import Memory
+from attnprobe.attention.memory import Memory
 
 FEW_ROWS = 16
 

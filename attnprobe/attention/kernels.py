@@ -105,6 +105,52 @@ def softmax(scores: np.ndarray, entropy: np.ndarray) -> None:
 
 @compiled
 @no_type_check
+def softmax_with_contributions(
+    scores: np.ndarray,
+    norms: np.ndarray,
+    logarithms: np.ndarray,
+    shares: np.ndarray,
+    totals: np.ndarray,
+    entropy: np.ndarray,
+) -> None:
+    """Turns rows of scores into weights, in place, and computes contributions with f = ‖f(k)‖ of each key.
+
+    With c = p·f and C = Σ c, the shares are c / C and their entropy is ln C − Σ c·(t + ln f) / C.
+
+    Args:
+        scores: (head, query, key) in float32.
+        norms, logarithms: (head, key) f and ln f; the logarithm of 0 may be any number.
+        shares: (head, query, key) where to put contributions, divided by the sum of each row unless this is 0.
+        totals: (head, query) where to put these sums.
+        entropy: (head, query) where to put the entropy of the shares in nats.
+    """
+    for head in range(scores.shape[0]):
+        f, ln_f = norms[head], logarithms[head]
+        for q in range(scores.shape[1]):
+            row, own = scores[head, q], shares[head, q]
+            top = _largest(row)
+            z, total, sum_ct = f32(0), f32(0), f32(0)
+            for k in range(row.shape[0]):
+                t = row[k] - top
+                p = f32(0) if t < LOWEST else _exp(t)
+                t = f32(0) if t < LOWEST else t
+                c = p * f[k]
+                row[k] = p
+                own[k] = c
+                z += p
+                total += c
+                sum_ct += c * (t + ln_f[k])
+            share = f32(1) / z
+            of_total = f32(0) if total == f32(0) else f32(1) / total
+            for k in range(row.shape[0]):
+                row[k] *= share
+                own[k] *= of_total
+            totals[head, q] = total * share
+            entropy[head, q] = f32(0) if total == f32(0) else f32(math.log(total)) - sum_ct * of_total
+
+
+@compiled
+@no_type_check
 def add_sums(
     weights: np.ndarray,
     first_text: int,

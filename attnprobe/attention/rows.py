@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError, TextError
 
@@ -113,6 +114,12 @@ def merge_pieces(block: Block, words: Int[Tensor, " token"]) -> Block:
     if allowed is not None:
         pairs = torch.zeros(len(row_words), len(key_words), dtype=torch.int32, device=allowed.device)
         allowed = pairs.index_put_((row_of[:, None], key_of[None, :]), allowed.int(), accumulate=True) > 0
+    totals = block.totals
+    if totals is not None:
+        by_word = totals.new_zeros(texts, heads, len(row_words))
+        empty = by_word.index_add(2, row_of, (totals == 0).to(totals.dtype)) > 0
+        totals = by_word.index_add(2, row_of, totals) / torch.bincount(row_of)
+        totals = totals.masked_fill(empty, 0)
     return replace(
         block,
         rows=_span(row_words),
@@ -121,6 +128,7 @@ def merge_pieces(block: Block, words: Int[Tensor, " token"]) -> Block:
         allowed=allowed,
         checked=False,
         entropy=None,
+        totals=totals,
     )
 
 

@@ -20,7 +20,6 @@ from attnprobe.values.options import (
     Averaging,
     Engine,
     Options,
-    Pairing,
     Reading,
     Running,
     Selection,
@@ -29,6 +28,7 @@ from attnprobe.values.options import (
     spelled,
     whole,
 )
+from attnprobe.values.pairing import Pairing
 from attnprobe.values.plugins import load
 from attnprobe.writers import FIGURES, WRITERS
 

@@ -13,6 +13,7 @@ from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
 from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
+from attnprobe.values.signature import counted
 
 if TYPE_CHECKING:
     from attnprobe.corpus.run import CorpusRun
@@ -92,5 +93,6 @@ class Rows:
         from attnprobe.render.table import overview_table
 
         if destination.format == "table":
-            title = f"{run.prober.encoder.name}, means over {run.sizes}"
+            named = [run.prober.encoder.name, f"means over {run.sizes}", counted(run.summary.signature)]
+            title = ", ".join(filter(None, named))
             destination.write(run.summary.overview(title), overview_table)

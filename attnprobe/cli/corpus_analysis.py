@@ -18,6 +18,7 @@ from attnprobe.cli.output import Output
 from attnprobe.errors import UsageError
 from attnprobe.values.options import Engine, Options, Running, option
 from attnprobe.values.plugins import load
+from attnprobe.values.signature import counted
 from attnprobe.writers import FIGURES, WRITERS
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ class Answer:
         elif destination.format == "table" and self.analysis.view:
             destination.show(lambda width: load(self.analysis.view)(summary, width, **self.options))
         elif destination.format == "table":
-            title = f"{run.prober.encoder.name}, {run.sizes}"
+            named = [run.prober.encoder.name, str(run.sizes), counted(summary.signature)]
+            title = ", ".join(filter(None, named))
             destination.write(summary.overview(title), overview_table)
         else:
             destination.write(summary.tables()["summary"](), text_table)

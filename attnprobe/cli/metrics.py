@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from attnprobe.cli.options import Saving, Talking
-from attnprobe.metrics import METRICS, load_metrics
+from attnprobe.metrics import METRICS, ON_REQUEST, load_metrics
 from attnprobe.values.options import Without
 from attnprobe.values.table import Table
 
@@ -21,8 +21,10 @@ def metrics(
 ) -> None:
     """The metrics of heads: meaning, formula, unit and source."""
     destination = saving.destination()
+    known = {**METRICS, **ON_REQUEST}
     rows = [
-        (name, METRICS[name][1], metric.formula, metric.unit, metric.source) for name, metric in load_metrics().items()
+        (name, known[name][1], metric.formula, metric.unit, metric.source)
+        for name, metric in load_metrics(list(known)).items()
     ]
     from attnprobe.render.table import text_table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnprobe.cli.output import Output, clear_passing, read_text, show_passing
-from attnprobe.metrics import METRICS
+from attnprobe.metrics import METRICS, ON_REQUEST
 from attnprobe.models.foresight import check_heads, check_named, check_off, check_tokenizer_files
 from attnprobe.models.locate import DEFAULT_MODEL, locate
 from attnprobe.values.options import INPUT, MODEL, OUTPUT, Options, choice, option
@@ -43,8 +43,8 @@ class Metrics(Options):
         None,
         flags=("-k", "--metric"),
         metavar="NAME",
-        help="A metric to compute; may be repeated. See attnprobe metrics.  [default: all]",
-        autocompletion=lambda: list(METRICS),
+        help="A metric to compute; may be repeated. See attnprobe metrics.  [default: all of weights]",
+        autocompletion=lambda: [*METRICS, *ON_REQUEST],
     )
 
 

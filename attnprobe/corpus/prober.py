@@ -18,6 +18,7 @@ from attnprobe.corpus.threads import Replicas, cores
 from attnprobe.corpus.tokenized import TokenizedChunk, TokenizedText, tokenize_chunk, unusable
 from attnprobe.errors import TextError
 from attnprobe.measure.kinds import Found, Measured, Summary
+from attnprobe.measure.reading import weighing
 from attnprobe.measure.running import added, measure
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
@@ -96,6 +97,7 @@ class Prober:
         if threads is not None:
             check_whole("threads", threads, 1)
         settings.check(encoder)
+        encoder = weighing(encoder, settings.reading, settings.measurement)
         self.encoder, self.settings, self.on_batch = encoder, settings, on_batch
         self.threads = (threads or cores()) if encoder.device.type == "cpu" else 1
         self.replicas = Replicas(encoder, self.threads)

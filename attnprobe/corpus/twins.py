@@ -37,6 +37,7 @@ def corpus_stats(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    of: str = "attention",
     profile: bool = False, batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -48,7 +49,7 @@ def corpus_stats(
     Args:
         texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
             from :func:`attnprobe.read_records`; a Path, alone or among them, is a file of texts, a string never is.
-        encoder, metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention,
+        encoder, metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention, of,
             model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         ids: of the texts; None: their numbers, from 1.
         pairs: the second texts of pairs.
@@ -78,7 +79,7 @@ def corpus_stats(
 
     names = check_names(metrics)
     check_columns(texts, ids, pairs)
-    reading = Reading(max_length, stride, level, global_attention)
+    reading = Reading(max_length, stride, level, global_attention, of)
     running = Running(batch_tokens, on_error, max_unknown)
     averaging = Averaging(queries, long_range)
     encoder = loaded_with_warning(encoder, model)
@@ -100,6 +101,7 @@ def run_corpus(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    of: str = "attention",
     batch_tokens: int = 2048, on_error: str = "skip", max_unknown: float | None = None,
     engine: str = "local", workers: int = 1, num_gpus: float = 0.0,
     resume: bool = False, overwrite: bool = False, spreadsheet_safe: bool = False,
@@ -111,7 +113,7 @@ def run_corpus(
         inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
         output: the file of rows, or where there are none of the summary, as its suffix says; None: there is none.
         encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
-        metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention,
+        metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention, of,
             model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
         summary, profile: the files of the tables over all texts.
@@ -139,7 +141,7 @@ def run_corpus(
 
     chosen = {**Selection(layers, heads).changed(), **Mean(mean).changed(), **Averaging(queries, long_range).changed()}
     chosen |= {} if metrics is None else {"metrics": check_names(metrics)}
-    reading = Reading(max_length, stride, level, global_attention)
+    reading = Reading(max_length, stride, level, global_attention, of)
     source: dict[str, Any] = {"format": input_format, "delimiter": delimiter, "quoting": quoting, "header": header}
     source |= {"encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
     how: dict[str, Any] = {"columns": columns, "reading": source, "engine": Engine(engine, workers, num_gpus)}
@@ -159,6 +161,7 @@ def patterns(
     vertical: float = 0.6, diagonal: float = 0.6, both: float = 0.7, least: float = 0.2, block: float = 0.75,
     most: float = 0.5, same: float = 0.1, broad: float = 0.8,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    of: str = "attention",
     batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -166,8 +169,8 @@ def patterns(
     """Finds the pattern and the role of each head in texts; the twin of ``attnprobe patterns``.
 
     Args:
-        texts, encoder, ids, pairs, max_length, stride, level, global_attention, batch_tokens, on_error, max_unknown,
-            threads, model: as in :func:`corpus_stats`.
+        texts, encoder, ids, pairs, max_length, stride, level, global_attention, of, batch_tokens, on_error,
+            max_unknown, threads, model: as in :func:`corpus_stats`.
         vertical, diagonal, both, least, block, most, same, broad: the thresholds of the rules, see
             :class:`attnprobe.analyses.rules.Thresholds`.
 
@@ -182,7 +185,7 @@ def patterns(
     found: Patterns = summarize(
         "patterns", texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model,
         vertical=vertical, diagonal=diagonal, both=both, least=least, block=block, most=most, same=same, broad=broad,
-        max_length=max_length, stride=stride, level=level, global_attention=global_attention,
+        max_length=max_length, stride=stride, level=level, global_attention=global_attention, of=of,
         batch_tokens=batch_tokens, on_error=on_error, max_unknown=max_unknown,
     )  # fmt: skip
     return found
@@ -229,6 +232,7 @@ def similarity(
     layers: Indices = "all", heads: Indices = "all",
     queries_per_text: int = 32, all_queries: bool = False, seed: int = 0, clusters: int = 8,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    of: str = "attention",
     batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -236,8 +240,8 @@ def similarity(
     """Measures how far apart all pairs of heads are, over many texts; the twin of ``attnprobe similarity``.
 
     Args:
-        texts, encoder, ids, pairs, layers, heads, max_length, stride, level, global_attention, batch_tokens, on_error,
-            max_unknown, threads, model: as in :func:`corpus_stats`.
+        texts, encoder, ids, pairs, layers, heads, max_length, stride, level, global_attention, of, batch_tokens,
+            on_error, max_unknown, threads, model: as in :func:`corpus_stats`.
         queries_per_text: how many random queries of each text heads are compared by; of a shorter text, all.
         all_queries: whether every query is compared instead.
         seed: of the sample of queries, which follows from the seed and the text's tokens alone.
@@ -256,7 +260,7 @@ def similarity(
     how: dict[str, Any] = {"ids": ids, "pairs": pairs, "threads": threads, "model": model}
     chosen: dict[str, Any] = {"layers": layers, "heads": heads, "clusters": clusters}
     sample: dict[str, Any] = {"queries_per_text": queries_per_text, "all_queries": all_queries, "seed": seed}
-    reading = Reading(max_length, stride, level, global_attention)
+    reading = Reading(max_length, stride, level, global_attention, of)
     running = Running(batch_tokens, on_error, max_unknown)
     options = {**chosen, **sample, **vars(reading), **vars(running)}
     found: Similarity = summarize("similarity", texts, encoder, **how, **options)

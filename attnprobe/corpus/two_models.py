@@ -19,7 +19,8 @@ from attnprobe.measure.kinds import Measurement
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.readers.results import read_results
-from attnprobe.values.options import Averaging, Pairing, Reading, Running, take
+from attnprobe.values.options import Averaging, Reading, Running, take
+from attnprobe.values.pairing import Pairing
 
 if TYPE_CHECKING:
     import pandas
@@ -41,6 +42,7 @@ def compare(
     maps: bool = False, match: bool = False, unpaired: bool = False, seed: int = 0,
     layers: Indices = "all", heads: Indices = "all", queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
+    of: str = "attention",
     batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
 ) -> Comparison | MapChanges:  # fmt: skip
@@ -54,7 +56,7 @@ def compare(
         match: whether to compare the maps of heads that are most alike instead of those of equal numbers.
         unpaired: whether the results are of two corpora, whose texts are drawn independently.
         seed: of the bootstrap.
-        texts, ids, pairs, layers, heads, queries, long_range, max_length, stride, level, global_attention,
+        texts, ids, pairs, layers, heads, queries, long_range, max_length, stride, level, global_attention, of,
             batch_tokens, on_error, max_unknown, threads: as in :func:`corpus_stats`.
 
     Returns:
@@ -74,7 +76,7 @@ def compare(
     check_columns(texts, ids, pairs)
     pairing.check_models()
     averaging = Averaging(queries, long_range)
-    reading = Reading(max_length, stride, level, global_attention)
+    reading = Reading(max_length, stride, level, global_attention, of)
     running = Running(batch_tokens, on_error, max_unknown)
     what = {"match": match} if pairing.of_maps else {"metrics": names, "seed": seed, **vars(averaging)}
     models: Any = (a, b)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory, Observer, sums_in
+from attnprobe.attention.blocks import Block, Observer, sums_in
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rows import check_probabilities, entropies, merge_pieces, refuse_pools, word_starts
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows, NoSummary

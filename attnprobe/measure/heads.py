@@ -13,10 +13,10 @@ import numpy as np
 
 from attnprobe.errors import PartialMeanWarning
 from attnprobe.measure.kinds import Found, Measured
-from attnprobe.measure.reading import notes_on, sign, windows_of
+from attnprobe.measure.reading import notes_on, sign, weighing, windows_of
 from attnprobe.measure.running import added, measure
 from attnprobe.metrics import check_names, load_metrics
-from attnprobe.metrics.kinds import Metric
+from attnprobe.metrics.kinds import Metric, ValueMetric
 from attnprobe.metrics.reduce import Reducer
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
@@ -72,6 +72,11 @@ class HeadMeans:
             reading.level,
             options.get("profile", False),
         )
+
+    @property
+    def reads_values(self) -> bool:
+        """Whether blocks must carry the norms of values."""
+        return any(isinstance(metric, ValueMetric) for metric in _loaded(self.metrics).values())
 
     @property
     def alone(self) -> bool:
@@ -189,7 +194,8 @@ def head_table(
     chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging), **vars(mean)}
     measurement = HeadMeans.choose(encoder, reading, **chosen)
     windows = windows_of(encoder, text, pair, reading)
-    sums = added(measure(windows, encoder.for_length(max(map(len, windows))), measurement).texts)
+    weighed = weighing(encoder, reading, measurement).for_length(max(map(len, windows)))
+    sums = added(measure(windows, weighed, measurement).texts)
     return table_of(measurement, sums, encoder, windows, reading)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
+from attnprobe.measure.kinds import Measurement
+from attnprobe.models.contributing import contributing
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.global_attention import with_global_attention
@@ -15,9 +18,26 @@ from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
 from attnprobe.values.arguments import check_text
 from attnprobe.values.options import Reading
 from attnprobe.values.records import Given
-from attnprobe.values.signature import signature
+from attnprobe.values.signature import counted, signature
 from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
+
+
+def weighing(encoder: Encoder, reading: Reading, measurement: Measurement | None = None) -> Encoder:
+    """Returns an encoder whose observers are shown what counts as a weight: attention, or contributions of keys.
+
+    Args:
+        measurement: may need the norms of values even if attention counts; None: it does not.
+
+    Raises:
+        UsageError: contributions are asked for together with global attention, which has values of its own.
+        ModelError: the model's contributions cannot be measured.
+    """
+    if reading.of == "attention" and not getattr(measurement, "reads_values", False):
+        return encoder
+    if reading.global_attention != "none":
+        raise UsageError("no norms with global attention, which has values of its own", "leave one of the two out")
+    return replace(contributing(encoder), of=reading.of)
 
 
 def tokenize(
@@ -109,6 +129,8 @@ def notes_on(encoder: Encoder, windows: Sequence[Tokens], reading: Reading) -> d
         "tokens": [list(window.strings) for window in windows],
         "n_unknown": count_unknown(encoder.tokenizer, windows)[0],
         "reach": reach_by_layers(encoder) if reading.global_attention == "none" else {},
+        "counted": counted(f"of:{reading.of}"),
+        "level": reading.level,
         "changed": encoder.family.remark if encoder.family and encoder.family.options else "",
     }
 

@@ -43,6 +43,11 @@ class Several:
         return any(member.alone for member in self.members.values())
 
     @property
+    def reads_values(self) -> bool:
+        """Whether any member needs blocks to carry the norms of values."""
+        return any(getattr(member, "reads_values", False) for member in self.members.values())
+
+    @property
     def columns(self) -> Mapping[str, str]:
         """The columns of the rows."""
         return self.first.columns

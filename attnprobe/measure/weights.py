@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from attnprobe.attention.rows import check_probabilities, merge_pieces, refuse_p
 from attnprobe.errors import UsageError
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.nothing import NoSummary
-from attnprobe.measure.reading import notes_on, sign, windows_of
+from attnprobe.measure.reading import notes_on, sign, weighing, windows_of
 from attnprobe.measure.running import measure
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
@@ -33,11 +33,13 @@ class KeptWeights:
     Attributes:
         layers, heads: the numbers of those kept, ascending.
         level: "token" or "word", see :class:`attnprobe.values.options.Reading`.
+        raw: whether contributions are kept as they are instead of divided by the sum of their row.
     """
 
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     level: str = "token"
+    raw: bool = False
     alone: bool = field(default=True, init=False)
 
     @classmethod
@@ -71,8 +73,8 @@ class KeptWeights:
         return {"layers": self.layers, "heads": self.heads}
 
     def signed(self) -> dict[str, object]:
-        """Returns nothing: weights depend only on the model and the reading."""
-        return {}
+        """Whether contributions are raw; weights depend only on the model and the reading."""
+        return {"rows": "raw" if self.raw else None}
 
     def shape(self, tokens: Tokens) -> tuple[int, int, int, int]:
         """The number of layers, heads, queries and keys of a text."""
@@ -136,6 +138,8 @@ class WeightsListener:
     def _keep(self, layer: int, block: Block) -> None:
         refuse_pools(block, layer)
         check_probabilities(block.weights, self.encoder.dtype, layer, complete=block.complete)
+        if self.measurement.raw and block.totals is not None:
+            block = replace(block, weights=block.weights * block.totals[..., None])
         if self.words is not None:
             block = merge_pieces(block, self.words)
         kept = self.weights[self.measurement.layers.index(layer)]
@@ -159,6 +163,7 @@ def keep_weights(
     mean: str | None = None,
     most: int | None = MOST_WEIGHTS,
     check: Callable[[Tokens], object] | None = None,
+    raw: bool = False,
     **options: Any,
 ) -> Attention:
     """Keeps the attention weights of one text.
@@ -168,6 +173,7 @@ def keep_weights(
         mean: see :class:`attnprobe.values.options.Mean`.
         most: how many weights to keep at most; None: any number.
         check: called with the tokens before the model runs; may refuse the text by an error.
+        raw: whether contributions are kept as they are.
         options: those of :class:`attnprobe.values.options.Reading` but ``stride``.
 
     Raises:
@@ -178,16 +184,16 @@ def keep_weights(
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
     """
-    reading, over = Reading.of(options, without=["stride"]), Mean(mean)
+    reading, over = Reading.from_given(options, without=["stride"]), Mean(mean)
     if most is not None:
         check_whole("most", most)
-    measurement = KeptWeights.choose(encoder, reading, layers=layers, heads=heads)
+    measurement = replace(KeptWeights.choose(encoder, reading, layers=layers, heads=heads), raw=raw)
     [pieces] = windows_of(encoder, text, pair, reading)
     tokens = pieces.by_word() if reading.level == "word" else pieces
     check_size(measurement.shape(tokens), most)
     if check:
         check(tokens)
-    [kept] = measure([pieces], encoder, measurement).texts
+    [kept] = measure([pieces], weighing(encoder, reading), measurement).texts
     return attention_of(measurement, kept, encoder, pieces, reading, over)
 
 
@@ -206,8 +212,8 @@ def attention_of(
         pieces,
         layers,
         heads,
-        {**notes_on(encoder, [pieces], reading), "mean": named_mean(mean, *chosen)},
-        lambda: sign(encoder, reading, **signed_mean(mean, *chosen)),
+        {**notes_on(encoder, [pieces], reading), "mean": named_mean(mean, *chosen), "raw": measurement.raw},
+        lambda: sign(encoder, reading, **measurement.signed(), **signed_mean(mean, *chosen)),
     )
 
 

@@ -3,6 +3,7 @@
 To add a metric: one declaration in a module of this folder, one row in BUILT_IN, its loop twin in ``reference.py``.
 Flags, columns, help, docs and the oracle test iterate over METRICS. Another package adds its own through the entry
 point group ``attnprobe.metrics`` (``name = "package.module:object"``). Listing names imports neither torch nor numpy.
+What takes more than weights stands in ON_REQUEST: it is measured only if it is named.
 """
 
 from __future__ import annotations
@@ -44,10 +45,13 @@ BUILT_IN: dict[str, Row] = {
 
 
 METRICS: Mapping[str, Row] = with_plugins("attnprobe.metrics", BUILT_IN)
+ON_REQUEST: Mapping[str, Row] = {
+    "value_norm": ("attnprobe.metrics.values:value_norm", "how much a token would add with all of a head's weight"),
+}
 
 
 def check_names(names: Any) -> list[str]:
-    """Checks the names of metrics, and returns them in the order of METRICS; None or an empty list chooses all.
+    """Checks the names of metrics, and returns them in the order of METRICS, which are all that none or None chooses.
 
     Args:
         names: an iterable of names, or None.
@@ -57,14 +61,14 @@ def check_names(names: Any) -> list[str]:
     """
     if isinstance(names, str | bytes) or not isinstance(names, Iterable | None):
         raise UsageError(f"metrics must be a list of names; got {shown(names)}", "attnprobe metrics lists them all")
-    chosen = list(() if names is None else names)
+    chosen, known = list(() if names is None else names), {**METRICS, **ON_REQUEST}
     for name in chosen:
-        if not isinstance(name, str) or name not in METRICS:
-            meant = nearest(name, METRICS) if isinstance(name, str) else ""
+        if not isinstance(name, str) or name not in known:
+            meant = nearest(name, known) if isinstance(name, str) else ""
             raise UsageError(f"no metric {shown(name)}{meant}", "attnprobe metrics lists them all")
-    return [name for name in METRICS if not chosen or name in chosen]
+    return [name for name in known if name in chosen] if chosen else list(METRICS)
 
 
 def load_metrics(names: Sequence[str] | None = None) -> dict[str, Metric]:
     """Loads the declarations of the chosen metrics, by name, in the order of METRICS."""
-    return {name: load(METRICS[name][0]) for name in check_names(names)}
+    return {name: load({**METRICS, **ON_REQUEST}[name][0]) for name in check_names(names)}

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
 from attnprobe.attention.diagonals import sum_diagonals, sum_rows
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rows import largest
 from attnprobe.metrics.plan import Plan
 
@@ -25,6 +26,8 @@ class WeightSums:
         by_offset: Σ a[q,q+i] over the chosen queries, for each offset i from 1 − length to length − 1; or no offsets.
         by_cell: Σ a[q,k] over the cells of each cell metric.
         by_row: Σ g(a[q,·]) over the queries of each row metric.
+        by_value: Σ g(‖v(k)·W_O‖) over the chosen tokens k of each value metric.
+        empty: whether a row of the head sums to 0, so that no metric of its weights has a meaning.
         row_values: the values of each row that row metrics read, by name in :class:`attnprobe.metrics.kinds.Rows`.
         reach: how many keys each query can reach.
     """
@@ -33,6 +36,8 @@ class WeightSums:
     by_offset: Float[Tensor, "*layer text head offset"]
     by_cell: Float[Tensor, "*layer text head cell_metric"]
     by_row: Float[Tensor, "*layer text head row_metric"]
+    by_value: Float[Tensor, "*layer text head value_metric"]
+    empty: Bool[Tensor, "*layer text head"]
     row_values: Mapping[str, Float[Tensor, "*layer text head query"]]
     reach: Int[Tensor, "*layer query"]
 
@@ -51,6 +56,8 @@ class WeightSums:
             by_offset=zeros(*shape, len(plan.functions)),
             by_cell=zeros(*shape, len(plan.cells)),
             by_row=zeros(*shape, len(plan.row_metrics)),
+            by_value=zeros(*shape, len(plan.value_metrics)),
+            empty=zeros(*shape, dtype=torch.bool),
             row_values={name: zeros(*shape, length, dtype=dtype) for name in kept},
             reach=plan.columns.new_full((layers, length), length, dtype=torch.int64),
         )
@@ -59,7 +66,7 @@ class WeightSums:
         """Returns the sums of one layer, in the same memory."""
         row_values = {name: values[index] for name, values in self.row_values.items()}
         sums = (self.by_key[index], self.by_offset[index], self.by_cell[index], self.by_row[index])
-        return WeightSums(*sums, row_values, self.reach[index])
+        return WeightSums(*sums, self.by_value[index], self.empty[index], row_values, self.reach[index])
 
 
 class TorchAdder:

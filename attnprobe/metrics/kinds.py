@@ -1,4 +1,4 @@
-"""The four kinds of head metric, by the sums that the measuring pass must keep for them.
+"""The five kinds of head metric, by the sums that the measuring pass must keep for them.
 
 Throughout, ``a[q,k]`` is the weight query q gives key k in one head. A metric's value for a text is the mean over its
 queries, so a metric that is linear in ``a`` needs only sums of ``a`` over queries, shared by all metrics of a kind:
@@ -7,6 +7,7 @@ queries, so a metric that is linear in ``a`` needs only sums of ``a`` over queri
     OffsetMetric   Σₖ a[q,k]·f(k−q)   from the sums by offset (the diagonals)
     CellMetric     Σₖ a[q,k] over chosen cells (q,k), which are gathered from each block
     RowMetric      g(a[q,·])          from each row, while it is in memory
+    ValueMetric    g(‖v(k)·W_O‖)      of each key, whatever its weights; the mean is over the same tokens as keys
 """
 
 from __future__ import annotations
@@ -124,3 +125,14 @@ class RowMetric(Metric):
     needs_tokens: bool = True
     needs_outside: bool = False
     skips_separators: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueMetric(Metric):
+    """g(‖v(k)·W_O‖), any function of the length of what a key would add.
+
+    Attributes:
+        of_norms: (..., key) the lengths -> (..., key).
+    """
+
+    of_norms: Callable[[Any], Tensor]

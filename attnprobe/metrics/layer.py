@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attnprobe.attention.blocks import Block, Memory
+from attnprobe.attention.blocks import Block
 from attnprobe.attention.cells import sum_cells
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rows import check_distance, distance_from_one, entropies, merge_pieces
 from attnprobe.errors import ModelError
 from attnprobe.metrics.adding import Adder, WeightSums
@@ -51,6 +52,10 @@ class LayerObserver:
                 self.sums.by_cell[(*at, column)] += sum_cells(block, queries, keys, self.sums.by_cell.dtype)
         self._keep_entropy_and_reach(block, at)
         self._add_by_row(block, at)
+        if block.totals is not None and not block.complete:
+            self.sums.empty[at] |= (block.totals == 0).any(-1)
+        if self.plan.value_metrics and block.rows.start == 0:
+            self._add_by_value(block, at)
 
     def _note(self, block: Block, at: tuple[slice, slice]) -> None:
         """Notes how many queries came, and what is known about their rows."""
@@ -83,6 +88,22 @@ class LayerObserver:
             if not block.pooled:
                 values = values * self.plan.row_queries[column, block.texts, None, block.rows]
             self.sums.by_row[(*at, column)] += values.sum(-1, dtype=self.sums.by_row.dtype)
+
+    def _add_by_value(self, block: Block, at: tuple[slice, slice]) -> None:
+        """Adds up the value metrics over the chosen tokens of the block's texts.
+
+        Raises:
+            ModelError: the block does not carry the norms of values.
+        """
+        norms = block.value_norms
+        if norms is None:
+            raise ModelError(f"layer {self.layer}: the values of this model are not known")
+        if self.plan.words is not None:
+            norms = norms.new_zeros(*norms.shape[:2], self.plan.length).index_add_(2, self.plan.words, norms)
+        chosen = torch.as_tensor(self.plan.chosen[block.texts, None], device=norms.device)
+        for column, metric in enumerate(self.plan.value_metrics):
+            values = metric.of_norms(norms) * chosen
+            self.sums.by_value[(*at, column)] += values.sum(-1, dtype=self.sums.by_value.dtype)
 
     def check(self) -> None:
         """Checks that all rows of the layer arrived, and that they are probabilities.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import sums_in
 from attnprobe.attention.rounding import rounding
-from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric, Metric, OffsetMetric, RowMetric
+from attnprobe.metrics.kinds import CellMetric, Cells, KeyMetric, Metric, OffsetMetric, RowMetric, ValueMetric
 from attnprobe.values.tokens import Role, Tokens
 
 Queries = Bool[np.ndarray, "text query"]
@@ -59,6 +59,11 @@ class Plan:
         """The row metrics."""
         return [metric for metric in self.metrics if isinstance(metric, RowMetric)]
 
+    @cached_property
+    def value_metrics(self) -> list[ValueMetric]:
+        """The value metrics."""
+        return [metric for metric in self.metrics if isinstance(metric, ValueMetric)]
+
     @property
     def length(self) -> int:
         """The number of queries of each text."""
@@ -85,6 +90,7 @@ def make_plan(
     functions, offset_counts = _for_offsets(metrics, chosen, long_range, profile)
     cells, cell_counts = _for_cells(metrics, texts, chosen)
     row_queries, row_counts = _for_rows(metrics, chosen, separators)
+    value_counts = np.tile(chosen.sum(-1), (sum(isinstance(metric, ValueMetric) for metric in metrics), 1))
     order = _kind_order(metrics)
     return Plan(
         metrics=metrics,
@@ -96,7 +102,7 @@ def make_plan(
         functions=torch.tensor(functions, dtype=sums_in(device), device=device),
         cells=cells,
         row_queries=torch.tensor(row_queries, device=device),
-        counts=np.concatenate([key_counts, offset_counts, cell_counts, row_counts])[order].T,
+        counts=np.concatenate([key_counts, offset_counts, cell_counts, row_counts, value_counts])[order].T,
         order=order,
         tolerance=rounding(dtype, chosen.shape[1]),
     )
@@ -180,7 +186,7 @@ def _for_rows(
 
 
 def _kind_order(metrics: Sequence[Metric]) -> list[int]:
-    """Finds the index of each metric among all of them sorted by kind: by key, by offset, by cell, by row."""
-    kinds = (KeyMetric, OffsetMetric, CellMetric, RowMetric)
+    """Finds the index of each metric among all of them sorted by kind: by key, by offset, by cell, by row, by value."""
+    kinds = (KeyMetric, OffsetMetric, CellMetric, RowMetric, ValueMetric)
     by_kind: list[Metric] = [metric for kind in kinds for metric in metrics if isinstance(metric, kind)]
     return [by_kind.index(metric) for metric in metrics]

@@ -13,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attnprobe.attention.blocks import Memory, exact
+from attnprobe.attention.blocks import exact
+from attnprobe.attention.memory import Memory
 from attnprobe.attention.rows import word_starts
 from attnprobe.metrics.adding import Adder, CompiledAdder, TorchAdder, WeightSums
-from attnprobe.metrics.kinds import Metric, Rows
+from attnprobe.metrics.kinds import Metric, Rows, ValueMetric
 from attnprobe.metrics.layer import LayerObserver
 from attnprobe.metrics.plan import make_plan
 from attnprobe.metrics.sums import Sums
@@ -101,6 +102,8 @@ class Reducer:
         self._close_layer()
         totals = self._totals().cpu().numpy()
         totals = np.where(self.counts[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
+        of_weights = np.array([not isinstance(metric, ValueMetric) for metric in self.plan.metrics], dtype=bool)
+        totals[self.weight_sums.empty.cpu().numpy()[..., None] & of_weights] = np.nan
         return [Sums(totals[:, text], self.counts[:, text].astype(float)) for text in range(totals.shape[1])]
 
     def profile(self) -> np.ndarray:
@@ -117,7 +120,7 @@ class Reducer:
         plan, sums = self.plan, self.weight_sums
         by_key = torch.einsum("lthck,tckm->lthm", sums.by_key, plan.columns)
         by_offset = sums.by_offset @ plan.functions
-        return torch.cat([by_key, by_offset, sums.by_cell, self._by_row()], -1)[..., plan.order]
+        return torch.cat([by_key, by_offset, sums.by_cell, self._by_row(), sums.by_value], -1)[..., plan.order]
 
     def _by_row(self) -> Float[Tensor, "layer text head row_metric"]:
         """Sums the row metrics over queries; those that read no weights are computed here, for all layers at once."""

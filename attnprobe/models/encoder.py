@@ -15,19 +15,20 @@ from torch import Tensor
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.attention.threads import pool_of
-from attnprobe.errors import ModelError, UsageError
+from attnprobe.errors import CHANGED, ModelError, UsageError
 from attnprobe.models.batches import make_batch, neighbours
 from attnprobe.models.digests import digest_of, digest_of_files, digest_of_tokenizer
 from attnprobe.models.edits import Edit, in_turn
 from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
-from attnprobe.models.hooks import CHANGED, Tap, lock_of, tapped
+from attnprobe.models.hooks import Tap, lock_of, tapped
 from attnprobe.models.interface import Call, Group, Listener, listening
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.outlets import Outlet, check_edit, edited
 from attnprobe.models.running import Output, check_unchanged, outputs_of
-from attnprobe.models.switching import added, edit_of, outlets_for, switched
+from attnprobe.models.sources import Source, ValueNorms
+from attnprobe.models.switching import edit_of, switched
 from attnprobe.models.tokenizing import tokenize
 from attnprobe.values.arguments import check_given, check_whole
 from attnprobe.values.notebook import one_line
@@ -70,6 +71,8 @@ class Encoder:
         editable: the function that finds the outlets.
         off: the heads that are switched off in every run; None: none.
         known: the digests that were computed so far, which copies share.
+        of: what observers are shown: "attention", or "norms", contributions of keys, as weights whose rows sum to 1.
+        sources: by layer, the maps by which keys contribute, see :func:`attnprobe.models.contributing.contributing`.
     """
 
     location: Location
@@ -96,6 +99,8 @@ class Encoder:
     editable: Callable[[Encoder], Encoder] | None = None
     off: Off | None = None
     known: dict[str, str] = field(default_factory=dict)
+    of: str = "attention"
+    sources: tuple[Source, ...] = ()
 
     def __repr__(self) -> str:
         reads = "any number of tokens" if self.max_length is None else f"{self.max_length} tokens"
@@ -194,11 +199,6 @@ class Encoder:
         if stride is not None and longest and stride >= longest:
             raise UsageError(f"stride {stride} is too large: a window has {longest} tokens")
 
-    def with_heads_off(self, heads: Any, how: str = "zero") -> Encoder:
-        """Returns an encoder of the same model that has these heads switched off, too; see :meth:`heads_off`."""
-        off = Off.of(heads, how, self.layers, self.heads)
-        return replace(self, outlets=outlets_for(self, off), off=added(self.off, off))
-
     @contextmanager
     def heads_off(self, heads: Any, *, how: str = "zero") -> Iterator[Encoder]:
         """Switches heads off inside a with-block, for all that run this encoder, or copies made of it, meanwhile.
@@ -215,9 +215,7 @@ class Encoder:
             UsageError: these are no heads of the model.
             ModelError: the model's heads cannot be changed.
         """
-        off = Off.of(heads, how, self.layers, self.heads)
-        object.__setattr__(self, "outlets", outlets_for(self, off))
-        with switched(self, off):
+        with switched(self, heads, how):
             yield self
 
     def for_length(self, tokens: int) -> Encoder:
@@ -321,6 +319,7 @@ class Encoder:
                 compiled = self.compiled and not gradients
                 listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
                 listener.on_returned = on_returned
+                listener.value_norms = ValueNorms.of(self.model, self.sources, self.heads, self.of == "norms")
                 made += self._listen(listener, self.task if has_head else None, texts[first:stop])
         return made
 

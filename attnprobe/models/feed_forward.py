@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from attnprobe.attention.textbook import linear
-from attnprobe.models.origins import LINEAR, close, is_map, matrix, sample
+from attnprobe.models.linear import LINEAR, matrix
+from attnprobe.models.origins import close, is_map, sample
 from attnprobe.models.recorder import Ran, first_of, in_float64
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -64,7 +65,7 @@ class Inner:
         """The bias of the last map; None if there is none."""
         return None if self.last.bias is None else in_float64(self.last.bias)
 
-    def __call__(self, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+    def __call__(self, vectors: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
         """Computes the sublayer's output."""
         inside = self.activation(linear(vectors, self.weight_in, self.bias_in))
         return linear(inside, self.weight_out, self.bias_out)
@@ -82,7 +83,7 @@ class FeedForward:
     inner: Inner | None = None
     module: nn.Module | None = None
 
-    def __call__(self, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+    def __call__(self, vectors: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
         """Computes the sublayer's output."""
         if self.inner is not None:
             return self.inner(vectors)
@@ -180,7 +181,7 @@ def _treats_tokens_alike(module: nn.Module, given: Tensor, made: Tensor, toleran
     return close(_run(module, given[:1].expand(CROWD, -1)), made[:1].expand(CROWD, -1), tolerance)
 
 
-def _run(module: nn.Module, vectors: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+def _run(module: nn.Module, vectors: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
     """Runs a module on vectors, as on one text."""
     with torch.no_grad():
         made: Tensor = first_of(module(vectors.reshape(1, -1, vectors.shape[-1])))

@@ -127,17 +127,17 @@ class LayerParts:
     def with_heads_off(self, off: Off) -> LayerParts:
         """Gives heads the weights by which they write what they do when they are off."""
         weights = self.weights.clone()
-        for head, own in enumerate(self.heads):
+        for head, parts in enumerate(self.heads):
             if (self.layer, head) in off.zero:
                 weights[head] = 0
             elif (self.layer, head) in off.mean:
                 weights[head] = weights[head].mean(0)
             elif (self.layer, head) in off.uniform:
-                weights[head] = evenly(weights[head], own.allowed)
+                weights[head] = evenly(weights[head], parts.allowed)
         return self._with_weights(weights)
 
     def _with_weights(self, weights: Float[Tensor, "head query key"]) -> LayerParts:
-        heads = tuple(replace(head, weights=own) for head, own in zip(self.heads, weights, strict=True))
+        heads = tuple(replace(head, weights=some) for head, some in zip(self.heads, weights, strict=True))
         if self.output is None:
             return replace(self, heads=heads, weights=weights)
         x, contexts = self.output.x.clone(), weights @ self.values
@@ -163,7 +163,7 @@ def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
         some = slice(start, start + at_once)
         _check_weights(parts.layer, parts.heads[some], parts.weights[some], encoder.dtype)
     if parts.output and len(parts.heads) == encoder.heads:
-        _check_output(parts, parts.output, tolerance)
+        check_output(parts.layer, parts.weights, parts.values, parts.output_weights, parts.output, tolerance)
 
 
 def _check_weights(
@@ -185,14 +185,20 @@ def _check_weights(
         )
 
 
-def _check_output(parts: LayerParts, output: OutputMap, tolerance: float) -> None:
+def check_output(
+    layer: int,
+    weights: Float[Tensor, "head query key"],
+    values: Float[Tensor, "head key d_v"],
+    rows: Float[Tensor, "head d_v d_out"],
+    output: OutputMap,
+    tolerance: float,
+) -> None:
     """Compares Σ over heads of a·v·W_O, with the rest of the input and b_O, with a few tokens' output of the map.
 
     Raises:
         ModelError: the numbers differ.
     """
-    values, rows = parts.values, parts.output_weights
-    weights, x = sample(parts.weights.movedim(0, 1)).movedim(1, 0), sample(output.x)
+    weights, x = sample(weights.movedim(0, 1)).movedim(1, 0), sample(output.x)
     width = len(values) * values.shape[2]
     total = torch.einsum("hqd,hdo->qo", weights @ values, rows) + x[:, width:] @ output.weight[width:]
     size = torch.einsum("hqd,hdo->qo", weights @ values.abs(), rows.abs())
@@ -202,7 +208,6 @@ def _check_output(parts: LayerParts, output: OutputMap, tolerance: float) -> Non
     difference = (total - sample(output.made)).abs()
     if bool((difference > tolerance * size).any()):
         raise ModelError(
-            f"layer {parts.layer}: the heads' outputs times W_O differ from the attention's output by"
-            f" {difference.max():.1e}",
+            f"layer {layer}: the heads' outputs times W_O differ from the attention's output by {difference.max():.1e}",
             "--dtype float64 computes more exactly",
         )

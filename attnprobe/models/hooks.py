@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from threading import Lock, RLock
 from typing import Any
@@ -18,12 +18,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from attnprobe.errors import ModelError, first_line
+from attnprobe.attention.blocks import Block
+from attnprobe.attention.rows import check_probabilities
+from attnprobe.errors import CHANGED, ModelError, first_line
 from attnprobe.models.interface import Listener, listening, present_listener
 from attnprobe.models.layouts import LAYOUTS, Layout, Path, Reach, Returned
+from attnprobe.models.sources import ValueNorms
 
 FIELDS = ("attentions", "encoder_attentions", "language_attentions")
-CHANGED = "was the model changed after it was loaded? Load it anew"
 NOT_WEIGHTS = (0, "context_layer", "last_hidden_state", "hidden_states")
 
 
@@ -140,6 +142,11 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
         raise ModelError("some of the model's attention modules are gone", CHANGED)
     held: list[Tensor] = []  # what the calls of the present layer returned so far
     length = inputs["input_ids"].shape[1]
+    keeping = (
+        listener.value_norms.kept(model, lambda: listener.calls if present_listener() is listener else None)
+        if listener.value_norms
+        else nullcontext()
+    )
 
     def hook_for(places: Mapping[Path, tuple[int, ...]]) -> Callable[..., Any]:
         def hook(module: nn.Module, arguments: Any, output: Any) -> Any:
@@ -170,7 +177,7 @@ def tapped(model: nn.Module, tap: Tap, listener: Listener, inputs: Mapping[str, 
         modules[name].register_forward_hook(hook_for(places), prepend=True) for name, places in tap.outputs.items()
     ]
     try:
-        with listening(listener):
+        with listening(listener), keeping:
             yield
     finally:
         for handle in handles:
@@ -188,7 +195,24 @@ def _show(returned: Returned, layout: Layout, listener: Listener) -> None:
             continue
         for place, text in enumerate(range(group.texts.start, group.texts.stop)):
             for block in layout.rows(returned, text, group.span.stop, group.starts):
-                observe(replace(block, texts=slice(place, place + 1)))
+                block = replace(block, texts=slice(place, place + 1))
+                observe(_with_norms(block, text, group.span, returned, listener.value_norms))
+
+
+def _with_norms(block: Block, text: int, span: slice, returned: Returned, norms: ValueNorms | None) -> Block:
+    """Adds the norms of a text's values to a block, and shows contributions instead of weights if these are asked for.
+
+    Raises:
+        TextError: the rows are not probabilities.
+    """
+    if norms is None:
+        return block
+    of_text = norms.of_hooked[returned.layer][text : text + 1, block.heads or slice(None), span]
+    block = replace(block, value_norms=of_text)
+    if not norms.shown:
+        return block
+    check_probabilities(block.weights, returned.weights[0].dtype, returned.layer, complete=block.complete)
+    return block.as_contributions()
 
 
 def _without(output: Any, path: Path | None) -> Any:

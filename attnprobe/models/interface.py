@@ -22,6 +22,7 @@ from attnprobe.attention.blocks import Observer, attention_in_blocks
 from attnprobe.attention.threads import Pool
 from attnprobe.models.edits import Edit
 from attnprobe.models.layouts import Reach
+from attnprobe.models.sources import ValueNorms
 
 NAME = "attnprobe"
 FAR = 2**17  # tokens; more than any encoder reads
@@ -90,6 +91,7 @@ class Listener:
         calls: how many attention layers ran so far. Layers are counted by call: ALBERT calls one module many times.
         reach: by layer, which keys a query may see; None if a mask does not show it.
         masks: the masks made so far, each with the reach.
+        value_norms: what contributions are made with; None: blocks show weights.
     """
 
     groups: Sequence[Group]
@@ -104,6 +106,7 @@ class Listener:
     reach: list[Reach | None] = field(default_factory=list)
     masks: list[tuple[Tensor, Reach | None]] = field(default_factory=list)
     pool: Pool | None = None
+    value_norms: ValueNorms | None = None
     on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None
 
     def changed(self, layer: int, texts: slice, context: Float[Tensor, "text query head d_v"]) -> Tensor:
@@ -179,7 +182,7 @@ Part = tuple[slice, slice, Tensor]  # texts, their valid positions, (text, query
 
 def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) -> Iterator[Part]:
     """Computes the attention of a group, mask by mask, and shows it to the group's observer."""
-    observe, edit = listener.observe(batch.layer, group.number), listener.edit
+    observe, edit, norms = listener.observe(batch.layer, group.number), listener.edit, listener.value_norms
     edit_blocks = edit.of_blocks(batch.layer, listener.first_text + group.texts.start) if edit else None
     for texts, allowed, bias in _masked(mask, batch.bias, group):
         query, key, value = (tensor[texts, :, group.span] for tensor in (batch.query, batch.key, batch.value))
@@ -202,6 +205,8 @@ def _attend(batch: Call, mask: Tensor | None, group: Group, listener: Listener) 
             edit=edit_blocks,
             gradients=listener.gradients,
             pool=listener.pool,
+            value_norms=norms.of_values(batch.layer, value) if norms and observe else None,
+            as_contributions=norms is not None and norms.shown,
         )
         yield texts, group.span, listener.changed(batch.layer, texts, context)
 

@@ -31,6 +31,7 @@ from attnprobe.models.locate import DEFAULT_MODEL, Location, locate, locate_toke
 from attnprobe.models.networks import encoder_of, load_config, load_network, within
 from attnprobe.models.objects import borrowed, location_of, network_of, unwrapped
 from attnprobe.models.selfcheck import choose_capture
+from attnprobe.models.switching import without_heads
 from attnprobe.models.tasks import check_head, class_named, head_class, name_of_part, named_class
 from attnprobe.models.tokenizer_files import checked_tokenizer, load_tokenizer, text_limit, tokenizer_name
 from attnprobe.models.verdicts import Identity, checked_once, files_of, key_of
@@ -115,7 +116,7 @@ def load_encoder(
         encoder = _from_files(location, tokenizer, device, DTYPES[dtype or "float32"], trust_remote_code, cache, task)
     else:
         encoder = _take(unwrapped(model), tokenizer, device, dtype, trust_remote_code, task)
-    return encoder if off is None else encoder.with_heads_off(off, off_how)
+    return encoder if off is None else without_heads(encoder, off, off_how)
 
 
 def _from_files(

@@ -14,6 +14,8 @@ from attnprobe.attention.rounding import rounding
 from attnprobe.models.origins import sample
 from attnprobe.models.recorder import Ran, in_float64
 
+USUAL = (1e-5, 1e-6, 1e-12, torch.finfo(torch.float32).eps)  # ε of a module that does not hold it
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -75,7 +77,7 @@ def _norms(module: nn.Module, d: int) -> Iterator[Norm]:
     numbers = [value for value in vars(module).values() if isinstance(value, float) and 0 <= value < 0.1]
     pairs = list(permutations(vectors)) if len(vectors) < 3 else []
     for (weight, bias), eps, centred in product(
-        [_pair(vectors, d) for vectors in pairs], numbers or [torch.finfo(torch.float32).eps], (True, False)
+        [_pair(vectors, d) for vectors in pairs], numbers or USUAL, (True, False)
     ):
         yield Norm(weight, bias, eps, centred)
         yield Norm(1 + weight, bias, eps, centred)

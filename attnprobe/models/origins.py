@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
+from torch import Tensor
 
 from attnprobe.attention.textbook import linear
 from attnprobe.errors import ModelError
+from attnprobe.models.linear import LINEAR, matrix
 from attnprobe.models.recorder import Ran, Step, in_float64
 
-LINEAR = (nn.Linear, Conv1D)
 ROTATED = "rotated by its position"
 SAMPLED = 8  # tokens of which a linear map is recomputed
 
@@ -94,11 +93,6 @@ def mapped(ran: Ran, columns: slice, d: int) -> list[Vectors]:
 def split(side_by_side: Float[Tensor, "row width"], d: int) -> Float[Tensor, "head row d"]:
     """Splits the numbers of heads that lie side by side."""
     return side_by_side.reshape(len(side_by_side), -1, d).movedim(1, 0)
-
-
-def matrix(module: nn.Linear | Conv1D) -> Float[Tensor, "d_in d_out"]:
-    """Returns the W of a linear map xW + b; GPT-2's maps hold W, others its transpose."""
-    return module.weight if isinstance(module, Conv1D) else module.weight.T
 
 
 def check_map(heads: Sequence[Vectors], name: str, tolerance: float) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attnprobe.errors import ModelError
+from attnprobe.errors import CHANGED, ModelError
 from attnprobe.models.edits import Edit
-from attnprobe.models.hooks import CHANGED
 from attnprobe.models.interface import Listener, present_listener
 
 

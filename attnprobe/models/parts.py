@@ -23,7 +23,8 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
-from attnprobe.models.origins import LINEAR, Vectors, close, is_map, mapped, matrix, origins, sample, split
+from attnprobe.models.linear import LINEAR, matrix
+from attnprobe.models.origins import Vectors, close, is_map, mapped, origins, sample, split
 from attnprobe.models.recorder import Ran, Record, Recorder, Step, in_float64
 from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
@@ -116,17 +117,22 @@ def _refuse(message: str, hint: str = KNOWN) -> NoReturn:
 
 def _separated(record: Record, encoder: Encoder) -> LayerParts:
     """Separates the parts of a recorded layer, and compares them with the model's numbers."""
-    width = max((step.given.shape[-1] for step in record.steps if isinstance(step.module, LINEAR)), default=0)
-    tolerance = rounding(encoder.dtype, terms(1, width, record.length))
+    tolerance = tolerance_of(record, encoder)
     if record.call:
         heads = _of_call(record.call, record, tolerance)
-        output, rows = _output_map(record, [head.v for head in heads], tolerance)
+        output, rows = output_map(record, [head.v for head in heads], tolerance)
     else:
         heads, output, rows = _of_weights(record, encoder, tolerance)
     heads = [replace(head, output_weight=weight) for head, weight in zip(heads, rows, strict=True)] if output else heads
     parts = LayerParts(record.layer, tuple(heads), record.weights, output)
     check_parts(parts, encoder, tolerance)
     return parts
+
+
+def tolerance_of(record: Record, encoder: Encoder) -> float:
+    """Bounds what rounding explains of a sum in a recorded layer, relative to the size of its terms."""
+    width = max((step.given.shape[-1] for step in record.steps if isinstance(step.module, LINEAR)), default=0)
+    return rounding(encoder.dtype, terms(1, width, record.length))
 
 
 def _of_call(call: Call, record: Record, tolerance: float) -> list[HeadParts]:
@@ -162,7 +168,7 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     Raises:
         ModelError: no maps fit, or several, as with a text of one token, whose only weight is 1 whatever its score.
     """
-    maps = _maps(record.before, encoder.heads)
+    maps = maps_of(record.before, encoder.heads)
     added = [_added(record, head, encoder) for head in record.heads]
     pairs = []
     for (q_map, k_map), is_scaled in product(permutations(maps, 2), (True, False)):
@@ -180,10 +186,10 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
             "try a longer text",
         )
     for (q_map, k_map, scale), v_map in product(pairs, maps):
-        values = _of_heads(v_map, record, encoder.heads)
-        output, rows = _output_map(record, values, tolerance)
+        values = vectors_of(v_map, record, encoder.heads)
+        output, rows = output_map(record, values, tolerance)
         if output:
-            queries, keys = (_of_heads(ran, record, encoder.heads) for ran in (q_map, k_map))
+            queries, keys = (vectors_of(ran, record, encoder.heads) for ran in (q_map, k_map))
             of_heads = zip(queries, keys, values, record.weights, added, strict=True)
             heads = [HeadParts(q, k, v, scale, weights, None, *more) for q, k, v, weights, more in of_heads]
             return heads, output, rows
@@ -193,13 +199,13 @@ def _of_weights(record: Record, encoder: Encoder, tolerance: float) -> tuple[lis
     )
 
 
-def _maps(steps: Sequence[Step], heads: int) -> list[Ran]:
+def maps_of(steps: Sequence[Step], heads: int) -> list[Ran]:
     """Lists the linear maps whose output may be split among the heads."""
     linear = (step for step in steps if isinstance(step.module, LINEAR) and step.made.shape[-1] % heads == 0)
     return [ran for step in linear for ran in step.by_token if is_map(ran)]
 
 
-def _of_heads(ran: Ran, record: Record, heads: int) -> list[Vectors]:
+def vectors_of(ran: Ran, record: Record, heads: int) -> list[Vectors]:
     """Takes the chosen heads' columns of a linear map's output."""
     d = ran.made.shape[1] // heads
     return mapped(ran, _columns(record.heads, d), d)
@@ -235,7 +241,7 @@ def _all(vectors: Tensor) -> Tensor:
     return vectors
 
 
-def _output_map(
+def output_map(
     record: Record, values: Sequence[Vectors], tolerance: float
 ) -> tuple[OutputMap | None, list[Float[Tensor, "d_v d_out"]]]:
     """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""

@@ -150,7 +150,7 @@ class Recorder:
         """
         self._length = len(tokens)
         with lock_of(self.encoder.model), self._hooked():
-            self.encoder.observe([tokens], self._observe, on_call=self._keep_call)
+            replace(self.encoder, of="attention").observe([tokens], self._observe, on_call=self._keep_call)
         self._close_layer()
 
     def _close_layer(self) -> None:

@@ -74,7 +74,7 @@ class Sublayers:
             last_sum = y + self.feed_forward(y)
         return replace(self, parts=parts, summed=summed, last_sum=last_sum, made=made)
 
-    def tail(self, summed: Float[Tensor, "*token d"]) -> Float[Tensor, "*token d"]:
+    def tail(self, summed: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
         """Computes the hidden state after the layer from x + attention with b_O."""
         if self.feed_forward_norm is not None:
             return summed + self.feed_forward(self.feed_forward_norm(summed))
@@ -165,8 +165,8 @@ class _Search:
     def _post(self, x: Tensor, normed: Ran, later: Sequence[Ran]) -> Sublayers | None:
         """Finds a feed-forward sublayer whose output is added to what the norm made, and the norm of that sum."""
         for made, place in self._sums(normed.made, later, [ran.given for ran in later]):
-            last, rest = later[place], later[place + 1 :]
-            self._check_end(last.made, rest, self._ends(rest))
+            last = later[place]
+            self._check_end(last.made, later[place + 1 :])
             norm, feed_forward, output_norm = (
                 self._norm(normed),
                 self._feed_forward(normed, made, later),
@@ -180,7 +180,7 @@ class _Search:
         """Finds a feed-forward sublayer that reads the sum through a norm, and whose output is added to that sum."""
         ends = self._ends(later)
         for made, place in self._sums(normed.given, later, ends):
-            self._check_end(ends[place], later[place:], ends[place:])
+            self._check_end(ends[place], later[place:])
             norm, feed_forward = self._norm(normed), self._feed_forward(normed, made, later)
             x, summed, end = map(in_float64, (x, normed.given, ends[place]))
             attention_norm = self._norm(reader) if reader else None
@@ -200,13 +200,20 @@ class _Search:
             if self._same(ends[places[of_end]], base + made[of_made]):
                 yield made[of_made], places[of_end]
 
-    def _check_end(self, made: Tensor, later: Sequence[Ran], ends: Sequence[Tensor]) -> None:
-        """Checks that nothing is added to the hidden state after the layer, as adapters do.
+    def _check_end(self, made: Tensor, later: Sequence[Ran]) -> None:
+        """Checks that nothing is added to the hidden state after the layer, as adapters do, before it is read.
 
         Raises:
             ModelError: something is.
         """
-        if next(self._sums(made, later, ends), None):
+        known, ends = [made], [ran.made for ran in self.wholes]
+        for ran in later:
+            if ran.given.shape == made.shape and not any(self._same(ran.given, some) for some in known):
+                ends.append(ran.given)
+                break  # what follows may be another attention's
+            known.append(ran.made)
+        others = [end for end in ends if not self._same(end, made)]
+        if next(self._sums(made, later, others), None):
             raise self._error("more is added after its feed-forward sublayer, as by adapters")
 
     def _ends(self, later: Sequence[Ran]) -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import reduce
 from itertools import groupby
 from operator import itemgetter, or_
@@ -77,32 +78,22 @@ def _by_layer(chosen: Iterable[Head]) -> dict[int, list[int]]:
     return {layer: [head for _, head in some] for layer, some in groupby(sorted(chosen), itemgetter(0))}
 
 
-def added(*offs: Off | None) -> Off | None:
-    """Adds heads to those that are off; the last says how a head is that comes twice."""
-    return reduce(or_, filter(None, offs), Off()) or None
-
-
-def outlets_for(encoder: Any, off: Off) -> tuple[Outlet, ...]:
-    """Finds the outlets that switching heads off takes; none where weights are not hooked.
-
-    Raises:
-        ModelError: the model's heads cannot be changed.
-    """
-    is_sought = encoder.tap and encoder.editable and not (encoder.outlets or off.uniform)
-    found = encoder.editable(encoder) if is_sought else encoder
-    check_edit(found, edit_of(off))
-    outlets: tuple[Outlet, ...] = found.outlets
-    return outlets
+def without_heads(encoder: Any, heads: Any, how: str) -> Any:
+    """Returns an encoder of the same model in whose runs these heads are off; see :meth:`Encoder.heads_off`."""
+    off, outlets = _asked(encoder, heads, how)
+    return replace(encoder, outlets=outlets, off=added(encoder.off, off))
 
 
 @contextmanager
-def switched(encoder: Any, off: Off) -> Iterator[None]:
-    """Adds heads to those that an encoder has switched off, inside a with-block.
+def switched(encoder: Any, heads: Any, how: str) -> Iterator[None]:
+    """Adds heads to those that an encoder has switched off, inside a with-block; see :meth:`Encoder.heads_off`.
 
     Blocks of several threads may end in any order: each takes away what it added.
     """
+    off, outlets = _asked(encoder, heads, how)
     key = object()
     with _lock:
+        object.__setattr__(encoder, "outlets", outlets)  # the encoder is frozen for all others
         blocks = _blocks.setdefault(encoder, {None: encoder.off})
         blocks[key] = off
         _settle(encoder, blocks)
@@ -116,4 +107,23 @@ def switched(encoder: Any, off: Off) -> Iterator[None]:
 
 def _settle(encoder: Any, blocks: Mapping[object, Off | None]) -> None:
     """Makes an encoder switch off the heads of all blocks that it is in."""
-    object.__setattr__(encoder, "off", added(*blocks.values()))  # the encoder is frozen for all others
+    object.__setattr__(encoder, "off", added(*blocks.values()))
+
+
+def added(*offs: Off | None) -> Off | None:
+    """Adds heads to those that are off; the last says how a head is that comes twice."""
+    return reduce(or_, filter(None, offs), Off()) or None
+
+
+def _asked(encoder: Any, heads: Any, how: str) -> tuple[Off, tuple[Outlet, ...]]:
+    """Reads which heads to switch off, and finds the outlets that this takes; none where weights are not hooked.
+
+    Raises:
+        UsageError: these are no heads of the model.
+        ModelError: the model's heads cannot be changed.
+    """
+    off = Off.of(heads, how, encoder.layers, encoder.heads)
+    is_sought = encoder.tap and encoder.editable and not (encoder.outlets or off.uniform)
+    found = encoder.editable(encoder) if is_sought else encoder
+    check_edit(found, edit_of(off))
+    return off, found.outlets

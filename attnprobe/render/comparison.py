@@ -16,6 +16,7 @@ from attnprobe.analyses.map_changes import MapChanges
 from attnprobe.render.figure import draw, save_figure
 from attnprobe.render.heatmap import HeatmapView
 from attnprobe.render.table import number, text_table
+from attnprobe.values.signature import counted
 from attnprobe.values.text import visible
 from attnprobe.writers import FIGURES
 
@@ -41,7 +42,8 @@ write_png, write_svg, write_pdf = (partial(write_figure, format=format) for form
 
 def _most_changed(comparison: Comparison) -> RenderableType:
     """Lists the heads that changed most, each with the metric that did."""
-    title = Text(visible(f"{' → '.join(comparison.names)}: {int(comparison.n_texts.max(initial=0)):,} texts"))
+    named = [f"{' → '.join(comparison.names)}: {int(comparison.n_texts.max(initial=0)):,} texts"]
+    title = Text(visible(", ".join(filter(None, [*named, counted(comparison.signature)]))))
     ranked = comparison.most_changed()
     if not ranked:
         return Group(title, "", Text(f"No difference has q ≤ {PASSES}.", "dim"))

@@ -159,7 +159,9 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
     else:
         figure.supxlabel("key")
         figure.supylabel("query")
-    figure.colorbar(image, ax=shown, label=_legend("attention weight", root))
+    figure.colorbar(
+        image, ax=shown, label=_legend("contribution" if attention.notes.get("counted") else "attention weight", root)
+    )
     return figure
 
 

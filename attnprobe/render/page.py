@@ -153,6 +153,7 @@ def make_page(
         policy=f"{policy}; base-uri 'none'; form-action 'none'",
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {shorten(title, 60)}"),
+        noun=_noun(attention),
         heading=html.escape(shorten(title, 120)),
         about=html.escape(_about(attention)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(attention)),
@@ -183,8 +184,14 @@ def _about(attention: Attention) -> str:
     layers, heads, length, _ = attention.weights.shape
     model, mean = visible(attention.notes["model"]), attention.notes.get("mean")
     kept = [f"{layers} layers"] * (None not in attention.layers) + [f"{heads} heads"] * (None not in attention.heads)
-    of = ", ".join(filter(None, [" × ".join(kept), mean, "counted from 0"]))
+    counted = attention.notes.get("counted")
+    of = ", ".join(filter(None, [counted, " × ".join(kept), mean, "counted from 0"]))
     return f"{model} · {length} tokens · {of} · attnprobe {__version__}"
+
+
+def _noun(attention: Attention) -> str:
+    """Names one number of a map."""
+    return "contribution" if attention.notes.get("counted") else "weight"
 
 
 def _notes(attention: Attention) -> list[str]:
@@ -201,6 +208,7 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
     return {
         "model": visible(attention.notes["model"]),
         "signature": signature,
+        "noun": _noun(attention),
         "layers": list(map(_shown, attention.layers)),
         "heads": list(map(_shown, attention.heads)),
         "pieces": _units(pieces),

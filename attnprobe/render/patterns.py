@@ -12,7 +12,7 @@ from rich.text import Text
 
 from attnprobe.analyses.rules import OTHER_ROLE, ROLES, SHORT
 from attnprobe.render.table import heads_table
-from attnprobe.values.signature import model_of
+from attnprobe.values.signature import counted, model_of
 from attnprobe.values.text import visible
 
 CELL = 6  # characters of a head in the grid
@@ -31,8 +31,9 @@ def patterns_view(result: Any, width: int, **options: Any) -> RenderableType:
     named = [
         Text(f"{what}: {_counted([row[at] for row in table.rows])}.") for at, what in ((2, "Patterns"), (3, "Roles"))
     ]
-    model = model_of(result.signature)
-    title = Text(visible(f"{model}, roles of heads in {max(row[-1] for row in table.rows):,} texts"))
+    named_of = [f"by {counted(result.signature)}"] if counted(result.signature) else []
+    texts = f"roles of heads in {max(row[-1] for row in table.rows):,} texts"
+    title = Text(visible(", ".join([model_of(result.signature), texts, *named_of])))
     about = Text(f"{_legend(set(roles.values()))}. attnprobe patterns --explain has the rules.", "dim")
     shares = replace(table, columns=table.columns[:-1], rows=[row[:-1] for row in table.rows])
     return Group(title, "", *_grid(roles, width), "", *named, about, heads_table(shares, width))

@@ -65,7 +65,8 @@ class Shading:
                 return _from_zero(max(found, key=abs), high)
             return math.sqrt((max(found) - low) / (high - low)) if high > low else 1.0
 
-        title = f"{visible(scores.notes['model'])}, {len(scores.tokens)} {scores.unit}, shaded by {name}"
+        of = f" of {scores.notes['counted']}" if scores.notes.get("counted") else ""
+        title = f"{visible(scores.notes['model'])}, {len(scores.tokens)} {scores.unit}, shaded by {name}{of}"
         return cls(title, [(run.text, amount(run.tokens)) for run in scores.runs], low, high, signed)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.analyses.likeness import Similarity
-from attnprobe.values.signature import model_of, part_of
+from attnprobe.values.signature import counted, model_of, part_of
 from attnprobe.values.text import visible
 
 PAIRS_SHOWN = 10
@@ -33,7 +33,7 @@ def title(summary: Similarity) -> str:
     model = model_of(summary.signature)
     counts = {"head": len(summary.labels), "cluster": len(summary.members()), "text": int(summary.n_texts)}
     heads, clusters, texts = (f"{count:,} {name}{'' if count == 1 else 's'}" for name, count in counts.items())
-    return f"{model}: {heads} in {clusters}, {texts}"
+    return ", ".join(filter(None, [f"{model}: {heads} in {clusters}", texts, counted(summary.signature)]))
 
 
 def label_of(summary: Similarity, index: int) -> str:

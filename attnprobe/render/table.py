@@ -84,6 +84,8 @@ def remarks(notes: Mapping[str, Any]) -> list[str]:
     """Yields a sentence on each thing that a reader should know about how numbers were computed."""
     mean = notes.get("mean", "")
     found = [f"Rows are the {mean}."] if mean else []
+    if notes.get("counted"):
+        found.append(f"Weights are {about_counted(notes)}.")
     found += ["A layer where a metric has no meaning is left out."] if "layer" in mean else []
     found += [f"Reach of {layers}: {kind}." for layers, kind in notes.get("reach", {}).items() if kind != "all tokens"]
     if notes.get("roles"):
@@ -93,6 +95,13 @@ def remarks(notes: Mapping[str, Any]) -> list[str]:
     if notes.get("n_unknown"):
         found.append(f"Tokens unknown to the model's vocabulary: {notes['n_unknown']}.")
     return found
+
+
+def about_counted(notes: Mapping[str, Any]) -> str:
+    """Explains contributions; of words, that they are no more than a bound."""
+    of_words = "; of a word, the sum over its pieces, at least its own" if notes.get("level") == "word" else ""
+    rows = "" if notes.get("raw") else ", rows made to sum to 1"
+    return f"contributions: ‖a·v·W_O‖, what a key adds to the head's output{rows}{of_words}"
 
 
 def text_table(table: Table, width: int) -> RenderableType:

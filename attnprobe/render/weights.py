@@ -15,7 +15,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.render.colours import Ink
-from attnprobe.render.table import number, tokens_line
+from attnprobe.render.table import about_counted, number, tokens_line
 from attnprobe.values.averaging import short_name
 from attnprobe.values.table import Cell, Table
 
@@ -61,6 +61,7 @@ class WeightsView:
         for name in ("layer", "head", "query", "", "key", "", "weight", ""):
             drawn.add_column(name, justify="right" if name else "left", no_wrap=True)
         above: Sequence[Cell] = ()
+        longest = max(1.0, *(float(row[-1] or 0) for row in rows), 1.0)  # a raw contribution may be any length
         for row in rows:
             new, above = self.ranked or row[:3] != above, row[:3]
             texts = [*map(short_name, row[:2]), *map(number, row[2:])]
@@ -68,7 +69,8 @@ class WeightsView:
                 ink.label(str(row[at]), width).strip() for at, width in ((3, query_width), (5, key_width))
             )
             weight = float(row[-1] or 0)
-            bar = Text("#" * round(weight * bar_width)) if ink.ascii else Bar(1, 0, weight, width=bar_width)
+            share = weight / longest
+            bar = Text("#" * round(share * bar_width)) if ink.ascii else Bar(1, 0, share, width=bar_width)
             drawn.add_row(*(texts[:4] if new else [""] * 4), *texts[4:], bar)
         return drawn
 
@@ -84,6 +86,8 @@ class WeightsView:
             )
         if self.table.notes.get("mean"):
             yield f"Weights are the {self.table.notes['mean']}."
+        if self.table.notes.get("counted"):
+            yield f"Weights are {about_counted(self.table.notes)}."
         yield "Layers, heads and positions count from 0."
 
 

@@ -77,7 +77,7 @@ class Options:
         return words
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], *, without: Iterable[str] = ()) -> Self:
+    def from_given(cls, given: Mapping[str, Any], *, without: Iterable[str] = ()) -> Self:
         """Makes the group from options that all belong to it; see :func:`take`."""
         group: Self = take(given, cls, without=without)[0]
         return group
@@ -115,6 +115,8 @@ class Reading(Options):
         level: "token", or "word": weights are summed over the key's pieces and averaged over the query's.
         global_attention: which tokens Longformer and LED let see and be seen by all: "none" (as the bare model does),
             "cls" (as their classifiers do), or "first", those of the first text (as their question answerers do).
+        of: what counts as a weight: "attention", a; or "norms", what the key contributes, ‖a·v·W_O‖ (Kobayashi et al.
+            2020), with rows made to sum to 1.
     """
 
     panel: ClassVar[str] = INPUT
@@ -134,6 +136,12 @@ class Reading(Options):
         "first",
         silent="none",
         help="Of Longformer and LED: what sees, and is seen by, all tokens.",
+    )
+    of: str = choice(
+        "attention",
+        "norms",
+        silent="attention",
+        help="What counts as a weight: attention, or what it adds, ‖a·v·W_O‖, rows made to sum to 1.",
     )
 
 
@@ -188,44 +196,6 @@ class Averaging(Options):
 
     queries: str = choice("all", "content", help="Average over all queries, or those of the text only.")
     long_range: int = whole(10, help="Tokens from which long_range_share counts.")
-
-
-@dataclass(frozen=True)
-class Pairing(Options):
-    """What is compared of two models or results, and what belongs together.
-
-    Attributes:
-        maps: whether to compare maps instead of head statistics.
-        match: whether to compare the maps of heads that are most alike instead of those of equal numbers.
-        unpaired: whether two results are of two corpora.
-    """
-
-    maps: bool = option(False, help="Compare the maps of two models over FILES instead of statistics.")
-    match: bool = option(False, help="Maps of heads that are most alike, for unlike models; all pairs are measured.")
-    unpaired: bool = option(False, help="The results are of two corpora, whose texts are drawn independently.")
-
-    @property
-    def of_maps(self) -> bool:
-        """Whether maps are compared; only these are matched."""
-        return self.maps or self.match
-
-    def check_results(self) -> None:
-        """Refuses what takes models.
-
-        Raises:
-            UsageError: maps of results are asked for.
-        """
-        if self.of_maps:
-            raise UsageError("results have no maps", "attnprobe compare A B FILES --maps, where A and B are models")
-
-    def check_models(self) -> None:
-        """Refuses what takes results.
-
-        Raises:
-            UsageError: two models are to read other texts.
-        """
-        if self.unpaired:
-            raise UsageError("two models read the same texts, which are paired", "leave --unpaired out")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from attnprobe.values.switches import with_off
 from attnprobe.version import __version__
 
 ORDER = ("model", "off", "tokenizer", "dtype", "max_length", "stride", "queries", "level", "long_range", "special")
+CONTRIBUTIONS = "contributions"
 
 
 def signature(**parts: object) -> str:
@@ -34,6 +35,15 @@ def part_of(signature: str, name: str) -> str:
     """
     parts = dict(pair.partition(":")[::2] for pair in signature.split("|"))
     return parts.get(name, "")
+
+
+def counted(signature: str) -> str:
+    """Names what counts as a weight in a result: "contributions"; empty for attention.
+
+    >>> counted("attnprobe:0.1.0|of:norms"), counted("attnprobe:0.1.0")
+    ('contributions', '')
+    """
+    return CONTRIBUTIONS if part_of(signature, "of") == "norms" else ""
 
 
 def model_of(signature: str, side: str = "") -> str:

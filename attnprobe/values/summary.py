@@ -172,8 +172,9 @@ class Summary:
 
     def means(self, title: str = "") -> Table:
         """Makes a table of the means over texts: one row per layer and head, one column per metric."""
+        means = np.where(self.n_texts[:, None] > 0, self.mean, np.nan)
         rows: list[Sequence[Cell]] = [
-            (layer, head, *(float(x) if n else None for x, n in zip(self.mean[i, j], self.n_texts[i], strict=True)))
+            (layer, head, *(None if np.isnan(value) else float(value) for value in means[i, j]))
             for i, layer in enumerate(self.layers)
             for j, head in enumerate(self.heads)
         ]

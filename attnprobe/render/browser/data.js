@@ -8,7 +8,7 @@
 /**
  * Layers and heads are places in `layers` and `heads`, which hold their numbers, or one place for the mean. `stats`: layer, head, metric.
  * @typedef {{
- *   model: string, signature: string, about: string, layers: Numbers, heads: Numbers,
+ *   model: string, signature: string, noun: "weight" | "contribution", about: string, layers: Numbers, heads: Numbers,
  *   opening: { layer: number, head: number, query: number[], key: number[], scale: string },
  *   pieces: Units, words: (Units & { of: number[] }) | null, pair: boolean,
  *   metrics: { name: string, meaning: string }[], stats: (number | null)[][][],

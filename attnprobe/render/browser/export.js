@@ -13,8 +13,8 @@ const PAIR_WORDS = { all: [], ab: ["from A to B"], ba: ["from B to A"] };
 function settingsInWords() {
   const { words, special, pair } = state.choice;
   const units = words ? "words" : "pieces";
-  const colours = `colour by ${state.scale === "sqrt" ? "√weight" : "weight"}`;
-  return [`weights ≥ ${number(state.threshold)}`, units, SPECIAL_WORDS[special], ...PAIR_WORDS[pair], colours].join(" · ");
+  const colours = `colour by ${state.scale === "sqrt" ? "√" : ""}${page.noun}`;
+  return [`${page.noun}s ≥ ${number(state.threshold)}`, units, SPECIAL_WORDS[special], ...PAIR_WORDS[pair], colours].join(" · ");
 }
 
 /** The kept tokens, in words. */

@@ -233,7 +233,7 @@ function say(drawn, total) {
   const named = scene.heads.length === 1 ? headName(scene.heads[0]) : `heads ${heads || "none"}`;
   const few = scene.heads.length <= MOST_NUMBERS ? scene.heads : [];
   const where = capital(`${layerName(scene.layer)}, ${named}${rolesOf(scene.layer, few)}`);
-  const least = `${total.toLocaleString("en")} weights of ${number(state.threshold)} or more`;
+  const least = `${total.toLocaleString("en")} ${page.noun}s of ${number(state.threshold)} or more`;
   const lines = drawn < total ? `${least}, the ${drawn.toLocaleString("en")} strongest drawn` : least;
   const empty = state.choice.special === "renormalise" ? emptyRows() : 0;
   const left = empty ? ` Rows left empty, having less than 1 % for these tokens: ${empty}.` : "";
@@ -254,7 +254,7 @@ function emptyRows() {
   return scene.weights.reduce((sum, weights) => sum + rowsOf(weights).length, 0);
 }
 
-const HINT = "Point at a token to see its weights alone; click to keep it, Shift-click for several.";
+const HINT = `Point at a token to see its ${page.noun}s alone; click to keep it, Shift-click for several.`;
 
 /** The tokens of these rows, in quotes. @param {Focus} focus */
 function namesOf({ side, rows }) {

@@ -53,7 +53,7 @@ async function drawGrid() {
   }
   showRanking(between, ranked);
   find("map-note", HTMLElement).textContent = between ? "" : MAPS;
-  find("scale-note", HTMLElement).textContent = state.scale === "sqrt" ? "√weight" : "weight";
+  find("scale-note", HTMLElement).textContent = `${state.scale === "sqrt" ? "√" : ""}${page.noun}`;
   grid.dataset.drawn = String(mine);
 }
 

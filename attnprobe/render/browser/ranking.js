@@ -26,7 +26,7 @@ function quoted(labels) {
   return labels.map((label) => `“${label}”`).join(" + ");
 }
 
-const RANKING_HINT = "Click a query and a key to rank the heads by the weight between them.";
+const RANKING_HINT = `Click a query and a key to rank the heads by the ${page.noun} between them.`;
 
 /**
  * @param {Chosen | null} chosen
