@@ -18,6 +18,7 @@ from attnprobe.analyses.effects import cosine_change, effects
 from attnprobe.models.from_layer import OneOff
 from attnprobe.models.layers import find_layers
 from attnprobe.models.running import Output
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Role, Tokens
 from tests.exact import EXACT, float64
 from tests.plain import Plain
@@ -105,7 +106,7 @@ def test_going_on_from_a_layer_is_a_whole_run(family: str, how: str, exact_of: C
     encoder = exact_of(family)
     with float64():
         layers = find_layers(encoder)
-        off = encoder.with_heads_off("0:1,1:2", "mean")
+        off = replace(encoder, off=Off(mean=frozenset([(0, 1), (1, 2)])))
         texts = [encoder.tokenize(text)[0] for text in (TEXT, OTHER)]
         for one in (encoder, off):
             runs, whole = (OneOff(one, texts, how, some) for some in (layers, replace(layers, modules=())))

@@ -50,7 +50,7 @@ ALONE = {  # arguments that no flag is the twin of
 OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compare", *OF_MANY)} | {
     ("load_encoder", "dtype"): None
 }
-READERS = {"find_sources", "read_records"}  # of which a command takes parts
+PARTS = {"find_sources", "read_records", "importance_curve"}  # of which a command takes parts
 
 
 def groups(name: str) -> Sequence[Any]:
@@ -90,7 +90,7 @@ def differences(name: str) -> Iterator[str]:
     yield from (f"{name} has {option}, which is no option" for option in given.keys() - known)
 
 
-@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - READERS))
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - PARTS))
 def test_function_spells_the_options_of_its_command(name: str) -> None:
     assert list(differences(name)) == []
 
@@ -116,7 +116,7 @@ def test_signature_hides_nothing(name: str) -> None:
 
 
 def test_names_of_a_command_suffice() -> None:
-    assert {*COMMANDS, *ANALYSES, *READERS, "load_encoder"} == set(FUNCTIONS)
+    assert {*COMMANDS, *ANALYSES, *PARTS, "load_encoder"} == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", ANALYSES)

@@ -68,8 +68,8 @@ class Ablation(NoRows):
         layers: Sequence[int],
         objective: str,
         label_column: str | None,
-        curve_texts: int,
-        seed: int,
+        curve_texts: int = 128,
+        seed: int = 0,
     ) -> Ablation:
         """Chooses how heads are switched off, and what is measured of it.
 

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from attnprobe.models.edits import Edit, in_turn
 from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import Tap, lock_of, tapped
-from attnprobe.models.interface import Call, Group, Listener, listening
+from attnprobe.models.interface import Call, Group, Listener, listening, passes
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.outlets import Outlet, check_edit, edited
@@ -313,7 +312,7 @@ class Encoder:
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
             check_unchanged(self.whole, self.origin, is_hooked=self.tap is not None)
-            for together in self._passes(numbered):
+            for together in passes(numbered, together=self.padding_invariant):
                 first, stop = together[0].texts.start, together[-1].texts.stop
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
@@ -336,9 +335,3 @@ class Encoder:
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
         return made
-
-    def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
-        """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
-        if self.padding_invariant:
-            return [list(groups)]
-        return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]

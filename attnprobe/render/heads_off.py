@@ -43,7 +43,17 @@ def draw_curve(table: Table) -> Figure:
             colour, marker, line, label = STYLES[order]
             _, shares, _, values, low, high, _ = zip(*points, strict=True)
             percent = [100 * share for share in shares]
-            axes.plot(percent, values, line, color=colour, marker=marker, markersize=3, linewidth=1, label=label)
+            axes.plot(
+                percent,
+                values,
+                line,
+                color=colour,
+                marker=marker,
+                markersize=3,
+                linewidth=1,
+                label=label,
+                clip_on=False,
+            )
             if None not in low:
                 axes.fill_between(percent, low, high, color=colour, alpha=0.15, linewidth=0)
         value = part_of(sign, "curve")
