@@ -56,7 +56,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Encoder) -> 
 
     @functools.wraps(load_encoder)
     def load(model: Any = DEFAULT_MODEL, **options: Any) -> Encoder:
-        usual = isinstance(model, str) and model == DEFAULT_MODEL and options.get("tokenizer") is None
+        given = any(options.get(name) for name in ("tokenizer", "task", "off"))
+        usual = isinstance(model, str) and model == DEFAULT_MODEL and not given
         return minilm if usual else load_encoder(model, **options)
 
     monkeypatch.setattr(loading, "load_encoder", load)
