@@ -70,7 +70,7 @@ def main() -> None:
     texts = [encoder.tokenize(line, words=False)[0] for line in lines(count)]
     compare_to_forward(encoder, texts, "lines", rounds)
     compare_to_forward(encoder, [text for text in texts if len(text) >= 100], "long lines", rounds)
-    for size in (200, 1000):
+    for size in (500, 2000):
         command = [sys.executable, __file__, "memory", str(size)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         print(f"memory, {size:,} lines: {float(done.stdout):.0f} MiB")

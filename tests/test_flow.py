@@ -19,7 +19,7 @@ from attnprobe.analyses.maxflow import bounds, maximum_flows
 from attnprobe.analyses.rollout import rollout, rollout_rows, with_residual
 from attnprobe.attention import blocks
 from attnprobe.errors import ModelError, UsageError
-from attnprobe.measure import fused
+from attnprobe.values import attention
 from attnprobe.values.finding import kept_positions
 from attnprobe.values.tokens import Role
 from tests.eager import eager_layers
@@ -315,9 +315,10 @@ def test_long_texts_are_refused_before_the_model_runs(
     monkeypatch.setattr(Encoder, "observe", run)
     with pytest.raises(UsageError, match="maximum flows are computed for up to 4"):
         follow(minilm, method="flow", max_tokens=4)
-    monkeypatch.setattr(fused, "MOST_WEIGHTS", 10)
-    with pytest.raises(UsageError, match="the limit is 10"):
-        follow(minilm)
+    monkeypatch.setattr(attention, "MOST_WEIGHTS", 10)
+    for method in ("rollout", "alti"):
+        with pytest.raises(UsageError, match="the limit is 10"):
+            follow(minilm, method=method)
 
 
 def test_signature_says_what_numbers_depend_on(minilm: Encoder) -> None:

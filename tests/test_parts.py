@@ -188,7 +188,7 @@ def test_numbers_that_do_not_add_up_are_refused(
 def test_weights_that_do_not_follow_from_q_and_k_are_refused(
     encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of any head and row, not of a traced one alone."""
+    """Of any head, not of a traced one alone."""
     encoder = encoder_of("bert")
     recomputed = of_heads.recomputed
 

@@ -197,7 +197,7 @@ def test_label_is_chosen_by_name_or_number(reviews: Encoder) -> None:
         assert error.value.hint == "one of negative, positive, or a number, 0 to 1"
 
 
-def test_head_is_loaded_by_name_of_the_model(
+def test_head_is_loaded_where_a_score_says_why(
     classifier: Path, folder_of: Callable[[str], Path], minilm: Encoder
 ) -> None:
     text = REVIEWS[0][0]
@@ -277,7 +277,8 @@ def test_the_deciding_word_is_found_and_its_curve_falls_first(reviews: Encoder) 
     frame = found.to_table().to_frame()
     assert list(frame) == ["score", "curve", "share", "value", "area"]
     assert set(frame["score"]) == {*WHY, "received", "random"}
-    assert "as tokens are replaced by [MASK] and put back" in found.remarks[-1]
+    assert found.remarks[-1].startswith("tokens are replaced by [MASK] (deletion), or put back (insertion)")
+    assert found.remarks[-1].endswith("what changes is the probability of positive")
 
 
 @pytest.mark.parametrize("level", ["token", "word"])

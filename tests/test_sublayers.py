@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from attnprobe import Encoder
 from attnprobe.errors import ModelError
-from attnprobe.models.norms import Norm
+from attnprobe.models.feed_forward import FUNCTIONS, functions_between
+from attnprobe.models.norms import USUAL, Norm, norm_of
+from attnprobe.models.recorder import Ran
 from attnprobe.models.sublayers import Sublayers, visit_sublayers
 from attnprobe.values.tokens import Tokens
 from tests.exact import EXACT, doubled, float64
@@ -228,6 +230,23 @@ def check_norm(found: Norm | None, module: nn.Module, vectors: Tensor) -> None:
     close(turned if found.bias is None else turned + found.bias, module(vectors))
     close(found.turned(vectors[:1] + vectors[1:2]), found.turned(vectors[:1]) + found.turned(vectors[1:2]))
     assert found.centred == isinstance(module, nn.LayerNorm)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_alike_are_told_apart(name: str) -> None:
+    """However much rounding would explain of a wide layer's numbers."""
+    given = 3 * torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+    found, _ = next(functions_between(given, FUNCTIONS[name](given), [], 1e-2))
+    assert found == name
+
+
+def test_the_epsilon_of_a_norm_that_does_not_hold_it_is_found() -> None:
+    given = torch.randn(9, 32, generator=torch.Generator().manual_seed(0)) / 10
+    for eps in USUAL:
+        made = nn.functional.layer_norm(given, (32,), eps=eps)
+        found = norm_of(Ran("norm", nn.Identity(), given, made), torch.float32)
+        assert found is not None
+        assert (found.eps, found.centred, found.bias) == (eps, True, None)
 
 
 def test_a_run_leaves_the_model_as_it_was(encoder_of: Callable[[str], Encoder]) -> None:

@@ -37,13 +37,20 @@ class Answer(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Names F."""
+
     @property
-    def sentence(self) -> str: ...
+    def sentence(self) -> str:
+        """Says what F is."""
+
     @property
-    def measure(self) -> str: ...
+    def measure(self) -> str:
+        """Names what is measured."""
+
     @property
-    def fixed(self) -> Sequence[int]: ...
+    def fixed(self) -> Sequence[int]:
+        """Lists positions that stay."""
 
     def number(self, output: Output) -> Float[Tensor, ""]:
         """Computes F of what the model gives for the text, with its gradient."""
@@ -64,6 +71,7 @@ class LabelAnswer:
         task: what the logits mean.
         label: the number of the label.
         fixed: the positions whose logits are averaged; empty: the text has one label.
+        whose: says which token's label it is; empty if it is the text's.
         chosen: whether the label was asked for; if not, it is the one that the model predicts.
         now: the probability of the label, or the number.
     """

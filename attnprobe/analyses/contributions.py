@@ -20,6 +20,7 @@ from attnprobe.attention.rounding import rounding
 from attnprobe.errors import ModelError
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.sublayers import Sublayers, visit_sublayers
+from attnprobe.values.attention import check_kept
 from attnprobe.values.tokens import Tokens
 
 Matrix = Float[Tensor, "query key"]
@@ -44,7 +45,7 @@ class Contributions:
 
     def remarks(self) -> Iterator[str]:
         """Says what is peculiar to the model."""
-        if not self.has_norms:
+        if not self.has_norms and {"norms", "alti"} & self.matrices.keys():
             yield "norms stand before the sums here (pre-LN): what is measured of attention is the sum, without a norm"
         if not self.only_heads:
             yield "what is added to attention beside its heads is in no token's share"
@@ -111,7 +112,10 @@ def contributions(
 
     Raises:
         ModelError: the layers have other parts than are known, or lack one that a measure needs.
+        UsageError: the text is so long that the weights of a layer's heads, or the matrices, would not fit.
     """
+    check_kept(encoder.heads, "heads", len(text))
+    check_kept(encoder.layers, "layers", len(text))
     measures = {name: CONTRIBUTIONS[name](encoder) for name in names}
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     outside, have_norms, only_heads = [], [], []

@@ -59,18 +59,17 @@ class Faithfulness:
 
     @property
     def remark(self) -> str:
-        """Says what was done, and the areas."""
-        deletion, insertion = self.areas("deletion"), self.areas("insertion")
-        areas = ", ".join(f"{score} {area:.3f} and {insertion[score]:.3f}" for score, area in deletion.items())
-        return f"areas under the {self.measure}, as tokens are {self.how} and put back, highest score first: {areas}"
+        """Says what was done."""
+        done = f"tokens are {self.how} (deletion), or put back (insertion), highest score first"
+        return f"{done}; what changes is the {self.measure}"
 
     def to_table(self) -> Table:
         """Makes a row for each point of each curve."""
         rows = [
-            (score, curve, float(share), float(value), self.areas(curve)[score])
+            (score, curve, float(share), float(value), area)
             for curve, by_score in self.curves.items()
-            for score, values in by_score.items()
-            for share, value in zip(self.shares, values, strict=True)
+            for score, area in self.areas(curve).items()
+            for share, value in zip(self.shares, by_score[score], strict=True)
         ]
         return Table(list(COLUMNS), rows)
 

@@ -152,7 +152,7 @@ class GradientListener:
         found = _gradients(numbers, factors) if numbers.ndim == 1 else _lengths(numbers, factors, at_once)
         layers = len(self.measurement.chosen)
         by_run = [torch.stack(found[start : start + layers], 1) for start in range(0, len(found), layers)]
-        ranked: np.ndarray = torch.cat(by_run).double().cpu().numpy()
+        ranked: np.ndarray = torch.cat(by_run).cpu().double().numpy()
         return ranked[np.argsort(order)]
 
     def _run(self, reads: Sequence[Tokens]) -> Run:

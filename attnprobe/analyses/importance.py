@@ -86,7 +86,7 @@ IMPORTANCE = CorpusAnalysis(
         "prediction_change": "likewise the share of predictions that change",
     },
     options=[Annotated[Selection, Without("heads")], Weighing, Curving],
-    reading=Annotated[Reading, Without("stride", "level")],
+    reading=Annotated[Reading, Without("stride", "level", "of")],
     tables={"curve": "What is left as heads are switched off, least important first."},
     drawn={"curve": "attnprobe.render.heads_off:write_curve"},
     loads=_loads,

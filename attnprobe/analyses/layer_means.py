@@ -63,8 +63,8 @@ def take_means(text: Tokens, encoder: Encoder, method: str) -> tuple[list[Sequen
     found = contributions(encoder, text, [method])
     for matrix in found.matrices[method]:
         shares = shares_of_rows(matrix)
-        own = float(shares.diagonal()[shares.sum(-1) > 0].mean())
-        rows.append([float(matrix.mean()), own] if method == "decompx" else [own])
+        self_share = float(shares.diagonal()[shares.sum(-1) > 0].mean())
+        rows.append([float(matrix.mean()), self_share] if method == "decompx" else [self_share])
     return rows, list(found.remarks())
 
 

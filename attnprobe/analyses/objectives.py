@@ -83,8 +83,8 @@ class Objective:
 
     def parts(self, texts: Sequence[Tokens], encoder: Encoder) -> Iterator[Part]:
         """Yields what the model reads for texts of one length; by default these alone."""
-        every = range(len(texts))
-        yield Part(texts, every, lambda outputs: self.of(outputs, texts), every)
+        indices = range(len(texts))
+        yield Part(texts, indices, lambda outputs: self.of(outputs, texts), indices)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ class HalfSquaredClsNorm(Objective):
 
     def of(self, outputs: Sequence[Output], texts: Sequence[Tokens]) -> Float[Tensor, " text"]:
         """Computes the number of each text."""
-        return torch.stack([_of_cls(*each).square().sum() / 2 for each in zip(outputs, texts, strict=True)])
+        return torch.stack(
+            [_of_cls(output, text).square().sum() / 2 for output, text in zip(outputs, texts, strict=True)]
+        )
 
 
 def _of_cls(output: Output, text: Tokens) -> Float[Tensor, " d_model"]:
@@ -215,10 +217,9 @@ class _Surprise:
     masked: Sequence[tuple[Tokens, int]]
 
     def __call__(self, outputs: Sequence[Output]) -> Float[Tensor, " copy"]:
-        return torch.stack([self._of(*each) for each in zip(outputs, self.masked, strict=True)])
+        return torch.stack([self._of(output, *masked) for output, masked in zip(outputs, self.masked, strict=True)])
 
-    def _of(self, output: Output, masked: tuple[Tokens, int]) -> Float[Tensor, ""]:
-        text, at = masked
+    def _of(self, output: Output, text: Tokens, at: int) -> Float[Tensor, ""]:
         assert output.logits is not None
         log_p = output.logits[at].log_softmax(-1)[text.inputs["input_ids"][at]]
         return -log_p / len(text.positions(Role.CONTENT))
@@ -256,7 +257,7 @@ class Loss(Objective):
 
     def of(self, outputs: Sequence[Output], texts: Sequence[Tokens]) -> Float[Tensor, " text"]:
         """Computes the loss of each text; raises TextError if one has no label, or one that does not fit."""
-        return torch.stack([self._of(*each) for each in zip(outputs, texts, strict=True)])
+        return torch.stack([self._of(output, text) for output, text in zip(outputs, texts, strict=True)])
 
     def _of(self, output: Output, text: Tokens) -> Float[Tensor, ""]:
         label = text.labels.get(self.label_column)

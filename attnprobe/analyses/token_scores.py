@@ -174,18 +174,9 @@ def score_tokens(
     layers = tuple(select(selection.layers, encoder.layers, "layer"))
     heads = tuple(select(selection.heads, encoder.heads, "head"))
     [pieces] = windows_of(encoder, text, pair, reading)
-    asked = Asked(
-        encoder,
-        pieces,
-        layers,
-        heads,
-        averaging.queries,
-        reading.level,
-        scoring.label,
-        scoring.query,
-        tuple(scoring.names_of_scores),
-        weighing(encoder, reading),
-    )
+    names, weighed = tuple(scoring.names_of_scores), weighing(encoder, reading)
+    how = averaging.queries, reading.level, scoring.label, scoring.query
+    asked = Asked(encoder, pieces, layers, heads, *how, names, weighed)
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
     remarks = [asked.answer.sentence if scoring.says_why else ""]

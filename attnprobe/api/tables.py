@@ -75,18 +75,9 @@ def head_stats(
         text,
         loaded(encoder, model),
         names,
-        pair=pair,
-        layers=layers,
-        heads=heads,
-        mean=mean,
-        queries=queries,
-        long_range=long_range,
-        max_length=max_length,
-        stride=stride,
-        level=level,
-        global_attention=global_attention,
-        of=of,
-    ).to_frame()
+        pair=pair, layers=layers, heads=heads, mean=mean, queries=queries, long_range=long_range,
+        max_length=max_length, stride=stride, level=level, global_attention=global_attention, of=of,
+    ).to_frame()  # fmt: skip
 
 
 def weights(

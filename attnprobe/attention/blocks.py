@@ -176,8 +176,7 @@ def attention_in_blocks(
         gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
             ``compiled``.
         pool: the threads that compute, and show to ``observe``, each head apart; None: blocks hold several heads.
-        value_norms: those that blocks carry.
-        as_contributions: whether ``observe`` is shown contributions instead of weights; edits are shown weights.
+        value_norms: those that blocks carry; with ``as_contributions``, ``observe`` is shown what they make of weights.
     """
     texts, heads, queries, _ = query.shape
     query, key, value = (_for_heads(tensor, heads) for tensor in (query, key, value))

@@ -54,9 +54,9 @@ def mixing_ratios(
     x: Float[Tensor, "query d"] | None = None,
 ) -> Float[Tensor, " query"]:
     """Computes ‖Σ_{k≠q} t(q,k)‖ / (‖Σ_{k≠q} t(q,k)‖ + ‖t(q,q)‖) (Kobayashi et al. 2021, equation 9)."""
-    own = written_into_itself(weights, f)
-    others = torch.einsum("hqk,hkd->qd", weights, f) - own
-    mixed, kept = vector_norm(others, dim=-1), vector_norm(own if x is None else own + x, dim=-1)
+    to_itself = written_into_itself(weights, f)
+    others = torch.einsum("hqk,hkd->qd", weights, f) - to_itself
+    mixed, kept = vector_norm(others, dim=-1), vector_norm(to_itself if x is None else to_itself + x, dim=-1)
     ratios: Tensor = mixed / (mixed + kept)
     return ratios
 

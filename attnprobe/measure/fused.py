@@ -14,12 +14,12 @@ from torch.nn.functional import pad
 
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.attention.rows import check_probabilities
-from attnprobe.errors import ModelError, UsageError
+from attnprobe.errors import ModelError
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows, NoSummary
 from attnprobe.measure.running import measure
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.attention import MOST_WEIGHTS
+from attnprobe.values.attention import check_kept
 from attnprobe.values.selection import Indices, as_ranges, select
 from attnprobe.values.tokens import Tokens
 
@@ -81,24 +81,10 @@ class FusedHeads(NoRows):
         """The heads and their fusion."""
         return {"heads": as_ranges(self.heads), "fusion": self.fusion}
 
-    def check_size(self, text: Tokens) -> None:
-        """Checks how many weights would be kept.
-
-        Raises:
-            UsageError: there are more than MOST_WEIGHTS.
-        """
-        count = len(self.layers) * len(text) ** 2
-        if count > MOST_WEIGHTS:
-            raise UsageError(
-                f"{len(self.layers)} layers × {len(text)} × {len(text)} tokens are {count:,} weights; "
-                f"the limit is {MOST_WEIGHTS:,}",
-                "cut the text with --max-length",
-            )
-
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> FusedListener:
         """Makes a listener that fuses the heads of the one text."""
         [text] = texts
-        self.check_size(text)
+        check_kept(len(self.layers), "layers", len(text))
         return FusedListener(self, text, encoder)
 
     def empty(self, signature: str) -> NoSummary:

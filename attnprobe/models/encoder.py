@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from attnprobe.models.edits import Edit, in_turn
 from attnprobe.models.explained import explained_run
 from attnprobe.models.families import Family
 from attnprobe.models.hooks import Tap, lock_of, tapped
-from attnprobe.models.interface import Call, Group, Listener, listening
+from attnprobe.models.interface import Call, Group, Listener, listening, passes
 from attnprobe.models.layouts import Reach
 from attnprobe.models.locate import Location
 from attnprobe.models.outlets import Outlet, check_edit, edited
@@ -279,7 +278,7 @@ class Encoder:
                 cannot be edited.
             TextError: the model fails on these texts.
         """
-        made = self._run(None, texts, observe, groups, starts, on_call, edit, gradients)
+        made = self.run(texts, observe, groups, starts, on_call, edit, gradients, has_head=False)
         return [output.hidden for output in made]
 
     def run(
@@ -291,28 +290,16 @@ class Encoder:
         on_call: Callable[[Call], None] | None = None,
         edit: Edit | None = None,
         gradients: bool = False,
+        *,
         on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
+        has_head: bool = True,
     ) -> list[Output]:
-        """Runs the encoder and its task head, if that was loaded; arguments and errors are those of :meth:`observe`.
+        """Runs the encoder and its task head, if one was loaded; what is not said here is as in :meth:`observe`.
 
         Args:
             on_returned: see :class:`attnprobe.models.interface.Listener`; never called if nothing is hooked.
+            has_head: whether the head is run, too.
         """
-        return self._run(self.task, texts, observe, groups, starts, on_call, edit, gradients, on_returned)
-
-    def _run(
-        self,
-        task: Any,
-        texts: Sequence[Tokens],
-        observe: LayerObserver,
-        groups: Sequence[slice] | None,
-        starts: Sequence[Sequence[int] | None] | None,
-        on_call: Callable[[Call], None] | None,
-        edit: Edit | None,
-        gradients: bool,
-        on_returned: Callable[[int, Tensor, tuple[int, ...]], None] | None = None,
-    ) -> list[Output]:
-        """Runs the encoder with this task head or None; see :meth:`observe`."""
         groups = groups or [slice(index, index + 1) for index in range(len(texts))]
         numbered = [
             Group(number, some, slice(0, len(texts[some.start])), starts[number] if starts else None)
@@ -325,14 +312,14 @@ class Encoder:
         spreads = self.spread and not (gradients or edit or on_call)
         with lock_of(self.model), pool_of(torch.get_num_threads()) if spreads else nullcontext() as pool:
             check_unchanged(self.whole, self.origin, is_hooked=self.tap is not None)
-            for together in self._passes(numbered):
+            for together in passes(numbered, together=self.padding_invariant):
                 first, stop = together[0].texts.start, together[-1].texts.stop
                 batch = [group.counted_from(first) for group in together]
                 compiled = self.compiled and not gradients
                 listener = Listener(batch, observe, compiled, on_call, edit, first, gradients, pool=pool)
                 listener.on_returned = on_returned
                 listener.value_norms = ValueNorms.of(self.model, self.sources, self.heads, self.of == "norms")
-                made += self._listen(listener, task, texts[first:stop])
+                made += self._listen(listener, self.task if has_head else None, texts[first:stop])
         return made
 
     def _listen(self, listener: Listener, task: Any, texts: Sequence[Tokens]) -> list[Output]:
@@ -348,9 +335,3 @@ class Encoder:
         if listener.calls != self.layers:
             raise ModelError(f"attention came from {listener.calls} layers, the model has {self.layers}", CHANGED)
         return made
-
-    def _passes(self, groups: Sequence[Group]) -> list[list[Group]]:
-        """Splits groups into forward passes: all in one, or one for each length if padding would change weights."""
-        if self.padding_invariant:
-            return [list(groups)]
-        return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]

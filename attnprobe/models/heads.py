@@ -48,6 +48,16 @@ class HeadParts:
         """Computes the weights from q, k and the terms added to their products."""
         return recomputed([self])[0]
 
+    def of_queries(self, queries: slice) -> HeadParts:
+        """Keeps what some queries need."""
+        return replace(
+            self,
+            q=Vectors(self.q.final[queries]),
+            weights=self.weights[queries],
+            terms={name: term[queries] for name, term in self.terms.items()},
+            allowed=None if self.allowed is None else self.allowed[queries],
+        )
+
     def difference(self) -> float:
         """Finds the largest difference between these and the captured weights."""
         return float((self.recomputed() - self.weights).abs().max())
@@ -147,10 +157,11 @@ class LayerParts:
         return replace(self, heads=heads, weights=weights, output=output)
 
 
-def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
+def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float, queries: slice) -> None:
     """Compares the numbers found with the model's.
 
     Args:
+        queries: those whose weights are recomputed.
         tolerance: what rounding explains of a sum, relative to the size of the terms.
 
     Raises:
@@ -158,23 +169,21 @@ def check_parts(parts: LayerParts, encoder: Encoder, tolerance: float) -> None:
     """
     for name in "qkv":
         check_map([getattr(head, name) for head in parts.heads], name, tolerance)
-    at_once = max(1, BLOCK_ELEMENTS // parts.weights[0].numel())
-    for start in range(0, len(parts.heads), at_once):
-        some = slice(start, start + at_once)
-        _check_weights(parts.layer, parts.heads[some], parts.weights[some], encoder.dtype)
+    heads = [head.of_queries(queries) for head in parts.heads]
+    at_once = max(1, BLOCK_ELEMENTS // heads[0].weights.numel())
+    for start in range(0, len(heads), at_once):
+        _check_weights(parts.layer, heads[start : start + at_once], encoder.dtype)
     if parts.output and len(parts.heads) == encoder.heads:
         check_output(parts.layer, parts.weights, parts.values, parts.output_weights, parts.output, tolerance)
 
 
-def _check_weights(
-    layer: int, heads: Sequence[HeadParts], weights: Float[Tensor, "head query key"], dtype: torch.dtype
-) -> None:
+def _check_weights(layer: int, heads: Sequence[HeadParts], dtype: torch.dtype) -> None:
     """Compares the weights recomputed from q and k, in the precision of the model, with those it used.
 
     Raises:
         ModelError: the numbers differ.
     """
-    differences = recomputed(heads, exact(dtype)).sub_(weights).abs_().amax((1, 2))
+    differences = (recomputed(heads, exact(dtype)) - torch.stack([head.weights for head in heads])).abs().amax((1, 2))
     queries, keys = (torch.stack([getattr(head, name).final for head in heads]).to(exact(dtype)) for name in "qk")
     beyond = ~(differences <= rounding_of_weights(dtype, queries, keys, heads[0].scale))
     if beyond.any():

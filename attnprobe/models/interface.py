@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -71,6 +72,13 @@ def each_alone(spans: Sequence[slice]) -> list[Group]:
         spans: the valid positions of each text.
     """
     return [Group(number, slice(number, number + 1), span) for number, span in enumerate(spans)]
+
+
+def passes(groups: Sequence[Group], *, together: bool) -> list[list[Group]]:
+    """Splits groups into forward passes: all in one, or one for each length, where padding would change weights."""
+    if together:
+        return [list(groups)]
+    return [list(alike) for _, alike in groupby(groups, lambda group: group.span.stop)]
 
 
 @dataclass

@@ -19,6 +19,7 @@ from attnprobe.models.report import UNWRAP, Report, check_dtypes, check_report, 
 
 
 def load_config(location: Location, options: dict[str, Any]) -> Any:
+    """Loads the configuration; the options are those of ``from_pretrained``."""
     with explained(f"config.json of {location.name!r} is not as its model type wants it"):
         inferred = location.type_is_inferred
         config_class = (

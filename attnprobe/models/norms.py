@@ -62,17 +62,19 @@ def norm_of(ran: Ran, dtype: torch.dtype) -> Norm | None:
     ):
         return None
     given, made = in_float64(sample(ran.given)), in_float64(sample(ran.made))
-    for norm in _norms(ran.module, given.shape[1]):
-        size = norm.weight.abs() * 2 * given.abs().amax(1, keepdim=True) / norm.sizes(given)[:, None]
-        if norm.bias is not None:
-            size += norm.bias.abs()
-        if bool(((norm(given) - made).abs() <= rounding(dtype, given.shape[1]) * size).all()):
-            return norm
-    return None
+    best = min(_norms(ran.module, given.shape[1]), key=lambda norm: _error(norm, given, made), default=None)
+    return best if best and _error(best, given, made) <= rounding(dtype, given.shape[1]) else None
+
+
+def _error(norm: Norm, given: Float[Tensor, "token d"], made: Float[Tensor, "token d"]) -> float:
+    """Finds the largest difference from what the norm makes, relative to the size of what is added up."""
+    size = norm.weight.abs() * 2 * given.abs().amax(1, keepdim=True) / norm.sizes(given)[:, None]
+    size = size if norm.bias is None else size + norm.bias.abs()
+    return float(((norm(given) - made).abs() / size).nan_to_num(0).max())
 
 
 def _norms(module: nn.Module, d: int) -> Iterator[Norm]:
-    """Yields the norms that the module's numbers may mean; those with the usual names first."""
+    """Yields the norms that the module's numbers may mean."""
     vectors = [in_float64(parameter) for parameter in module.parameters()]
     numbers = [value for value in vars(module).values() if isinstance(value, float) and 0 <= value < 0.1]
     pairs = list(permutations(vectors)) if len(vectors) < 3 else []

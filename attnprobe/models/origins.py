@@ -124,7 +124,12 @@ def _beside(heads: Sequence[Vectors], name: str) -> Any:
 
 def sample(vectors: Float[Tensor, "token d"]) -> Float[Tensor, "some d"]:
     """Takes a few tokens, the first among them: a linear map treats all tokens alike."""
-    return vectors[:: max(1, len(vectors) // SAMPLED)]
+    return vectors[few(len(vectors))]
+
+
+def few(tokens: int) -> slice:
+    """Returns the places of a few tokens among all, the first among them."""
+    return slice(None, None, max(1, tokens // SAMPLED))
 
 
 def _changes(

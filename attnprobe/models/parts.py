@@ -24,7 +24,7 @@ from attnprobe.models.heads import HeadParts, LayerParts, OutputMap, check_parts
 from attnprobe.models.interface import Call
 from attnprobe.models.layouts import Reach
 from attnprobe.models.linear import LINEAR, matrix
-from attnprobe.models.origins import Vectors, close, is_map, mapped, origins, sample, split
+from attnprobe.models.origins import Vectors, close, few, is_map, mapped, origins, split
 from attnprobe.models.recorder import Ran, Record, Recorder, Step, in_float64
 from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
@@ -125,7 +125,7 @@ def _separated(record: Record, encoder: Encoder) -> LayerParts:
         heads, output, rows = _of_weights(record, encoder, tolerance)
     heads = [replace(head, output_weight=weight) for head, weight in zip(heads, rows, strict=True)] if output else heads
     parts = LayerParts(record.layer, tuple(heads), record.weights, output)
-    check_parts(parts, encoder, tolerance)
+    check_parts(parts, encoder, tolerance, _checked(record))
     return parts
 
 
@@ -237,8 +237,9 @@ def _of_head(term: Tensor, head: int, length: int) -> Float[Tensor, "query key"]
     return in_float64(term[0, head if term.shape[1] > 1 else 0].expand(length, length))
 
 
-def _all(vectors: Tensor) -> Tensor:
-    return vectors
+def _checked(record: Record) -> slice:
+    """Returns the queries that are checked: all if weights are hooked, since global tokens have maps of their own."""
+    return few(record.length) if record.call else slice(None)
 
 
 def output_map(
@@ -247,11 +248,11 @@ def output_map(
     """Finds the linear map that reads all heads' weights·values, and the rows of each head; None if there is none."""
     d = values[0].final.shape[1]
     columns = _columns(record.heads, d)
-    rows = sample if record.call else _all  # rows of hooked weights may come from other maps, as of global tokens
-    weights = rows(record.weights.movedim(1, 0)).movedim(0, 1)
-    contexts = weights @ torch.stack([vectors.final for vectors in values])
+    queries = _checked(record)
+    contexts = record.weights[:, queries] @ torch.stack([vectors.final for vectors in values])
     for ran in (ran for step in record.steps if isinstance(step.module, LINEAR) for ran in step.by_token):
-        if ran.given.shape[1] >= columns.stop and close(contexts, split(rows(ran.given[:, columns]), d), tolerance):
+        reads_heads = is_map(ran) and ran.given.shape[1] >= columns.stop
+        if reads_heads and close(contexts, split(ran.given[queries, columns], d), tolerance):
             assert isinstance(ran.module, LINEAR)
             bias = None if ran.module.bias is None else in_float64(ran.module.bias)
             output = OutputMap(ran.given, in_float64(matrix(ran.module)), bias, ran.made, ran.module)

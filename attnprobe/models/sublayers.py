@@ -167,11 +167,8 @@ class _Search:
         for made, place in self._sums(normed.made, later, [ran.given for ran in later]):
             last = later[place]
             self._check_end(last.made, later[place + 1 :])
-            norm, feed_forward, output_norm = (
-                self._norm(normed),
-                self._feed_forward(normed, made, later),
-                self._norm(last),
-            )
+            norm, output_norm = self._norm(normed), self._norm(last)
+            feed_forward = self._feed_forward(normed, made, later)
             x, summed, last_sum, made = map(in_float64, (x, normed.given, last.given, last.made))
             return Sublayers(self.parts, x, "post", norm, feed_forward, output_norm, summed, last_sum, made)
         return None

@@ -34,7 +34,9 @@ def importance_view(result: Importances, width: int, **options: Any) -> Renderab
         "Importance: mean over texts. Normalized: divided by the root of the sum of squares over the layer's heads.",
         "-f csv has every head, -o FILE.png the map.",
     ]
-    return Group(HeatmapView(result.picture(), width), "", _most(result, width), "", *(Text(it, "dim") for it in notes))
+    return Group(
+        HeatmapView(result.picture(), width), "", _most(result, width), "", *(Text(note, "dim") for note in notes)
+    )
 
 
 def write_figure(result: Importances, stream: IO[bytes], format: str) -> None:

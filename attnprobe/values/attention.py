@@ -8,11 +8,29 @@ from typing import Any
 
 import numpy as np
 
+from attnprobe.errors import UsageError
 from attnprobe.values.averaging import Numbers
 from attnprobe.values.notebook import one_line
 from attnprobe.values.tokens import Tokens
 
 MOST_WEIGHTS = 2**28  # kept by default: 1 GiB in float32
+
+
+def check_kept(maps: int, what: str, length: int) -> None:
+    """Checks how many weights of a text would be kept at once.
+
+    Args:
+        maps: how many matrices of (length, length), of each ``what``.
+
+    Raises:
+        UsageError: there are more than MOST_WEIGHTS.
+    """
+    count = maps * length**2
+    if count > MOST_WEIGHTS:
+        raise UsageError(
+            f"{maps} {what} × {length} × {length} tokens are {count:,} weights; the limit is {MOST_WEIGHTS:,}",
+            "cut the text with --max-length",
+        )
 
 
 @dataclass(frozen=True, repr=False)

@@ -262,12 +262,18 @@ function namesOf({ side, rows }) {
   return quoted(rows.map((row) => scene.units.labels[units[row]]));
 }
 
+/** What a query does, and a key, to the other; and the words between "most" and a key. */
+const VERBS = {
+  weight: { query: "looks at", key: "is looked at by", most: "at", caption: "it looks at most" },
+  contribution: { query: "gets from", key: "adds to", most: "from", caption: "that add most to it" },
+}[page.noun];
+
 /** @param {Focus} focus */
 function topOf(focus) {
-  const verb = focus.side === "query" ? "looks at" : "is looked at by";
+  const verb = VERBS[focus.side];
   const keys = { side: /** @type {const} */ ("key"), rows: keptRows("key") };
   const sumTo = (/** @type {Focus} */ keys, /** @type {number} */ index) =>
-    `${namesOf(keys)} ${number(weightAmong(scene.weights[index], scene.keys.length, focus.rows, keys.rows))}; most at `;
+    `${namesOf(keys)} ${number(weightAmong(scene.weights[index], scene.keys.length, focus.rows, keys.rows))}; most ${VERBS.most} `;
   return scene.heads.map((head, index) => {
     const list = strongest(focus, index, 5).map(({ label, weight }) => `“${label}” ${number(weight)}`);
     const sum = keys.rows.length && focus.side === "query" ? sumTo(keys, index) : "";
@@ -287,7 +293,7 @@ function writeTable() {
     });
     return make("tr", {}, make("th", { scope: "row" }, scene.units.labels[unit]), ...cells);
   });
-  const caption = make("caption", {}, "For each token, the three it looks at most, at the threshold or above it.");
+  const caption = make("caption", {}, `For each token, the three ${VERBS.caption}, at the threshold or above it.`);
   const head = make("tr", {}, make("th", { scope: "col" }, "token"), ...names);
   const table = make("table", {}, caption, make("thead", {}, head), make("tbody", {}, ...rows));
   find("text-table", HTMLElement).replaceChildren(table);
