@@ -162,19 +162,16 @@ def attention_in_blocks(
     """Computes softmax(QKᵀ·scale + bias)V of texts of one length; each block is shown to ``observe`` and dropped.
 
     Args:
-        key, value: fewer heads than ``query`` are shared by consecutive query heads (grouped-query attention,
-            Ainslie et al. 2023).
+        key, value: consecutive query heads may share one (grouped-query attention, Ainslie et al. 2023).
         bias: added to the scaled scores.
         allowed: True where a query may see a key; keys that no row of a block may see are not computed.
         starts: rows where a block may start, see :func:`tiles`.
         softcap: c of c·tanh(score / c), which bounds the scaled scores (Gemma 2, Riviere et al. 2024).
         sinks: one more score for every row of a head, whose weight falls on no key (gpt-oss, OpenAI 2025).
-        compiled: whether to use the softmax of :mod:`attnprobe.attention.kernels` instead of torch's, if there are no
-            sinks; only for float32 on a CPU.
+        compiled: whether softmax is that of :mod:`attnprobe.attention.kernels`, without sinks; float32 on a CPU only.
         first_text: the number that the first of these texts has in the blocks.
         edit: gives the weights that V is multiplied by in place of a block's, once that was shown; None: the block's.
-        gradients: no tensor is overwritten that a gradient needs, so that blocks add up in memory; not with
-            ``compiled``.
+        gradients: overwrites no tensor that a gradient needs, so that blocks add up in memory; not with ``compiled``.
         pool: the threads that compute, and show to ``observe``, each head apart; None: blocks hold several heads.
         value_norms: those that blocks carry; with ``as_contributions``, ``observe`` is shown what they make of weights.
     """
@@ -202,9 +199,12 @@ def attention_in_blocks(
         weights = _edited(block, edit)
         output[some, rows, chosen] = torch.matmul(weights.to(value.dtype), value[some, chosen, keys]).transpose(1, 2)
 
-    most = GPU_ELEMENTS if query.is_cuda else BLOCK_ELEMENTS
-    _visit_tiles(compute, heads, queries, _widest(allowed, key.shape[2]), starts, texts, pool, most)
+    _visit_tiles(compute, heads, queries, _widest(allowed, key.shape[2]), starts, texts, pool, _most(query))
     return output
+
+
+def _most(like: Tensor) -> int:
+    return GPU_ELEMENTS if like.is_cuda else BLOCK_ELEMENTS
 
 
 def _visit_tiles(
