@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 
 import attnprobe
-from attnprobe import Encoder
+from attnprobe import Encoder, load_encoder
 from attnprobe.analyses import ANALYSES, load_analysis
 from attnprobe.analyses.kinds import Analysis
 from attnprobe.analyses.scores import SCORES
 from attnprobe.measure.weights import keep_weights
+from tests.classifier import build_classifier
 
 ROOT = Path(__file__).parent.parent
 TEXT = "the cat sat on the mat"
@@ -171,13 +172,17 @@ def test_analysis_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_columns_are_those_that_are_told_of(name: str, encoder_of: Callable[[str], Encoder]) -> None:
-    given = {"trace": {"layer": 0, "head": 0, "query": 1}, "tokens": {"scores": list(SCORES)}}
-    analysis, encoder = load_analysis(name), encoder_of("bert")
+def test_columns_are_those_that_are_told_of(name: str, tmp_path: Path) -> None:
+    given: dict[str, dict[str, Any]] = {
+        "trace": {"layer": 0, "head": 0, "query": 1},
+        "tokens": {"scores": list(SCORES)},
+    }
+    given["importance"] = {"method": "zero"}  # which gives what gradients give, and what else heads that are off change
+    analysis, encoder = load_analysis(name), load_encoder(build_classifier(tmp_path), task=True)
     if isinstance(analysis, Analysis):
         table = analysis(TEXT, encoder, **given.get(name, {})).to_table()
     else:
-        tables = getattr(attnprobe, name)([TEXT] * 3, encoder).tables()
+        tables = getattr(attnprobe, name)([TEXT] * 3, encoder, **given.get(name, {})).tables()
         assert set(tables) == {"summary", *analysis.tables}
         table = tables["summary"]()
     assert list(table.columns) == list(analysis.columns)

@@ -57,7 +57,7 @@ class Scoring(Options):
         None,
         flags=("-k", "--score"),
         metavar="NAME",
-        help=f"A score to compute; may be repeated: {', '.join(SCORES)}.",
+        help=f"May be repeated: {' '.join(SCORES)}.",
         autocompletion=lambda: list(SCORES),
     )
     special: str = choice("keep", "drop", help="Of [CLS], [SEP] and their like: keep the rows, or leave them out.")

@@ -57,13 +57,13 @@ def test_every_command_has_heads_off_in_all_runs(
         patch.setattr(Loading, "encoder", None)  # refused before a model is loaded
         for flags, words in NONSENSE.items():
             check_error(run(command, *given, *flags), 2, words)
-    runs, ran = set[str | None](), Encoder._run
+    runs, ran = set[str | None](), Encoder.run
 
     def noting(encoder: Encoder, *arguments: Any, **options: Any) -> Any:
         runs.add(encoder.off_text)
         return ran(encoder, *arguments, **options)
 
-    monkeypatch.setattr(Encoder, "_run", noting)
+    monkeypatch.setattr(Encoder, "run", noting)
     result = run(command, *given, "--off", "-2:0-1,0:1")
     assert result.code == 0, result.err
     off = {"0:*(zero)"} if command != "info" else set()
