@@ -179,7 +179,7 @@ def score_tokens(
     asked = Asked(encoder, pieces, layers, heads, *how, names, weighed)
     kept = kept_positions(asked.tokens, scoring.special)
     scores = {name: SCORES[name].take(asked) for name in scoring.names_of_scores}
-    remarks = [asked.answer.sentence if scoring.says_why else ""]
+    remarks = [asked.answer.sentence if any(SCORES[name].says_why for name in scores) else ""]
     remarks += [SCORES[name].remark(asked, values) for name, values in scores.items()]
     tested = None
     if scoring.faithfulness:
