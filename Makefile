@@ -53,6 +53,10 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/long_texts.py
 	$(BIN)/python benchmarks/page.py
+	$(BIN)/python benchmarks/norms.py
+	$(BIN)/python benchmarks/contributions.py
+	$(BIN)/python benchmarks/importance.py
+	$(BIN)/python benchmarks/ablation.py
 
 # The oldest transformers that is supported, and the newest.
 compat: .venv-5.2.0/tested .venv-5/tested
