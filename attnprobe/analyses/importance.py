@@ -40,7 +40,9 @@ class Weighing(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.per_token and (self.method != "gradient" or self.objective == "sensitivity"):
-            raise UsageError("--per-token is for gradients of one number", "--method gradient --objective norm, or leave it out")
+            raise UsageError(
+                "--per-token is for gradients of one number", "--method gradient --objective norm, or leave it out"
+            )
         if (self.objective == "loss") != (self.label_column is not None):
             needs = self.objective == "loss"
             what = "the loss needs labels" if needs else f"the objective {self.objective} takes no labels"
