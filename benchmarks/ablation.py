@@ -6,44 +6,27 @@ at most 0.6 of a forward pass for each head: 72 heads of 6 layers, of which thos
 """
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from statistics import median
 
 import torch
+from batches import batches_of, forward_over, medians
 from corpora import lines
 
 from attnprobe import Encoder, load_encoder
 from attnprobe.analyses.ablation import Ablation
-from attnprobe.corpus.chunks import by_length
 from attnprobe.measure.running import measure
 from attnprobe.models.passing import Layers
-from attnprobe.values.options import Reading, Running
+from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Tokens
 
 TARGETS = {"zero": "≤ 0.6", "mean": "", "uniform": ""}
 
 
-def medians(*turns: Callable[[], object], rounds: int) -> list[float]:
-    """The medians of processor time, all in turns."""
-    took: list[list[float]] = [[] for _ in turns]
-    for _ in range(rounds):
-        for run, of_run in zip(turns, took, strict=True):
-            start = time.process_time()
-            run()
-            of_run.append(time.process_time() - start)
-    return [median(of_run) for of_run in took]
-
-
 def compare_to_forward(encoder: Encoder, texts: Sequence[Tokens], what: str, rounds: int) -> None:
     """Each way to switch heads off, and whole runs, beside the model alone."""
-    groups = by_length([len(text) for text in texts], Running().batch_tokens)
-    batches = [[texts[index] for index in some] for some in groups]
-
-    def forward() -> None:
-        for batch in batches:
-            encoder.observe(batch, lambda *_: None, encoder.groups(batch))
+    batches = batches_of(texts)
+    forward = forward_over(encoder, batches)
 
     def off(ablation: Ablation) -> Callable[[], object]:
         return lambda: [measure(batch, encoder, ablation) for batch in batches]

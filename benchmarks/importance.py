@@ -8,42 +8,25 @@ each number of lines is that of a process of its own.
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
-from statistics import median
 
 import torch
+from batches import batches_of, forward_over, medians
 from corpora import lines
 
 from attnprobe import Encoder, importance, load_encoder
 from attnprobe.analyses.importance import IMPORTANCE
-from attnprobe.corpus.chunks import by_length
 from attnprobe.measure.running import measure
-from attnprobe.values.options import Reading, Running
+from attnprobe.values.options import Reading
 from attnprobe.values.tokens import Tokens
 
 TARGETS = {"norm": "≤ 4", "cls-norm": "≤ 4", "sensitivity": ""}
 
 
-def medians(*turns: Callable[[], object], rounds: int) -> list[float]:
-    """The medians of processor time, all in turns."""
-    took: list[list[float]] = [[] for _ in turns]
-    for _ in range(rounds):
-        for run, of_run in zip(turns, took, strict=True):
-            start = time.process_time()
-            run()
-            of_run.append(time.process_time() - start)
-    return [median(of_run) for of_run in took]
-
-
 def compare_to_forward(encoder: Encoder, texts: Sequence[Tokens], what: str, rounds: int) -> None:
     """Each objective that takes texts alone, beside the model alone."""
-    groups = by_length([len(text) for text in texts], Running().batch_tokens)
-    batches = [[texts[index] for index in some] for some in groups]
-
-    def forward() -> None:
-        for batch in batches:
-            encoder.observe(batch, lambda *_: None, encoder.groups(batch))
+    batches = batches_of(texts)
+    forward = forward_over(encoder, batches)
 
     def gradient(objective: str) -> Callable[[], object]:
         chosen = IMPORTANCE.choose(encoder, Reading(), {"objective": objective})
