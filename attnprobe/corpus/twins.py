@@ -220,8 +220,8 @@ def summarize(
     analysis = load_analysis(name)
     encoder = loaded_with_warning(encoder, model, **analysis.loads(options))
     settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
-    stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
-    return stats.complete()
+    records = to_records(texts, ids, pairs, analysis.reads(options), analysis.instead)
+    return CorpusStats(Prober(encoder, settings, threads), records).complete()
 
 
 def similarity(
