@@ -26,6 +26,7 @@ from attnprobe.models.running import Output
 from attnprobe.models.switching import edit_of
 from attnprobe.models.tasks import WORD, Task
 from attnprobe.values.options import Reading
+from attnprobe.values.records import Record
 from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
@@ -85,10 +86,9 @@ class Ablation(NoRows):
         curve = Curve(method, made, answer, reading, found.outlets, curve_texts, seed)
         return cls(tuple(layers), encoder.heads, method, objective, made, answer, found, curve)
 
-    @property
-    def apart(self) -> bool:
-        """Whether the texts of a pair are read by themselves."""
-        return self.objective.reads_apart
+    def read(self, record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
+        """Reads a record as the objective needs it."""
+        return self.objective.read(record, encoder, reading)
 
     @property
     def effects(self) -> tuple[str, ...]:

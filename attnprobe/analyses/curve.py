@@ -25,6 +25,7 @@ from attnprobe.models.running import Output
 from attnprobe.models.switching import added
 from attnprobe.models.tasks import SEQUENCE
 from attnprobe.values.options import Reading
+from attnprobe.values.records import Record
 from attnprobe.values.summary import Summary
 from attnprobe.values.switches import Head, Off
 from attnprobe.values.table import Table, Tabled
@@ -90,10 +91,9 @@ class Curve(NoRows):
             return "mlm" if isinstance(self.objective, PseudoLoss) else "similarity"
         return "cosine" if self.answer in (None, "number") else "agreement"
 
-    @property
-    def apart(self) -> bool:
-        """Whether the texts of a pair are read by themselves."""
-        return self.objective.reads_apart
+    def read(self, record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
+        """Reads a record as the objective needs it."""
+        return self.objective.read(record, encoder, reading)
 
     @property
     def size(self) -> int:

@@ -31,6 +31,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.outlets import Outlet
 from attnprobe.models.running import Output
 from attnprobe.values.options import Reading
+from attnprobe.values.records import Record
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
 
@@ -91,10 +92,9 @@ class Gradients(NoRows):
         curve = Curve("zero", made, None, reading, outlets, curve_texts, seed)
         return cls(chosen, encoder.heads, objective, made, per_token, outlets, curve)
 
-    @property
-    def apart(self) -> bool:
-        """Whether the texts of a pair are read by themselves."""
-        return self.objective.reads_apart
+    def read(self, record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
+        """Reads a record as the objective needs it."""
+        return self.objective.read(record, encoder, reading)
 
     @property
     def size(self) -> int:

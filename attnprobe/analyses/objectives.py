@@ -16,7 +16,7 @@ from torch.nn.functional import cosine_similarity
 
 from attnprobe.analyses.losses import loss_of
 from attnprobe.errors import ModelError, TextError
-from attnprobe.measure.reading import tokenize
+from attnprobe.measure.reading import read_apart, read_text, tokenize
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.running import Output
 from attnprobe.models.tasks import WORD, Task
@@ -56,13 +56,13 @@ class Objective:
     Attributes:
         formula, source: what it computes, and where it is from.
         needs_head: whether logits are needed.
-        reads_apart: whether the two texts of a pair are read by themselves.
+        read: how records become the tokens that are measured.
     """
 
     formula: ClassVar[str]
     source: ClassVar[str]
     needs_head: ClassVar[bool] = False
-    reads_apart: ClassVar[bool] = False
+    read = staticmethod(read_text)
 
     @classmethod
     def of_model(cls, encoder: Encoder, reading: Reading, label_column: str | None) -> Self:
@@ -149,7 +149,7 @@ class Similarity(Objective):
 
     formula = "cos(o_1, o_2), o the mean hidden states of the two texts of a pair, each read by itself"
     source = "what sentence encoders are trained for (Reimers & Gurevych 2019)"
-    reads_apart = True
+    read = staticmethod(read_apart)
 
     reading: Reading
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from attnprobe.analyses.kinds import CorpusAnalysis, fields_of, groups_of
@@ -15,7 +15,7 @@ from attnprobe.measure.reading import sign
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.global_attention import check_global_attention
 from attnprobe.values.options import Reading, Running, take
-from attnprobe.values.records import Skipped
+from attnprobe.values.records import Record, Skipped
 from attnprobe.values.rows import TEXT_COLUMNS
 
 CHUNK_VALUES = 2**20  # numbers in the rows of a chunk, which bound its memory; more texts make better batches
@@ -95,8 +95,14 @@ class Settings:
         return chunks(self._usable(items), most, CHUNK_CHARACTERS)
 
     def _usable(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Numbers the records; the first unusable one may end the run."""
+        number = 0
         for item in items:
-            if isinstance(item, Skipped) and self.running.on_error == "fail":
+            if isinstance(item, Record):
+                yield replace(item, number=number)
+                number += 1
+                continue
+            if self.running.on_error == "fail":
                 raise failure(item)
             yield item
 

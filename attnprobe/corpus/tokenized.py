@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from attnprobe.corpus.chunks import Item
 from attnprobe.corpus.settings import Settings
 from attnprobe.errors import UsageError
-from attnprobe.measure.reading import script_without_words, tokenize
+from attnprobe.measure.reading import reader_of, script_without_words
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
 from attnprobe.values.records import Record, Skipped
@@ -63,28 +63,12 @@ def unusable(record: Record, error: Exception) -> Skipped:
 
 def _tokenize(index: int, record: Record, encoder: Encoder, settings: Settings) -> TokenizedText:
     reading = settings.reading
-    windows = _windows(record, encoder, settings)
-    if record.labels:
-        windows = [replace(window, labels=record.labels) for window in windows]
+    windows = reader_of(settings.measurement)(record, encoder, reading)
+    windows = [window if window.labels else replace(window, labels=record.labels) for window in windows]
     windows[0] = replace(windows[0], given=record.given)
     unknown = _is_unknown(encoder, windows, settings.running.max_unknown)
     wordless = reading.level == "word" and record.words is None and script_without_words(windows) != ""
     return TokenizedText(index, record, windows, unknown, wordless)
-
-
-def _windows(record: Record, encoder: Encoder, settings: Settings) -> list[Tokens]:
-    """Tokenizes a record; where its two texts are read by themselves, only the first of them.
-
-    Raises:
-        UsageError: a text is empty, or too few or too many are given.
-    """
-    text, pair = record.given
-    if not getattr(settings.measurement, "apart", False):
-        return tokenize(encoder, text, pair, settings.reading, words=False)
-    if pair is None:
-        raise UsageError("there is no second text, which a pair needs")
-    first, second = (tokenize(encoder, one, None, settings.reading, words=False)[0] for one in (text, pair))
-    return [replace(first, n_cut=first.n_cut + second.n_cut)]
 
 
 def _is_unknown(encoder: Encoder, windows: Sequence[Tokens], most: float | None) -> bool:

@@ -43,11 +43,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Measured:
-    """One text that was measured: its id, its windows, and the result."""
+    """One text that was measured: its id, its windows, the result, and the record's number."""
 
     id: str
     windows: Sequence[Tokens]
     found: Any
+    number: int = 0
 
     @property
     def n_tokens(self) -> int:
@@ -112,8 +113,9 @@ class Summary(Protocol):
 class Measurement(Protocol):
     """A measurement of a run: made once, immutable, and picklable, so that all processes measure the same.
 
-    It may have ``apart``, true where the two texts of a pair are read by themselves: its listener is given the first,
-    and finds the second in :attr:`Tokens.given`.
+    It may have ``read(record, encoder, reading)``, which returns the windows of tokens that a record is measured in,
+    and raises a UsageError for one that cannot be used; without it, a record's text is read as any. What its listener
+    needs to know of the record it puts into :attr:`Tokens.labels`.
     """
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -17,7 +17,7 @@ from attnprobe.models.global_attention import with_global_attention
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
 from attnprobe.values.arguments import check_text
 from attnprobe.values.options import Reading
-from attnprobe.values.records import Given
+from attnprobe.values.records import Given, Record
 from attnprobe.values.signature import counted, signature
 from attnprobe.values.text import unspaced_script
 from attnprobe.values.tokens import Tokens
@@ -58,6 +58,34 @@ def tokenize(
     if reading.level == "word":
         check_words(encoder, windows)
     return windows
+
+
+def read_text(record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
+    """Reads the text of a record, or the pair, in one window or several.
+
+    Raises:
+        UsageError: as :func:`tokenize`.
+    """
+    return tokenize(encoder, *record.given, reading, words=False)
+
+
+def read_apart(record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
+    """Reads the first text of a pair; the second, which is read by itself, is in :attr:`Tokens.given`.
+
+    Raises:
+        UsageError: as :func:`tokenize`, of either text; or there is no second text.
+    """
+    text, pair = record.given
+    if pair is None:
+        raise UsageError("there is no second text, which a pair needs")
+    first, second = (tokenize(encoder, one, None, reading, words=False)[0] for one in (text, pair))
+    return [replace(first, n_cut=first.n_cut + second.n_cut)]
+
+
+def reader_of(*measurements: Measurement) -> Callable[[Record, Encoder, Reading], list[Tokens]]:
+    """Returns what makes windows of a record for the measurements: what the first states that states any."""
+    own = (getattr(measurement, "read", None) for measurement in measurements)
+    return next((read for read in own if read is not None), read_text)
 
 
 def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) -> list[Tokens]:

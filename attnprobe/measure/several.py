@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from attnprobe.attention.blocks import Block, Observer
 from attnprobe.measure.kinds import Found, Listener, Measured, Measurement, Summary
+from attnprobe.measure.reading import reader_of
 from attnprobe.measure.running import added
 from attnprobe.models.encoder import Encoder
+from attnprobe.values.options import Reading
+from attnprobe.values.records import Record
 from attnprobe.values.rows import RowBlock
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
@@ -56,6 +59,10 @@ class Several:
     def size(self) -> int:
         """The size of all members."""
         return sum(member.size for member in self.members.values())
+
+    def read(self, record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
+        """Reads a record as the first member does that reads in its own way."""
+        return reader_of(*self.members.values())(record, encoder, reading)
 
     def described(self) -> dict[str, Any]:
         """Returns the settings by member."""
@@ -175,4 +182,4 @@ class SeveralSummary:
 
 
 def _of_member(text: Measured, index: int) -> Measured:
-    return Measured(text.id, text.windows, text.found[index])
+    return replace(text, found=text.found[index])

@@ -25,6 +25,7 @@ class Record:
         file, line: where the record is, as in :class:`Skipped`.
         words, pair_words: the words as given, which the tokenizer then reads one by one; None: the text is read.
         labels: what the record says about its text, by name: values of JSON, such as relations or a class.
+        number: how many good records of a run come before this one; even numbers are one half, odd ones the other.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Record:
     words: Sequence[str] | None = None
     pair_words: Sequence[str] | None = None
     labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    number: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         for name, shown in (("words", "text"), ("pair_words", "pair")):
