@@ -157,7 +157,7 @@ class AntecedentListener(WordListener):
             asked = rows.weights[self.text[some] - texts.start, :, self.asking[some] - rows.rows.start]
             for answer, allowed in ((MENTIONS, self.candidates), (WORDS, self.earlier)):
                 self.chosen[answer, layer, rows.heads, some] = _largest(asked, allowed[some])[1].T
-        some = (here & (self.asking > rows.rows.start)).nonzero()[:, 0]
+        some = (here & self.candidates[:, rows.rows].any(1)).nonzero()[:, 0]
         if len(some):
             asking = rows.weights[self.text[some] - texts.start, :, :, self.asking[some]]
             values, words = (found.T for found in _largest(asking, self.candidates[some, rows.rows]))
