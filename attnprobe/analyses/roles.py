@@ -14,7 +14,7 @@ from attnprobe.measure.running import added, measure
 from attnprobe.measure.several import Several
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.options import Averaging, Reading, take
+from attnprobe.values.options import Averaging, SequenceReading, take
 from attnprobe.values.records import Record
 from attnprobe.values.selection import Indices
 from attnprobe.values.table import Table
@@ -42,7 +42,7 @@ def table_with_roles(
 
     Roles follow the rules of ``attnprobe patterns`` with their defaults, whatever metrics are chosen, over all queries.
     """
-    reading, averaging = take(options, Reading, Averaging)
+    reading, averaging = take(options, SequenceReading, Averaging)
     chosen = {"layers": layers, "heads": heads}
     means = HeadMeans.choose(encoder, reading, metrics=metrics, **chosen, **vars(averaging))
     shares = HeadShares.choose(encoder, reading, **chosen)
