@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attnprobe.analyses.coreferences import ANSWERS, LEFT_OUT, Answered, Coreferences
 from attnprobe.analyses.questions import Questions, cut
+from attnprobe.attention.blocks import exact
 from attnprobe.errors import UsageError
 from attnprobe.measure.by_word import WordListener, WordRows
 from attnprobe.measure.kinds import Found
@@ -139,14 +140,14 @@ class AntecedentListener(WordListener):
         self.questions: list[Questions] = [text.labels["questions"] for text in texts]
         asking = [(text, word) for text, one in enumerate(self.questions) for word in one.asking]
         self.text, self.asking = torch.tensor(asking, dtype=torch.long, device=encoder.device).reshape(-1, 2).T
-        self.earlier = torch.arange(self.owned.shape[1], device=encoder.device) < self.asking[:, None]
-        is_place = torch.zeros(self.owned.shape[:2], dtype=torch.bool)
+        self.earlier = torch.arange(self.count, device=encoder.device) < self.asking[:, None]
+        is_place = torch.zeros(len(texts), self.count, dtype=torch.bool)
         for text, one in enumerate(self.questions):
             is_place[text, list(one.places)] = True
         self.candidates = self.earlier & is_place.to(encoder.device)[self.text]
         shape = (len(ANSWERS), len(self.layers), encoder.heads, len(asking))
         self.chosen = torch.full(shape, NOTHING, device=encoder.device)
-        self.largest = torch.zeros(shape[1:], dtype=self.owned.dtype, device=encoder.device)  # of BACK, so far
+        self.largest = torch.zeros(shape[1:], dtype=exact(encoder.dtype), device=encoder.device)  # of BACK, so far
 
     def receive(self, rows: WordRows) -> None:
         """Looks at the rows of mentions, and at their columns, of which these rows may hold a part."""
