@@ -51,6 +51,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
     ),
+    "relations": (
+        "attnprobe.analyses.relations:RELATIONS",
+        "Which heads find which relations of a treebank.",
+    ),
 }
 
 
