@@ -47,6 +47,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
     ),
+    "trees": (
+        "attnprobe.analyses.trees:TREES",
+        "Which heads draw a sentence's dependency tree (UUAS).",
+    ),
 }
 
 
