@@ -62,5 +62,5 @@ def share_out(words: Sequence[Span], tokens: Iterable[Span]) -> tuple[list[int],
         firsts.append(first if touches else -1)
         if touches:
             joined[first : after - 1] = [True] * (after - 1 - first)
-    numbers = [0, *accumulate(not with_next for with_next in joined)][: len(words)]
+    numbers = list(accumulate((int(not with_next) for with_next in joined), initial=0))[: len(words)]
     return numbers, [numbers[first] if first >= 0 else -1 for first in firsts]
