@@ -42,6 +42,7 @@ class StatMap:
         mark_means: what a mark says.
         centred: whether 0 is the middle of the scale, as of a change.
         levels: numbers that a figure's scale marks, by name.
+        label_given: what is shown, where it is no metric; empty: the metric, or its change.
     """
 
     name: str
@@ -54,6 +55,7 @@ class StatMap:
     mark_means: str = ""
     centred: bool = False
     levels: Mapping[str, float] = field(default_factory=dict)
+    label_given: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -66,7 +68,9 @@ class StatMap:
 
     @property
     def label(self) -> str:
-        """The metric and its unit."""
+        """What is shown: the metric and its unit."""
+        if self.label_given:
+            return self.label_given
         name = f"change of {self.name}" if self.centred else self.name
         if self.name not in METRICS and self.name not in ON_REQUEST:
             return name
