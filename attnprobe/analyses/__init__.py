@@ -43,6 +43,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.similarity:SIMILARITY",
         "Which heads do the same: distances, clusters, a map.",
     ),
+    "contacts": (
+        "attnprobe.analyses.contacts:CONTACTS",
+        "Which heads see contacts in proteins; a regression over all.",
+    ),
     "importance": (
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",

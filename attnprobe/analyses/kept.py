@@ -39,7 +39,7 @@ class Kept:
         return replace(self, texts=tuple(sorted([*self.texts, *texts])[: self.most]))
 
     def _numbered(self, text: Measured) -> tuple[str, str]:
-        content = json.dumps([text.id, text.windows[0].given, dict(text.labels)], ensure_ascii=True)
+        content = content_of(text)
         return hashlib.blake2b(f"{self.seed}\0{content}".encode()).hexdigest()[:32], content
 
     def array(self) -> np.ndarray:
@@ -56,6 +56,11 @@ class Kept:
     def records(self) -> list[Record]:
         """Returns the texts as they were read."""
         return [_record(*json.loads(content)) for _, content in self.texts]
+
+
+def content_of(text: Measured) -> str:
+    """Writes a text with its id and labels, as JSON."""
+    return json.dumps([text.id, text.windows[0].given, dict(text.labels)], ensure_ascii=True)
 
 
 def _record(id: str, given: Sequence[Any], labels: Mapping[str, Any]) -> Record:
