@@ -43,6 +43,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.similarity:SIMILARITY",
         "Which heads do the same: distances, clusters, a map.",
     ),
+    "coreference": (
+        "attnprobe.analyses.coreference:COREFERENCE",
+        "Which heads point from a mention to its antecedent.",
+    ),
     "contacts": (
         "attnprobe.analyses.contacts:CONTACTS",
         "Which heads see contacts in proteins; a regression over all.",
@@ -50,6 +54,10 @@ BUILT_IN: dict[str, Row] = {
     "importance": (
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
+    ),
+    "relations": (
+        "attnprobe.analyses.relations:RELATIONS",
+        "Which heads find which relations of a treebank.",
     ),
 }
 

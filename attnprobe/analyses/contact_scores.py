@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.contact_again import Again, Drawing, Drawn, Features, Gathered, Tested, Written
-from attnprobe.analyses.kept import Kept, content_of
+from attnprobe.analyses.kept import Kept, written
 from attnprobe.attention.contacts import SCORES
 from attnprobe.attention.regression import Regression, fit_regression
 from attnprobe.measure.kinds import Measured
@@ -93,7 +93,7 @@ class ContactScores(Tabled):
             return self
         scored = [text for text in texts if text.found is not None]
         halves = [[text for text in scored if text.number % 2 == half] for half in range(2)]
-        drawn = [(f"{text.number:012d}", content_of(text)) for text in scored[:1]]
+        drawn = [(f"{text.number:012d}", written(text.record)) for text in scored[:1]]
         sets = (self.kept[0].of_texts(halves[0]), self.kept[1].of_texts(halves[1]))
         first = replace(self.kept[2], texts=tuple(drawn))
         ids = {text.id for text in texts}

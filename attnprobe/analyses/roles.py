@@ -15,6 +15,7 @@ from attnprobe.measure.several import Several
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Averaging, SequenceReading, take
+from attnprobe.values.records import Record
 from attnprobe.values.selection import Indices
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
@@ -24,7 +25,7 @@ ABOUT = "Roles: what each head mostly does in this text. attnprobe patterns read
 
 def roles_of(measurement: HeadShares, sums: Sums, windows: Sequence[Tokens]) -> list[list[str | None]]:
     """Names the role of each head of one text, by layer; None where a layer's positions are no tokens."""
-    return measurement.empty("").of_texts([Measured("", windows, sums)], None).roles()
+    return measurement.empty("").of_texts([Measured(Record(""), windows, sums)], None).roles()
 
 
 def table_with_roles(
