@@ -87,6 +87,11 @@ class ContactScores(Tabled):
         """How many proteins have contacts that tell heads apart."""
         return int(self.sums.n_texts.max(initial=0))
 
+    @property
+    def fitted_on(self) -> int:
+        """How many proteins the regression was fitted on."""
+        return len(self.kept[0].texts) if self.regression else 0
+
     def of_texts(self, texts: Sequence[Measured], together: Any) -> ContactScores:
         """Summarizes measured proteins, whose ``found`` are their scores and share of contacts, or None."""
         if not texts:
