@@ -9,7 +9,7 @@ from attnprobe.cli.output import note, warnings_as_notes
 from attnprobe.errors import UsageError
 from attnprobe.metrics import check_names
 from attnprobe.values.arguments import check_choice
-from attnprobe.values.options import Averaging, Mean, Options, Reading, Selection, option, whole
+from attnprobe.values.options import Averaging, Mean, Options, Selection, SequenceReading, option, whole
 
 EXAMPLES = (
     "attnprobe heads 'The cat sat on the mat.' --sort previous_share --top 5",
@@ -51,7 +51,7 @@ def heads(
     selection: Selection,
     mean: Mean,
     averaging: Averaging,
-    reading: Reading,
+    reading: SequenceReading,
     ranking: Ranking,
     saving: Saving,
     talking: Talking,
@@ -88,7 +88,7 @@ def _links(
     linking: Linking,
     selection: Selection,
     mean: Mean,
-    reading: Reading,
+    reading: SequenceReading,
     ranking: Ranking,
     saving: Saving,
     talking: Talking,
@@ -112,7 +112,7 @@ def _links(
     destination.write(table, lambda table, width: LinksView(links, width, sort, ranking.top))
 
 
-def _check_effect(metrics: Metrics, averaging: Averaging, reading: Reading) -> None:
+def _check_effect(metrics: Metrics, averaging: Averaging, reading: SequenceReading) -> None:
     """Refuses options that have no effect on links.
 
     Raises:
