@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
     from attnprobe.errors import PartialMeanWarning as PartialMeanWarning
+    from attnprobe.errors import SequenceWarning as SequenceWarning
     from attnprobe.errors import TruncationWarning as TruncationWarning
     from attnprobe.errors import UnknownTokensWarning as UnknownTokensWarning
     from attnprobe.errors import WordsWarning as WordsWarning
@@ -58,6 +59,7 @@ _HOMES = {
     "PartialMeanWarning": "attnprobe.errors",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
+    "SequenceWarning": "attnprobe.errors",
     "Skipped": "attnprobe.values.records",
     "Summary": "attnprobe.values.summary",
     "Tokens": "attnprobe.values.tokens",

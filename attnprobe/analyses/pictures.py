@@ -41,6 +41,7 @@ class StatMap:
         marked: (layer, head) whether to mark a value; None: none is.
         mark_means: what a mark says.
         centred: whether 0 is the middle of the scale, as of a change.
+        label_given: what is shown, where it is no metric; empty: the metric, or its change.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StatMap:
     marked: np.ndarray | None = None
     mark_means: str = ""
     centred: bool = False
+    label_given: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -64,7 +66,9 @@ class StatMap:
 
     @property
     def label(self) -> str:
-        """The metric and its unit."""
+        """What is shown: the metric and its unit."""
+        if self.label_given:
+            return self.label_given
         name = f"change of {self.name}" if self.centred else self.name
         if self.name not in METRICS and self.name not in ON_REQUEST:
             return name

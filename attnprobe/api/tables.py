@@ -32,7 +32,7 @@ def head_stats(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
-    of: str = "attention",
+    of: str = "attention", kmer: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
 ) -> pandas.DataFrame:  # fmt: skip
     """Measures what each head attends to in a text, a row per layer and head; the twin of ``attnprobe heads``.
@@ -52,6 +52,8 @@ def head_stats(
         global_attention: of Longformer and LED, what sees and is seen by all: "none", "cls", "first" (the first text).
         of: what counts as a weight: "attention", or "norms": what the key adds to the query's output, ‖a·v·W_O‖, with
             rows made to sum to 1 (Kobayashi et al. 2020).
+        kmer: cuts a sequence of residues into overlapping words of so many; None: it is read as it stands, or a residue
+            a word where the vocabulary knows nothing longer.
         model: the folder or Hub id to load where no encoder is given.
 
     Returns:
@@ -63,8 +65,8 @@ def head_stats(
         ModelError: a model that cannot be loaded or measured.
 
     Warns:
-        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
-            :func:`attnprobe.measure.reading.windows_of`.
+        TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning, SequenceWarning: the text is not read as it
+            stands, see :func:`attnprobe.measure.reading.windows_of`.
         PartialMeanWarning: a mean over layers leaves out those where a metric has no meaning.
     """
     from attnprobe.measure.heads import head_table
@@ -77,6 +79,7 @@ def head_stats(
         names,
         pair=pair, layers=layers, heads=heads, mean=mean, queries=queries, long_range=long_range,
         max_length=max_length, stride=stride, level=level, global_attention=global_attention, of=of,
+        kmer=kmer,
     ).to_frame()  # fmt: skip
 
 

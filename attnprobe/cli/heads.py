@@ -8,7 +8,7 @@ from typing import Annotated
 from attnprobe.cli.options import Loading, Metrics, Saving, Talking, Text
 from attnprobe.cli.output import warnings_as_notes
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Mean, Options, Reading, Selection, Without, option, whole
+from attnprobe.values.options import Averaging, Mean, Options, Selection, SequenceReading, Without, option, whole
 
 EXAMPLES = (
     "attnprobe heads 'The cat sat on the mat.' --sort previous_share --top 5",
@@ -32,7 +32,7 @@ def heads(
     selection: Selection,
     mean: Mean,
     averaging: Averaging,
-    reading: Reading,
+    reading: SequenceReading,
     ranking: Ranking,
     saving: Annotated[Saving, Without("spreadsheet_safe")],
     talking: Talking,

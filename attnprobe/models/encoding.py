@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.models.alignment import SPACE, agrees, align, surface
@@ -19,6 +19,19 @@ from attnprobe.values.tokens import Role, Tokens
 Encoded = tuple[dict[str, Any], list[int], list[int], list[Span] | None, list[str], list[str]]
 """What a tokenizer gives: the model's inputs, and of each token the segment, the number of the given word it belongs to
 (without meaning in a text), the span, the characters and the piece."""
+
+
+class Located(NamedTuple):
+    """The tokens of a text, or of words as given, and where each stands.
+
+    Attributes:
+        owners: the number of the given word that each token belongs to; -1 for added tokens, and in a text for all.
+        spans: the (start, end) characters of each token in the text; None if tokens cannot be found again.
+    """
+
+    tokens: Tokens
+    owners: Sequence[int]
+    spans: Sequence[Span] | None
 
 
 def encode(tokenizer: Any, texts: Sequence[Given], *, words: bool = True) -> Tokens:
@@ -34,11 +47,25 @@ def encode(tokenizer: Any, texts: Sequence[Given], *, words: bool = True) -> Tok
             in one.
         ModelError: the tokenizer reads no plain text, does not report which tokens it added, or fails.
     """
+    located = locate(tokenizer, texts, words=words)
+    for segment, given in enumerate(texts, start=1):
+        if not isinstance(given, str):
+            _check_each_word(tokenizer, given, segment, located)
+    return located.tokens
+
+
+def locate(tokenizer: Any, texts: Sequence[Given], *, words: bool = True) -> Located:
+    """Encodes one text or two as :func:`encode` does, with where tokens stand; a given word may have no token.
+
+    Raises:
+        UsageError: the tokenizer reads no pairs or runs them together; or it reads no words as given.
+        ModelError: as :func:`encode`.
+    """
     with explained(f"{type(tokenizer).__name__} does not read this text"):
-        return _encode(tokenizer, texts, words)
+        return _locate(tokenizer, texts, words)
 
 
-def _encode(tokenizer: Any, texts: Sequence[Given], words: bool) -> Tokens:
+def _locate(tokenizer: Any, texts: Sequence[Given], words: bool) -> Located:
     read = _encode_fast if tokenizer.is_fast else _encode_python
     forms = [text if isinstance(text, str) else spaced(tokenizer, text) for text in texts]
     inputs, segments, owners, offsets, surfaces, strings = read(tokenizer, forms)
@@ -46,10 +73,10 @@ def _encode(tokenizer: Any, texts: Sequence[Given], words: bool) -> Tokens:
         _check_pair(tokenizer, segments, inputs.get("token_type_ids"))
     numbers, word_texts = None, list[str]()
     if not isinstance(texts[0], str):
-        numbers, word_texts = _given_units(tokenizer, texts, segments, owners)
+        numbers, word_texts = _given_units(texts, segments, owners)
     elif words and offsets:
         numbers, word_texts = assign_words(list(map(_joined, texts)), offsets, segments)
-    return Tokens(
+    tokens = Tokens(
         strings=strings,
         texts=surfaces,
         roles=[
@@ -61,6 +88,10 @@ def _encode(tokenizer: Any, texts: Sequence[Given], words: bool) -> Tokens:
         word_texts=word_texts,
         read_as=[None if string == tokenizer.unk_token else string for string in strings],
         inputs=inputs,
+    )
+    given = not isinstance(texts[0], str)
+    return Located(
+        tokens, [owner if segment and given else -1 for segment, owner in zip(segments, owners, strict=True)], offsets
     )
 
 
@@ -81,13 +112,9 @@ def _marks_spaces(tokenizer: Any) -> bool:
 
 
 def _given_units(
-    tokenizer: Any, texts: Sequence[Sequence[str]], segments: Sequence[int], owners: Sequence[int]
+    texts: Sequence[Sequence[str]], segments: Sequence[int], owners: Sequence[int]
 ) -> tuple[list[int], list[str]]:
-    """Finds the unit of each token, and the characters of each unit: a given word, or an added token without any.
-
-    Raises:
-        UsageError: a word has no token.
-    """
+    """Finds the unit of each token, and the characters of each unit: a given word, or an added token without any."""
     units: list[tuple[int, int]] = []
     numbers = []
     for at, (segment, owner) in enumerate(zip(segments, owners, strict=True)):
@@ -95,12 +122,20 @@ def _given_units(
         if unit not in units[-1:]:
             units.append(unit)
         numbers.append(len(units) - 1)
-    found = set(units)
-    for segment, words in enumerate(texts, start=1):
-        for owner, word in enumerate(words):
-            if (segment, owner) not in found:
-                raise UsageError(f"{type(tokenizer).__name__} finds no token in the word {shown(word)}")
     return numbers, [texts[segment - 1][owner] if segment else "" for segment, owner in units]
+
+
+def _check_each_word(tokenizer: Any, words: Sequence[str], segment: int, located: Located) -> None:
+    """Checks that each word has a token.
+
+    Raises:
+        UsageError: a word has none.
+    """
+    segments = located.tokens.segments
+    found = {owner for owner, own in zip(located.owners, segments, strict=True) if own == segment}
+    for number, word in enumerate(words):
+        if number not in found:
+            raise UsageError(f"{type(tokenizer).__name__} finds no token in the word {shown(word)}")
 
 
 def _encode_fast(tokenizer: Any, texts: Sequence[Given]) -> Encoded:

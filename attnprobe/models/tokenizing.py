@@ -41,7 +41,7 @@ def tokenize(
     """
     texts = [text] if pair is None else [text, pair]
     for given, name in zip(texts, ("the text", "the second text of the pair"), strict=False):
-        _check_readable(given, name)
+        check_readable(given, name)
     if len({isinstance(given, str) for given in texts}) == 2:
         raise UsageError("one text of the pair is a list of words as given, the other is not")
     starts = texts
@@ -62,7 +62,7 @@ def tokenize(
     return [replace(kept, n_cut=kept.n_cut + unread)]
 
 
-def _check_readable(given: Given, name: str) -> None:
+def check_readable(given: Given, name: str) -> None:
     """Refuses a text that is empty, holds an empty word, or is not Unicode.
 
     Raises:

@@ -85,7 +85,7 @@ def _identifier(values: Mapping[str, object], name: str) -> str:
     value = _value(values, name)
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal, date, time, UUID)):
         raise UnfitError(f"{name!r} is {kind(value)}, neither text nor a number")
-    return _checked(str(value), name)
+    return checked(str(value), name)
 
 
 def _text_or_words(values: Mapping[str, object], name: str) -> tuple[str, tuple[str, ...] | None]:
@@ -96,7 +96,7 @@ def _text_or_words(values: Mapping[str, object], name: str) -> tuple[str, tuple[
         return " ".join(words), words
     if not isinstance(value, str):
         raise UnfitError(f"{name!r} is {kind(value)}, not text")
-    return _checked(value, name), None
+    return checked(value, name), None
 
 
 def is_words(value: object) -> bool:
@@ -110,7 +110,7 @@ def _checked_words(words: list[object], name: str) -> tuple[str, ...]:
     for number, word in enumerate(words, start=1):
         if not isinstance(word, str):
             raise UnfitError(f"{name!r}: word {number} is {kind(word)}, not text")
-        _checked(word, name, f": word {number}")
+        checked(word, name, f": word {number}")
     return tuple(map(str, words))
 
 
@@ -145,7 +145,12 @@ def _value(values: Mapping[str, object], name: str) -> object:
     return value
 
 
-def _checked(text: str, name: str, where: str = "") -> str:
+def checked(text: str, name: str, where: str = "") -> str:
+    """Returns the text if it can be used.
+
+    Raises:
+        UnfitError: it is blank, or no Unicode.
+    """
     if not text.strip():
         raise UnfitError(f"{name!r}{where} is {'blank' if text else 'empty'}")
     if "\0" in text:

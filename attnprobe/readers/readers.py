@@ -28,6 +28,8 @@ BUILT_IN = {
     "csv": "attnprobe.readers.delimited:read_csv",
     "tsv": "attnprobe.readers.delimited:read_tsv",
     "fasta": "attnprobe.readers.fasta:read_fasta",
+    "conllu": "attnprobe.readers.conllu:read_conllu",
+    "conllu-documents": "attnprobe.readers.conllu:read_documents",
     "parquet": "attnprobe.readers.arrow:read_parquet",
     "arrow": "attnprobe.readers.arrow:read_arrow",
     "dataset": "attnprobe.readers.hub:read_dataset",

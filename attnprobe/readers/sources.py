@@ -29,6 +29,7 @@ SUFFIXES = {f".{name}": name for name in READERS if name != "dataset"} | {
     ".tab": "tsv",
     ".fa": "fasta",
     ".faa": "fasta",
+    ".conll": "conllu",
     ".pq": "parquet",
     ".feather": "arrow",
     ".ipc": "arrow",

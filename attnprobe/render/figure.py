@@ -72,7 +72,7 @@ def draw(picture: Picture, scale: str | None = None, colours: str = "viridis") -
         colours: of :data:`attnprobe.render.colours.MAPS`.
     """
     centred = isinstance(picture, StatMap) and picture.centred
-    root, colormap = scale_of(picture, scale) == "sqrt", _of_anchors(CHANGE) if centred else _colormap(colours)
+    root, colormap = scale_of(picture, scale) == "sqrt", colours_between(CHANGE) if centred else _colormap(colours)
     with house_style(_characters(picture)):
         drawn: Any = {StatMap: _draw_stat, ShareMaps: _draw_shares}.get(type(picture), _draw_attention)
         figure: Figure = drawn(picture, root, colormap)
@@ -104,10 +104,11 @@ def _colormap(name: str) -> Colormap:
     """Makes matplotlib's colours of a map."""
     from matplotlib import colormaps
 
-    return colormaps[name] if name in colormaps else _of_anchors(MAPS[name])
+    return colormaps[name] if name in colormaps else colours_between(MAPS[name])
 
 
-def _of_anchors(colours: Colours) -> Colormap:
+def colours_between(colours: Colours) -> Colormap:
+    """Makes matplotlib's colours from those of a terminal."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("anchors", np.array(colours.anchors) / 255)

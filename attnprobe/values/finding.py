@@ -34,8 +34,15 @@ def find_matches(tokens: Tokens, query: str) -> list[list[int]]:
         UsageError: no token matches; the hint names some that are like it.
     """
     length = len(tokens)
-    if _is_position(query, length):
-        return [[int(query) % length]]
+    return [[int(query) % length]] if _is_position(query, length) else find_characters(tokens, query)
+
+
+def find_characters(tokens: Tokens, query: str) -> list[list[int]]:
+    """Finds all matches of the query as :func:`find_matches` does, in which a number is no position.
+
+    Raises:
+        UsageError: no token matches; the hint names some that are like it.
+    """
     wanted = "".join(query.split())
     added = [[at] for at, role in enumerate(tokens.roles) if role != Role.CONTENT and tokens.strings[at] == query]
     matches = sorted([*added, *_words(tokens, wanted)])
@@ -44,7 +51,7 @@ def find_matches(tokens: Tokens, query: str) -> list[list[int]]:
         matches += [[at] for at, string in enumerate(tokens.strings) if string == query and [at] not in matches]
     if not matches:
         raise UsageError(
-            f"no token or word {query!r} in the text", f"{_near(tokens, query)}a position, 0 to {length - 1}"
+            f"no token or word {query!r} in the text", f"{_near(tokens, query)}a position, 0 to {len(tokens) - 1}"
         )
     return sorted(map(partial(_with_characters, tokens), matches))
 

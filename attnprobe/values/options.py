@@ -144,6 +144,28 @@ class Reading(Options):
         help="What counts as a weight: attention, or what it adds, ‖a·v·W_O‖, rows made to sum to 1.",
     )
 
+    @property
+    def kmer(self) -> int | None:
+        """None, unless texts may be sequences of residues, see :class:`SequenceReading`."""
+        return None
+
+
+@dataclass(frozen=True)
+class SequenceReading(Reading):
+    """How a text is read that may be a sequence of residues.
+
+    Attributes:
+        kmer: how many residues each word has that a sequence is cut into, every word one residue after the one before;
+            None: as it stands, or a residue a word where the vocabulary knows nothing longer.
+    """
+
+    kmer: int | None = whole(
+        None,
+        least=1,
+        metavar="K",
+        help="Cut sequences into overlapping words of K residues, as DNABERT reads them.",
+    )
+
 
 @dataclass(frozen=True)
 class Selection(Options):
@@ -196,6 +218,22 @@ class Averaging(Options):
 
     queries: str = choice("all", "content", help="Average over all queries, or those of the text only.")
     long_range: int = whole(10, help="Tokens from which long_range_share counts.")
+
+
+@dataclass(frozen=True)
+class Wording(Options):
+    """How annotated words, such as those of a treebank, become tokens.
+
+    Attributes:
+        align: "words": the model reads the words one by one; "text": it reads the text as it stands, and a word has the
+            tokens that its characters touch.
+        subtypes: whether labels keep what follows the first colon.
+    """
+
+    panel: ClassVar[str] = INPUT
+
+    align: str = choice("words", "text", help="What the model reads: the words one by one, or the text as it stands.")
+    subtypes: bool = option(False, silent=False, help="Keep subtypes of relations, such as nsubj:pass.")
 
 
 @dataclass(frozen=True)

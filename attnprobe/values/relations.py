@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+from attnprobe.errors import UsageError
+from attnprobe.values.options import INPUT, Options, option
 from attnprobe.values.words import Words
 
 
@@ -34,3 +36,35 @@ class Sentence:
     words: Words
     relations: tuple[Relation, ...] = ()
     tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pairing(Options):
+    """The columns that name two words of each text, whose relation is asked for.
+
+    Attributes:
+        query_column, key_column: hold the characters of the two words; None: the text has relations.
+        relation_column: holds the name of the relation; None: it is ``query->key``.
+
+    Raises:
+        UsageError: only one of query and key is named.
+    """
+
+    panel: ClassVar[str] = INPUT
+
+    query_column: str | None = option(
+        None, column=True, signed=False, metavar="NAME", help="The column with the word that asks, as the text has it."
+    )
+    key_column: str | None = option(
+        None, column=True, signed=False, metavar="NAME", help="The column with the word that it should find."
+    )
+    relation_column: str | None = option(
+        None, column=True, signed=False, metavar="NAME", help="The column that names their relation."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.query_column is None) != (self.key_column is None):
+            raise UsageError("one of the two columns is missing", "--query-column NAME and --key-column NAME")
+        if self.relation_column is not None and self.query_column is None:
+            raise UsageError("the relation of which words?", "--query-column NAME and --key-column NAME")
