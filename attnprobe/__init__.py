@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api.pictures import view as view
     from attnprobe.api.tables import flow as flow
     from attnprobe.api.tables import head_stats as head_stats
+    from attnprobe.api.tables import links as links
     from attnprobe.api.tables import tokens as tokens
     from attnprobe.api.tables import trace as trace
     from attnprobe.api.tables import weights as weights
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.errors import CaseWarning as CaseWarning
     from attnprobe.errors import FontWarning as FontWarning
     from attnprobe.errors import PartialMeanWarning as PartialMeanWarning
+    from attnprobe.errors import SequenceWarning as SequenceWarning
     from attnprobe.errors import TruncationWarning as TruncationWarning
     from attnprobe.errors import UnknownTokensWarning as UnknownTokensWarning
     from attnprobe.errors import WordsWarning as WordsWarning
@@ -58,6 +60,7 @@ _HOMES = {
     "PartialMeanWarning": "attnprobe.errors",
     "Record": "attnprobe.values.records",
     "RowBlock": "attnprobe.values.rows",
+    "SequenceWarning": "attnprobe.errors",
     "Skipped": "attnprobe.values.records",
     "Summary": "attnprobe.values.summary",
     "Tokens": "attnprobe.values.tokens",
@@ -74,6 +77,7 @@ _HOMES = {
     "heatmap": "attnprobe.api.pictures",
     "importance": "attnprobe.corpus.importance",
     "importance_curve": "attnprobe.corpus.importance",
+    "links": "attnprobe.api.tables",
     "load_encoder": "attnprobe.models.loading",
     "patterns": "attnprobe.corpus.twins",
     "read_records": "attnprobe.readers.readers",

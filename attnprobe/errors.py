@@ -97,6 +97,10 @@ class CaseWarning(UserWarning):
     """A tokenizer and its vocabulary treat capitals differently; the message says how they were read."""
 
 
+class SequenceWarning(UserWarning):
+    """A sequence of residues was read in capitals, or with spaces between, as the vocabulary needs it."""
+
+
 class PartialMeanWarning(UserWarning):
     """A mean over layers leaves out some, where a metric has no meaning; the message names it."""
 

@@ -34,11 +34,13 @@ OF_MANY["importance, heads off"] = OF_MANY["importance"]
 EVERY = pytest.mark.parametrize("name", OF_MANY)
 REQUIRED: dict[str, dict[str, Any]] = {"importance, heads off": {"method": "zero"}}  # of an analysis in another way
 TEXTS = [f"the cat {'and the dog ' * (n % 6)}sat on {'a' if n % 2 else 'the'} mat ." for n in range(20)]
+PROTEINS = [{"sequence": "MKTAYIAKQRQISF"[n % 3 :] * 2, "contacts": [[0, 8], [n % 5, 15]]} for n in range(20)]
 GIVEN: dict[str, tuple[str, str]] = {  # of an analysis that needs more than texts: the suffix and the text of a file
     "relations": ("conllu", TREEBANK + ENGLISH),
     "trees": ("conllu", TREEBANK + ENGLISH),
     "probe": ("conllu", TREEBANK + ENGLISH),
     "coreference": ("conllu", DOCUMENTS * 10),
+    "contacts": ("jsonl", "".join(f"{json.dumps(protein)}\n" for protein in PROTEINS)),
 }
 PAIRED = [Record(str(n), TEXTS[n], TEXTS[-n] if n % 3 else None) for n in range(1, 14)]
 
@@ -48,7 +50,7 @@ def records_of(name: str, usual: Sequence[Any]) -> list[Any]:
     if name not in GIVEN:
         return list(usual)
     suffix, content = GIVEN[name]
-    return read(content.encode(), OF_MANY[name].instead.get(suffix, suffix))
+    return read(content.encode(), OF_MANY[name].instead.get(suffix, suffix), also=tuple(OF_MANY[name].labels))
 
 
 def settings_of(name: str, encoder: Encoder, **options: Any) -> Settings:

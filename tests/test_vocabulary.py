@@ -139,11 +139,13 @@ def test_lower_case_of_sentence_transformers(folder_of: Callable[[str], Path], t
 @pytest.mark.parametrize(
     ("pieces", "text", "helps"),
     [
-        (RESIDUES, SEQUENCE, "written like this they are known: M K T V R Q E R L K S I V"),
-        (RESIDUES, SEQUENCE.lower(), "written like this they are known: M K T V R Q E R L K S I V"),
         (RESIDUES, " ".join(SEQUENCE.lower()), "written like this they are known: M K T V R Q E R L K S I V"),
-        (KMERS, "ACGTACG", "written like this they are known: ACG CGT GTA TAC ACG"),
-        (KMERS, "ACGTACG" * 9, r"written like this they are known: ACG CGT GTA TAC ACG CGA GAC AC\.\.\.$"),
+        (KMERS, "ACGTACG", "written like this they are known: ACG CGT GTA TAC ACG, as --kmer 3 writes it$"),
+        (
+            KMERS,
+            "ACGTACG" * 9,
+            r"written like this they are known: ACG CGT GTA TAC ACG CGA GAC AC\.\.\., as --kmer 3 writes it$",
+        ),
         (["the", "cat", "sat"], "我们走吧", "does the model read texts of this language and kind"),
     ],
 )

@@ -43,9 +43,25 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.similarity:SIMILARITY",
         "Which heads do the same: distances, clusters, a map.",
     ),
+    "coreference": (
+        "attnprobe.analyses.coreference:COREFERENCE",
+        "Which heads point from a mention to its antecedent.",
+    ),
+    "contacts": (
+        "attnprobe.analyses.contacts:CONTACTS",
+        "Which heads see contacts in proteins; a regression over all.",
+    ),
     "importance": (
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
+    ),
+    "relations": (
+        "attnprobe.analyses.relations:RELATIONS",
+        "Which heads find which relations of a treebank.",
+    ),
+    "trees": (
+        "attnprobe.analyses.trees:TREES",
+        "Which heads draw a sentence's dependency tree (UUAS).",
     ),
 }
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from attnprobe.measure.kinds import Measured
 from attnprobe.values.records import Record
+
+FIELDS = ("id", "text", "pair", "words", "pair_words", "number")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Kept:
     Attributes:
         most: how many are kept; all if there are no more.
         seed: of the sample.
-        texts: each with a digest of seed and text, by which they are ordered, as JSON.
+        texts: each with a digest of seed and text, by which they are ordered, as JSON of its record.
     """
 
     most: int
@@ -30,7 +31,7 @@ class Kept:
 
     def of_texts(self, texts: Iterable[Measured]) -> Kept:
         """Keeps some of these."""
-        return self._with(map(self._numbered, texts))
+        return self._with(self._digested(text.record) for text in texts)
 
     def __add__(self, other: Kept) -> Kept:
         return self._with(other.texts)
@@ -38,9 +39,9 @@ class Kept:
     def _with(self, texts: Iterable[tuple[str, str]]) -> Kept:
         return replace(self, texts=tuple(sorted([*self.texts, *texts])[: self.most]))
 
-    def _numbered(self, text: Measured) -> tuple[str, str]:
-        content = json.dumps([text.id, text.windows[0].given, dict(text.labels)], ensure_ascii=True)
-        return hashlib.blake2b(f"{self.seed}\0{content}".encode()).hexdigest()[:32], content
+    def _digested(self, record: Record) -> tuple[str, str]:
+        content = json.dumps([record.id, record.given, dict(record.labels)], ensure_ascii=True)
+        return hashlib.blake2b(f"{self.seed}\0{content}".encode()).hexdigest()[:32], written(record)
 
     def array(self) -> np.ndarray:
         """Returns the texts as bytes."""
@@ -55,12 +56,10 @@ class Kept:
 
     def records(self) -> list[Record]:
         """Returns the texts as they were read."""
-        return [_record(*json.loads(content)) for _, content in self.texts]
+        return [Record(**json.loads(content)) for _, content in self.texts]
 
 
-def _record(id: str, given: Sequence[Any], labels: Mapping[str, Any]) -> Record:
-    text, pair = given
-    words = {name: each for name, each in (("words", text), ("pair_words", pair)) if isinstance(each, list)}
-    plain = {name: each for name, each in (("text", text), ("pair", pair)) if isinstance(each, str)}
-    read: dict[str, Any] = words | plain
-    return Record(id, labels=labels, **read)
+def written(record: Record) -> str:
+    """Writes a record as JSON, without where it was."""
+    fields = {name: getattr(record, name) for name in FIELDS} | {"labels": dict(record.labels)}
+    return json.dumps(fields, ensure_ascii=True)

@@ -14,7 +14,8 @@ from attnprobe.measure.running import added, measure
 from attnprobe.measure.several import Several
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
-from attnprobe.values.options import Averaging, Reading, take
+from attnprobe.values.options import Averaging, SequenceReading, take
+from attnprobe.values.records import Record
 from attnprobe.values.selection import Indices
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
@@ -24,7 +25,7 @@ ABOUT = "Roles: what each head mostly does in this text. attnprobe patterns read
 
 def roles_of(measurement: HeadShares, sums: Sums, windows: Sequence[Tokens]) -> list[list[str | None]]:
     """Names the role of each head of one text, by layer; None where a layer's positions are no tokens."""
-    return measurement.empty("").of_texts([Measured("", windows, sums)], None).roles()
+    return measurement.empty("").of_texts([Measured(Record(""), windows, sums)], None).roles()
 
 
 def table_with_roles(
@@ -41,7 +42,7 @@ def table_with_roles(
 
     Roles follow the rules of ``attnprobe patterns`` with their defaults, whatever metrics are chosen, over all queries.
     """
-    reading, averaging = take(options, Reading, Averaging)
+    reading, averaging = take(options, SequenceReading, Averaging)
     chosen = {"layers": layers, "heads": heads}
     means = HeadMeans.choose(encoder, reading, metrics=metrics, **chosen, **vars(averaging))
     shares = HeadShares.choose(encoder, reading, **chosen)

@@ -12,7 +12,7 @@ from attnprobe.cli.output import Output
 from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
-from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Running, Selection, SequenceReading
 from attnprobe.values.records import Columns
 from attnprobe.values.signature import counted
 
@@ -37,7 +37,7 @@ def corpus(
     selection: Selection,
     mean: Mean,
     averaging: Averaging,
-    reading: Reading,
+    reading: SequenceReading,
     running: Running,
     engine: Engine,
     saving: Results,

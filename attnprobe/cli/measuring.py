@@ -101,12 +101,13 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     from attnprobe.corpus.prober import Prober
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.workers import Recipe
+    from attnprobe.measure.reading import remark_on_sequences
     from attnprobe.render.table import text_table
 
     encoder = asked.loading.encoder(**task.loads)
     settings = task.settings(encoder, destination)
-    if encoder.case and not asked.quiet:
-        note(encoder.case)
+    for remark in () if asked.quiet else filter(None, (encoder.case, remark_on_sequences(encoder, settings.reading))):
+        note(remark)
     prober = Prober(encoder, settings)
     if asked.resuming.dry_run:
         Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)

@@ -48,7 +48,16 @@ def _remarks_on_texts(run: CorpusRun) -> Iterator[str]:
         were = "was" if state.cut == 1 else "were"
         yield f"{counted(state.cut, 'text')} {were} longer than the model reads and {were} cut{_listed(run, 'cut')}"
     for category, message in doubts(state.unknown, state.wordless).items():
-        yield f"{message}{' (--max-unknown 0.33 leaves them out)' if category is UnknownTokensWarning else ''}"
+        yield f"{message}{_help_with_unknown(run) if category is UnknownTokensWarning else ''}"
+
+
+def _help_with_unknown(run: CorpusRun) -> str:
+    """Says what to do about unknown tokens; where the vocabulary is of k-mers, how texts that are sequences are cut."""
+    from attnprobe.models.vocabulary import kmer_of
+
+    size = kmer_of(run.prober.encoder.tokenizer) or 1
+    cut = f"; --kmer {size} cuts sequences as the vocabulary has them" if size > 1 else ""
+    return f" (--max-unknown 0.33 leaves them out{cut})"
 
 
 def _skipped(run: CorpusRun, allowed: Fraction | None) -> str:

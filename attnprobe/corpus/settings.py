@@ -14,7 +14,7 @@ from attnprobe.measure.kinds import Measurement
 from attnprobe.measure.reading import sign
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.global_attention import check_global_attention
-from attnprobe.values.options import Reading, Running, take
+from attnprobe.values.options import Reading, Running, SequenceReading, take
 from attnprobe.values.records import Record, Skipped
 from attnprobe.values.rows import TEXT_COLUMNS
 
@@ -37,13 +37,13 @@ class Settings:
 
         Args:
             measure: a name from MEASUREMENTS, or a measurement that was made elsewhere.
-            options: those of the measurement, of Reading and of Running.
+            options: those of the measurement, of SequenceReading and of Running.
 
         Raises:
             UsageError: an option is unknown, has an invalid value, or does not suit the model.
         """
-        shared = {name: options.pop(name) for name in (*Reading.names(), *Running.names()) if name in options}
-        reading, running = take(shared, Reading, Running)
+        shared = {name: options.pop(name) for name in (*SequenceReading.names(), *Running.names()) if name in options}
+        reading, running = take(shared, SequenceReading, Running)
         if isinstance(measure, str):
             measure = choose_measurement(measure, encoder, reading, **options)
         else:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from attnprobe.analyses import load_analysis
 from attnprobe.analyses.twins import as_twin
-from attnprobe.errors import CaseWarning
+from attnprobe.errors import CaseWarning, SequenceWarning
 from attnprobe.metrics import check_names
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
-from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection
+from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection, SequenceReading
 
 if TYPE_CHECKING:
     from attnprobe.analyses.likeness import Similarity
@@ -37,7 +37,7 @@ def corpus_stats(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
-    of: str = "attention",
+    of: str = "attention", kmer: int | None = None,
     profile: bool = False, batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -50,7 +50,7 @@ def corpus_stats(
         texts: any iterable of texts, of lists of words as given, each the words of one text, or of records, such as
             from :func:`attnprobe.read_records`; a Path, alone or among them, is a file of texts, a string never is.
         encoder, metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention, of,
-            model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
+            kmer, model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         ids: of the texts; None: their numbers, from 1.
         pairs: the second texts of pairs.
         profile: whether the summary also gets the weights by key − query.
@@ -79,10 +79,10 @@ def corpus_stats(
 
     names = check_names(metrics)
     check_columns(texts, ids, pairs)
-    reading = Reading(max_length, stride, level, global_attention, of)
+    reading = SequenceReading(max_length, stride, level, global_attention, of, kmer)
     running = Running(batch_tokens, on_error, max_unknown)
     averaging = Averaging(queries, long_range)
-    encoder = loaded_with_warning(encoder, model)
+    encoder = loaded_with_warning(encoder, model, is_cut=kmer is not None)
     chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "mean": mean, "profile": profile}
     settings = Settings.choose(encoder, **chosen, **vars(averaging), **vars(reading), **vars(running))
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
@@ -101,7 +101,7 @@ def run_corpus(
     layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
     queries: str = "all", long_range: int = 10,
     max_length: int | None = None, stride: int | None = None, level: str = "token", global_attention: str = "none",
-    of: str = "attention",
+    of: str = "attention", kmer: int | None = None,
     batch_tokens: int = 2048, on_error: str = "skip", max_unknown: float | None = None,
     engine: str = "local", workers: int = 1, num_gpus: float = 0.0,
     resume: bool = False, overwrite: bool = False, spreadsheet_safe: bool = False,
@@ -113,7 +113,7 @@ def run_corpus(
         inputs: files, globs, datasets folders or ``hub:NAME``, as :func:`attnprobe.find_sources` takes them.
         output: the file of rows, or where there are none of the summary, as its suffix says; None: there is none.
         encoder: as in :func:`attnprobe.head_stats`; other processes can only load a model by name.
-        metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention, of,
+        metrics, layers, heads, mean, queries, long_range, max_length, stride, level, global_attention, of, kmer,
             model: as in :func:`attnprobe.head_stats`; ``mean`` averages within each text, in the summary only.
         measure: a name from ``attnprobe.measure.MEASUREMENTS``, or a measurement.
         summary, profile: the files of the tables over all texts.
@@ -141,7 +141,7 @@ def run_corpus(
 
     chosen = {**Selection(layers, heads).changed(), **Mean(mean).changed(), **Averaging(queries, long_range).changed()}
     chosen |= {} if metrics is None else {"metrics": check_names(metrics)}
-    reading = Reading(max_length, stride, level, global_attention, of)
+    reading = SequenceReading(max_length, stride, level, global_attention, of, kmer)
     source: dict[str, Any] = {"format": input_format, "delimiter": delimiter, "quoting": quoting, "header": header}
     source |= {"encoding": encoding, "limit": limit, "sample": sample, "seed": seed}
     how: dict[str, Any] = {"columns": columns, "reading": source, "engine": Engine(engine, workers, num_gpus)}
@@ -211,6 +211,7 @@ def summarize(
     Raises:
         UsageError, InputError, ModelError: as in :func:`corpus_stats`.
     """
+    from attnprobe.corpus.again import completed
     from attnprobe.corpus.prober import Prober
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.stats import CorpusStats
@@ -218,10 +219,11 @@ def summarize(
 
     check_columns(texts, ids, pairs)
     analysis = load_analysis(name)
-    encoder = loaded_with_warning(encoder, model, **analysis.loads(options))
+    encoder = loaded_with_warning(encoder, model, is_cut=options.get("kmer") is not None, **analysis.loads(options))
     settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
     records = to_records(texts, ids, pairs, analysis.reads(options), analysis.instead)
-    return CorpusStats(Prober(encoder, settings, threads), records).complete()
+    stats = CorpusStats(Prober(encoder, settings, threads), records)
+    return completed(stats.complete(), encoder, threads)
 
 
 def similarity(
@@ -268,12 +270,24 @@ def similarity(
 
 
 def loaded_with_warning(
-    encoder: Encoder | str | PathLike[str] | None, model: str | PathLike[str] = DEFAULT_MODEL, **how: Any
+    encoder: Encoder | str | PathLike[str] | None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    *,
+    is_cut: bool = False,
+    **how: Any,
 ) -> Encoder:
-    """Loads the model, and warns of the capitals that it reads otherwise; see ``loaded``."""
+    """Loads the model, and warns of capitals and sequences that it reads otherwise than they stand; see ``loaded``.
+
+    Args:
+        is_cut: whether sequences are cut into k-mers because someone asked for it.
+    """
+    from attnprobe.models.sequences import way_of
+
     made = loaded(encoder, model, **how)
     if made.case:
         warnings.warn(made.case, CaseWarning, stacklevel=3)
+    if not is_cut and (remark := way_of(made.tokenizer).remark()):
+        warnings.warn(remark, SequenceWarning, stacklevel=3)
     return made
 
 

@@ -21,7 +21,7 @@ from attnprobe.metrics.reduce import Reducer
 from attnprobe.metrics.sums import Sums
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.averaging import averaged_axes, named_mean, partly_empty, signed_mean
-from attnprobe.values.options import Averaging, Mean, Reading, Running, take
+from attnprobe.values.options import Averaging, Mean, Reading, Running, SequenceReading, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.summary import Offsets, Summary
@@ -61,7 +61,7 @@ class HeadMeans:
         Raises:
             UsageError: a metric or option is unknown, or a layer or head out of range.
         """
-        beside = ("metrics", "layers", "heads", "profile", *Reading.names(), *Running.names())
+        beside = ("metrics", "layers", "heads", "profile", *SequenceReading.names(), *Running.names())
         averaging, mean = take(options, Averaging, Mean, beside=beside)
         return cls(
             tuple(check_names(options.get("metrics"))),
@@ -185,12 +185,12 @@ def head_table(
     Args:
         pair: the second text of a pair.
         layers, heads: those to report, counted from 0: ``3``, ``[0, 2, -1]``, ``"0-5"``, ``"0,2,-1"``, ``"all"``.
-        options: those of Reading, Averaging and Mean in :mod:`attnprobe.values.options`.
+        options: those of SequenceReading, Averaging and Mean in :mod:`attnprobe.values.options`.
 
     Warns:
         PartialMeanWarning: a mean over layers leaves out those where a metric has no meaning.
     """
-    reading, averaging, mean = take(options, Reading, Averaging, Mean, beside=("pair", "layers", "heads"))
+    reading, averaging, mean = take(options, SequenceReading, Averaging, Mean, beside=("pair", "layers", "heads"))
     chosen = {"metrics": metrics, "layers": layers, "heads": heads, **vars(averaging), **vars(mean)}
     measurement = HeadMeans.choose(encoder, reading, **chosen)
     windows = windows_of(encoder, text, pair, reading)

@@ -23,6 +23,7 @@ import numpy as np
 
 from attnprobe.attention.blocks import Observer
 from attnprobe.models.encoder import Encoder
+from attnprobe.values.records import Record
 from attnprobe.values.rows import RowBlock
 from attnprobe.values.table import Table
 from attnprobe.values.tokens import Tokens
@@ -43,12 +44,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Measured:
-    """One text that was measured: its id, its windows, the result, and the record's number."""
+    """One text that was measured: its record, its windows, and the result."""
 
-    id: str
+    record: Record
     windows: Sequence[Tokens]
     found: Any
-    number: int = 0
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return self.record.id
+
+    @property
+    def number(self) -> int:
+        """The record's number, see :class:`attnprobe.Record`."""
+        return self.record.number
 
     @property
     def n_tokens(self) -> int:
@@ -80,7 +90,8 @@ class Summary(Protocol):
 
     One with a table that takes the model once more, when all texts have come, has ``asks``: by the table's name a
     function that returns a measurement, with the ``reading`` of its texts, and the records; and ``answered(name,
-    summary)``, which returns the summary with that of the measurement.
+    summary)``, which returns the summary with that of the measurement. It may ask for the table ``summary`` again and
+    again, until it asks no more.
     """
 
     @property

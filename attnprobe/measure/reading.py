@@ -8,12 +8,20 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
-from attnprobe.errors import CaseWarning, TruncationWarning, UnknownTokensWarning, UsageError, WordsWarning
+from attnprobe.errors import (
+    CaseWarning,
+    SequenceWarning,
+    TruncationWarning,
+    UnknownTokensWarning,
+    UsageError,
+    WordsWarning,
+)
 from attnprobe.measure.kinds import Measurement
 from attnprobe.models.contributing import contributing
 from attnprobe.models.describe import reach_by_layers
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.global_attention import with_global_attention
+from attnprobe.models.sequences import as_read, way_of
 from attnprobe.models.vocabulary import count_unknown, remark_on_unknown
 from attnprobe.values.arguments import check_text
 from attnprobe.values.options import Reading
@@ -52,6 +60,8 @@ def tokenize(
         UsageError: the text is empty, or an option does not suit the text or the model.
     """
     words = words or reading.level == "word"
+    text = as_read(encoder.tokenizer, text, reading.kmer)
+    pair = None if pair is None else as_read(encoder.tokenizer, pair, reading.kmer)
     windows = encoder.tokenize(text, pair, max_length=reading.max_length, stride=reading.stride, words=words)
     if reading.global_attention != "none":
         windows = [with_global_attention(encoder, window, reading.global_attention) for window in windows]
@@ -97,6 +107,7 @@ def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) 
     Warns:
         TruncationWarning: the text is longer than the model reads and was cut.
         UnknownTokensWarning: more than a third of the tokens are unknown to the model's vocabulary.
+        SequenceWarning: the text is a sequence of residues, which is read in capitals or with spaces between.
         WordsWarning: words are asked for, and the text's script has no spaces between them.
         CaseWarning: the text has capitals, which the tokenizer and its vocabulary treat differently.
     """
@@ -105,8 +116,10 @@ def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) 
         check_text("pair", pair)
     windows = tokenize(encoder, text, pair, reading)
     texts = [text] if pair is None else [text, pair]
+    are_rewritten = any(as_read(encoder.tokenizer, given, reading.kmer) != given for given in texts)
     remarks = {
         TruncationWarning: _remark_on_length(encoder, windows[0], reading.max_length),
+        SequenceWarning: remark_on_sequences(encoder, reading) if are_rewritten else "",
         CaseWarning: encoder.case if any(given != given.lower() for given in texts) else "",
         WordsWarning: _remark_on_words(windows, reading.level),
         UnknownTokensWarning: remark_on_unknown(encoder.tokenizer, windows, texts),
@@ -115,6 +128,11 @@ def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) 
         if message:
             warnings.warn(message, category, stacklevel=3)
     return windows
+
+
+def remark_on_sequences(encoder: Encoder, reading: Reading) -> str:
+    """Writes the remark on sequences that are read otherwise than they stand, unasked; empty if none is."""
+    return way_of(encoder.tokenizer).remark() if reading.kmer is None else ""
 
 
 def check_words(encoder: Encoder, windows: Sequence[Tokens]) -> None:
@@ -170,6 +188,7 @@ def sign(encoder: Encoder, reading: Reading, **parts: object) -> str:
         parts: what else the numbers depend on, by name; None: the numbers do not depend on it.
     """
     read_as = {**reading.signed(), "max_length": reading.max_length or encoder.max_length}
+    read_as |= way_of(encoder.tokenizer, reading.kmer).signed()
     return signature(
         model=encoder.fingerprint,
         off=encoder.off_text,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from attnprobe.values.tokens import Role, Tokens
 
 CAPITALS = 0.05  # share of a vocabulary's words from which it is one with capitals; uncased ones have next to none
 MOST_UNKNOWN = 1 / 3  # share of a text's tokens from which its numbers say little of the text
+NEXT_TO_ALL = 0.9  # share of a vocabulary's words that have one length, from which it is one of k-mers
 TRIED = 300  # characters of a text that are written otherwise, to see what helps
 KINDS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 BRACKETED = re.compile(r"[\[<].*[\]>]")
@@ -108,26 +111,36 @@ def remark_on_unknown(tokenizer: Any, windows: Sequence[Tokens], texts: Sequence
     if unknown <= MOST_UNKNOWN * content:
         return ""
     starts = [text[:TRIED] for text in texts]
-    worst = max(starts, key=lambda start: _share_unknown(tokenizer, start))
-    better = next((one for one in _otherwise(tokenizer, worst) if _share_unknown(tokenizer, one) <= MOST_UNKNOWN), None)
+    worst = max(starts, key=lambda start: share_unknown(tokenizer, start))
+    better = next((one for one in _otherwise(tokenizer, worst) if share_unknown(tokenizer, one) <= MOST_UNKNOWN), None)
     if better is None:
         helps = "does the model read texts of this language and kind?"
     else:
-        helps = f"written like this they are known: {better[:30]}{'...' if better[30:] else ''}"
+        size = kmer_of(tokenizer)
+        cut = f", as --kmer {size} writes it" if size and " " in better and " " not in worst else ""
+        helps = f"written like this they are known: {better[:30]}{'...' if better[30:] else ''}{cut}"
     return f"{unknown:,} of the text's {content:,} tokens are unknown to the model's vocabulary; {helps}"
 
 
-def _share_unknown(tokenizer: Any, text: str) -> float:
+def share_unknown(tokenizer: Any, text: str) -> float:
+    """Computes the share of a text's tokens that the vocabulary lacks; 1 if it has no token."""
     unknown, content = count_unknown(tokenizer, [encode(tokenizer, [text], words=False)])
     return unknown / content if content else 1.0
+
+
+@lru_cache(maxsize=8)
+def kmer_of(tokenizer: Any) -> int | None:
+    """Returns the length of next to all words of the vocabulary, as one of k-mers has it; None if they differ."""
+    sizes = Counter(len(word) for word in _words(tokenizer))
+    [(size, count)] = sizes.most_common(1) or [(0, 0)]
+    return size if count > NEXT_TO_ALL * sizes.total() else None
 
 
 def _otherwise(tokenizer: Any, text: str) -> Iterator[str]:
     """Lists other ways to write a text: in capitals, with the vocabulary's residues or k-mers apart, or both."""
     yield text.upper()
-    sizes = {len(word) for word in _words(tokenizer)}
-    if len(sizes) == 1:
-        size, letters = sizes.pop(), "".join(text.split())
+    if size := kmer_of(tokenizer):
+        letters = "".join(text.split())
         apart = " ".join(letters[at : at + size] for at in range(len(letters) - size + 1))
         yield from (apart, apart.upper())
     yield text.lower()

@@ -14,7 +14,7 @@ from uuid import UUID
 from attnprobe.errors import UsageError
 from attnprobe.values.records import Columns, Record, Skipped
 
-PREFERRED = ("text", "sentence", "content", "review", "document")
+PREFERRED = ("text", "sentence", "content", "review", "document", "sequence")
 TEXT, WORDS, SENTENCES = "text", "words", "sentences"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 KINDS = {
@@ -152,7 +152,8 @@ def _also(values: Mapping[str, object], columns: Columns) -> dict[str, object]:
     found = {name: value for name, value in found.items() if value is not None and not isinstance(value, UnfitError)}
     sentences = found.get(SENTENCES)
     if is_sentences(sentences):
-        found[SENTENCES] = list(accumulate(map(len, sentences[:-1]), initial=0))
+        starts = accumulate(map(len, sentences), initial=0)
+        found[SENTENCES] = [start for start, words in zip(starts, sentences, strict=False) if words]
     return found
 
 

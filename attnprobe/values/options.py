@@ -144,6 +144,28 @@ class Reading(Options):
         help="What counts as a weight: attention, or what it adds, ‖a·v·W_O‖, rows made to sum to 1.",
     )
 
+    @property
+    def kmer(self) -> int | None:
+        """None, unless texts may be sequences of residues, see :class:`SequenceReading`."""
+        return None
+
+
+@dataclass(frozen=True)
+class SequenceReading(Reading):
+    """How a text is read that may be a sequence of residues.
+
+    Attributes:
+        kmer: how many residues each word has that a sequence is cut into, every word one residue after the one before;
+            None: as it stands, or a residue a word where the vocabulary knows nothing longer.
+    """
+
+    kmer: int | None = whole(
+        None,
+        least=1,
+        metavar="K",
+        help="Cut sequences into overlapping words of K residues, as DNABERT reads them.",
+    )
+
 
 @dataclass(frozen=True)
 class Selection(Options):
