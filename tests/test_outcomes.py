@@ -28,7 +28,7 @@ def test_counts_are_those_of_loops() -> None:
             assert some.count_right().tolist() == [sum(RIGHT[at][k] for at in asked) for k in range(11)]
             assert [some.is_right(k).tolist() for k in range(11)] == [[RIGHT[at][k] for at in asked] for k in range(11)]
     assert WHOLE.labels_in() == {"nsubj": 3, "obj": 3, "punct": 1}
-    assert WHOLE.labels_in(CHOOSING) == {"nsubj": 2, "obj": 1, "punct": 0}
+    assert WHOLE.where(LABELS, CHOOSING).labels_in() == {"nsubj": 2, "obj": 1, "punct": 0}
 
 
 def test_parts_add_up_and_are_restored() -> None:
@@ -39,7 +39,15 @@ def test_parts_add_up_and_are_restored() -> None:
         assert all((array == WHOLE.arrays()[name]).all() for name, array in found.arrays().items())
 
 
-@pytest.mark.parametrize("name", ["names", "numbers", "labels", "bits"])
+def test_texts_of_two_runs_are_counted_on() -> None:
+    """As if the second file had been read after the first, also where its first texts have no question."""
+    first = Outcomes.of([0], ["obj"], RIGHT[:1]) + Outcomes.of([], [], RIGHT[:0]).numbered(1)
+    second = Outcomes.of([1, 2], ["obj", "obj"], RIGHT[1:3])
+    assert (first + second).numbers.tolist() == [0, 3, 4]
+    assert (first + second).span == (0, 5)
+
+
+@pytest.mark.parametrize("name", ["names", "numbers", "labels", "bits", "span"])
 def test_arrays_of_something_else_are_refused(name: str) -> None:
     arrays = WHOLE.arrays()
     for wrong in (arrays[name].astype(float), arrays[name][1:]):
@@ -62,7 +70,7 @@ def test_the_interval_of_a_gain_by_hand() -> None:
 
 
 def test_one_text_has_no_interval() -> None:
-    nothing = Gain.of(np.zeros(0), np.zeros(0), np.zeros(0, int))
+    nothing = Gain.none()
     one = Gain.of(np.ones(2), np.zeros(2), np.array([4, 4]))
     two = Gain.of(np.ones(2), np.zeros(2), np.array([4, 6]))
     assert gain_intervals([nothing, one, two], 0) == [(None, None), (None, None), (1, 1)]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -32,6 +32,7 @@ class Outcomes:
         numbers: (question,) the number of its text.
         labels: (question,) the index of its label in ``names``.
         bits: (question, byte) 1 for each candidate that is right, eight to a byte.
+        span: from which text's number on, and up to which, texts were asked.
     """
 
     candidates: int
@@ -39,6 +40,7 @@ class Outcomes:
     numbers: Int[np.ndarray, " question"]
     labels: Int[np.ndarray, " question"]
     bits: Int[np.ndarray, "question byte"]
+    span: tuple[int, int] = (0, 0)
 
     @classmethod
     def of(
@@ -54,21 +56,38 @@ class Outcomes:
         names = tuple(sorted(set(labels)))
         index = {name: at for at, name in enumerate(names)}
         codes = np.array([index[label] for label in labels], np.int32)
-        return cls(right.shape[1], names, np.array(numbers, np.int64), codes, np.packbits(right, axis=1))
+        span = (min(numbers), max(numbers) + 1) if len(numbers) else (0, 0)
+        return cls(right.shape[1], names, np.array(numbers, np.int64), codes, np.packbits(right, axis=1), span)
 
     @classmethod
     def empty(cls, candidates: int) -> Outcomes:
         """The outcomes of no question."""
         return cls.of([], [], np.zeros((0, candidates), bool))
 
+    @classmethod
+    def joined(cls, candidates: int, parts: Iterable[Outcomes]) -> Outcomes:
+        """The outcomes of the questions of all parts, in their order."""
+        parts = [cls.empty(candidates), *parts]
+        names = tuple(sorted({name for part in parts for name in part.names}))
+        labels = np.concatenate([part.labels_among(names) for part in parts])
+        numbers, bits = (np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "bits"))
+        spans = [part.span for part in parts if part.span[1]] or [(0, 0)]
+        span = min(start for start, _ in spans), max(stop for _, stop in spans)
+        return cls(candidates, names, numbers, labels, bits, span)
+
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __add__(self, other: Outcomes) -> Outcomes:
-        names = tuple(sorted({*self.names, *other.names}))
-        codes = [part.labels_among(names) for part in (self, other)]
-        numbers, bits = (np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("numbers", "bits"))
-        return Outcomes(self.candidates, names, numbers, np.concatenate(codes), bits)
+        """Joins both; texts of two runs, which were both counted from 0, are counted on."""
+        if self.span[0] < other.span[1] and other.span[0] < self.span[1]:
+            start, stop = (number + self.span[1] for number in other.span)
+            other = replace(other, numbers=other.numbers + self.span[1], span=(start, stop))
+        return self.joined(self.candidates, [self, other])
+
+    def numbered(self, number: int) -> Outcomes:
+        """Returns the outcomes with all questions, if there are any, in the text of this number."""
+        return replace(self, numbers=np.full_like(self.numbers, number), span=(number, number + 1))
 
     def labels_among(self, names: Sequence[str]) -> Int[np.ndarray, " question"]:
         """Returns the index of each question's label in names that hold all labels."""
@@ -76,19 +95,17 @@ class Outcomes:
         found: np.ndarray = np.array([index[name] for name in self.names], np.int32)[self.labels]
         return found
 
-    def labels_in(self, half: int | None = None) -> dict[str, int]:
-        """Counts the questions of each label, in one half (CHOOSING or REPORTING) or in both."""
-        counts = Counter(self.labels[self._in_half(half)].tolist())
+    def labels_in(self) -> dict[str, int]:
+        """Counts the questions of each label."""
+        counts = Counter(self.labels.tolist())
         return {name: counts[at] for at, name in enumerate(self.names)}
 
     def where(self, labels: Collection[str], half: int | None = None) -> Outcomes:
-        """Returns the outcomes of the questions with one of these labels, in one half or in both."""
-        wanted = [at for at, name in enumerate(self.names) if name in labels]
-        some = self._in_half(half) & np.isin(self.labels, wanted)
-        return Outcomes(self.candidates, self.names, self.numbers[some], self.labels[some], self.bits[some])
-
-    def _in_half(self, half: int | None) -> Bool[np.ndarray, " question"]:
-        return np.full(len(self), True) if half is None else self.numbers % 2 == half
+        """Returns the outcomes of the questions with one of these labels, in one half (CHOOSING, REPORTING) or both."""
+        some = np.isin(self.labels, [at for at, name in enumerate(self.names) if name in labels])
+        if half is not None:
+            some &= self.numbers % 2 == half
+        return replace(self, numbers=self.numbers[some], labels=self.labels[some], bits=self.bits[some])
 
     def count_right(self) -> Int[np.ndarray, " candidate"]:
         """Counts the questions that each candidate answers rightly."""
@@ -106,7 +123,8 @@ class Outcomes:
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the numbers by name, from which :meth:`restored` makes equal outcomes."""
         names = np.frombuffer(json.dumps(self.names).encode(), np.uint8)
-        return {"names": names, "numbers": self.numbers, "labels": self.labels, "bits": self.bits}
+        span = np.array(self.span, np.int64)
+        return {"names": names, "numbers": self.numbers, "labels": self.labels, "bits": self.bits, "span": span}
 
     def restored(self, arrays: Mapping[str, np.ndarray]) -> Outcomes:
         """Makes the outcomes whose :meth:`arrays` these are.
@@ -118,13 +136,13 @@ class Outcomes:
         if set(arrays) != set(like) or any(arrays[name].dtype != like[name].dtype for name in like):
             raise ValueError("wrong names or types")
         names = json.loads(arrays["names"].tobytes())
-        numbers, labels, bits = (arrays[name] for name in ("numbers", "labels", "bits"))
-        shapes = (labels.shape, bits.shape) == (numbers.shape, (len(numbers), self.bits.shape[1]))
+        numbers, labels, bits, span = (arrays[name] for name in ("numbers", "labels", "bits", "span"))
+        shapes = (labels.shape, bits.shape, span.shape) == (numbers.shape, (len(numbers), self.bits.shape[1]), (2,))
         if not shapes or numbers.ndim != 1 or names != sorted(map(str, names)):
             raise ValueError("wrong shapes or labels")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
             raise ValueError("labels without names")
-        return Outcomes(self.candidates, tuple(names), numbers, labels, bits)
+        return Outcomes(self.candidates, tuple(names), numbers, labels, bits, (int(span[0]), int(span[1])))
 
 
 @dataclass(frozen=True)
@@ -143,6 +161,11 @@ class Gain:
     def of(cls, right: np.ndarray, other: np.ndarray, numbers: np.ndarray) -> Gain:
         """Compares two candidates by whether they are right in each question."""
         return cls(np.asarray(numbers), right.astype(np.int64) - other.astype(np.int64))
+
+    @classmethod
+    def none(cls) -> Gain:
+        """A gain in no question."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def gain_interval(right: np.ndarray, other: np.ndarray, numbers: np.ndarray, seed: int) -> Interval:
