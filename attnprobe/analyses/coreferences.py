@@ -183,8 +183,7 @@ class Coreferences(Tabled):
 
     def _chosen(self, group: str, answer: str) -> tuple[Chosen, Gain]:
         """Chooses the first of the best heads and baselines on one half, and compares the two on the other."""
-        outcomes = self.outcomes.where(GROUPED[group])
-        choosing, reporting = outcomes.half(CHOOSING), outcomes.half(REPORTING)
+        choosing, reporting = (self.outcomes.where(GROUPED[group], half) for half in (CHOOSING, REPORTING))
         if not len(choosing):
             return Chosen(group, answer, len(reporting)), Gain.none()
         counts = choosing.count_right()
@@ -208,7 +207,7 @@ class Coreferences(Tabled):
 
     def n_documents(self, half: int) -> int:
         """Counts the documents of a half that have a question."""
-        return len(np.unique(self.outcomes.half(half).numbers))
+        return len(np.unique(self.outcomes.where(GROUPED["all"], half).numbers))
 
     def picture(self) -> StatMap:
         """Makes the map of heads: accuracy on pronouns, or on all if there are none, minus that of the best baseline.
