@@ -47,6 +47,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.coreference:COREFERENCE",
         "Which heads point from a mention to its antecedent.",
     ),
+    "contacts": (
+        "attnprobe.analyses.contacts:CONTACTS",
+        "Which heads see contacts in proteins; a regression over all.",
+    ),
     "importance": (
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
