@@ -221,7 +221,8 @@ def summarize(
     analysis = load_analysis(name)
     encoder = loaded_with_warning(encoder, model, is_cut=options.get("kmer") is not None, **analysis.loads(options))
     settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
-    stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+    records = to_records(texts, ids, pairs, analysis.reads(options), analysis.instead)
+    stats = CorpusStats(Prober(encoder, settings, threads), records)
     return completed(stats.complete(), encoder, threads)
 
 
