@@ -79,7 +79,7 @@ def plain_of(folder_of: Callable[[str], Path]) -> Callable[[str], Plain]:
 
 @pytest.fixture
 def warm_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worker processes start from one that has imported all; as they start in truth, in cli/test_corpus.py."""
+    """Worker processes start from one that has imported all; as they start in truth, in cli/test_nightly.py."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["attnprobe.corpus.workers", "transformers.models.bert.modeling_bert"])
     monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)

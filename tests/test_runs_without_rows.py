@@ -6,10 +6,8 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,25 @@ from tests.toy_of_many import OwnWeights
 
 ROOT = Path(__file__).parent.parent
 DRIVER = """
-import functools, io, json, os, pathlib, sys
+import functools, io, json, multiprocessing, os, pathlib, signal, sys, time
 import attnprobe
 from attnprobe.models import loading
 from tests.cli.commandline import Stream, exit_code
 
+state = pathlib.Path("killed.csv.parts", "state.npz")
+killed = os.fork()
+if not killed:
+    sys.argv = ["attnprobe", "own", "many.txt", "-o", "killed.csv", "-q"]
+    os._exit(exit_code())
+while not state.exists() and os.waitpid(killed, os.WNOHANG) == (0, 0):
+    time.sleep(0.001)
+os.kill(killed, signal.SIGKILL)
+os.waitpid(killed, 0)
+assert not os.path.exists("killed.csv")
+
+context = multiprocessing.get_context("forkserver")  # workers start from a new process that has imported all
+context.set_forkserver_preload(["attnprobe.corpus.workers", "transformers.models.bert.modeling_bert"])
+multiprocessing.get_context = lambda method: context
 loading.load_encoder = functools.cache(loading.load_encoder)
 done, usual = [], (sys.stdout, sys.stderr)
 for arguments in json.load(sys.stdin):
@@ -108,21 +120,10 @@ def found(
         "cwd": folder,
         "env": {**os.environ, "PYTHONPATH": paths, "ATTNPROBE_MODEL": str(folder_of("bert"))},
     }
-    kill([sys.executable, "-m", "attnprobe", "own", "many.txt", "-o", "killed.csv", "-q"], folder, how)
     command, given = [sys.executable, "-c", DRIVER], json.dumps(list(COMMANDS.values()))
     process = subprocess.run(command, input=given, **how, capture_output=True, text=True, check=True)
     done, *library = json.loads(process.stdout)
     return folder, dict(zip(COMMANDS, done, strict=True)), library
-
-
-def kill(command: list[str], folder: Path, how: dict[str, Any]) -> None:
-    """Ends a run with SIGKILL when some of its work is stored."""
-    process = subprocess.Popen(command, **how)
-    while process.poll() is None and not (folder / "killed.csv.parts" / "state.npz").exists():
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (folder / "killed.csv").exists()
 
 
 def own_weights(encoder: Encoder) -> np.ndarray:

@@ -59,6 +59,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.relations:RELATIONS",
         "Which heads find which relations of a treebank.",
     ),
+    "trees": (
+        "attnprobe.analyses.trees:TREES",
+        "Which heads draw a sentence's dependency tree (UUAS).",
+    ),
 }
 
 

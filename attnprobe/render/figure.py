@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from threading import Lock
@@ -236,8 +236,20 @@ def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
     if stat.marked is not None:
         _frame(axes, stat.marked)
         label = f"{label}; framed: {stat.mark_means}"
-    figure.colorbar(image, label=label)
+    _mark(figure.colorbar(image, label=label).ax, stat.levels)
     return figure
+
+
+def _mark(scale: Axes, levels: Mapping[str, float]) -> None:
+    """Marks numbers on a scale, and writes their names to its left, of near ones the larger above the other."""
+    names: dict[float, str] = {}
+    for name, level in levels.items():
+        names[level] = f"{names[level]}, {name}" if level in names else name
+    for level, name in names.items():
+        scale.axhline(level, color="black", linewidth=1)
+        above = "center" if len(names) == 1 else "bottom" if level == max(names) else "top"
+        place: Any = {"transform": scale.get_yaxis_transform(), "ha": "right", "va": above}
+        scale.text(-0.2, level, name, **place)
 
 
 def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, written: Callable[[float], str]) -> None:

@@ -278,7 +278,7 @@ def test_summary_and_profile_as_files(corpus: Run, encoder: Encoder, lines: Path
     assert set(profile["head"]) == {1}
 
 
-@pytest.mark.usefixtures("small")
+@pytest.mark.usefixtures("small", "warm_workers")
 def test_workers_give_the_same_bytes(corpus: Run, lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the same order, and all of them are heard of."""
     from attnprobe.cli import output

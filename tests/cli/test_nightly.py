@@ -512,7 +512,10 @@ def test_handler_of_a_signal_outlasts_the_start_of_ray() -> None:
 
 
 KILLED = """
-import os, signal
+import os, signal, sys
+from unittest.mock import MagicMock
+for name in ("on_ray", "prober", "threads", "workers"):  # which load torch, and make no pool
+    sys.modules[f"attnprobe.corpus.{name}"] = MagicMock()
 from attnprobe.corpus.engines import _pool
 pool = _pool(1, None)
 os.kill(os.getpid(), signal.SIGKILL)
