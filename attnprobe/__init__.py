@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api.pictures import view as view
     from attnprobe.api.tables import flow as flow
     from attnprobe.api.tables import head_stats as head_stats
+    from attnprobe.api.tables import links as links
     from attnprobe.api.tables import tokens as tokens
     from attnprobe.api.tables import trace as trace
     from attnprobe.api.tables import weights as weights
@@ -76,6 +77,7 @@ _HOMES = {
     "heatmap": "attnprobe.api.pictures",
     "importance": "attnprobe.corpus.importance",
     "importance_curve": "attnprobe.corpus.importance",
+    "links": "attnprobe.api.tables",
     "load_encoder": "attnprobe.models.loading",
     "patterns": "attnprobe.corpus.twins",
     "read_records": "attnprobe.readers.readers",

@@ -24,6 +24,7 @@ FUNCTIONS = [name for name in dir(attnprobe) if isinstance(getattr(attnprobe, na
 OF_MANY = [name for name in ANALYSES if isinstance(load_analysis(name), CorpusAnalysis)]
 COMMANDS: dict[str, Callable[..., None]] = {
     "head_stats": heads.heads,
+    "links": heads.heads,
     "heatmap": heatmap.heatmap,
     "view": view.view,
     "corpus_stats": corpus.corpus,
@@ -34,7 +35,8 @@ SHELL = {"output", "format", "overwrite", "open", "spreadsheet_safe", "quiet", "
 SHELL |= {"log", "max_skipped"}  # lines on standard error, and the exit code
 ELSEWHERE = {  # flags whose work another argument, or another call, does in Python
     "load_encoder": {"no_cache"},
-    "head_stats": {"sort", "top"},
+    "head_stats": {"sort", "top", "link"},
+    "links": {"sort", "top", "metrics", "queries", "long_range", "stride"},
     "corpus_stats": {*Records.names(), *Results.names(), *Resuming.names(), *Engine.names(), "measure"},
     "run_corpus": {"column", "id_column", "pair_column"},
     "compare": {*Records.names(), *Resuming.names(), *Engine.names()} - {"seed"},
@@ -48,7 +50,8 @@ ALONE = {  # arguments that no flag is the twin of
     **{name: {"texts", "ids", "pairs", "threads"} for name in OF_MANY},
 }
 OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compare", *OF_MANY)} | {
-    ("load_encoder", "dtype"): None
+    ("load_encoder", "dtype"): None,
+    ("links", "link"): inspect.Parameter.empty,
 }
 PARTS = {"find_sources", "read_records", "importance_curve"}  # of which a command takes parts
 
@@ -68,7 +71,7 @@ def flags(name: str) -> dict[str, Any]:
     options = [option for group in groups(name) for option in group_of(group)[1]]
     left_out = (SHELL - parameters(name).keys()) | ELSEWHERE.get(name, set())
     found = {option.name: option.default for option in options if option.name not in left_out}
-    if Metrics in groups(name):
+    if Metrics in groups(name) and "metrics" not in left_out:
         found["metrics"] = None
     return {option: default for option, default in found.items() if option not in ("text", "inputs")}
 

@@ -22,13 +22,13 @@ def test_counts_are_those_of_loops() -> None:
                 for at, (number, label) in enumerate(zip(NUMBERS, LABELS, strict=True))
                 if label in labels and (half is None or number % 2 == half)
             ]
-            some = WHOLE.where(labels) if half is None else WHOLE.half(half).where(labels)
+            some = WHOLE.where(labels, half)
             assert len(some) == len(asked)
             assert some.numbers.tolist() == [NUMBERS[at] for at in asked]
             assert some.count_right().tolist() == [sum(RIGHT[at][k] for at in asked) for k in range(11)]
             assert [some.is_right(k).tolist() for k in range(11)] == [[RIGHT[at][k] for at in asked] for k in range(11)]
     assert WHOLE.labels_in() == {"nsubj": 3, "obj": 3, "punct": 1}
-    assert WHOLE.half(CHOOSING).labels_in() == {"nsubj": 2, "obj": 1, "punct": 0}
+    assert WHOLE.where(LABELS, CHOOSING).labels_in() == {"nsubj": 2, "obj": 1, "punct": 0}
 
 
 def test_parts_add_up_and_are_restored() -> None:

@@ -47,6 +47,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.coreference:COREFERENCE",
         "Which heads point from a mention to its antecedent.",
     ),
+    "contacts": (
+        "attnprobe.analyses.contacts:CONTACTS",
+        "Which heads see contacts in proteins; a regression over all.",
+    ),
     "importance": (
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
@@ -54,6 +58,10 @@ BUILT_IN: dict[str, Row] = {
     "relations": (
         "attnprobe.analyses.relations:RELATIONS",
         "Which heads find which relations of a treebank.",
+    ),
+    "trees": (
+        "attnprobe.analyses.trees:TREES",
+        "Which heads draw a sentence's dependency tree (UUAS).",
     ),
 }
 

@@ -11,16 +11,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attnprobe.analyses.coreferences import ANSWERS, LEFT_OUT, Answered, Coreferences
+from attnprobe.analyses.coreferences import ANSWERS, LEFT_OUT, Coreferences
 from attnprobe.analyses.questions import Questions, cut
+from attnprobe.attention.blocks import exact
 from attnprobe.errors import UsageError
 from attnprobe.measure.by_word import WordListener, WordRows
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.tokenizing import tokenize
+from attnprobe.models.encoding import locate
+from attnprobe.models.global_attention import with_global_attention
+from attnprobe.models.tokenizing import check_readable
 from attnprobe.values.documents import Document
 from attnprobe.values.options import Reading
+from attnprobe.values.outcomes import Outcomes
 from attnprobe.values.records import Record
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
@@ -92,15 +96,18 @@ class Antecedents(NoRows):
             UsageError: the record is no document with mentions, or none of its sentences fits into a window.
         """
         document = Document.of(record, singletons=self.singletons, inclusive=self.inclusive)
-        [whole] = tokenize(encoder.tokenizer, document.words)
-        owner = _owners(whole)
+        check_readable(document.words, "the document")
+        located = locate(encoder.tokenizer, [document.words])
+        owner = np.array(located.owners)
         sizes = np.bincount(owner[owner >= 0], minlength=len(document.words))
-        room = len(whole) if self.window is None else self.window - int((owner < 0).sum())
+        room = len(owner) if self.window is None else self.window - int((owner < 0).sum())
         sentences = [int(sizes[sentence.start : sentence.stop].sum()) for sentence in document.sentences]
         windows, left_out = cut(document.sentences, sentences, room)
         if not windows:
             raise UsageError(f"no sentence of the document fits into a window of {self.window} tokens")
-        made = [_window(whole, owner, document, window) for window in windows]
+        made = [_window(located.tokens, owner, document, window) for window in windows]
+        if reading.global_attention != "none":
+            made = [with_global_attention(encoder, window, reading.global_attention) for window in made]
         return [replace(made[0], labels={**made[0].labels, LEFT_OUT: left_out}), *made[1:]]
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> AntecedentListener:
@@ -110,12 +117,6 @@ class Antecedents(NoRows):
     def empty(self, signature: str) -> Coreferences:
         """The summary of no document."""
         return Coreferences.empty(self.layers, self.heads, signature, self.seed)
-
-
-def _owners(whole: Tokens) -> Int[np.ndarray, " token"]:
-    """Finds the word as given that each token belongs to, by number; -1 for tokens that the tokenizer added."""
-    units, is_added = np.array(whole.words), np.array(whole.segments) == 0
-    return np.where(is_added, -1, np.searchsorted(np.unique(units[~is_added]), units))
 
 
 def _window(whole: Tokens, owner: Int[np.ndarray, " token"], document: Document, window: range) -> Tokens:
@@ -139,14 +140,14 @@ class AntecedentListener(WordListener):
         self.questions: list[Questions] = [text.labels["questions"] for text in texts]
         asking = [(text, word) for text, one in enumerate(self.questions) for word in one.asking]
         self.text, self.asking = torch.tensor(asking, dtype=torch.long, device=encoder.device).reshape(-1, 2).T
-        self.earlier = torch.arange(self.owned.shape[1], device=encoder.device) < self.asking[:, None]
-        is_place = torch.zeros(self.owned.shape[:2], dtype=torch.bool)
+        self.earlier = torch.arange(self.count, device=encoder.device) < self.asking[:, None]
+        is_place = torch.zeros(len(texts), self.count, dtype=torch.bool)
         for text, one in enumerate(self.questions):
             is_place[text, list(one.places)] = True
         self.candidates = self.earlier & is_place.to(encoder.device)[self.text]
         shape = (len(ANSWERS), len(self.layers), encoder.heads, len(asking))
         self.chosen = torch.full(shape, NOTHING, device=encoder.device)
-        self.largest = torch.zeros(shape[1:], dtype=self.owned.dtype, device=encoder.device)  # of BACK, so far
+        self.largest = torch.zeros(shape[1:], dtype=exact(encoder.dtype), device=encoder.device)  # of BACK, so far
 
     def receive(self, rows: WordRows) -> None:
         """Looks at the rows of mentions, and at their columns, of which these rows may hold a part."""
@@ -157,7 +158,7 @@ class AntecedentListener(WordListener):
             asked = rows.weights[self.text[some] - texts.start, :, self.asking[some] - rows.rows.start]
             for answer, allowed in ((MENTIONS, self.candidates), (WORDS, self.earlier)):
                 self.chosen[answer, layer, rows.heads, some] = _largest(asked, allowed[some])[1].T
-        some = (here & (self.asking > rows.rows.start)).nonzero()[:, 0]
+        some = (here & self.candidates[:, rows.rows].any(1)).nonzero()[:, 0]
         if len(some):
             asking = rows.weights[self.text[some] - texts.start, :, :, self.asking[some]]
             values, words = (found.T for found in _largest(asking, self.candidates[some, rows.rows]))
@@ -169,11 +170,15 @@ class AntecedentListener(WordListener):
     def finish(self) -> Found:
         """Returns who is right, text by text."""
         chosen = self.chosen[:, :, self.heads].flatten(0, 2).T.cpu().numpy()
-        answers = [answers for one in self.questions for answers in one.answers]
-        right = [np.isin(of_question, words) for of_question, words in zip(chosen, answers, strict=True)]
         ends = np.cumsum([len(one.asking) for one in self.questions])[:-1]
-        parts = np.split(np.array(right, bool).reshape(chosen.shape), ends)
-        return Found([Answered.of(one, part) for one, part in zip(self.questions, parts, strict=True)])
+        return Found([_outcomes(*pair) for pair in zip(self.questions, np.split(chosen, ends), strict=True)])
+
+
+def _outcomes(questions: Questions, chosen: Int[np.ndarray, "question head"]) -> Outcomes:
+    """Finds who is right in the questions of a window: the answers of heads, then the baselines."""
+    right = [np.isin(of_question, words) for of_question, words in zip(chosen, questions.answers, strict=True)]
+    heads = np.array(right, bool).reshape(chosen.shape)
+    return Outcomes.of([0] * len(right), questions.groups, np.hstack([heads, questions.baselines]))
 
 
 def _largest(

@@ -40,7 +40,7 @@ COREFERENCE = CorpusAnalysis(
         "n": "how many mentions have an antecedent in their window",
     },
     options=[Selection, Windowing],
-    reading=Annotated[Reading, Without("max_length", "stride", "level", "global_attention")],
+    reading=Annotated[Reading, Without("max_length", "stride", "level")],
     tables={"halves": "What even documents choose, reported on odd ones, with intervals of the gain."},
     view="attnprobe.render.coreference:coreference_view",
     formats={name: f"attnprobe.render.coreference:write_{name}" for name in ("png", "svg", "pdf")},

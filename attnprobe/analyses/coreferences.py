@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from attnprobe.analyses.pictures import StatMap
-from attnprobe.analyses.questions import Questions
 from attnprobe.analyses.sieves import BASELINES, GROUPS
-from attnprobe.errors import InputError
+from attnprobe.errors import InputError, UsageError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.outcomes import CHOOSING, REPORTING, Gain, Outcomes, gain_intervals
 from attnprobe.values.signature import model_of
@@ -27,27 +26,6 @@ HALVES = (
     *("baseline_name", "baseline", "gain", "gain_low", "gain_high"),
 )
 LEFT_OUT = "left_out"  # the label of a document's first window: how many sentences are longer than a window
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Who is right in the questions of a document; its windows add up (+).
-
-    Attributes:
-        groups: (question,) of the mentions.
-        right: (question, candidate) whether each head is right in each answer, then each baseline.
-    """
-
-    groups: tuple[str, ...]
-    right: Bool[np.ndarray, "question candidate"]
-
-    @classmethod
-    def of(cls, questions: Questions, heads: Bool[np.ndarray, "question candidate"]) -> Answered:
-        """Puts the baselines beside the heads."""
-        return cls(questions.groups, np.hstack([heads, questions.baselines]))
-
-    def __add__(self, other: Answered) -> Answered:
-        return Answered(self.groups + other.groups, np.concatenate([self.right, other.right]))
 
 
 @dataclass(frozen=True)
@@ -110,16 +88,22 @@ class Coreferences(Tabled):
         return html_table(repr(self), table.columns, table.rows)
 
     def of_texts(self, texts: Sequence[Any], together: Any) -> Coreferences:
-        """Summarizes measured documents, whose ``found`` are :class:`Answered`."""
-        made = self.outcomes
-        for text in texts:
-            numbers = [text.number] * len(text.found.groups)
-            made += Outcomes.of(numbers, text.found.groups, text.found.right)
-        windows, left_out = (sum(map(count, texts)) for count in (lambda text: len(text.windows), _left_out))
-        return replace(self, outcomes=made, counts=np.array([len(texts), windows, left_out], np.int64))
+        """Summarizes measured documents, whose ``found`` are :class:`attnprobe.values.outcomes.Outcomes`."""
+        outcomes = Outcomes.joined(self.outcomes.candidates, (text.found.numbered(text.number) for text in texts))
+        windows = sum(len(text.windows) for text in texts)
+        left_out = sum(text.labels[LEFT_OUT] for text in texts)
+        return replace(self, outcomes=outcomes, counts=np.array([len(texts), windows, left_out], np.int64))
 
     def __add__(self, other: Coreferences) -> Coreferences:
-        """Summarizes the documents of both."""
+        """Summarizes the documents of both.
+
+        Raises:
+            UsageError: the layers, heads or signatures differ.
+        """
+        for name in ("layers", "heads", "signature"):
+            one, another = getattr(self, name), getattr(other, name)
+            if one != another:
+                raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
         return replace(self, outcomes=self.outcomes + other.outcomes, counts=self.counts + other.counts)
 
     def __radd__(self, other: int) -> Coreferences:
@@ -168,9 +152,9 @@ class Coreferences(Tabled):
         """The candidates that are baselines."""
         return range(len(ANSWERS) * self.n_heads, self.outcomes.candidates)
 
-    def counts_right(self, group: str, half: int | None = None) -> tuple[Int[np.ndarray, " candidate"], int]:
+    def counts_right(self, group: str) -> tuple[Int[np.ndarray, " candidate"], int]:
         """Counts the questions of a group that each candidate is right in, and how many there are."""
-        some = self.outcomes.where(GROUPED[group], half)
+        some = self.outcomes.where(GROUPED[group])
         return some.count_right(), len(some)
 
     def table(self) -> Table:
@@ -192,28 +176,24 @@ class Coreferences(Tabled):
     def chosen(self) -> list[Chosen]:
         """What the documents with even numbers choose, and how it does on the others, by group and answer."""
         found = [self._chosen(group, answer) for group in GROUPED for answer in ANSWERS]
-        intervals = iter(gain_intervals([gain for _, gain in found if gain], self.seed))
-        made = []
-        for row, gain in found:
-            low, high = next(intervals) if gain else (None, None)
-            made.append(replace(row, gain_low=low, gain_high=high))
-        return made
+        intervals = gain_intervals([gain for _, gain in found], self.seed)
+        return [
+            replace(row, gain_low=low, gain_high=high) for (row, _), (low, high) in zip(found, intervals, strict=True)
+        ]
 
-    def _chosen(self, group: str, answer: str) -> tuple[Chosen, Gain | None]:
-        """Chooses on one half, and counts on the other; the interval is still to come."""
-        counts, n_choosing = self.counts_right(group, CHOOSING)
-        other = self.outcomes.where(GROUPED[group], REPORTING)
-        if not n_choosing:
-            return Chosen(group, answer, len(other)), None
+    def _chosen(self, group: str, answer: str) -> tuple[Chosen, Gain]:
+        """Chooses the first of the best heads and baselines on one half, and compares the two on the other."""
+        choosing, reporting = (self.outcomes.where(GROUPED[group], half) for half in (CHOOSING, REPORTING))
+        if not len(choosing):
+            return Chosen(group, answer, len(reporting)), Gain.none()
+        counts = choosing.count_right()
         head, baseline = (max(some, key=counts.__getitem__) for some in (self.candidates(answer), self.baselines))
-        layer, number = self.head_at(head)
-        row = Chosen(group, answer, len(other), layer, number, baseline_name=self.name_of(baseline))
-        if not len(other):
-            return row, None
-        right = [other.is_right(candidate) for candidate in (head, baseline)]
-        accuracy, share = (float(one.mean()) for one in right)
-        gain = Gain.of(right[0], right[1], other.numbers)
-        return replace(row, accuracy=accuracy, baseline=share, gain=accuracy - share), gain
+        row = Chosen(group, answer, len(reporting), *self.head_at(head), baseline_name=self.name_of(baseline))
+        right, other = reporting.is_right(head), reporting.is_right(baseline)
+        if len(reporting):
+            accuracy, share = float(right.mean()), float(other.mean())
+            row = replace(row, accuracy=accuracy, baseline=share, gain=accuracy - share)
+        return row, Gain.of(right, other, reporting.numbers)
 
     def name_of(self, baseline: int) -> str:
         """Names a candidate that is a baseline."""
@@ -227,7 +207,7 @@ class Coreferences(Tabled):
 
     def n_documents(self, half: int) -> int:
         """Counts the documents of a half that have a question."""
-        return len(np.unique(self.outcomes.where(GROUPED["all"], half).numbers))
+        return len(np.unique(self.outcomes.where(self.outcomes.names, half).numbers))
 
     def picture(self) -> StatMap:
         """Makes the map of heads: accuracy on pronouns, or on all if there are none, minus that of the best baseline.
@@ -256,7 +236,3 @@ class Coreferences(Tabled):
     def tables(self) -> dict[str, Callable[[], Table]]:
         """Returns the functions that make the tables, by name."""
         return {"summary": self.table, "halves": self.halves}
-
-
-def _left_out(text: Any) -> int:
-    return int(text.labels.get(LEFT_OUT, 0))

@@ -40,10 +40,8 @@ class Kept:
         return replace(self, texts=tuple(sorted([*self.texts, *texts])[: self.most]))
 
     def _digested(self, record: Record) -> tuple[str, str]:
-        fields = {name: getattr(record, name) for name in FIELDS} | {"labels": dict(record.labels)}
-        content = json.dumps([record.id, record.given, fields["labels"]], ensure_ascii=True)
-        digest = hashlib.blake2b(f"{self.seed}\0{content}".encode()).hexdigest()[:32]
-        return digest, json.dumps(fields, ensure_ascii=True)
+        content = json.dumps([record.id, record.given, dict(record.labels)], ensure_ascii=True)
+        return hashlib.blake2b(f"{self.seed}\0{content}".encode()).hexdigest()[:32], written(record)
 
     def array(self) -> np.ndarray:
         """Returns the texts as bytes."""
@@ -59,3 +57,9 @@ class Kept:
     def records(self) -> list[Record]:
         """Returns the texts as they were read."""
         return [Record(**json.loads(content)) for _, content in self.texts]
+
+
+def written(record: Record) -> str:
+    """Writes a record as JSON, without where it was."""
+    fields = {name: getattr(record, name) for name in FIELDS} | {"labels": dict(record.labels)}
+    return json.dumps(fields, ensure_ascii=True)

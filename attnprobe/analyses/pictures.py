@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,12 @@ class StatMap:
     Attributes:
         name: of the metric.
         values: (layer, head); NaN where it has no meaning.
-        layers, heads: the numbers of the axes, counted from 0; None alone for a mean.
+        layers, heads: the numbers of the axes, counted from 0; None for a mean.
         notes, sign: as in :class:`attnprobe.values.table.Table`.
         marked: (layer, head) whether to mark a value; None: none is.
         mark_means: what a mark says.
         centred: whether 0 is the middle of the scale, as of a change.
+        levels: numbers that a figure's scale marks, by name.
         label_given: what is shown, where it is no metric; empty: the metric, or its change.
     """
 
@@ -53,12 +54,13 @@ class StatMap:
     marked: np.ndarray | None = None
     mark_means: str = ""
     centred: bool = False
+    levels: Mapping[str, float] = field(default_factory=dict)
     label_given: str = ""
 
     @property
     def limits(self) -> tuple[float, float]:
         """The ends of the scale: the highest value and 0, or the lowest value if it is below 0."""
-        known = self.values[~np.isnan(self.values)]
+        known = np.array([*self.values[~np.isnan(self.values)], *self.levels.values()])
         if self.centred:
             size = float(np.abs(known).max(initial=0))
             return -size, size

@@ -14,7 +14,7 @@ from torch import Tensor
 from attnprobe.analyses.link_weights import LinkWeights
 from attnprobe.analyses.related import DIRECTIONS, OFFSETS, Relations, keys_of
 from attnprobe.attention.pointing import Pointing, Questions
-from attnprobe.measure.by_word import WordListener, WordRows
+from attnprobe.measure.by_word import WordListener, WordRows, refuse_pooled
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows
 from attnprobe.measure.sentences import ReadsSentences
@@ -48,8 +48,10 @@ class Pointers(ReadsSentences, NoRows):
 
         Raises:
             UsageError: a layer or head is out of range.
+            ModelError: a layer pools tokens.
         """
         chosen = tuple(select(layers, encoder.layers, "layer")), tuple(select(heads, encoder.heads, "head"))
+        refuse_pooled(encoder, chosen[0])
         return cls(*chosen, seed, **read)
 
     @property

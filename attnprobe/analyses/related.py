@@ -140,7 +140,8 @@ class Relations(Tabled):
         First ``all+punct``, if there is punctuation, and ``all``, without it; then each relation, by how many the
         reporting half has.
         """
-        counts, both = self.outcomes.half(REPORTING).labels_in(), self.outcomes.labels_in()
+        both = self.outcomes.labels_in()
+        counts = self.outcomes.where(both, REPORTING).labels_in()
         order = sorted(both, key=lambda name: (-counts[name], -both[name], name))
         without = [name for name in order if not is_punct(name)]
         every = [(ALL_AND_PUNCT, ALL_AND_PUNCT, order)] if len(without) < len(order) else []
@@ -149,14 +150,14 @@ class Relations(Tabled):
     @cached_property
     def choices(self) -> list[Choice]:
         """What is chosen and reported of each row."""
-        made = [self._choice(name, self.outcomes.where(labels)) for name, _, labels in self.rows]
+        made = [self._choice(name, labels) for name, _, labels in self.rows]
         gains = [gain for _, gain in made]
         intervals = gain_intervals(gains, self.seed)
         return [choice._replace(low=low, high=high) for (choice, _), (low, high) in zip(made, intervals, strict=True)]
 
-    def _choice(self, name: str, outcomes: Outcomes) -> tuple[Choice, Gain]:
+    def _choice(self, name: str, labels: Sequence[str]) -> tuple[Choice, Gain]:
         """Chooses the first of the best heads and offsets on one half, and compares the two on the other."""
-        choosing, reporting = outcomes.half(CHOOSING), outcomes.half(REPORTING)
+        choosing, reporting = (self.outcomes.where(labels, half) for half in (CHOOSING, REPORTING))
         n = len(reporting)
         if not len(choosing):
             return Choice(name, n), Gain.none()

@@ -12,6 +12,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.arguments import check_one
+from attnprobe.values.options import Mean, Selection, SequenceReading
 
 if TYPE_CHECKING:
     import pandas
@@ -81,6 +82,52 @@ def head_stats(
         max_length=max_length, stride=stride, level=level, global_attention=global_attention, of=of,
         kmer=kmer,
     ).to_frame()  # fmt: skip
+
+
+def links(
+    text: str,
+    encoder: Encoder | str | PathLike[str] | None = None,
+    *,
+    link: str | Sequence[str],
+    pair: str | None = None,
+    layers: Indices = "all", heads: Indices = "all", mean: str | None = None,
+    max_length: int | None = None, level: str = "token", global_attention: str = "none", of: str = "attention",
+    kmer: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
+) -> pandas.DataFrame:  # fmt: skip
+    """Finds the heads that join two words of a text; the twin of ``attnprobe heads --link``.
+
+    Args:
+        text, encoder, pair, layers, heads, max_length, level, global_attention, of, kmer, model: as in
+            :func:`attnprobe.head_stats`.
+        link: two words with a colon between them, or two positions, such as ``"it:animal"``, or a list of such; each
+            word is found as by :func:`attnprobe.values.finding.find_matches`, and the first match is taken.
+        mean: "heads", "layers" or "all": averages the weights over the chosen heads, layers, or both.
+
+    Returns:
+        a row per link, direction, layer and head, of each direction the largest weight first: columns ``layer``,
+        ``head``, ``query``, ``query_token``, ``key``, ``key_token`` (the first position, and all tokens) and
+
+        - ``weight``: what the query gives to the key, the mean over its tokens of the sum over the key's;
+        - ``unusual``: the share of the head's other weights that are smaller, between any as many tokens of the text;
+        - ``excess``: the weight less the usual one, the larger of two means: of what other queries give to this key,
+          and of the other weights at this distance.
+
+        NaN where the text has nothing to compare with. ``attrs["signature"]`` says what the numbers depend on.
+
+    Raises:
+        UsageError: an option is invalid, the text is empty, or a word is not found.
+        ModelError: a model that cannot be loaded or measured.
+
+    Warns:
+        UserWarning: as :func:`attnprobe.head_stats`.
+    """
+    from attnprobe.analyses.links import measure_links
+
+    check_one(text)
+    reading = SequenceReading(max_length=max_length, level=level, global_attention=global_attention, of=of, kmer=kmer)
+    selection = Selection(layers, heads)
+    return measure_links(text, loaded(encoder, model), pair, link, selection, Mean(mean), reading).to_table().to_frame()
 
 
 def weights(

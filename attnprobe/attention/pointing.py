@@ -142,8 +142,6 @@ class Pointing:
         self, layer: int, texts: slice, heads: slice, rows: slice, weights: Float[Tensor, "text head row key"]
     ) -> None:
         """Adds some rows of the layer with this index: those of a text in order, and all that ask together."""
-        if rows.start == rows.stop:
-            return
         where = texts.start, texts.stop, rows.start, rows.stop
         met = self.met[where] = self.met.get(where) or self.questions.within(texts, rows)
         self._answer_by_row(met, weights, self.answers[layer, BY_ROW, :, heads])

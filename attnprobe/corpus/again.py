@@ -10,6 +10,13 @@ from attnprobe.corpus.stats import CorpusStats
 from attnprobe.models.encoder import Encoder
 
 
+def completed(summary: Any, encoder: Encoder, threads: int | None = None) -> Any:
+    """Returns the summary with all that its own table asks for, one step after the other."""
+    while "summary" in getattr(summary, "asks", {}):
+        summary = answered(summary, "summary", encoder, threads)
+    return summary
+
+
 def answered(summary: Any, name: str, encoder: Encoder, threads: int | None = None) -> Any:
     """Returns the summary with what it asks for; see ``asks`` of :class:`attnprobe.measure.kinds.Summary`.
 

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
-from attnprobe.corpus.again import answered
+from attnprobe.corpus.again import answered, completed
 from attnprobe.corpus.chunks import Item
 from attnprobe.corpus.engines import results
 from attnprobe.corpus.inputs import Inputs
@@ -190,6 +190,7 @@ class CorpusRun:
                 self.first_skipped = self.first_skipped or next(iter(result.skipped), None)
                 if on_result:
                     on_result(result)
+            self.sink.summary = completed(self.summary, self.prober.encoder)
             for name in self.outputs.tables.keys() & getattr(self.summary, "asks", {}):
                 self.sink.summary = answered(self.summary, name, self.prober.encoder)
             self.sink.finish()

@@ -211,6 +211,7 @@ def summarize(
     Raises:
         UsageError, InputError, ModelError: as in :func:`corpus_stats`.
     """
+    from attnprobe.corpus.again import completed
     from attnprobe.corpus.prober import Prober
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.stats import CorpusStats
@@ -221,7 +222,7 @@ def summarize(
     encoder = loaded_with_warning(encoder, model, is_cut=options.get("kmer") is not None, **analysis.loads(options))
     settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
     stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
-    return stats.complete()
+    return completed(stats.complete(), encoder, threads)
 
 
 def similarity(

@@ -20,7 +20,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import check_whole
 from attnprobe.values.attention import MOST_WEIGHTS, Attention
 from attnprobe.values.averaging import averaged_axes, mean_over, named_mean, signed_mean
-from attnprobe.values.options import Mean, Reading, take
+from attnprobe.values.options import Mean, Reading, SequenceReading, take
 from attnprobe.values.rows import HEAD_COLUMNS, RowBlock
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
@@ -174,7 +174,7 @@ def keep_weights(
         most: how many weights to keep at most; None: any number.
         check: called with the tokens before the model runs; may refuse the text by an error.
         raw: whether contributions are kept as they are.
-        options: those of :class:`attnprobe.values.options.Reading` but ``stride``.
+        options: those of :class:`attnprobe.values.options.SequenceReading` but ``stride``.
 
     Raises:
         UsageError: a layer or head is out of range, the text is empty, or has more weights than ``most``.
@@ -184,7 +184,7 @@ def keep_weights(
         TruncationWarning, UnknownTokensWarning, WordsWarning, CaseWarning: the text is not read as it stands, see
             :func:`attnprobe.measure.reading.windows_of`.
     """
-    reading, over = Reading.from_given(options, without=["stride"]), Mean(mean)
+    reading, over = SequenceReading.from_given(options, without=["stride"]), Mean(mean)
     if most is not None:
         check_whole("most", most)
     measurement = replace(KeptWeights.choose(encoder, reading, layers=layers, heads=heads), raw=raw)

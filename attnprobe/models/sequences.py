@@ -118,10 +118,18 @@ def as_read(tokenizer: Any, text: Given, kmer: int | None = None) -> Given:
 
 
 @lru_cache(maxsize=8)
+def counts(tokenizer: Any) -> tuple[int, int]:
+    """Counts the tokens of a sequence as it stands, and of its letters with spaces between, without added ones."""
+    whole, apart = (encode(tokenizer, [given]).positions(Role.CONTENT) for given in (PROTEIN, list(PROTEIN)))
+    return len(whole), len(apart)
+
+
 def reads_letters(tokenizer: Any) -> bool:
     """Tests whether a token is a letter, and spaces between letters would be tokens, too."""
-    try:
-        tokens, apart = (encode(tokenizer, [given]) for given in (PROTEIN, list(PROTEIN)))
-    except AttnprobeError:
-        return True
-    return len(tokens.positions(Role.CONTENT)) == len(PROTEIN) and len(apart) != len(tokens)
+    whole, apart = counts(tokenizer)
+    return whole == len(PROTEIN) < apart
+
+
+def joins_letters(tokenizer: Any) -> bool:
+    """Tests whether a token may be several letters of a sequence."""
+    return counts(tokenizer)[0] < len(PROTEIN)

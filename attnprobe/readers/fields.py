@@ -12,7 +12,7 @@ from uuid import UUID
 from attnprobe.errors import UsageError
 from attnprobe.values.records import Columns, Record, Skipped
 
-PREFERRED = ("text", "sentence", "content", "review", "document")
+PREFERRED = ("text", "sentence", "content", "review", "document", "sequence")
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 KINDS = {
     dict: "an object",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from threading import Lock
@@ -151,8 +151,8 @@ def _draw_attention(attention: Attention, root: bool, colours: Colormap) -> Figu
         for axes, layer in zip(grid[:, 0], attention.layers, strict=True):
             axes.set_ylabel(name_of("layer", layer))
     else:
-        _name_queries(attention.query_tokens.strings, side, shown[::columns])
-        _name_keys(attention.key_tokens.strings, side, shown[-columns:])
+        name_queries(attention.query_tokens.strings, side, shown[::columns])
+        name_keys(attention.key_tokens.strings, side, shown[-columns:])
     if written:
         _write_numbers(shown[0], image, maps[0], two_decimals)
     if len(shown) == 1:
@@ -183,8 +183,8 @@ def _draw_shares(maps: ShareMaps, root: bool, colours: Colormap) -> Figure:
     for axes, name, values in zip(shown, maps.names, maps.values, strict=True):
         image = axes.imshow(values, cmap=colours, norm=scale, aspect="auto")
         axes.set(xticks=[], yticks=[], title=visible(name) if count > 1 else "")
-    _name_queries(maps.rows, height, shown[::columns])
-    _name_keys(maps.keys, width, shown[-columns:])
+    name_queries(maps.rows, height, shown[::columns])
+    name_keys(maps.keys, width, shown[-columns:])
     if written:
         _write_numbers(shown[0], image, maps.values[0], two_decimals)
     figure.supxlabel("input token")
@@ -193,14 +193,14 @@ def _draw_shares(maps: ShareMaps, root: bool, colours: Colormap) -> Figure:
     return figure
 
 
-def _name_queries(tokens: Sequence[str], side: float, left: Sequence[Axes]) -> None:
+def name_queries(tokens: Sequence[str], side: float, left: Sequence[Axes]) -> None:
     """Writes tokens at the left of maps that are so many inches high."""
     positions, labels, size = _legible(tokens, side)
     for axes in left:
         axes.set_yticks(positions, labels, fontsize=size)
 
 
-def _name_keys(tokens: Sequence[str], side: float, bottom: Sequence[Axes]) -> None:
+def name_keys(tokens: Sequence[str], side: float, bottom: Sequence[Axes]) -> None:
     """Writes tokens below maps that are so many inches wide; ideographs upright, one below the other."""
     positions, labels, size = _legible(tokens, side)
     upright = [len(it) == 1 or all(unicodedata.east_asian_width(letter) in "WF" for letter in it) for it in labels]
@@ -236,8 +236,20 @@ def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
     if stat.marked is not None:
         _frame(axes, stat.marked)
         label = f"{label}; framed: {stat.mark_means}"
-    figure.colorbar(image, label=label)
+    _mark(figure.colorbar(image, label=label).ax, stat.levels)
     return figure
+
+
+def _mark(scale: Axes, levels: Mapping[str, float]) -> None:
+    """Marks numbers on a scale, and writes their names to its left, of near ones the larger above the other."""
+    names: dict[float, str] = {}
+    for name, level in levels.items():
+        names[level] = f"{names[level]}, {name}" if level in names else name
+    for level, name in names.items():
+        scale.axhline(level, color="black", linewidth=1)
+        above = "center" if len(names) == 1 else "bottom" if level == max(names) else "top"
+        place: Any = {"transform": scale.get_yaxis_transform(), "ha": "right", "va": above}
+        scale.text(-0.2, level, name, **place)
 
 
 def _write_numbers(axes: Axes, image: AxesImage, values: np.ndarray, written: Callable[[float], str]) -> None:

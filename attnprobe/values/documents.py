@@ -13,6 +13,7 @@ from attnprobe.values.arguments import shown
 from attnprobe.values.records import Record
 
 Made = TypeVar("Made")
+FIRST_WORDS = "[0, start, ...], the first word of each sentence"
 BY_WORD = ("upos", "feats", "heads")  # the labels with a value for each word
 
 
@@ -63,7 +64,7 @@ class Document:
             if singletons or count[entity] > 1:
                 head, text = head_of(numbers, heads), " ".join(words[at] for at in numbers)
                 found.setdefault((head, entity), Mention(head, entity, text))
-        sentences = _sentences(record.labels.get("sentences", [0]), len(words))
+        sentences = _sentences(record.labels.get("sentences"), len(words))
         return cls(words, sentences, tuple(found[key] for key in sorted(found)), tuple(upos), tuple(feats))
 
 
@@ -144,12 +145,12 @@ def _by_word(labels: Mapping[str, Any], name: str, length: int) -> Sequence[Any]
 
 
 def _sentences(starts: Any, length: int) -> tuple[range, ...]:
-    """Returns the words of each sentence, by the first word of each.
+    """Returns the words of each sentence, by the first word of each; of one sentence if these are unknown.
 
     Raises:
         UsageError: the first words do not ascend from 0.
     """
-    stops = _read(lambda: [*map(int, starts), length], "sentences", "[0, start, ...]")
+    stops = [0, length] if starts is None else _read(lambda: [*map(int, starts), length], "sentences", FIRST_WORDS)
     if stops[0] != 0 or any(start >= stop for start, stop in pairwise(stops)):
-        raise UsageError("the label sentences is not of the form [0, start, ...], the first word of each sentence")
+        raise UsageError(f"the label sentences is not of the form {FIRST_WORDS}")
     return tuple(range(*ends) for ends in pairwise(stops))

@@ -72,16 +72,33 @@ def one_query(tokens: Tokens, query: str | int | None) -> tuple[int, str]:
                 f"which of the {len(content)} tokens asks?", f"name the query: {_near(tokens, '')}a position"
             )
         return content[0], ""
-    first, *others = find_matches(tokens, str(query))
-    remarks: list[str] = []
+    first, remarks = first_match(tokens, query)
     if len(first) > 1:
         pieces = ", ".join(f"{token_label(tokens, at)} at {at}" for at in first)
-        remarks.append(f"{query} is {len(first)} tokens, {pieces}; the first piece asks")
+        remarks = [f"{query} is {len(first)} tokens, {pieces}; the first piece asks", *remarks]
+    return first[0], "; ".join(remarks)
+
+
+def first_match(tokens: Tokens, query: str | int, apart: Sequence[int] = ()) -> tuple[list[int], list[str]]:
+    """Finds the first match of the query, and remarks on the choice; none if it is clear.
+
+    Args:
+        query: see :func:`find_matches`.
+        apart: positions that the match must not have.
+
+    Raises:
+        UsageError: no token matches, or only tokens at these positions.
+    """
+    matches = [match for match in find_matches(tokens, str(query)) if not {*match} & {*apart}]
+    if not matches:
+        raise UsageError(f"{query} stands nowhere else in the text", "name two words, or two positions")
+    first, *others = matches
+    remarks: list[str] = []
     if isinstance(query, str) and _is_position(query, len(tokens)) and query in tokens.texts:
         remarks.append(f"{query} is taken as a position; as a token it stands at {list(tokens.texts).index(query)}")
     if others:
         remarks.append(f"{query} also stands at {', '.join(str(match[0]) for match in others)}; the first is taken")
-    return first[0], "; ".join(remarks)
+    return first, remarks
 
 
 def token_label(tokens: Tokens, at: int) -> str:

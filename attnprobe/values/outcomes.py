@@ -100,15 +100,11 @@ class Outcomes:
         counts = Counter(self.labels.tolist())
         return {name: counts[at] for at, name in enumerate(self.names)}
 
-    def where(self, labels: Collection[str]) -> Outcomes:
-        """Returns the outcomes of the questions with one of these labels."""
-        return self._some(np.isin(self.labels, [at for at, name in enumerate(self.names) if name in labels]))
-
-    def half(self, half: int) -> Outcomes:
-        """Returns the outcomes in the texts that choose (CHOOSING) or report (REPORTING)."""
-        return self._some(self.numbers % 2 == half)
-
-    def _some(self, some: Bool[np.ndarray, " question"]) -> Outcomes:
+    def where(self, labels: Collection[str], half: int | None = None) -> Outcomes:
+        """Returns the outcomes of the questions with one of these labels, in one half (CHOOSING, REPORTING) or both."""
+        some = np.isin(self.labels, [at for at, name in enumerate(self.names) if name in labels])
+        if half is not None:
+            some &= self.numbers % 2 == half
         return replace(self, numbers=self.numbers[some], labels=self.labels[some], bits=self.bits[some])
 
     def count_right(self) -> Int[np.ndarray, " candidate"]:
@@ -140,14 +136,13 @@ class Outcomes:
         if set(arrays) != set(like) or any(arrays[name].dtype != like[name].dtype for name in like):
             raise ValueError("wrong names or types")
         names = json.loads(arrays["names"].tobytes())
-        numbers, labels, bits = (arrays[name] for name in ("numbers", "labels", "bits"))
-        shapes = (labels.shape, bits.shape) == (numbers.shape, (len(numbers), self.bits.shape[1]))
+        numbers, labels, bits, span = (arrays[name] for name in ("numbers", "labels", "bits", "span"))
+        shapes = (labels.shape, bits.shape, span.shape) == (numbers.shape, (len(numbers), self.bits.shape[1]), (2,))
         if not shapes or numbers.ndim != 1 or names != sorted(map(str, names)):
             raise ValueError("wrong shapes or labels")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
             raise ValueError("labels without names")
-        start, stop = arrays["span"].tolist()
-        return Outcomes(self.candidates, tuple(names), numbers, labels, bits, (start, stop))
+        return Outcomes(self.candidates, tuple(names), numbers, labels, bits, (int(span[0]), int(span[1])))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ they are in the metadata, ``tokens`` as JSON.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import IO
 
 import numpy as np
@@ -23,10 +24,15 @@ def write_npz(excerpt: Excerpt, stream: IO[bytes]) -> None:
 
 def write_safetensors(excerpt: Excerpt, stream: IO[bytes]) -> None:
     """Writes weights for ``safetensors.safe_open(path, "np")``, whose ``metadata()`` has tokens and signature."""
+    tokens = json.dumps(list(excerpt.attention.key_tokens.strings), ensure_ascii=False)
+    save_tensors(_tensors(excerpt), {"tokens": tokens, "signature": _signature(excerpt)}, stream)
+
+
+def save_tensors(tensors: Mapping[str, np.ndarray], about: Mapping[str, str], stream: IO[bytes]) -> None:
+    """Writes arrays by name, and metadata, as safetensors: the same bytes each time."""
     from safetensors.numpy import save
 
-    tokens = json.dumps(list(excerpt.attention.key_tokens.strings), ensure_ascii=False)
-    data = save(_tensors(excerpt), {"tokens": tokens, "signature": _signature(excerpt)})
+    data = save(dict(tensors), dict(about))
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8:start]), sort_keys=True).encode()  # the library's order is by chance
     header += b" " * (-len(header) % 8)
