@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,7 +122,7 @@ def _write(model: Any) -> None:
     to_head = [(number[word], number[type.head]) for word, type in TYPES.items() if type.head]
     _look(model, TO_HEAD, to_head)
     _look(model, FROM_HEAD, [(head, dependent) for dependent, head in to_head])
-    _look(model, NEXT, list(zip(positions, positions[1:], strict=False)))
+    _look(model, NEXT, list(pairwise(positions)))
     _look(model, TO_ANTECEDENT, [(number[word], number[meant]) for word, meant in ANTECEDENTS.items()])
 
 
