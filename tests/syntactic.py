@@ -128,8 +128,8 @@ def _write(model: Any) -> None:
 
 def _look(model: Any, place: tuple[int, int], pairs: Sequence[tuple[int, int]]) -> None:
     """Lets tokens look at others: pairs of what one has in its hidden state and the other in its own."""
-    (layer, head), attention = place, model.encoder.layer[place[0]].attention.self
-    own = slice(head * D_HEAD, (head + 1) * D_HEAD)
+    layer, head = place
+    attention, own = model.encoder.layer[layer].attention.self, slice(head * D_HEAD, (head + 1) * D_HEAD)
     places = {key: at for at, key in enumerate(dict.fromkeys(key for _, key in pairs))}
     query, key = attention.query.weight[own], attention.key.weight[own]
     for asking, asked in pairs:
