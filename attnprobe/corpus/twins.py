@@ -222,7 +222,8 @@ def summarize(
     reading = SequenceReading(kmer=options.get("kmer"))
     encoder = loaded_with_warning(encoder, model, reading=reading, **analysis.loads(options))
     settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
-    stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+    records = to_records(texts, ids, pairs, analysis.reads(options), analysis.instead)
+    stats = CorpusStats(Prober(encoder, settings, threads), records)
     return completed(stats.complete(), encoder, threads)
 
 
