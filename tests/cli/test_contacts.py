@@ -70,9 +70,7 @@ def test_records_bring_contacts_and_a_picture_is_drawn(run: Run, files: Path, fo
     lines = [{"sequence": record.text, **record.labels} for record in PROTEINS]
     lines[2]["contacts"] = [[0, 31]]
     Path("x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    run("contacts", "x.jsonl", "-m", str(folder_of("esm")), "-o", "a.svg", "--resume")
     result = run("contacts", "x.jsonl", "-m", str(folder_of("esm")), "-o", "b.svg")
     assert "contact [0, 31]: no such residue in a sequence of 31, from 0" in Path("b.svg.skipped.jsonl").read_text()
     assert result.code == 3
-    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
-    assert "known contacts" in Path("a.svg").read_text()
+    assert Path("b.svg").read_text().count("known contacts") == 1
