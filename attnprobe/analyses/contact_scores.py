@@ -236,7 +236,9 @@ class ContactScores(Tabled):
         if (without := int(self.n_texts) - self.n) > 0:
             apart = self.measurement.separation
             hint = "" if self.n else "; --contacts FILE lists them"
-            remarks.append(f"no contacts {apart} or more residues apart are known of {without:,} proteins{hint}")
+            remarks.append(f"no contacts {apart} or more residues apart are known of {without:,} protein{'' if without == 1 else 's'}{hint}")
+        if self.regression is not None and not self.regression.weights.any():
+            remarks.append("the regression gives no head any weight, so that all pairs are equal to it")
         return remarks
 
 

@@ -84,6 +84,7 @@ CONTACTS = CorpusAnalysis(
         "n": "how many proteins the means are over; for the regression, those that it was tested on",
     },
     options=[Selection, Contacting, Fitting],
+    labels=("contacts",),
     reading=Annotated[SequenceReading, Without("stride", "level")],
     fit=_fit,
     view="attnprobe.render.contacts:contacts_view",

@@ -28,6 +28,9 @@ class Windowing(Options):
     seed: int = option(0, metavar="N", help="Of the bootstrap, and of --sample.")
 
 
+LABELS = ("words", "sentences", "mentions", "clusters", "upos", "feats", "heads")
+"""The labels that a document is read from; a record may lack some."""
+
 COREFERENCE = CorpusAnalysis(
     measurement="attnprobe.analyses.antecedents:Antecedents",
     columns={
@@ -41,6 +44,8 @@ COREFERENCE = CorpusAnalysis(
     },
     options=[Selection, Windowing],
     reading=Annotated[Reading, Without("max_length", "stride", "level")],
+    labels=LABELS,
+    instead={"conllu": "conllu-documents"},
     tables={"halves": "What even documents choose, reported on odd ones, with intervals of the gain."},
     view="attnprobe.render.coreference:coreference_view",
     formats={name: f"attnprobe.render.coreference:write_{name}" for name in ("png", "svg", "pdf")},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attnprobe.values.options import Reading, Running, group_of, take
 from attnprobe.values.plugins import load
+from attnprobe.values.records import Columns
 from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class CorpusAnalysis:
         view: ``module:function`` that renders the summary for a terminal: it is called with the summary, a width and
             all options by name. Empty: the summary's ``overview``.
         formats: the formats besides those of tables: name -> ``module:function`` of the summary and a stream.
+        labels: what is read of each record that has it, besides its text, see :class:`attnprobe.Columns` (``also``).
+        instead: formats that are read as another: name -> name.
         explain: ``module:function`` of the options by name that returns the rules as text, which ``--explain`` prints.
         loads, meaning, examples: as in :class:`Analysis`.
     """
@@ -134,6 +137,8 @@ class CorpusAnalysis:
     fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
     view: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
     explain: str = ""
     loads: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_usual
     meaning: str = ""
@@ -147,6 +152,12 @@ class CorpusAnalysis:
     def fields(self) -> list[Field[Any]]:
         """Lists the options that the function takes."""
         return fields_of(self.groups)
+
+    def reads(self, options: Mapping[str, Any]) -> Columns:
+        """Returns the columns that are read besides that of the text: those that options name, and the labels."""
+        names = [option.name for option in fields_of(self.options) if option.metadata.get("column")]
+        named = [options[name] for name in names if options.get(name) is not None]
+        return Columns(labels=tuple(named), also=tuple(self.labels))
 
     def choose(self, encoder: Encoder, reading: Reading, options: Mapping[str, Any]) -> Measurement:
         """Makes the measurement; options that are not given have their defaults.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.values.options import Options, Reading, Selection, Without, Wording, choice
+from attnprobe.values.relations import LABELS
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ TREES = CorpusAnalysis(
     },
     options=[Selection, Drawing, Annotated[Wording, Without("subtypes")]],
     reading=Annotated[Reading, Without("stride", "level")],
+    labels=LABELS,
     tables={"intervals": "Intervals over sentences, also of what is above chain."},
     view="attnprobe.render.trees:trees_view",
     formats={name: f"attnprobe.render.trees:write_{name}" for name in ("png", "svg", "pdf")},
