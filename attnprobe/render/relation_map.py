@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 WIDTH, ROW = 8.0, 0.19  # inches: of all heads at most if they can be told apart, and of a relation
 CELL = (0.06, 0.3)  # inches: of a head, at least and at most
+LEAST = 0.05  # the gain that full colour stands for at least
+LEAST_WIDTH = 7.0  # inches, of the title
+MEANING = "gain: how much more often a head is right, in its better direction, than the best offset; framed: chosen"
 POINTS = 7.0  # of names and numbers
 
 
@@ -38,23 +41,25 @@ def draw_relations(result: Relations) -> Figure:
     names = [f"{visible(name)}  {count:,}" for name, count in result.counts()]
     cell = min(max(WIDTH / gains.shape[1], CELL[0]), CELL[1])
     with house_style("".join([title(result), *names])):
-        figure = Figure(figsize=(cell * gains.shape[1] + 3.4, ROW * len(names) + 1.5), layout="constrained")
+        figure = Figure(
+            figsize=(max(cell * gains.shape[1] + 3.4, LEAST_WIDTH), ROW * len(names) + 1.7), layout="constrained"
+        )
         axes = figure.subplots()
         limit = 100 * _limit(result, gains)
         image = axes.imshow(gains * 100, cmap=colours_between(CHANGE), vmin=-limit, vmax=limit, aspect="auto")
         axes.set_yticks(range(len(names)), names, fontsize=POINTS)
         _name_heads(axes, result, cell)
         _frame(axes, result)
-        figure.colorbar(image, extend="both", label="right minus best offset, points; framed: chosen", pad=0.01)
-        figure.suptitle(f"{visible(title(result))}: each head in its better direction")
+        figure.colorbar(image, extend="both", label="gain, points", pad=0.01)
+        figure.suptitle(f"{visible(title(result))}\n{MEANING}")
         figure.set_label(result.signature)
         return figure
 
 
 def _limit(result: Relations, gains: np.ndarray) -> float:
-    """Finds the largest gain or loss of relations that are not few, or else of all; colours go no further."""
+    """Finds the largest gain of relations that are not few, or else of all; colours go no further."""
     many = [row for row, (_, count) in enumerate(result.counts()) if count >= FEW]
-    return float(np.nanmax(np.abs(gains[many] if many else gains))) or 1.0
+    return max(float(np.nanmax(gains[many] if many else gains)), LEAST)
 
 
 def write_figure(result: Relations, stream: IO[bytes], format: str) -> None:

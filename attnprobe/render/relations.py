@@ -25,7 +25,7 @@ def relations_view(result: Relations, width: int, **options: Any) -> RenderableT
     Args:
         options: those of the command, of which none matters here.
     """
-    drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     for name in COLUMNS:
         words = name in ("relation", "direction", "remark")
         fixed: Any = {"overflow": "fold", "min_width": RELATION} if name == "relation" else {"no_wrap": True}
@@ -55,9 +55,10 @@ def _cells(result: Relations, row: Choice) -> Iterator[str]:
     yield "" if row.head is None else f"{layer}.{head}"
     yield direction
     yield _percent(row.accuracy)
-    yield "" if row.offset is None else f"{OFFSETS[row.offset]:+d}: {_percent(row.baseline)}"
+    offset = "" if row.offset is None else f"{OFFSETS[row.offset]:+d}"
+    yield offset if row.baseline is None else f"{offset}: {_percent(row.baseline)}"
     yield _percent(row.gain, "+")
-    yield "" if row.low is None else f"{_percent(row.low, '+')}…{_percent(row.high, '+')}"
+    yield "" if row.low is None else "…".join(_percent(end, "+") for end in (row.low, row.high))
     yield ", ".join(word for word, holds in (("few", row.n < FEW), ("unsure", is_unsure(row))) if holds)
 
 
