@@ -32,9 +32,10 @@ def examples(text: str) -> Iterator[tuple[str, str]]:
 def fill_folder(folder: Path) -> None:
     """Copies the files that examples read, as from a checkout and as one's own."""
     (folder / "examples").mkdir()
-    for path in (ROOT / "examples").glob("*.txt"):
-        shutil.copy(path, folder)
-        shutil.copy(path, folder / "examples")
+    for path in (ROOT / "examples").iterdir():
+        if path.suffix in (".txt", ".csv", ".conllu"):
+            shutil.copy(path, folder)
+            shutil.copy(path, folder / "examples")
 
 
 def shell(command: str, folder: Path) -> str:

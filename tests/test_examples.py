@@ -13,7 +13,14 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = ("pandas_pipeline.py", "shell_pipeline.sh", "sklearn_pipeline.py")
-ELSEWHERE = ("previous_token.py", "reviews.txt", "sentences.txt")  # in test_readme.py and test_pages.py
+ELSEWHERE = (  # in test_readme.py and test_pages.py
+    "coreference.conllu",
+    "previous_token.py",
+    "pronouns.csv",
+    "reviews.txt",
+    "sentences.txt",
+    "treebank.conllu",
+)
 Printed = Callable[[str], str]
 
 
