@@ -37,7 +37,7 @@ RELATIONS = CorpusAnalysis(
         "gain_high": "upper end",
     },
     options=[Selection, Wording, Pairing, Drawing],
-    reading=Annotated[Reading, Without("stride", "level", "max_length")],
+    reading=Annotated[Reading, Without("stride", "level")],
     tables={"all_heads": "Every head and offset on all texts, and the mean weight of the relations."},
     view="attnprobe.render.relations:relations_view",
     formats={name: f"attnprobe.render.relation_map:write_{name}" for name in ("png", "svg", "pdf")},
