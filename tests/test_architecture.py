@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def lint(package: Path) -> subprocess.CompletedProcess[str]:
 def test_imports_keep_the_contracts() -> None:
     done = lint(ROOT / "attnprobe")
     assert done.returncode == 0, done.stdout
+
+
+def test_tensors_of_all_metrics_have_their_types_checked() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    (checked,) = [option for option in options["addopts"] if option.startswith("--jaxtyping-packages=")]
+    for path in (ROOT / "attnprobe" / "metrics").glob("*.py"):
+        named = f",attnprobe.metrics.{path.stem}," in checked
+        assert named == ("from jaxtyping import" in path.read_text(encoding="utf-8")), path
 
 
 PLANTED = {

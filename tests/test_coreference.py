@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from attnprobe import Encoder, Record, coreference
+from attnprobe import Encoder, Record, coreference, find_sources, read_records
 from attnprobe.analyses.antecedents import Antecedents
 from attnprobe.analyses.coreferences import ANSWERS, COLUMNS, GROUPED, Coreferences
 from attnprobe.analyses.questions import Questions, cut
@@ -26,6 +27,7 @@ from attnprobe.values.outcomes import Outcomes
 from tests.eager import eager_layers
 from tests.exact import float64
 from tests.plain import Plain
+from tests.treebank import tabbed
 
 KING = "[k the old king] had [s two sons] . / [s they] feared [k him] . / [k the king] gave [c [k his] crown] away ."
 CAT = "[c the cat] sat on [m the mat] . / [m it] was warm . / [c she] and [c the cat] slept on [m the mat] ."
@@ -89,6 +91,25 @@ def test_the_head_of_a_mention_is_the_first_word_whose_head_is_outside() -> None
         (6, "a", "him"),
     ]
     assert len(Document.of(record, singletons=True).mentions) == len(found) + 1
+
+
+IN_PARTS = tabbed("""\
+1 Every every DET _ _ 2 det _ Entity=(e1[1/2]-thing
+2 house house NOUN _ _ 3 nsubj _ Entity=e1[1/2])
+3 fell fall VERB _ _ 0 root _ _
+4 that that PRON _ _ 5 nsubj _ Entity=(e1[2/2]-thing(e1-thing)
+5 stood stand VERB _ _ 2 acl _ Entity=e1[2/2])
+
+""")
+
+
+def test_a_mention_in_parts_leaves_out_the_words_between(tmp_path: Path) -> None:
+    file = tmp_path / "parts.conllu"
+    file.write_text(IN_PARTS, encoding="utf-8")
+    [record] = read_records(find_sources([str(file)], format="conllu-documents"))
+    assert isinstance(record, Record)
+    assert record.labels["mentions"] == [[0, 2, 3, 5, "e1"], [3, 4, "e1"]]
+    assert [mention[::2] for mention in Document.of(record).mentions] == [(1, "Every house that stood"), (3, "that")]
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {

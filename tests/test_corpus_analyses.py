@@ -23,8 +23,10 @@ from attnprobe.corpus.stats import CorpusStats
 from attnprobe.corpus.texts import to_records
 from attnprobe.values.table import Table
 from tests.exact import EXACT, doubled, float64
+from tests.readers.reading import read
 from tests.toy import contents
 from tests.toy_of_many import OWN
+from tests.treebank import DOCUMENTS, ENGLISH, TREEBANK
 
 OF_MANY: dict[str, CorpusAnalysis] = {name: load_analysis(name) for name in ANALYSES}
 OF_MANY = {name: one for name, one in OF_MANY.items() if isinstance(one, CorpusAnalysis)} | {"own": OWN}
@@ -32,7 +34,23 @@ OF_MANY["importance, heads off"] = OF_MANY["importance"]
 EVERY = pytest.mark.parametrize("name", OF_MANY)
 REQUIRED: dict[str, dict[str, Any]] = {"importance, heads off": {"method": "zero"}}  # of an analysis in another way
 TEXTS = [f"the cat {'and the dog ' * (n % 6)}sat on {'a' if n % 2 else 'the'} mat ." for n in range(20)]
+PROTEINS = [{"sequence": "MKTAYIAKQRQISF"[n % 3 :] * 2, "contacts": [[0, 8], [n % 5, 15]]} for n in range(20)]
+GIVEN: dict[str, tuple[str, str]] = {  # of an analysis that needs more than texts: the suffix and the text of a file
+    "relations": ("conllu", TREEBANK + ENGLISH),
+    "trees": ("conllu", TREEBANK + ENGLISH),
+    "probe": ("conllu", TREEBANK + ENGLISH),
+    "coreference": ("conllu", DOCUMENTS * 10),
+    "contacts": ("jsonl", "".join(f"{json.dumps(protein)}\n" for protein in PROTEINS)),
+}
 PAIRED = [Record(str(n), TEXTS[n], TEXTS[-n] if n % 3 else None) for n in range(1, 14)]
+
+
+def records_of(name: str, usual: Sequence[Any]) -> list[Any]:
+    """The records that an analysis is given, as its file has them; by default the usual ones."""
+    if name not in GIVEN:
+        return list(usual)
+    suffix, content = GIVEN[name]
+    return read(content.encode(), OF_MANY[name].instead.get(suffix, suffix), also=tuple(OF_MANY[name].labels))
 
 
 def settings_of(name: str, encoder: Encoder, **options: Any) -> Settings:
@@ -40,7 +58,8 @@ def settings_of(name: str, encoder: Encoder, **options: Any) -> Settings:
 
 
 def summary_of(name: str, encoder: Encoder, texts: Any, **options: Any) -> Any:
-    return CorpusStats(Prober(encoder, settings_of(name, encoder, **options)), to_records(texts, None, None)).complete()
+    records = to_records(texts, None, None, OF_MANY[name].reads({}), OF_MANY[name].instead)
+    return CorpusStats(Prober(encoder, settings_of(name, encoder, **options)), records).complete()
 
 
 def assert_same(found: Any, expected: Any, tolerance: float = 0.0) -> None:
@@ -68,7 +87,7 @@ def words(table: Table, column: str) -> list[str]:
 def test_batches_change_no_answer(name: str, encoder_of: Callable[[str], Encoder]) -> None:
     with float64():
         encoder = doubled(encoder_of("bert"))
-        small, large = (summary_of(name, encoder, PAIRED, batch_tokens=size) for size in (64, 4096))
+        small, large = (summary_of(name, encoder, records_of(name, PAIRED), batch_tokens=size) for size in (64, 4096))
     assert_same(small, large, EXACT)
 
 
@@ -79,7 +98,8 @@ def test_workers_change_no_answer(name: str, encoder_of: Callable[[str], Encoder
     settings = settings_of(name, encoder)
     alone = Prober(encoder, settings)
     workers = [Prober(encoder, pickle.loads(pickle.dumps(settings)), threads=1) for _ in range(2)]
-    chunks = [PAIRED[start : start + 3] for start in range(0, len(PAIRED), 3)]
+    records = next(iter(settings.chunks(records_of(name, PAIRED))))
+    chunks = [records[start : start + 3] for start in range(0, len(records), 3)]
     expected = found = alone.empty
     for result in alone.results(chunks):
         expected += result.summary
@@ -92,11 +112,17 @@ def test_workers_change_no_answer(name: str, encoder_of: Callable[[str], Encoder
 @EVERY
 def test_files_give_the_answer_of_their_texts(name: str, encoder_of: Callable[[str], Encoder], tmp_path: Path) -> None:
     encoder = encoder_of("bert")
+    expected = summary_of(name, encoder, records_of(name, TEXTS))
+    if name in GIVEN:
+        suffix, content = GIVEN[name]
+        given = tmp_path / f"given.{suffix}"
+        given.write_text(content, encoding="utf-8")
+        assert_same(summary_of(name, encoder, [given]), expected)
+        return
     lines, table = tmp_path / "texts.jsonl", tmp_path / "texts.csv"
     lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), encoding="utf-8")
     with table.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["text"], *([text] for text in TEXTS)])
-    expected = summary_of(name, encoder, TEXTS)
     for texts in (lines, [table]):
         assert_same(summary_of(name, encoder, texts), expected)
 
@@ -109,8 +135,10 @@ class KilledError(BaseException):
 def test_killed_and_taken_up_again(
     name: str, encoder_of: Callable[[str], Encoder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, source = encoder_of("bert"), tmp_path / "texts.txt"
-    source.write_text("\n".join(TEXTS), encoding="utf-8")
+    suffix, content = GIVEN.get(name, ("txt", "\n".join(TEXTS)))
+    encoder, source = encoder_of("bert"), tmp_path / f"texts.{suffix}"
+    source.write_text(content, encoding="utf-8")
+    format = OF_MANY[name].instead.get(suffix, suffix)
     measure = settings_of(name, encoder).measurement
     monkeypatch.setattr(corpus_settings, "CHUNK_TEXTS", 7)
     add, kills = Job.add, 0
@@ -121,7 +149,7 @@ def test_killed_and_taken_up_again(
 
     def run(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        run_corpus(source, folder / "out.csv", encoder, measure=measure, resume=True)
+        run_corpus(source, folder / "out.csv", encoder, measure=measure, input_format=format, resume=True)
 
     run(tmp_path / "whole")
     monkeypatch.setattr(Job, "add", add_and_die)
@@ -137,10 +165,10 @@ def test_killed_and_taken_up_again(
 @EVERY
 def test_halves_add_up_to_the_whole(name: str, encoder_of: Callable[[str], Encoder]) -> None:
     """Each text a batch of its own, so that its numbers are the same in any part."""
-    encoder = encoder_of("bert")
+    encoder, records = encoder_of("bert"), records_of(name, PAIRED)
 
     def of(texts: Sequence[Record]) -> Any:
         return summary_of(name, encoder, texts, batch_tokens=1)
 
-    assert_same(of(PAIRED[:5]) + of(PAIRED[5:]), of(PAIRED), 1e-12)
-    assert_same(of([]) + of(PAIRED), of(PAIRED))
+    assert_same(of(records[:6]) + of(records[6:]), of(records), 1e-12)  # an even number: halves stay halves
+    assert_same(of([]) + of(records), of(records))

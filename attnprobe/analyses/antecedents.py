@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from attnprobe.analyses.coreference import LABELS
 from attnprobe.analyses.coreferences import ANSWERS, LEFT_OUT, Coreferences
 from attnprobe.analyses.questions import Questions, cut
 from attnprobe.attention.blocks import exact
@@ -52,6 +53,8 @@ class Antecedents(NoRows):
     inclusive: bool = False
     seed: int = 0
     alone: bool = False
+
+    knows: ClassVar[Sequence[str]] = LABELS
 
     @classmethod
     def choose(

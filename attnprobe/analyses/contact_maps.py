@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -49,6 +49,8 @@ class ContactMaps(NoRows):
         maps: the folder that gets the maps; None: they are not kept.
         apart: whether residues are read by themselves although the tokenizer would join some.
     """
+
+    knows: ClassVar[Sequence[str]] = ("contacts",)
 
     layers: tuple[int, ...]
     heads: tuple[int, ...]

@@ -84,14 +84,15 @@ CONTACTS = CorpusAnalysis(
         "n": "how many proteins the means are over; for the regression, those that it was tested on",
     },
     options=[Selection, Contacting, Fitting],
+    labels=("contacts",),
     reading=Annotated[SequenceReading, Without("stride", "level")],
     fit=_fit,
     view="attnprobe.render.contacts:contacts_view",
     formats={name: f"attnprobe.render.contacts:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads see contacts in proteins; a regression over all.",
     examples=(
-        "attnprobe contacts x.fasta --contacts x.csv",
-        "attnprobe contacts x.fasta --contacts x.csv -o contacts.png",
-        "attnprobe contacts x.fasta --maps maps -o no.csv",
+        "attnprobe contacts p.fasta --contacts pairs.csv",
+        "attnprobe contacts p.fasta --contacts pairs.csv -o p.png",
+        "attnprobe contacts p.fasta --contacts a.csv --within 8",
     ),
 )

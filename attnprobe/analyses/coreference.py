@@ -28,6 +28,9 @@ class Windowing(Options):
     seed: int = option(0, metavar="N", help="Of the bootstrap, and of --sample.")
 
 
+LABELS = ("words", "sentences", "mentions", "clusters", "upos", "feats", "heads")
+"""The labels that a document is read from; a record may lack some."""
+
 COREFERENCE = CorpusAnalysis(
     measurement="attnprobe.analyses.antecedents:Antecedents",
     columns={
@@ -41,13 +44,15 @@ COREFERENCE = CorpusAnalysis(
     },
     options=[Selection, Windowing],
     reading=Annotated[Reading, Without("max_length", "stride", "level")],
+    labels=LABELS,
+    instead={"conllu": "conllu-documents"},
     tables={"halves": "What even documents choose, reported on odd ones, with intervals of the gain."},
     view="attnprobe.render.coreference:coreference_view",
     formats={name: f"attnprobe.render.coreference:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads point from a mention to its antecedent.",
     examples=(
-        "attnprobe coreference gum.conllu --window 128",
-        "attnprobe coreference docs.jsonl --halves halves.csv",
-        "attnprobe coreference gum.conllu -o pronouns.svg",
+        "attnprobe coreference documents.conllu --window 64",
+        "attnprobe coreference documents.conllu --halves halves.csv",
+        "attnprobe coreference documents.conllu -o pronouns.svg",
     ),
 )

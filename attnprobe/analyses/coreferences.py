@@ -207,7 +207,7 @@ class Coreferences(Tabled):
 
     def n_documents(self, half: int) -> int:
         """Counts the documents of a half that have a question."""
-        return len(np.unique(self.outcomes.where(self.outcomes.names, half).numbers))
+        return len(np.unique(self.outcomes.where(GROUPED["all"], half).numbers))
 
     def picture(self) -> StatMap:
         """Makes the map of heads: accuracy on pronouns, or on all if there are none, minus that of the best baseline.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attnprobe.values.options import Reading, Running, group_of, take
 from attnprobe.values.plugins import load
+from attnprobe.values.records import Columns
 from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
@@ -115,12 +116,16 @@ class CorpusAnalysis:
         options: groups, see :func:`attnprobe.values.options.group_of`; each option is a flag and an argument.
         reading: the group :class:`attnprobe.values.options.Reading`, perhaps without options that do not apply.
         tables: further tables of the summary, each a flag that names a file: name -> meaning.
+        costly: those of them that are measured only if asked for: ``choose`` is told of each whether it is, and
+            so is the function of the library.
         drawn: those of them that are also drawn as png, svg or pdf: name -> ``module:function`` of the table, a stream
             and the format.
         fit: as in :class:`Analysis`.
         view: ``module:function`` that renders the summary for a terminal: it is called with the summary, a width and
             all options by name. Empty: the summary's ``overview``.
         formats: the formats besides those of tables: name -> ``module:function`` of the summary and a stream.
+        labels: what is read of each record that has it, besides its text, see :class:`attnprobe.Columns` (``also``).
+        instead: formats that are read as another: name -> name.
         explain: ``module:function`` of the options by name that returns the rules as text, which ``--explain`` prints.
         loads, meaning, examples: as in :class:`Analysis`.
     """
@@ -130,10 +135,13 @@ class CorpusAnalysis:
     options: Sequence[Any] = ()
     reading: Any = Reading
     tables: Mapping[str, str] = field(default_factory=dict)
+    costly: Sequence[str] = ()
     drawn: Mapping[str, str] = field(default_factory=dict)
     fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
     view: str = ""
     formats: Mapping[str, str] = field(default_factory=dict)
+    labels: Sequence[str] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
     explain: str = ""
     loads: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_usual
     meaning: str = ""
@@ -148,13 +156,21 @@ class CorpusAnalysis:
         """Lists the options that the function takes."""
         return fields_of(self.groups)
 
+    def reads(self, options: Mapping[str, Any]) -> Columns:
+        """Returns the columns that are read besides that of the text: those that options name, and the labels."""
+        names = [option.name for option in fields_of(self.options) if option.metadata.get("column")]
+        named = [options[name] for name in names if options.get(name) is not None]
+        return Columns(labels=tuple(named), also=tuple(self.labels))
+
     def choose(self, encoder: Encoder, reading: Reading, options: Mapping[str, Any]) -> Measurement:
         """Makes the measurement; options that are not given have their defaults.
 
         Raises:
             UsageError: an option is unknown, has an invalid value, or does not suit the model.
         """
-        values = {name: value for group in groups_of(options, self.options) for name, value in vars(group).items()}
-        applying = {option.name: values[option.name] for option in fields_of(self.options)}
+        asked = {name: bool(options.get(name)) for name in self.costly}
+        given = {name: value for name, value in options.items() if name not in asked}
+        values = {name: value for group in groups_of(given, self.options) for name, value in vars(group).items()}
+        applying = {option.name: values[option.name] for option in fields_of(self.options)} | asked
         measurement: Measurement = load(self.measurement).choose(encoder, reading, **applying)
         return measurement

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.values.options import Options, Reading, Selection, Without, Wording, option
-from attnprobe.values.relations import Pairing
+from attnprobe.values.relations import LABELS, PairColumns
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,14 @@ RELATIONS = CorpusAnalysis(
         "gain_low": "lower end of its 95 % interval, by a bootstrap over texts; empty for fewer than two",
         "gain_high": "upper end",
     },
-    options=[Selection, Wording, Pairing, Drawing],
+    options=[Selection, Wording, PairColumns, Drawing],
     reading=Annotated[Reading, Without("stride", "level")],
-    tables={"all_heads": "Every head and offset on all texts, and the mean weight of the relations."},
+    labels=LABELS,
+    tables={
+        "all_heads": "Every head and offset on all texts, and the mean weight of the relations.",
+        "shares": "How much weight between words falls on each part of speech, and on dependencies.",
+    },
+    costly=("shares",),
     view="attnprobe.render.relations:relations_view",
     formats={name: f"attnprobe.render.relation_map:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads find which relations of a treebank.",

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.values.options import Options, Reading, Selection, Without, Wording, choice
+from attnprobe.values.relations import LABELS
 
 
 @dataclass(frozen=True)
-class Drawing(Options):
+class Edges(Options):
     """Chooses what an edge between two words weighs.
 
     Attributes:
@@ -29,8 +30,9 @@ TREES = CorpusAnalysis(
         "uuas": "share of the annotated edges that the maximum spanning trees have, whatever their direction (UUAS)",
         "n": "how many edges: those between words that are no punctuation (UPOS PUNCT)",
     },
-    options=[Selection, Drawing, Annotated[Wording, Without("subtypes")]],
-    reading=Annotated[Reading, Without("stride", "level")],
+    options=[Selection, Edges, Annotated[Wording, Without("subtypes")]],
+    reading=Annotated[Reading, Without("stride", "level", "max_length")],
+    labels=LABELS,
     tables={"intervals": "Intervals over sentences, also of what is above chain."},
     view="attnprobe.render.trees:trees_view",
     formats={name: f"attnprobe.render.trees:write_{name}" for name in ("png", "svg", "pdf")},

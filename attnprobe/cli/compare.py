@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar
@@ -30,6 +30,7 @@ from attnprobe.values.options import (
 )
 from attnprobe.values.pairing import Pairing
 from attnprobe.values.plugins import load
+from attnprobe.values.records import Columns
 from attnprobe.writers import FIGURES, WRITERS
 
 if TYPE_CHECKING:
@@ -176,7 +177,8 @@ class _Models:
     name = "compare"
     formats: Mapping[str, str] = FORMATS
     loads: Mapping[str, Any] = {}
-    labels: Sequence[str] = ()
+    columns = Columns()
+    instead: Mapping[str, str] = {}
 
     def __init__(
         self, second: Loading, pairing: Pairing, what: Mapping[str, Any], how: Mapping[str, Any], silent: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from attnprobe.cli.corpus_options import Measuring, Progressing, Records, Results, Resuming
@@ -13,6 +13,7 @@ from attnprobe.errors import UsageError
 from attnprobe.measure import check_measurement
 from attnprobe.metrics import check_names
 from attnprobe.values.options import Averaging, Engine, Mean, Running, Selection, SequenceReading
+from attnprobe.values.records import Columns
 from attnprobe.values.signature import counted
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Rows:
     name = "corpus"
     formats: Mapping[str, str] = {}
     loads: Mapping[str, Any] = {}
-    labels: Sequence[str] = ()
+    columns = Columns()
+    instead: Mapping[str, str] = {}
 
     def __init__(self, measure: str, options: Mapping[str, Any]) -> None:
         self.measure, self.options = measure, options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,7 @@ def command_of(name: str, analysis: CorpusAnalysis) -> Command:
         if not records.inputs:
             raise UsageError("no FILE is named", "name files of texts, or - for standard input")
         how = _applying(reading, analysis.reading) | vars(running)
+        how |= {name: name in saving.tables() for name in analysis.costly}
         asked = Asked(records, loading, engine, saving, resuming, progressing, talking.quiet)
         measure_texts(asked, Answer(name, analysis, options, how))
 
@@ -96,8 +97,7 @@ class Answer:
         self.name, self.analysis, self.options, self.how = name, analysis, options, how
         self.indices: Mapping[str, Any] = indices_in(fields_of(analysis.options), options)
         self.formats, self.loads = analysis.formats, analysis.loads(options)
-        columns = [one.name for one in fields_of(analysis.options) if one.metadata.get("column")]
-        self.labels: Sequence[str] = [options[name] for name in columns if options[name] is not None]
+        self.columns, self.instead = analysis.reads(options), analysis.instead
 
     def check(self, destination: Output) -> None:
         """Checks that options suit each other and the format, whose package must be there."""

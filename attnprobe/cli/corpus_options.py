@@ -26,7 +26,7 @@ class Records(Options):
     inputs: list[str] = option(
         argument=True,
         metavar="FILE",
-        help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, Parquet, Arrow, also .gz or .zst; globs; "
+        help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, CoNLL-U, Parquet, Arrow, also .gz or .zst; globs; "
         "folders of datasets; hub:NAME; - is standard input.",
     )
     column: str | None = option(
@@ -39,7 +39,7 @@ class Records(Options):
     input_format: str | None = option(
         None,
         metavar="NAME",
-        help="txt, jsonl, json, csv, tsv, fasta, parquet or arrow.  [default: by suffix]",
+        help="txt, jsonl, json, csv, tsv, fasta, conllu, parquet or arrow.  [default: by suffix]",
     )
     delimiter: str | None = option(
         None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ from attnprobe.cli.options import Loading
 from attnprobe.cli.output import Output, Progress, note
 from attnprobe.cli.remarks import exit_code, remarks, say_done
 from attnprobe.values.options import Engine
+from attnprobe.values.records import Columns
 
 if TYPE_CHECKING:
     from attnprobe.corpus.inputs import Inputs
@@ -52,14 +53,16 @@ class Task(Protocol):
         indices: the layers and heads that are asked for, see :meth:`Loading.check`.
         formats: the formats of the summary besides those of tables: name -> ``module:function``.
         loads: further arguments of :func:`attnprobe.load_encoder`.
-        labels: the columns of labels that are read.
+        columns: the columns of labels that are read.
+        instead: formats that are read as another.
     """
 
     name: str
     indices: Mapping[str, Any]
     formats: Mapping[str, str]
     loads: Mapping[str, Any]
-    labels: Sequence[str]
+    columns: Columns
+    instead: Mapping[str, str]
 
     def check(self, destination: Output) -> None:
         """Checks the format of the result, before anything is loaded."""
@@ -88,7 +91,7 @@ def measure_texts(asked: Asked, task: Task) -> None:
 def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     started = time.monotonic()
     destination = asked.saving.destination()
-    inputs = _inputs(asked.records, task.labels, asked.quiet)
+    inputs = _inputs(asked.records, task, asked.quiet)
     task.check(destination)
     outputs = _outputs(asked, task, destination, inputs)
     items = inputs.records()  # fails before torch loads, as does a wrong name of a model
@@ -139,11 +142,11 @@ def _end(run: CorpusRun, asked: Asked, seconds: float) -> None:
         raise typer.Exit(code)
 
 
-def _inputs(records: Records, labels: Sequence[str], quiet: bool) -> Inputs:
+def _inputs(records: Records, task: Task, quiet: bool) -> Inputs:
     """Finds the inputs; notes on standard error which files are read otherwise than their suffix says."""
     from attnprobe.corpus.inputs import Inputs
-    from attnprobe.values.records import Columns
 
+    columns = replace(task.columns, text=records.column, id=records.id_column, pair=records.pair_column)
     return Inputs.find(
         records.inputs,
         records.input_format,
@@ -151,7 +154,8 @@ def _inputs(records: Records, labels: Sequence[str], quiet: bool) -> Inputs:
         quoting=records.quoting,
         header=records.header,
         tell=_silent if quiet else cache(note),
-        columns=Columns(records.column, records.id_column, records.pair_column, tuple(labels)),
+        columns=columns,
+        instead=task.instead,
         encoding=records.encoding,
         limit=records.limit,
         sample=records.sample,

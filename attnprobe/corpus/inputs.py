@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from attnprobe.errors import InputError
 from attnprobe.readers.counting import count_records
 from attnprobe.readers.readers import read_records
 from attnprobe.readers.source import Source, warn
-from attnprobe.readers.sources import find_sources, fingerprint, stamps
+from attnprobe.readers.sources import NONE, find_sources, fingerprint, stamps
 from attnprobe.values.records import Columns
 
 
@@ -37,6 +37,7 @@ class Inputs:
         delimiter: str | None = None,
         quoting: str | None = None,
         header: bool | None = None,
+        instead: Mapping[str, str] = NONE,
         tell: Callable[[str], None] = warn,
         **attributes: Any,
     ) -> Inputs:
@@ -46,7 +47,7 @@ class Inputs:
             attributes: all but ``sources``.
         """
         dialect: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "header": header}
-        return cls(find_sources(names, format, **dialect, tell=tell), **attributes)
+        return cls(find_sources(names, format, **dialect, instead=instead, tell=tell), **attributes)
 
     @property
     def files(self) -> list[Path]:
@@ -87,7 +88,9 @@ class Inputs:
 
     def described(self) -> dict[str, Any]:
         """Returns all attributes but the sources, as values of JSON."""
-        columns = {name: value for name, value in asdict(self.columns).items() if name != "labels" or value}
+        columns = {
+            name: value for name, value in asdict(self.columns).items() if value or name not in ("labels", "also")
+        }
         return {
             "columns": columns,
             **asdict(self.sources[0].dialect),

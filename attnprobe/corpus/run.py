@@ -91,7 +91,9 @@ class CorpusRun:
             names: of the inputs.
             paths: ``output``, ``summary`` and ``profile``.
         """
-        inputs = Inputs.find(names, **(reading or {}), columns=columns or Columns())
+        inputs = Inputs.find(
+            names, **(reading or {}), columns=columns or Columns(also=tuple(getattr(measure, "knows", ())))
+        )
         named = {name: Path(path) for name, path in paths.items() if path is not None}
         outputs = Results.of(named.pop("output", None), named)
         if isinstance(measure, str) or measure.columns:

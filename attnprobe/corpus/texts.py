@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from attnprobe.corpus.chunks import Item
 from attnprobe.errors import UsageError
-from attnprobe.readers.readers import read_records
-from attnprobe.readers.sources import find_sources
+from attnprobe.readers.readers import BY_DEFAULT, read_records
+from attnprobe.readers.sources import NONE, find_sources
 from attnprobe.values.arguments import check_column, shown
-from attnprobe.values.records import Given, Record, Skipped
+from attnprobe.values.records import Columns, Given, Record, Skipped
 
 Texts = Path | Iterable[Given | Record | Skipped | Path]
 
@@ -38,8 +39,17 @@ def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
             raise UsageError(f"there are {len(values)} {name} for {len(texts)} texts")
 
 
-def to_records(texts: Texts, ids: Iterable[object] | None, pairs: Iterable[Given] | None) -> Iterator[Item]:
+def to_records(
+    texts: Texts,
+    ids: Iterable[object] | None,
+    pairs: Iterable[Given] | None,
+    columns: Columns = BY_DEFAULT,
+    instead: Mapping[str, str] = NONE,
+) -> Iterator[Item]:
     """Makes records of texts with their ids and pairs; passes records on, and reads those of files.
+
+    Args:
+        columns, instead: of files, see :func:`attnprobe.read_records` and :func:`attnprobe.find_sources`.
 
     Raises:
         UsageError: the lengths differ, or ids or pairs are given beside records or files.
@@ -47,7 +57,7 @@ def to_records(texts: Texts, ids: Iterable[object] | None, pairs: Iterable[Given
     """
     beside = {name: iter(values) for name, values in (("ids", ids), ("pairs", pairs)) if values is not None}
     number = 0
-    for number, text in enumerate(_read([texts] if isinstance(texts, Path) else texts), start=1):
+    for number, text in enumerate(_read([texts] if isinstance(texts, Path) else texts, columns, instead), start=1):
         if isinstance(text, Record | Skipped):
             if beside:
                 raise UsageError(f"{' and '.join(beside)} are for texts alone; a record brings its own")
@@ -63,15 +73,18 @@ def to_records(texts: Texts, ids: Iterable[object] | None, pairs: Iterable[Given
             raise UsageError(f"there are more {name} than texts, of which there are {number}")
 
 
-def _read(texts: Iterable[Given | Record | Skipped | Path]) -> Iterator[Given | Record | Skipped]:
+def _read(
+    texts: Iterable[Given | Record | Skipped | Path], columns: Columns, instead: Mapping[str, str]
+) -> Iterator[Given | Record | Skipped]:
     """Passes texts and records on, and reads the records of files, those that follow each other together."""
+    of_files = partial(_of_files, columns=columns, instead=instead)
     for is_file, alike in groupby(texts, lambda text: isinstance(text, Path)):
-        read: Callable[[Iterator[Any]], Iterator[Any]] = _of_files if is_file else iter
+        read: Callable[[Iterator[Any]], Iterator[Any]] = of_files if is_file else iter
         yield from read(alike)
 
 
-def _of_files(paths: Iterable[Path]) -> Iterator[Item]:
-    return read_records(find_sources([str(path) for path in paths]))
+def _of_files(paths: Iterable[Path], columns: Columns, instead: Mapping[str, str]) -> Iterator[Item]:
+    return read_records(find_sources([str(path) for path in paths], instead=instead), columns)
 
 
 def _record(id: str, text: Any, pair: Any, number: int) -> Record:

@@ -82,7 +82,7 @@ def corpus_stats(
     reading = SequenceReading(max_length, stride, level, global_attention, of, kmer)
     running = Running(batch_tokens, on_error, max_unknown)
     averaging = Averaging(queries, long_range)
-    encoder = loaded_with_warning(encoder, model, is_cut=kmer is not None)
+    encoder = loaded_with_warning(encoder, model, reading=reading)
     chosen: dict[str, Any] = {"metrics": names, "layers": layers, "heads": heads, "mean": mean, "profile": profile}
     settings = Settings.choose(encoder, **chosen, **vars(averaging), **vars(reading), **vars(running))
     return CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
@@ -219,9 +219,11 @@ def summarize(
 
     check_columns(texts, ids, pairs)
     analysis = load_analysis(name)
-    encoder = loaded_with_warning(encoder, model, is_cut=options.get("kmer") is not None, **analysis.loads(options))
+    reading = SequenceReading(kmer=options.get("kmer"))
+    encoder = loaded_with_warning(encoder, model, reading=reading, **analysis.loads(options))
     settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
-    stats = CorpusStats(Prober(encoder, settings, threads), to_records(texts, ids, pairs))
+    records = to_records(texts, ids, pairs, analysis.reads(options), analysis.instead)
+    stats = CorpusStats(Prober(encoder, settings, threads), records)
     return completed(stats.complete(), encoder, threads)
 
 
@@ -272,21 +274,20 @@ def loaded_with_warning(
     encoder: Encoder | str | PathLike[str] | None,
     model: str | PathLike[str] = DEFAULT_MODEL,
     *,
-    is_cut: bool = False,
+    reading: Reading = Reading(),  # noqa: B008 (immutable)
     **how: Any,
 ) -> Encoder:
     """Loads the model, and warns of capitals and sequences that it reads otherwise than they stand; see ``loaded``.
 
     Args:
-        is_cut: whether sequences are cut into k-mers because someone asked for it.
+        reading: how sequences are read, if someone chose that.
     """
-    from attnprobe.models.sequences import way_of
+    from attnprobe.measure.reading import remark_on_sequences
 
     made = loaded(encoder, model, **how)
-    if made.case:
-        warnings.warn(made.case, CaseWarning, stacklevel=3)
-    if not is_cut and (remark := way_of(made.tokenizer).remark()):
-        warnings.warn(remark, SequenceWarning, stacklevel=3)
+    for category, remark in ((CaseWarning, made.case), (SequenceWarning, remark_on_sequences(made, reading))):
+        if remark:
+            warnings.warn(remark, category, stacklevel=3)
     return made
 
 

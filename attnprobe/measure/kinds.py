@@ -126,7 +126,7 @@ class Measurement(Protocol):
 
     It may have ``read(record, encoder, reading)``, which returns the windows of tokens that a record is measured in,
     and raises a UsageError for one that cannot be used; without it, a record's text is read as any. What its listener
-    needs to know of the record it puts into :attr:`Tokens.labels`.
+    needs to know of the record it puts into :attr:`Tokens.labels`; and ``knows`` names the labels that are then read.
     """
 
     @property

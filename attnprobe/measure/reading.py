@@ -119,7 +119,7 @@ def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) 
     are_rewritten = any(as_read(encoder.tokenizer, given, reading.kmer) != given for given in texts)
     remarks = {
         TruncationWarning: _remark_on_length(encoder, windows[0], reading.max_length),
-        SequenceWarning: remark_on_sequences(encoder, reading) if are_rewritten else "",
+        SequenceWarning: way_of(encoder.tokenizer).remark() if are_rewritten and reading.kmer is None else "",
         CaseWarning: encoder.case if any(given != given.lower() for given in texts) else "",
         WordsWarning: _remark_on_words(windows, reading.level),
         UnknownTokensWarning: remark_on_unknown(encoder.tokenizer, windows, texts),
@@ -131,8 +131,9 @@ def windows_of(encoder: Encoder, text: str, pair: str | None, reading: Reading) 
 
 
 def remark_on_sequences(encoder: Encoder, reading: Reading) -> str:
-    """Writes the remark on sequences that are read otherwise than they stand, unasked; empty if none is."""
-    return way_of(encoder.tokenizer).remark() if reading.kmer is None else ""
+    """Writes the remark on a vocabulary that knows sequences with spaces only, which are put in; empty for others."""
+    way = way_of(encoder.tokenizer)
+    return way.remark() if reading.kmer is None and way.kmer else ""
 
 
 def check_words(encoder: Encoder, windows: Sequence[Tokens]) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from attnprobe.errors import UsageError
 from attnprobe.measure.annotated import Annotated, list_of, read_annotated
@@ -21,7 +21,7 @@ from attnprobe.values.arguments import as_integer, shown
 from attnprobe.values.finding import find_characters
 from attnprobe.values.options import Reading, Wording
 from attnprobe.values.records import Record
-from attnprobe.values.relations import Pairing, Relation, Sentence
+from attnprobe.values.relations import LABELS, PairColumns, Relation, Sentence
 from attnprobe.values.text import Span
 from attnprobe.values.tokens import Tokens
 from attnprobe.values.words import Words
@@ -32,8 +32,11 @@ class ReadsSentences:
     """A measurement of sentences, which its listener finds in ``Tokens.labels["sentence"]``.
 
     Attributes:
+        knows: the labels of records that are read.
         align, subtypes, query_column, key_column, relation_column: see :func:`read_sentence`.
     """
+
+    knows: ClassVar[Sequence[str]] = LABELS
 
     align: str = "words"
     subtypes: bool = False
@@ -47,9 +50,9 @@ class ReadsSentences:
         Raises:
             UsageError: as :func:`read_sentence`.
         """
-        pairing = Pairing(self.query_column, self.key_column, self.relation_column)
+        columns = PairColumns(self.query_column, self.key_column, self.relation_column)
         tokens, sentence = read_sentence(
-            record, encoder, reading, align=self.align, subtypes=self.subtypes, pairing=pairing
+            record, encoder, reading, align=self.align, subtypes=self.subtypes, columns=columns
         )
         return [replace(tokens, labels={"sentence": sentence})]
 
@@ -59,7 +62,7 @@ class ReadsSentences:
 
     def described(self) -> dict[str, Any]:
         """Returns how records are read, as values of JSON."""
-        return {name: getattr(self, name) for name in (*Wording.names(), *Pairing.names())}
+        return {name: getattr(self, name) for name in (*Wording.names(), *PairColumns.names())}
 
 
 def read_sentence(
@@ -69,7 +72,7 @@ def read_sentence(
     *,
     align: str = "words",
     subtypes: bool = False,
-    pairing: Pairing = Pairing(),  # noqa: B008 (immutable)
+    columns: PairColumns = PairColumns(),  # noqa: B008 (immutable)
 ) -> tuple[Tokens, Sentence]:
     """Reads a record, its words and the relations between them.
 
@@ -79,7 +82,7 @@ def read_sentence(
             the text as it stands, and gives each word the tokens that its characters touch. Words that share a token,
             or are written as one, are then one word.
         subtypes: whether to keep what follows the first colon of a label.
-        pairing: the labels that hold the characters of query and key, if these stand for relations.
+        columns: the labels that hold the characters of query and key, if these stand for relations.
 
     Raises:
         UsageError: the record lacks words or relations, or one of them is invalid; it is a pair; or it is too long.
@@ -88,8 +91,8 @@ def read_sentence(
         raise UsageError("relations are within one text, and this is a pair")
     tokens, annotated = read_annotated(record, encoder, reading, align)
     numbers = annotated.numbers
-    given = [] if pairing.query_column else _relations(record, annotated)
-    pairs = [_pair(record, pairing, tokens, annotated.words)] if pairing.query_column else []
+    given = [] if columns.query_column else _relations(record, annotated)
+    pairs = [_pair(record, columns, tokens, annotated.words)] if columns.query_column else []
     found = [*pairs, *(_renumbered(one, numbers) for one in given)]
     labelled = [one if subtypes else one._replace(label=one.label.split(":")[0]) for one in found if one]
     return tokens, Sentence(annotated.words, tuple(dict.fromkeys(labelled)), _tags(record, numbers, given))
@@ -170,17 +173,17 @@ def _touched(characters: Sequence[int], spans: Sequence[Span]) -> list[int]:
     return found
 
 
-def _pair(record: Record, pairing: Pairing, tokens: Tokens, words: Words) -> Relation:
+def _pair(record: Record, columns: PairColumns, tokens: Tokens, words: Words) -> Relation:
     """Finds the words that the labels of query and key name, at their first match.
 
     Raises:
         UsageError: the text has no such words, or query and key share one.
     """
-    names = (pairing.query_column, pairing.key_column)
+    names = (columns.query_column, columns.key_column)
     query, key = (_named(_characters(record, name), tokens, words) for name in names)
     if set(query) & set(key):
         raise UsageError(f"the query and the key are the same word, {words.texts[query[0]]!r}")
-    name = pairing.relation_column
+    name = columns.relation_column
     return Relation(query, key, "query->key" if name is None else _characters(record, name))
 
 

@@ -32,7 +32,7 @@ def read_parquet(source: Source, columns: Columns, encoding: str) -> Iterator[Re
             file = parquet.ParquetFile(stream, buffer_size=BUFFER)
         with file:
             columns = choose_typed(columns, file.schema_arrow, source.name)
-            batches = file.iter_batches(BATCH, columns=columns.names, use_threads=False)
+            batches = file.iter_batches(BATCH, columns=columns.read, use_threads=False)
             yield from to_records(batches, columns, source.name)
 
 
@@ -49,7 +49,7 @@ def read_arrow(source: Source, columns: Columns, encoding: str) -> Iterator[Reco
         with located(source.name, "no Arrow file: "):
             schema = _open(stream, None).schema
         columns = choose_typed(columns, schema, source.name)
-        batches = _batches(stream, [schema.names.index(name) for name in columns.names])
+        batches = _batches(stream, [schema.names.index(name) for name in columns.read])
         yield from to_records(batches, columns, source.name)
 
 
@@ -79,7 +79,7 @@ def _batches(stream: IO[bytes], fields: list[int]) -> Iterator[Any]:
 
 
 def choose_typed(columns: Columns, schema: Any, file: str) -> Columns:
-    """Chooses the column of the text, and checks that text and pair hold strings or lists of strings.
+    """Chooses the column of the text, and checks that text and pair hold strings, or lists of strings or of sentences.
 
     Raises:
         UsageError: a column is missing or not text, or it is unclear which column holds the text.
@@ -98,7 +98,8 @@ def _is_words(type: Any) -> bool:
     from pyarrow import types
 
     lists = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
-    return any(is_one(type) for is_one in lists) and _is_text(type.value_type)
+    held = type.value_type if any(is_one(type) for is_one in lists) else None
+    return held is not None and (_is_text(held) or _is_words(held))
 
 
 def _is_text(type: Any) -> bool:
@@ -118,7 +119,7 @@ def to_records(batches: Iterable[Any], columns: Columns, file: str) -> Iterator[
         InputError: a batch cannot be read; the message names the last row before it.
     """
     row = 0
-    names = columns.names
+    names = columns.read
     following = iter(batches)
     while (batch := _next(following, file, row)) is not None:
         for scalars in zip(*map(batch.column, names), strict=True):

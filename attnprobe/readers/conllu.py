@@ -43,8 +43,9 @@ def read_documents(source: Source, columns: Columns, encoding: str) -> Iterator[
     """Reads the documents of a CoNLL-U file, each begun by ``# newdoc``; without any, the file is one.
 
     The id is that of ``newdoc``. Labels: ``sentences``, the number of each sentence's first word; ``mentions``,
-    [start, end, entity] as ``Entity`` in MISC says; ``upos``, ``feats``, ``lemmas``, and ``heads``, the number of each
-    word's head in the document, -1 for a root. Never more than MAX_LINE characters of a document are held in memory.
+    [start, end, entity] as ``Entity`` in MISC says, of one in parts each start and end; ``upos``, ``feats``,
+    ``lemmas``, and ``heads``, the number of each word's head in the document, -1 for a root. Never more than MAX_LINE
+    characters of a document are held in memory.
 
     Raises:
         InputError: the source cannot be read to its end.

@@ -33,7 +33,7 @@ def read_tsv(source: Source, columns: Columns, encoding: str) -> Iterator[Record
 
 
 def _read(source: Source, columns: Columns, encoding: str, usual: str) -> Iterator[Record | Skipped]:
-    written, below = _rows(source, encoding, usual, alone=columns == Columns())
+    written, below = _rows(source, encoding, usual, alone=not columns.names)
     first = next(below, None)
     if first is None:
         return

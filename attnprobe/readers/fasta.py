@@ -23,7 +23,7 @@ def read_fasta(source: Source, columns: Columns, encoding: str) -> Iterator[Reco
         InputError: the source cannot be read to its end.
         UsageError: a column is asked for.
     """
-    if columns != Columns():
+    if columns.names:
         raise UsageError(f"{source.name} is read as FASTA, which has no columns", "--input-format csv or jsonl?")
     entry: _Entry | None = None
     for line in lines(source, encoding, returns=None):

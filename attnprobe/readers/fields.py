@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
+from itertools import accumulate, chain
+from typing import TypeGuard
 from uuid import UUID
 
 from attnprobe.errors import UsageError
 from attnprobe.values.records import Columns, Record, Skipped
 
 PREFERRED = ("text", "sentence", "content", "review", "document", "sequence")
+TEXT, WORDS, SENTENCES = "text", "words", "sentences"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 KINDS = {
     dict: "an object",
@@ -42,6 +45,7 @@ def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
     for name in columns.names:
         if names.count(name) != 1:
             raise UsageError(f"{file} has {'two columns' if name in names else 'no column'} {name!r}", listing(names))
+    columns = replace(columns, also=tuple(name for name in columns.also if names.count(name) == 1))
     if columns.text is not None:
         return columns
     chosen = default_text(columns, names)
@@ -53,8 +57,10 @@ def choose(columns: Columns, names: Sequence[str], file: str) -> Columns:
 def default_text(columns: Columns, names: Sequence[str]) -> str | None:
     """Finds the column of the text if none was asked for: the only free one, else one of PREFERRED."""
     # pandas writes its index along under such a name
-    free = [name for name in names if name not in columns.names and not name.startswith("__index_level_")]
-    return free[0] if len(free) == 1 else next((name for name in PREFERRED if name in free), None)
+    texts = [*PREFERRED, *(name for name in (WORDS, SENTENCES) if name in columns.also)]
+    taken = {*columns.names, *(name for name in columns.also if name not in texts)}
+    free = [name for name in names if name not in taken and not name.startswith("__index_level_")]
+    return free[0] if len(free) == 1 else next((name for name in texts if name in free), None)
 
 
 def undecided(names: Sequence[str], file: str) -> UsageError:
@@ -76,8 +82,14 @@ def to_record(values: Mapping[str, object], columns: Columns, file: str, line: i
         text, words = _text_or_words(values, columns.text or "text")
         pair, pair_words = (None, None) if columns.pair is None else _text_or_words(values, columns.pair)
         labels = {name: _label(values, name) for name in columns.labels}
+        also = _also(values, columns)
+        if words is None and is_words(also.get(WORDS)):
+            words = _text_or_words(also, WORDS)[1]
+        elif words is not None and isinstance(also.get(TEXT), str):
+            text = checked(str(also[TEXT]), TEXT)
     except UnfitError as unfit:
         return Skipped(file, line, str(unfit), identifier)
+    labels |= {name: value for name, value in also.items() if name not in (TEXT, WORDS)}
     return Record(str(line) if identifier is None else identifier, text, pair, file, line, words, pair_words, labels)
 
 
@@ -91,6 +103,8 @@ def _identifier(values: Mapping[str, object], name: str) -> str:
 def _text_or_words(values: Mapping[str, object], name: str) -> tuple[str, tuple[str, ...] | None]:
     """Finds the text under a name, and its words if they are given."""
     value = _value(values, name)
+    if name == SENTENCES and is_sentences(value):
+        value = list(chain(*value))
     if isinstance(value, list) and (is_words(value) or not value):
         words = _checked_words(value, name)
         return " ".join(words), words
@@ -99,9 +113,19 @@ def _text_or_words(values: Mapping[str, object], name: str) -> tuple[str, tuple[
     return checked(value, name), None
 
 
+def is_text(value: object) -> bool:
+    """Tests whether a value is text, a list of words or one of sentences."""
+    return isinstance(value, str) or is_words(value) or is_sentences(value)
+
+
 def is_words(value: object) -> bool:
     """Tests whether a value is a list with strings in it, which is read as words."""
     return isinstance(value, list) and any(isinstance(word, str) for word in value)
+
+
+def is_sentences(value: object) -> TypeGuard[list[list[object]]]:
+    """Tests whether a value is a list of lists with strings in them, which is read as the words of sentences."""
+    return isinstance(value, list) and all(isinstance(one, list) for one in value) and any(map(is_words, value))
 
 
 def _checked_words(words: list[object], name: str) -> tuple[str, ...]:
@@ -120,6 +144,17 @@ def _label(values: Mapping[str, object], name: str) -> object:
     if isinstance(value, UnfitError):
         raise UnfitError(f"{name!r}: {value}" if name in values else str(value))
     return value
+
+
+def _also(values: Mapping[str, object], columns: Columns) -> dict[str, object]:
+    """Finds those labels that the record has; in place of sentences, the number of each one's first word."""
+    found = {name: find(values, name) for name in columns.also}
+    found = {name: value for name, value in found.items() if value is not None and not isinstance(value, UnfitError)}
+    sentences = found.get(SENTENCES)
+    if is_sentences(sentences):
+        starts = accumulate(map(len, sentences), initial=0)
+        found[SENTENCES] = [start for start, words in zip(starts, sentences, strict=False) if words]
+    return found
 
 
 def find(values: Mapping[str, object], name: str) -> object:

@@ -41,7 +41,7 @@ def read_dataset(source: Source, columns: Columns, encoding: str) -> Iterator[Re
     """
     dataset = load(source)
     columns = choose_typed(columns, dataset.features.arrow_schema, source.name)
-    chosen = dataset.select_columns(columns.names).with_format("arrow")  # no image or sound is decoded
+    chosen = dataset.select_columns(columns.read).with_format("arrow")  # no image or sound is decoded
     yield from to_records(chosen.iter(batch_size=BATCH), columns, source.name)
 
 

@@ -15,7 +15,7 @@ class Mentions:
     """Collects the mentions of one document.
 
     ``(e1-person`` opens a mention of e1, ``e1)`` closes the last that is open, ``(e1-person)`` is one word. Mentions
-    may nest, cross, and go on in the next sentence. One in parts, ``(e1[1/2]-``, reaches from the first to the last.
+    may nest, cross, and go on in the next sentence; one may be in parts, ``(e1[1/2]-``.
 
     Args:
         fields: the names of what brackets hold, as ``global.Entity`` gives them.
@@ -25,8 +25,8 @@ class Mentions:
         names = fields.split("-")
         self._place = next((names.index(name) for name in ("eid", "GRP") if name in names), 0)
         self._open: dict[str, list[tuple[int, int]]] = {}  # line and first word
-        self._begun: dict[str, list[int]] = {}  # the first words of mentions with parts to come
-        self._found: list[tuple[int, int, str]] = []
+        self._begun: dict[str, list[list[int]]] = {}  # the spans of mentions with parts to come
+        self._found: list[tuple[list[int], str]] = []
 
     def add(self, brackets: Brackets, before: int) -> None:
         """Reads the brackets of one word; ``before`` words of the document come before its sentence.
@@ -59,22 +59,22 @@ class Mentions:
         if not self._open.get(entity):
             raise FaultError(line, f"the bracket of Entity {shown(entity)} is closed, and was not opened")
         _, start = self._open[entity].pop()
+        spans = [start, end] if start < end else []  # of empty nodes alone
         part = PART.fullmatch(entity)
         if part:
             entity, number, count = part[1], int(part[2]), int(part[3])
             begun = self._begun.setdefault(entity, [])
-            if number == 1:
-                begun.append(start)
-            if number < count:
-                return
-            if not begun:
+            if number > 1 and not begun:
                 raise FaultError(line, f"the mention {shown(part[0])} lacks its first part")
-            start = begun.pop()
-        if start < end:  # else of empty nodes alone
-            self._found.append((start, end, entity))
+            spans = [*(begun.pop() if number > 1 else []), *spans]
+            if number < count:
+                begun.append(spans)
+                return
+        if spans:
+            self._found.append((spans, entity))
 
     def found(self) -> list[list[int | str]]:
-        """Returns [start, end, entity] of each mention, in order of first words, the longest first.
+        """Returns [start, end, entity] of each mention, by first word and longest first; of parts, each start and end.
 
         Raises:
             FaultError: a mention was not closed.
@@ -82,4 +82,5 @@ class Mentions:
         for entity, opened in self._open.items():
             for line, _ in opened:
                 raise FaultError(line, f"the bracket of Entity {shown(entity)} is not closed")
-        return [list(mention) for mention in sorted(self._found, key=lambda each: (each[0], -each[1], each[2]))]
+        ordered = sorted(self._found, key=lambda mention: (mention[0][0], -mention[0][-1], mention[1]))
+        return [[*spans, entity] for spans, entity in ordered]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from attnprobe.errors import InputError, UsageError
-from attnprobe.readers.fields import UnfitError, default_text, find, is_words, kind, listing, to_record, undecided
+from attnprobe.readers.fields import UnfitError, default_text, find, is_text, kind, listing, to_record, undecided
 from attnprobe.values.records import Columns, Record, Skipped
 
 BARE = Columns(text="text")
@@ -73,7 +73,7 @@ class _Objects:
 
     def __init__(self, columns: Columns, file: str) -> None:
         self.columns, self.file = columns, file
-        self.bare = columns == Columns()
+        self.bare = not columns.names
         self.missing = set(columns.names)
         self._keys: dict[str, None] = {}
 
@@ -130,6 +130,6 @@ def _decide(values: Mapping[str, object], columns: Columns, file: str) -> Column
     chosen = default_text(columns, list(values))
     if chosen is None:
         raise undecided(list(_paths(values)), file)
-    if not isinstance(values[chosen], str) and not is_words(values[chosen]):
+    if not is_text(values[chosen]):
         raise UnfitError(f"{chosen!r} is {kind(values[chosen])}, not text")
     return replace(columns, text=chosen)

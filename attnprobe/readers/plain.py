@@ -22,7 +22,7 @@ def read_txt(source: Source, columns: Columns, encoding: str) -> Iterator[Record
         InputError: the source cannot be read to its end.
         UsageError: a column is asked for.
     """
-    if columns != Columns():
+    if columns.names:
         raise UsageError(f"{source.name} is read as plain text, which has no columns", "--input-format csv or jsonl?")
     is_reported = False
     for line in lines(source, encoding, returns=None):

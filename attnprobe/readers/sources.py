@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ from attnprobe.readers.streams import compression
 from attnprobe.values.arguments import check_choice, shown
 from attnprobe.values.records import Dialect
 
+NONE: Mapping[str, str] = {}
 STDIN = "-"
 PACKED = (".gz", ".zst", ".zstd")
 SUFFIXES = {f".{name}": name for name in READERS if name != "dataset"} | {
@@ -47,6 +48,7 @@ def find_sources(
     delimiter: str | None = None,
     quoting: str | None = None,
     header: bool | None = None,
+    instead: Mapping[str, str] = NONE,
     tell: Callable[[str], None] = warn,
 ) -> list[Source]:
     """Finds the sources that files, globs, `-` for stdin, dataset folders and `hub:NAME[@CONFIG][:SPLIT]` name.
@@ -60,6 +62,7 @@ def find_sources(
         quoting: "minimal" if quotes may enclose cells, "none" if they are text; by default the file decides.
         header: whether the first row names the columns; if not, their names are 1, 2, 3 ...; by default it does, and an
             unclear first row is an error.
+        instead: formats that are read as another, such as conllu as conllu-documents.
         tell: called with a message if a file is read otherwise than its suffix says; by default a warning.
 
     Raises:
@@ -73,7 +76,10 @@ def find_sources(
     if not inputs:
         raise UsageError("no input", "name files, or - for stdin")
     found = [source for name in inputs for source in _named(name, format)]
-    sources = [replace(source, dialect=dialect, tell=tell) for source in found]
+    sources = [
+        replace(source, format=instead.get(source.format, source.format), dialect=dialect, tell=tell)
+        for source in found
+    ]
     if dialect != UNSPECIFIED and not any(source.format in DELIMITED for source in sources):
         raise UsageError("delimiter, quoting and header are for CSV and TSV", "--input-format csv or tsv?")
     seen = set()

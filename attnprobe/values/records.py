@@ -79,18 +79,25 @@ class Columns:
     Attributes:
         text, pair: columns of strings, or of lists of strings, which are words as given.
         labels: columns kept as they are, in :attr:`Record.labels`.
+        also: likewise, from each record that has them; ``words`` and ``text`` are kept beside each other.
     """
 
     text: str | None = None
     id: str | None = None
     pair: str | None = None
     labels: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
-        """The named columns, each once."""
+        """The columns that must be there, each once."""
         named = (self.text, self.id, self.pair, *self.labels)
         return list(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def read(self) -> list[str]:
+        """The columns that are read if they are there, each once."""
+        return list(dict.fromkeys([*self.names, *self.also]))
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,12 @@ class Sentence:
     tags: tuple[str, ...] = ()
 
 
+LABELS = ("words", "text", "relations", "upos", "ranges")
+"""The labels that a sentence is read from; a record may lack some."""
+
+
 @dataclass(frozen=True)
-class Pairing(Options):
+class PairColumns(Options):
     """The columns that name two words of each text, whose relation is asked for.
 
     Attributes:

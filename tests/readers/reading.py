@@ -48,13 +48,14 @@ def read(
     notes: list[str] | None = None,
     dialect: Mapping[str, Any] = NOTHING,
     labels: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
     **options: Any,
 ) -> list[Record | Skipped]:
     """Everything in these bytes; what is told on the way is added to the notes."""
     tell = (notes if notes is not None else []).append
     with stdin(io.BytesIO(data)):
         sources = find_sources(["-"], format, tell=tell, **dialect)
-        return list(read_records(sources, Columns(text, id, pair, labels), **options))
+        return list(read_records(sources, Columns(text, id, pair, labels, also), **options))
 
 
 def texts(found: list[Record | Skipped]) -> list[str]:
