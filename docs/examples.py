@@ -32,7 +32,7 @@ def examples(text: str) -> Iterator[tuple[str, str]]:
 def fill_folder(folder: Path) -> None:
     """Copies the files that examples read, as from a checkout and as one's own."""
     (folder / "examples").mkdir()
-    for path in (ROOT / "examples").glob("*.txt"):
+    for path in (path for kind in ("txt", "conllu") for path in (ROOT / "examples").glob(f"*.{kind}")):
         shutil.copy(path, folder)
         shutil.copy(path, folder / "examples")
 
