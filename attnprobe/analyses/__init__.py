@@ -47,6 +47,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.coreference:COREFERENCE",
         "Which heads point from a mention to its antecedent.",
     ),
+    "probe": (
+        "attnprobe.analyses.probe:PROBE",
+        "How well attention finds head words: a trained probe.",
+    ),
     "contacts": (
         "attnprobe.analyses.contacts:CONTACTS",
         "Which heads see contacts in proteins; a regression over all.",

@@ -91,8 +91,8 @@ CONTACTS = CorpusAnalysis(
     formats={name: f"attnprobe.render.contacts:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads see contacts in proteins; a regression over all.",
     examples=(
-        "attnprobe contacts x.fasta --contacts x.csv",
-        "attnprobe contacts x.fasta --contacts x.csv -o contacts.png",
-        "attnprobe contacts x.fasta --maps maps -o no.csv",
+        "attnprobe contacts p.fasta --contacts pairs.csv",
+        "attnprobe contacts p.fasta --contacts pairs.csv -o p.png",
+        "attnprobe contacts p.fasta --contacts a.csv --within 8",
     ),
 )

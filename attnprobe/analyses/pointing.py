@@ -13,11 +13,14 @@ from torch import Tensor
 
 from attnprobe.analyses.link_weights import LinkWeights
 from attnprobe.analyses.related import DIRECTIONS, OFFSETS, Relations, keys_of
+from attnprobe.analyses.word_shares import ShareSums
 from attnprobe.attention.pointing import Pointing, Questions
+from attnprobe.attention.word_shares import WordShares
 from attnprobe.measure.by_word import WordListener, WordRows, refuse_pooled
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows
 from attnprobe.measure.sentences import ReadsSentences
+from attnprobe.measure.several import ByMember
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading
 from attnprobe.values.outcomes import Outcomes
@@ -33,16 +36,26 @@ class Pointers(ReadsSentences, NoRows):
     Attributes:
         layers, heads: the numbers of those measured, ascending.
         seed: of the bootstrap.
+        shares: whether the summary also gets the shares of the weight between words.
     """
 
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     seed: int
+    shares: bool = False
     alone = False
 
     @classmethod
     def choose(
-        cls, encoder: Encoder, reading: Reading, *, layers: Indices, heads: Indices, seed: int, **read: Any
+        cls,
+        encoder: Encoder,
+        reading: Reading,
+        *,
+        layers: Indices,
+        heads: Indices,
+        seed: int,
+        shares: bool,
+        **read: Any,
     ) -> Pointers:
         """Chooses the heads to compare; ``read`` is what :class:`attnprobe.measure.sentences.ReadsSentences` takes.
 
@@ -52,7 +65,7 @@ class Pointers(ReadsSentences, NoRows):
         """
         chosen = tuple(select(layers, encoder.layers, "layer")), tuple(select(heads, encoder.heads, "head"))
         refuse_pooled(encoder, chosen[0])
-        return cls(*chosen, seed, **read)
+        return cls(*chosen, seed, shares, **read)
 
     @property
     def size(self) -> int:
@@ -61,7 +74,7 @@ class Pointers(ReadsSentences, NoRows):
 
     def described(self) -> dict[str, Any]:
         """The settings that are not in the signature."""
-        return {"layers": self.layers, "heads": self.heads, **super().described()}
+        return {"layers": self.layers, "heads": self.heads, "shares": self.shares, **super().described()}
 
     def signed(self) -> dict[str, object]:
         """How words are read, and the seed of the bootstrap."""
@@ -90,6 +103,8 @@ class PointingListener(WordListener):
         self.chosen = list(measurement.heads)
         questions = Questions.of(self.sentences, encoder.device)
         self.pointing = Pointing(questions, len(self.layers), encoder.heads, encoder.device)
+        sizes = len(self.layers), encoder.heads
+        self.shares = WordShares(self.sentences, *sizes, encoder.device) if measurement.shares else None
 
     @property
     def starts(self) -> list[int]:
@@ -98,10 +113,13 @@ class PointingListener(WordListener):
 
     def receive(self, rows: WordRows) -> None:
         """Finds the largest weights of the dependents' rows and columns."""
-        self.pointing.add(self.layers.index(rows.layer), rows.texts, rows.heads, rows.rows, rows.weights)
+        where = self.layers.index(rows.layer), rows.texts, rows.heads, rows.rows
+        self.pointing.add(*where, rows.weights)
+        if self.shares is not None:
+            self.shares.add(*where, rows.weights)
 
     def finish(self) -> Found:
-        """Returns of each text which candidates are right, and of all together the weights of the links."""
+        """Returns of each text which candidates are right, and of all together the weights of links, and shares."""
         relations = list(chain.from_iterable(sentence.relations for sentence in self.sentences))
         asked_for = _asked_for(relations, max(map(len, self.words)))
         answers = _by_candidate(self.pointing.answers[..., self.chosen])
@@ -111,7 +129,8 @@ class PointingListener(WordListener):
         for stop, count in zip(accumulate(counts), counts, strict=True):
             own = slice(stop - count, stop)
             texts.append(Outcomes.of([0] * count, labels[own], right[own]))
-        return Found(texts, self._weights(labels, np.repeat(np.arange(len(counts)), counts)))
+        weights = self._weights(labels, np.repeat(np.arange(len(counts)), counts))
+        return Found(texts, ByMember([weights, self._shares()]))
 
     def _weights(self, labels: Sequence[str], texts: Int[np.ndarray, " relation"]) -> LinkWeights:
         """Sums up the weights of links, each in all rows of the table that it counts in."""
@@ -119,6 +138,13 @@ class PointingListener(WordListener):
         every = np.repeat(np.arange(len(keys)), [*map(len, keys)])
         weights = _by_candidate(self.pointing.weights[..., self.chosen])
         return LinkWeights.of([*chain.from_iterable(keys)], texts[every], weights[every])
+
+    def _shares(self) -> ShareSums:
+        """Sums up the shares of the chosen heads; of no text if they are not measured."""
+        if self.shares is None:
+            return ShareSums.empty(len(self.layers), len(self.chosen))
+        found = self.shares.found[:, :, self.chosen].cpu().numpy()
+        return ShareSums.of(self.sentences, self.shares.tags, found)
 
 
 def _cuts(sentence: Sentence, row: int) -> bool:

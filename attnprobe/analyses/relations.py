@@ -39,7 +39,11 @@ RELATIONS = CorpusAnalysis(
     options=[Selection, Wording, PairColumns, Drawing],
     reading=Annotated[Reading, Without("stride", "level", "max_length")],
     labels=LABELS,
-    tables={"all_heads": "Every head and offset on all texts, and the mean weight of the relations."},
+    tables={
+        "all_heads": "Every head and offset on all texts, and the mean weight of the relations.",
+        "shares": "How much weight between words falls on each part of speech, and on dependencies.",
+    },
+    costly=("shares",),
     view="attnprobe.render.relations:relations_view",
     formats={name: f"attnprobe.render.relation_map:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads find which relations of a treebank.",
