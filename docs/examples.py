@@ -32,7 +32,9 @@ def examples(text: str) -> Iterator[tuple[str, str]]:
 def fill_folder(folder: Path) -> None:
     """Copies the files that examples read, as from a checkout and as one's own."""
     (folder / "examples").mkdir()
-    for path in (ROOT / "examples").glob("*.txt"):
+    for path in (ROOT / "examples").iterdir():
+        if path.suffix in (".py", ".sh"):
+            continue
         shutil.copy(path, folder)
         shutil.copy(path, folder / "examples")
 
