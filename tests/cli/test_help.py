@@ -93,6 +93,7 @@ def files(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = "".join(json.dumps({"id": number, "body": "It was warm."}) + "\n" for number in range(3))
     Path("data/one.jsonl").write_text(lines, encoding="utf-8")
     Path("data/two.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    Path("treebank.conllu").write_text(ENGLISH, encoding="utf-8")
     Path("documents.conllu").write_text(DOCUMENTS, encoding="utf-8")
     return tmp_path
 
