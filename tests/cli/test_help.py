@@ -80,6 +80,7 @@ def files(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("my-model").symlink_to(tiny)
     Path("reviews.txt").write_text("The cat sat on the mat.\nIt was warm.\n", encoding="utf-8")
+    Path("treebank.conllu").write_text(ENGLISH, encoding="utf-8")
     Path("tuned").symlink_to(tiny)
     for name in ("base.csv", "tuned.csv"):
         rows = (f'"{text}",5,0,{head},{text + head}.5\n' for text in range(20) for head in range(2))
