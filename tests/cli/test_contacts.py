@@ -36,7 +36,9 @@ def test_command(run: Run, files: Path, folder_of: Callable[[str], Path]) -> Non
     assert "2 of 7 ids of x.csv are of no protein that was measured; line 14: 'p1'" in result.err
     assert "no contacts 6 or more residues apart are known of 1 protein" in result.err
     assert "x.fasta:3: x.csv:74: no residue 18 in a sequence of 18, from 0" in result.err
-    assert "regression: fitted on 3 proteins of even number, tested on 2 of odd number." in " ".join(result.text.split())
+    assert "regression: fitted on 3 proteins of even number, tested on 2 of odd number." in " ".join(
+        result.text.split()
+    )
     assert {path.name for path in Path("maps").iterdir()} == {
         f"{name}.safetensors" for name in ("p0", "p2", "p3", "p4", "p5", "q_1")
     }
