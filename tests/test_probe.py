@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from attnprobe.attention.fitting import fit
 from attnprobe.attention.threads import pool_of
 from attnprobe.attention.word_pairs import Choices, WordPairs
 from attnprobe.corpus.again import completed
+from attnprobe.corpus.estimate import estimate
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
 from attnprobe.errors import InputError
@@ -314,3 +316,20 @@ def test_pictures_are_drawn_and_equal(encoder_of: Callable[[str], Encoder]) -> N
     first, second = (stream.getvalue() for stream in streams)
     assert first == second
     assert b"<svg" in first
+
+
+def test_an_estimate_counts_the_time_of_what_is_measured_again(
+    encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands still but for the fit, which takes a second for each sentence."""
+    now = [0.0]
+
+    def fitted(gathered: Gathered, heads: int) -> str:
+        now[0] += gathered.n_texts
+        return "a probe"
+
+    monkeypatch.setattr(Fit, "to", fitted)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    settings = Settings.of_analysis(load_analysis("probe"), encoder_of("bert"), sentences=9)
+    rows = dict(estimate(Prober(encoder_of("bert"), settings), treebank(), "csv").rows)
+    assert rows["time"] == "about 9 s, with one worker"

@@ -27,6 +27,7 @@ from attnprobe.values.outcomes import Outcomes
 from attnprobe.values.relations import Relation, Sentence
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
+from attnprobe.values.words import Words
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ class PointingListener(WordListener):
     @property
     def starts(self) -> list[int]:
         """The rows where a word begins, but none between words that ask together."""
-        return [row for row in super().starts if not any(_cuts(sentence, row) for sentence in self.sentences)]
+        asking = [(one.dependent, each.words) for each in self.sentences for one in each.relations]
+        groups = [(words, dependent) for dependent, words in asking if len(dependent) > 1]
+        return [row for row in super().starts if not any(_cuts(row, *group) for group in groups)]
 
     def receive(self, rows: WordRows) -> None:
         """Finds the largest weights of the dependents' rows and columns."""
@@ -147,10 +150,9 @@ class PointingListener(WordListener):
         return ShareSums.of(self.sentences, self.shares.tags, found)
 
 
-def _cuts(sentence: Sentence, row: int) -> bool:
-    """Tests whether a block that starts at this row cuts words that ask together."""
-    word = max(sentence.words.owner[:row], default=-1) + 1
-    return any(one.dependent[0] < word <= one.dependent[-1] for one in sentence.relations if len(one.dependent) > 1)
+def _cuts(row: int, words: Words, group: Sequence[int]) -> bool:
+    """Tests whether a block that starts at this row comes between words of a group."""
+    return group[0] <= max(words.owner[:row], default=-1) < group[-1]
 
 
 def _by_candidate(found: Tensor) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.values.options import Options, Reading, Selection, Without, Wording, option, whole
+from attnprobe.values.relations import LABELS
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ PROBE = CorpusAnalysis(
     },
     options=[Selection, Annotated[Wording, Without("subtypes")], Splitting],
     reading=Annotated[Reading, Without("stride", "level", "of")],
+    labels=LABELS,
     tables={"weights_out": "The weight of each head in both directions."},
     view="attnprobe.render.probe:probe_view",
     formats={name: f"attnprobe.render.probe:write_{name}" for name in ("png", "svg", "pdf")},

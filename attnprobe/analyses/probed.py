@@ -167,6 +167,11 @@ class Probed(Tabled):
         return number % CYCLE < CYCLE - 1 if self.train is None else number < self.train
 
     @property
+    def again_at_most(self) -> int:
+        """How many sentences are measured once all have come, at most."""
+        return self.kept.most
+
+    @property
     def asks(self) -> dict[str, Callable[[], tuple[Gathering, list[Record]]]]:
         """Returns what is to be measured before the table can be made."""
         return {} if self.fit else {"summary": self._asked}

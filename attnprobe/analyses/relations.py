@@ -37,7 +37,7 @@ RELATIONS = CorpusAnalysis(
         "gain_high": "upper end",
     },
     options=[Selection, Wording, PairColumns, Drawing],
-    reading=Annotated[Reading, Without("stride", "level", "max_length")],
+    reading=Annotated[Reading, Without("stride", "level")],
     labels=LABELS,
     tables={
         "all_heads": "Every head and offset on all texts, and the mean weight of the relations.",
