@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api.tables import tokens as tokens
     from attnprobe.api.tables import trace as trace
     from attnprobe.api.tables import weights as weights
+    from attnprobe.corpus.contacts import contacts as contacts
     from attnprobe.corpus.importance import importance as importance
     from attnprobe.corpus.importance import importance_curve as importance_curve
     from attnprobe.corpus.twins import corpus_stats as corpus_stats
@@ -70,6 +71,7 @@ _HOMES = {
     "View": "attnprobe.render.page",
     "WordsWarning": "attnprobe.errors",
     "compare": "attnprobe.corpus.two_models",
+    "contacts": "attnprobe.corpus.contacts",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
     "flow": "attnprobe.api.tables",

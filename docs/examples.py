@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+DATA = {".txt", ".csv", ".fasta", ".conllu"}  # suffixes of the files that examples read
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -32,7 +33,7 @@ def examples(text: str) -> Iterator[tuple[str, str]]:
 def fill_folder(folder: Path) -> None:
     """Copies the files that examples read, as from a checkout and as one's own."""
     (folder / "examples").mkdir()
-    for path in (ROOT / "examples").glob("*.txt"):
+    for path in (path for path in (ROOT / "examples").iterdir() if path.suffix in DATA):
         shutil.copy(path, folder)
         shutil.copy(path, folder / "examples")
 

@@ -21,6 +21,7 @@ from attnprobe.analyses.kinds import Analysis
 from attnprobe.analyses.scores import SCORES
 from attnprobe.measure.weights import keep_weights
 from tests.classifier import build_classifier
+from tests.test_corpus_analyses import records_of
 
 ROOT = Path(__file__).parent.parent
 TEXT = "the cat sat on the mat"
@@ -182,7 +183,7 @@ def test_columns_are_those_that_are_told_of(name: str, tmp_path: Path) -> None:
     if isinstance(analysis, Analysis):
         table = analysis(TEXT, encoder, **given.get(name, {})).to_table()
     else:
-        tables = getattr(attnprobe, name)([TEXT] * 3, encoder, **given.get(name, {})).tables()
+        tables = getattr(attnprobe, name)(records_of(name, [TEXT] * 3), encoder, **given.get(name, {})).tables()
         assert set(tables) == {"summary", *analysis.tables}
         table = tables["summary"]()
     assert list(table.columns) == list(analysis.columns)

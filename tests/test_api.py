@@ -89,7 +89,8 @@ def differences(name: str) -> Iterator[str]:
             yield f"{name} lacks {option}"
         elif given[option].default != usual:
             yield f"{name} has {option}={given[option].default!r}, its command {usual!r}"
-    known = {"text", "inputs", "encoder", "model", *wanted, *ALONE.get(name, ())}
+    costly = load_analysis(name).costly if name in OF_MANY else ()
+    known = {"text", "inputs", "encoder", "model", *wanted, *costly, *ALONE.get(name, ())}
     yield from (f"{name} has {option}, which is no option" for option in given.keys() - known)
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from transformers import BertConfig, BertModel
@@ -26,8 +23,6 @@ from attnprobe.measure.residues import read_residues
 from attnprobe.models.sequences import PROTEIN
 from attnprobe.readers.contacts import read_contacts
 from attnprobe.values.options import SequenceReading
-from attnprobe.values.signature import part_of
-from tests.cli.commandline import Run
 from tests.exact import EXACT, float64
 from tests.families import no_progress_bars
 from tests.plain import Plain
@@ -92,9 +87,9 @@ def loops(attention: np.ndarray, pairs: Sequence[Sequence[int]], separation: int
 def test_scores_are_those_of_plain_loops(
     exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain], family: str, separation: int
 ) -> None:
-    plain = plain_of(family)
+    plain, encoder = plain_of(family), exact_of(family)
     with float64():
-        found = attnprobe.contacts(PROTEINS, exact_of(family), separation=separation, fit_proteins=0)
+        found = attnprobe.contacts(PROTEINS, encoder, separation=separation, fit_proteins=0)
     expected = []
     for record in PROTEINS:
         encoding = plain.encode([record.text])
@@ -111,12 +106,12 @@ def test_scores_are_those_of_plain_loops(
 
 
 def test_blocks_of_rows_change_no_score(exact_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = []
+    encoder, frames = exact_of("esm"), []
     for elements in (2**20, 150):
         monkeypatch.setattr("attnprobe.attention.blocks.BLOCK_ELEMENTS", elements)
         monkeypatch.setattr("attnprobe.attention.blocks.BLOCK_ROWS", elements // 40)
         with float64():
-            frames.append(attnprobe.contacts(PROTEINS, exact_of("esm")).to_frame())
+            frames.append(attnprobe.contacts(PROTEINS[:2], encoder).to_frame())
     np.testing.assert_allclose(*(frame.iloc[:, 2:].to_numpy(float) for frame in frames), rtol=0, atol=EXACT)
 
 
@@ -157,7 +152,7 @@ def test_the_regression_is_that_of_another_library() -> None:
 def test_a_sample_of_pairs_stands_for_all(
     encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contact_again, "MOST_FEATURES", 8 * 3 * 40)
+    monkeypatch.setattr(contact_again, "MOST_FEATURES", 12 * 3 * 40)
     seen: list[Sequence[Examples]] = []
     monkeypatch.setattr(
         "attnprobe.analyses.contact_scores.fit_regression",
@@ -205,66 +200,3 @@ def test_files_of_contacts(tmp_path: Path) -> None:
         path.write_text(f"{CONTACTS}{row}\n")
         with pytest.raises(InputError, match=f"x.csv:6: {wrong}"):
             read_contacts(path, 8.0)
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    fasta = "".join(f">{record.id} made up\n{record.text}*\n" for record in PROTEINS)
-    Path("x.fasta").write_text(f"{fasta}>q/1\n{sequence(12)}\n")
-    rows = [f"{record.id},{i},{j}\n" for record in PROTEINS for i, j in record.labels["contacts"]]
-    Path("x.csv").write_text("".join(["id,i,j\n", *rows]))
-    return tmp_path
-
-
-def test_command(run: Run, files: Path, folder_of: Callable[[str], Path]) -> None:
-    with Path("x.csv").open("a") as stream:
-        stream.write("p1,2,18\nzz,1,2\n")
-    model = str(folder_of("esm"))
-    result = run("contacts", "x.fasta", "--contacts", "x.csv", "-m", model, "--maps", "maps", "-f", "table")
-    assert result.code == 3
-    assert "2 of 7 ids of x.csv are of no protein that was measured; line 14: 'p1'" in result.err
-    assert "no contacts 6 or more residues apart are known of 1 protein" in result.err
-    assert "x.fasta:3: x.csv:74: no residue 18 in a sequence of 18, from 0" in result.err
-    assert "regression: fitted on 3 proteins of even number, tested on 2 of odd number." in " ".join(result.out.split())
-    assert {path.name for path in Path("maps").iterdir()} == {f"{n}.safetensors" for n in ["p0", *"", "q_1"]} | {
-        f"p{n}.safetensors" for n in (2, 3, 4, 5)
-    }
-    with safe_open("maps/q_1.safetensors", "np") as stored:
-        assert stored.get_tensor("contacts").shape == (12, 12)
-        assert stored.metadata()["sequence"] == sequence(12)
-        assert part_of(stored.metadata()["signature"], "positions") == "residues"
-    again = run("contacts", "x.fasta", "-m", model, "--maps", "maps")
-    assert (again.code, again.out) == (1, "")
-    assert "'maps' exists already" in again.err
-
-
-def test_maps_of_heads_without_contacts(run: Run, files: Path, encoder_of: Callable[[str], Encoder]) -> None:
-    model = str(encoder_of("esm").location.folder)
-    result = run("contacts", "x.fasta", "-m", model, "--maps", "m", "-l", "1", "--head", "0,3", "-o", "no.csv")
-    assert result.code == 0, result.err
-    assert "known of 7 proteins; --contacts FILE lists them" in result.err
-    with safe_open("m/p1.safetensors", "np") as stored:
-        maps, heads = stored.get_tensor("maps"), stored.get_tensor("heads").tolist()
-    weights = attnprobe.weights(PROTEINS[1].text, encoder_of("esm"), layers=1, heads=[0, 3])
-    both = np.array(weights.attention.weights)[0, :, 1:-1, 1:-1]
-    both = both + both.transpose(0, 2, 1)
-    rows = both.sum(1)
-    expected = both - rows[:, :, None] * rows[:, None] / rows.sum(1)[:, None, None]
-    assert heads == [0, 3]
-    np.testing.assert_allclose(maps[0], expected, atol=1e-6)
-    assert '1,0,"","","","",0' in Path("no.csv").read_text().replace(",,,,", ',"","","","",')
-
-
-def test_records_bring_contacts_and_a_picture_is_drawn(
-    run: Run, files: Path, folder_of: Callable[[str], Path]
-) -> None:
-    lines = [{"sequence": record.text, **record.labels} for record in PROTEINS]
-    lines[2]["contacts"] = [[0, 31]]
-    Path("x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    run("contacts", "x.jsonl", "-m", str(folder_of("esm")), "-o", "a.svg", "--resume")
-    result = run("contacts", "x.jsonl", "-m", str(folder_of("esm")), "-o", "b.svg")
-    assert "contact [0, 31]: no such residue in a sequence of 31, from 0" in Path("b.svg.skipped.jsonl").read_text()
-    assert result.code == 3
-    assert Path("a.svg").read_bytes() == Path("b.svg").read_bytes()
-    assert "known contacts" in Path("a.svg").read_text()

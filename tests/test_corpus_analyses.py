@@ -32,7 +32,10 @@ OF_MANY: dict[str, CorpusAnalysis] = {name: load_analysis(name) for name in ANAL
 OF_MANY = {name: one for name, one in OF_MANY.items() if isinstance(one, CorpusAnalysis)} | {"own": OWN}
 OF_MANY["importance, heads off"] = OF_MANY["importance"]
 EVERY = pytest.mark.parametrize("name", OF_MANY)
-REQUIRED: dict[str, dict[str, Any]] = {"importance, heads off": {"method": "zero"}}  # of an analysis in another way
+REQUIRED: dict[str, dict[str, Any]] = {  # of an analysis in another way, or with all of its tables
+    "importance, heads off": {"method": "zero"},
+    "relations": {"shares": True},
+}
 TEXTS = [f"the cat {'and the dog ' * (n % 6)}sat on {'a' if n % 2 else 'the'} mat ." for n in range(20)]
 PROTEINS = [{"sequence": "MKTAYIAKQRQISF"[n % 3 :] * 2, "contacts": [[0, 8], [n % 5, 15]]} for n in range(20)]
 GIVEN: dict[str, tuple[str, str]] = {  # of an analysis that needs more than texts: the suffix and the text of a file

@@ -19,7 +19,7 @@ from attnprobe.values.bootstrap import draw_counts
 from attnprobe.values.outcomes import REPORTING
 from tests.exact import EXACT, float64
 from tests.plain import Plain
-from tests.syntactic import NEXT, SENTENCES, TO_ANTECEDENT, TO_HEAD, build_syntactic, coreferences, treebank
+from tests.syntactic import NEXT, TO_ANTECEDENT, TO_HEAD, build_syntactic, coreferences, treebank
 from tests.treebank import ENGLISH
 
 # One of each kind of tokenizer that takes words, and of capture: blocks, hooks, local, banded, grouped, shared layers.
@@ -128,7 +128,7 @@ def by_chance(seed: int, texts: int = 60) -> str:
     """A treebank without any structure: words, heads and labels are drawn."""
     chance, rows = random.Random(seed), []
     for _ in range(texts):
-        words = chance.sample("cats dogs birds often saw old big houses with me there".split(), 8)
+        words = chance.sample(["cats", "dogs", "birds", "often", "saw", "old", "big", "houses", "with", "me", "there"], 8)
         order = chance.sample(range(1, 9), 8)  # a word's head is any of those before it here
         head = {at: chance.choice(order[:place]) if place else 0 for place, at in enumerate(order)}
         for at, word in enumerate(words, start=1):

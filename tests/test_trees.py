@@ -19,6 +19,7 @@ from attnprobe.analyses.tree_scores import APART, TreeScores
 from attnprobe.attention.trees import spanning_trees
 from attnprobe.errors import InputError, UsageError
 from attnprobe.measure.kinds import Measured
+from attnprobe.render.figure import draw
 from attnprobe.render.trees import write_figure
 from tests.exact import float64
 from tests.plain import Plain
@@ -173,6 +174,18 @@ def test_intervals_of_ratios_and_sums() -> None:
             np.testing.assert_allclose([value, low, high], [ratio, ratio - margin, ratio + margin], rtol=1e-9)
     with pytest.raises(UsageError, match="unlike heads"):
         scores + TreeScores.empty([0, 1], [3, 6], "s")
+
+
+def test_figure_marks_the_baselines_on_its_scale() -> None:
+    texts = measured(np.random.default_rng(1), 9)
+    scores = TreeScores.empty([0, 1], [3, 5], "model:a@1|edges:sum").of_texts(texts, None)
+    higher = np.concatenate([scores.right[:-APART], [3.0, 4.0, 0.0, 0.0, 0.0]])
+    for changed, names in ((scores, {}), (replace(scores, right=higher), {"chain": 3.0, "offset": 4.0})):
+        grid, scale = draw(changed.picture()).axes
+        assert [label.get_text() for label in grid.get_xticklabels()] == ["3", "5", "mean"]
+        marks = {text.get_text(): float(text.get_position()[1]) for text in scale.texts}
+        levels = {name: right / float(scores.edges) for name, right in names.items()}
+        assert marks == pytest.approx(levels or {"chain, offset": scores.uuas[-APART]})
 
 
 def test_nothing_to_draw() -> None:

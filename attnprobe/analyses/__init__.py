@@ -43,6 +43,18 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.similarity:SIMILARITY",
         "Which heads do the same: distances, clusters, a map.",
     ),
+    "relations": (
+        "attnprobe.analyses.relations:RELATIONS",
+        "Which heads find which relations of a treebank.",
+    ),
+    "trees": (
+        "attnprobe.analyses.trees:TREES",
+        "Which heads draw a sentence's dependency tree (UUAS).",
+    ),
+    "probe": (
+        "attnprobe.analyses.probe:PROBE",
+        "How well attention finds head words: a trained probe.",
+    ),
     "coreference": (
         "attnprobe.analyses.coreference:COREFERENCE",
         "Which heads point from a mention to its antecedent.",
@@ -54,14 +66,6 @@ BUILT_IN: dict[str, Row] = {
     "importance": (
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
-    ),
-    "relations": (
-        "attnprobe.analyses.relations:RELATIONS",
-        "Which heads find which relations of a treebank.",
-    ),
-    "trees": (
-        "attnprobe.analyses.trees:TREES",
-        "Which heads draw a sentence's dependency tree (UUAS).",
     ),
 }
 

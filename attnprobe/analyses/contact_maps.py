@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attnprobe.analyses.contact_scores import ContactScores
+from attnprobe.analyses.contacts import check_folder
 from attnprobe.analyses.residue_maps import MapListener, Pairs, values_of
 from attnprobe.attention.contacts import SCORES, scores_of
 from attnprobe.errors import UsageError
@@ -85,7 +86,10 @@ class ContactMaps(NoRows):
         Raises:
             UsageError: a layer or head is out of range, or the file lacks a column.
             InputError: the file cannot be read.
+            OutputError: the folder of maps holds something, or cannot be made.
         """
+        if maps is not None:
+            check_folder(Path(maps))
         file = None if contacts is None else read_contacts(Path(contacts), within)
         return cls(
             tuple(select(layers, encoder.layers, "layer")),

@@ -18,7 +18,7 @@ from attnprobe.attention.regression import Regression, fit_regression
 from attnprobe.measure.kinds import Measured
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.records import Record
-from attnprobe.values.signature import model_of, part_of
+from attnprobe.values.signature import model_of
 from attnprobe.values.summary import Summary
 from attnprobe.values.table import Cell, Table, Tabled
 
@@ -224,10 +224,8 @@ class ContactScores(Tabled):
 
     @property
     def remarks(self) -> list[str]:
-        """Says which proteins do not count, and how sequences were read."""
+        """Says which proteins do not count, and which ids are of none."""
         remarks = []
-        if part_of(self.signature, "positions") == "residues apart":
-            remarks.append("each residue was read by itself; the tokenizer alone would join some")
         if not self.seen.all():
             first = self.measurement.file.ids[int(self.seen.argmin())]
             line = self.measurement.file.lines[first]
@@ -236,9 +234,8 @@ class ContactScores(Tabled):
         if (without := int(self.n_texts) - self.n) > 0:
             apart = self.measurement.separation
             hint = "" if self.n else "; --contacts FILE lists them"
-            remarks.append(f"no contacts {apart} or more residues apart are known of {without:,} protein{'' if without == 1 else 's'}{hint}")
-        if self.regression is not None and not self.regression.weights.any():
-            remarks.append("the regression gives no head any weight, so that all pairs are equal to it")
+            proteins = f"{without:,} protein{'' if without == 1 else 's'}"
+            remarks.append(f"no contacts {apart} or more residues apart are known of {proteins}{hint}")
         return remarks
 
 

@@ -59,17 +59,22 @@ class Fitting(Options):
 
 
 def _fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
-    """Refuses a folder of maps that holds something, or cannot be made.
+    """Checks the folder of maps."""
+    if options.get("maps") is not None:
+        check_folder(Path(options["maps"]))
+    return options
+
+
+def check_folder(folder: Path) -> None:
+    """Checks before any work is done that a folder can be written.
 
     Raises:
-        OutputError: it is refused.
+        OutputError: the folder holds something, or cannot be made.
     """
-    maps = options.get("maps")
-    if maps is not None and not Path(maps).absolute().parent.is_dir():
-        raise OutputError(f"no folder {str(Path(maps).parent)!r} to write {Path(maps).name!r} to", "make it first")
-    if maps is not None and Path(maps).exists() and (not Path(maps).is_dir() or any(Path(maps).iterdir())):
-        raise OutputError(f"{str(maps)!r} exists already", "name a folder that is new or empty")
-    return options
+    if not folder.absolute().parent.is_dir():
+        raise OutputError(f"no folder {str(folder.parent)!r} to write {folder.name!r} to", "make it first")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{str(folder)!r} exists already", "name a folder that is new or empty")
 
 
 CONTACTS = CorpusAnalysis(
@@ -91,8 +96,8 @@ CONTACTS = CorpusAnalysis(
     formats={name: f"attnprobe.render.contacts:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads see contacts in proteins; a regression over all.",
     examples=(
-        "attnprobe contacts x.fasta --contacts x.csv",
-        "attnprobe contacts x.fasta --contacts x.csv -o contacts.png",
-        "attnprobe contacts x.fasta --maps maps -o no.csv",
+        "attnprobe contacts p.fasta --contacts pairs.csv",
+        "attnprobe contacts p.fasta --contacts pairs.csv -o p.png",
+        "attnprobe contacts p.fasta --contacts a.csv --within 8",
     ),
 )

@@ -51,8 +51,8 @@ COREFERENCE = CorpusAnalysis(
     formats={name: f"attnprobe.render.coreference:write_{name}" for name in ("png", "svg", "pdf")},
     meaning="Which heads point from a mention to its antecedent.",
     examples=(
-        "attnprobe coreference gum.conllu --window 128",
-        "attnprobe coreference docs.jsonl --halves halves.csv",
-        "attnprobe coreference gum.conllu -o pronouns.svg",
+        "attnprobe coreference documents.conllu --window 64",
+        "attnprobe coreference documents.conllu --halves halves.csv",
+        "attnprobe coreference documents.conllu -o pronouns.svg",
     ),
 )

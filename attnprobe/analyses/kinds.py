@@ -116,6 +116,8 @@ class CorpusAnalysis:
         options: groups, see :func:`attnprobe.values.options.group_of`; each option is a flag and an argument.
         reading: the group :class:`attnprobe.values.options.Reading`, perhaps without options that do not apply.
         tables: further tables of the summary, each a flag that names a file: name -> meaning.
+        costly: those of them that are measured only if asked for: ``choose`` is told of each whether it is, and
+            so is the function of the library.
         drawn: those of them that are also drawn as png, svg or pdf: name -> ``module:function`` of the table, a stream
             and the format.
         fit: as in :class:`Analysis`.
@@ -133,6 +135,7 @@ class CorpusAnalysis:
     options: Sequence[Any] = ()
     reading: Any = Reading
     tables: Mapping[str, str] = field(default_factory=dict)
+    costly: Sequence[str] = ()
     drawn: Mapping[str, str] = field(default_factory=dict)
     fit: Callable[[Mapping[str, Any], str], Mapping[str, Any]] = _as_given
     view: str = ""
@@ -165,7 +168,9 @@ class CorpusAnalysis:
         Raises:
             UsageError: an option is unknown, has an invalid value, or does not suit the model.
         """
-        values = {name: value for group in groups_of(options, self.options) for name, value in vars(group).items()}
-        applying = {option.name: values[option.name] for option in fields_of(self.options)}
+        asked = {name: bool(options.get(name)) for name in self.costly}
+        given = {name: value for name, value in options.items() if name not in asked}
+        values = {name: value for group in groups_of(given, self.options) for name, value in vars(group).items()}
+        applying = {option.name: values[option.name] for option in fields_of(self.options)} | asked
         measurement: Measurement = load(self.measurement).choose(encoder, reading, **applying)
         return measurement

@@ -13,17 +13,21 @@ from torch import Tensor
 
 from attnprobe.analyses.link_weights import LinkWeights
 from attnprobe.analyses.related import DIRECTIONS, OFFSETS, Relations, keys_of
+from attnprobe.analyses.word_shares import ShareSums
 from attnprobe.attention.pointing import Pointing, Questions
+from attnprobe.attention.word_shares import WordShares
 from attnprobe.measure.by_word import WordListener, WordRows, refuse_pooled
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows
 from attnprobe.measure.sentences import ReadsSentences
+from attnprobe.measure.several import ByMember
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading
 from attnprobe.values.outcomes import Outcomes
 from attnprobe.values.relations import Relation, Sentence
 from attnprobe.values.selection import Indices, select
 from attnprobe.values.tokens import Tokens
+from attnprobe.values.words import Words
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,26 @@ class Pointers(ReadsSentences, NoRows):
     Attributes:
         layers, heads: the numbers of those measured, ascending.
         seed: of the bootstrap.
+        shares: whether the summary also gets the shares of the weight between words.
     """
 
     layers: tuple[int, ...]
     heads: tuple[int, ...]
     seed: int
+    shares: bool = False
     alone = False
 
     @classmethod
     def choose(
-        cls, encoder: Encoder, reading: Reading, *, layers: Indices, heads: Indices, seed: int, **read: Any
+        cls,
+        encoder: Encoder,
+        reading: Reading,
+        *,
+        layers: Indices,
+        heads: Indices,
+        seed: int,
+        shares: bool,
+        **read: Any,
     ) -> Pointers:
         """Chooses the heads to compare; ``read`` is what :class:`attnprobe.measure.sentences.ReadsSentences` takes.
 
@@ -52,7 +66,7 @@ class Pointers(ReadsSentences, NoRows):
         """
         chosen = tuple(select(layers, encoder.layers, "layer")), tuple(select(heads, encoder.heads, "head"))
         refuse_pooled(encoder, chosen[0])
-        return cls(*chosen, seed, **read)
+        return cls(*chosen, seed, shares, **read)
 
     @property
     def size(self) -> int:
@@ -61,7 +75,7 @@ class Pointers(ReadsSentences, NoRows):
 
     def described(self) -> dict[str, Any]:
         """The settings that are not in the signature."""
-        return {"layers": self.layers, "heads": self.heads, **super().described()}
+        return {"layers": self.layers, "heads": self.heads, "shares": self.shares, **super().described()}
 
     def signed(self) -> dict[str, object]:
         """How words are read, and the seed of the bootstrap."""
@@ -90,18 +104,25 @@ class PointingListener(WordListener):
         self.chosen = list(measurement.heads)
         questions = Questions.of(self.sentences, encoder.device)
         self.pointing = Pointing(questions, len(self.layers), encoder.heads, encoder.device)
+        sizes = len(self.layers), encoder.heads
+        self.shares = WordShares(self.sentences, *sizes, encoder.device) if measurement.shares else None
 
     @property
     def starts(self) -> list[int]:
         """The rows where a word begins, but none between words that ask together."""
-        return [row for row in super().starts if not any(_cuts(sentence, row) for sentence in self.sentences)]
+        asking = [(one.dependent, each.words) for each in self.sentences for one in each.relations]
+        groups = [(words, dependent) for dependent, words in asking if len(dependent) > 1]
+        return [row for row in super().starts if not any(_cuts(row, *group) for group in groups)]
 
     def receive(self, rows: WordRows) -> None:
         """Finds the largest weights of the dependents' rows and columns."""
-        self.pointing.add(self.layers.index(rows.layer), rows.texts, rows.heads, rows.rows, rows.weights)
+        where = self.layers.index(rows.layer), rows.texts, rows.heads, rows.rows
+        self.pointing.add(*where, rows.weights)
+        if self.shares is not None:
+            self.shares.add(*where, rows.weights)
 
     def finish(self) -> Found:
-        """Returns of each text which candidates are right, and of all together the weights of the links."""
+        """Returns of each text which candidates are right, and of all together the weights of links, and shares."""
         relations = list(chain.from_iterable(sentence.relations for sentence in self.sentences))
         asked_for = _asked_for(relations, max(map(len, self.words)))
         answers = _by_candidate(self.pointing.answers[..., self.chosen])
@@ -111,7 +132,8 @@ class PointingListener(WordListener):
         for stop, count in zip(accumulate(counts), counts, strict=True):
             own = slice(stop - count, stop)
             texts.append(Outcomes.of([0] * count, labels[own], right[own]))
-        return Found(texts, self._weights(labels, np.repeat(np.arange(len(counts)), counts)))
+        weights = self._weights(labels, np.repeat(np.arange(len(counts)), counts))
+        return Found(texts, ByMember([weights, self._shares()]))
 
     def _weights(self, labels: Sequence[str], texts: Int[np.ndarray, " relation"]) -> LinkWeights:
         """Sums up the weights of links, each in all rows of the table that it counts in."""
@@ -120,11 +142,17 @@ class PointingListener(WordListener):
         weights = _by_candidate(self.pointing.weights[..., self.chosen])
         return LinkWeights.of([*chain.from_iterable(keys)], texts[every], weights[every])
 
+    def _shares(self) -> ShareSums:
+        """Sums up the shares of the chosen heads; of no text if they are not measured."""
+        if self.shares is None:
+            return ShareSums.empty(len(self.layers), len(self.chosen))
+        found = self.shares.found[:, :, self.chosen].cpu().numpy()
+        return ShareSums.of(self.sentences, self.shares.tags, found)
 
-def _cuts(sentence: Sentence, row: int) -> bool:
-    """Tests whether a block that starts at this row cuts words that ask together."""
-    word = max(sentence.words.owner[:row], default=-1) + 1
-    return any(one.dependent[0] < word <= one.dependent[-1] for one in sentence.relations if len(one.dependent) > 1)
+
+def _cuts(row: int, words: Words, group: Sequence[int]) -> bool:
+    """Tests whether a block that starts at this row comes between words of a group."""
+    return group[0] <= max(words.owner[:row], default=-1) < group[-1]
 
 
 def _by_candidate(found: Tensor) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from attnprobe.analyses.link_weights import LinkWeights
+from attnprobe.analyses.word_shares import COLUMNS as SHARE_COLUMNS
+from attnprobe.analyses.word_shares import ShareSums
 from attnprobe.errors import UsageError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.outcomes import CHOOSING, REPORTING, Gain, Outcomes, gain_intervals
@@ -65,6 +67,7 @@ class Relations(Tabled):
         signature: what the numbers depend on; summaries with unequal signatures do not add up.
         outcomes: of each relation in each text, which candidates find it.
         weights: of the links, by relation and candidate.
+        sums: of the shares of the weight between words; of no text if they are not measured.
         n_texts: how many texts.
     """
 
@@ -74,13 +77,15 @@ class Relations(Tabled):
     signature: str
     outcomes: Outcomes
     weights: LinkWeights
+    sums: ShareSums
     n_texts: int = 0
 
     @classmethod
     def empty(cls, layers: tuple[int, ...], heads: tuple[int, ...], seed: int, signature: str) -> Relations:
         """The summary of no text."""
         count = len(layers) * len(heads) * len(DIRECTIONS)
-        return cls(layers, heads, seed, signature, Outcomes.empty(count + len(OFFSETS)), LinkWeights.empty(count))
+        sums = LinkWeights.empty(count), ShareSums.empty(len(layers), len(heads))
+        return cls(layers, heads, seed, signature, Outcomes.empty(count + len(OFFSETS)), *sums)
 
     def __repr__(self) -> str:
         sizes = f"{len(self.layers)} layers × {len(self.heads)} heads", f"{len(self.outcomes):,} relations"
@@ -90,11 +95,12 @@ class Relations(Tabled):
         table = self.table()
         return html_table(repr(self), table.columns, table.rows)
 
-    def of_texts(self, texts: Sequence[Any], together: LinkWeights | None) -> Relations:
+    def of_texts(self, texts: Sequence[Any], together: tuple[LinkWeights, ShareSums] | None) -> Relations:
         """Summarizes measured texts, whose ``found`` are :class:`attnprobe.values.outcomes.Outcomes`."""
         found = (text.found.numbered(text.number) for text in texts)
         outcomes = Outcomes.joined(self.outcomes.candidates, found)
-        return replace(self, outcomes=outcomes, weights=together or self.weights, n_texts=len(texts))
+        weights, sums = together or (self.weights, self.sums)
+        return replace(self, outcomes=outcomes, weights=weights, sums=sums, n_texts=len(texts))
 
     def __add__(self, other: Relations) -> Relations:
         """Summarizes the texts of both.
@@ -106,8 +112,10 @@ class Relations(Tabled):
             one, another = getattr(self, name), getattr(other, name)
             if one != another:
                 raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
-        outcomes, weights = self.outcomes + other.outcomes, self.weights + other.weights
-        return replace(self, outcomes=outcomes, weights=weights, n_texts=self.n_texts + other.n_texts)
+        added = {
+            name: getattr(self, name) + getattr(other, name) for name in ("outcomes", "weights", "sums", "n_texts")
+        }
+        return replace(self, **added)
 
     def __radd__(self, other: int) -> Relations:
         """Lets sum() start from 0."""
@@ -115,7 +123,8 @@ class Relations(Tabled):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""
-        return {"n_texts": np.array(self.n_texts), **self.outcomes.arrays(), **self.weights.arrays()}
+        parts = self.outcomes, self.weights, self.sums
+        return {"n_texts": np.array(self.n_texts), **{name: of for part in parts for name, of in part.arrays().items()}}
 
     def restored(self, arrays: Mapping[str, np.ndarray]) -> Relations:
         """Makes the summary whose :meth:`arrays` these are.
@@ -126,7 +135,8 @@ class Relations(Tabled):
         if set(arrays) != set(self.arrays()):
             raise ValueError("wrong names")
         outcomes = self.outcomes.restored({name: arrays[name] for name in self.outcomes.arrays()})
-        return replace(self, outcomes=outcomes, weights=self.weights.restored(arrays), n_texts=int(arrays["n_texts"]))
+        weights, sums = self.weights.restored(arrays), self.sums.restored(arrays)
+        return replace(self, outcomes=outcomes, weights=weights, sums=sums, n_texts=int(arrays["n_texts"]))
 
     @cached_property
     def labels(self) -> list[tuple[int, int, str]]:
@@ -192,6 +202,11 @@ class Relations(Tabled):
         for offset, rate in zip(OFFSETS, rates[len(self.labels) :], strict=True):
             yield (name, None, f"offset{offset:+d}", None, rate, n, None, None, None)
 
+    def shares(self) -> Table:
+        """Makes the table of the shares of the weight between words; without rows if they are not measured."""
+        rows = list(self.sums.rows(self.layers, self.heads)) if self.sums.even.any() else []
+        return Table(SHARE_COLUMNS, rows, sign=lambda: self.signature)
+
     def counts(self) -> list[tuple[str, int]]:
         """The name of each row, and how many relations it counts in all texts."""
         counts = self.outcomes.labels_in()
@@ -210,8 +225,8 @@ class Relations(Tabled):
         return gains
 
     def tables(self) -> dict[str, Callable[[], Table]]:
-        """The functions that make the tables ``summary`` and ``all_heads``."""
-        return {"summary": self.table, "all_heads": self.all_heads}
+        """The functions that make the tables by name."""
+        return {"summary": self.table, "all_heads": self.all_heads, "shares": self.shares}
 
 
 def is_punct(label: str) -> bool:

@@ -46,7 +46,7 @@ class SpanningTrees(ReadsSentences, NoRows):
 
     Attributes:
         layers, heads: the numbers of those measured, ascending.
-        symmetric: see :class:`attnprobe.analyses.trees.Drawing`.
+        symmetric: see :class:`attnprobe.analyses.trees.Edges`.
     """
 
     layers: tuple[int, ...]

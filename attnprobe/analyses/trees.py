@@ -11,7 +11,7 @@ from attnprobe.values.relations import LABELS
 
 
 @dataclass(frozen=True)
-class Drawing(Options):
+class Edges(Options):
     """Chooses what an edge between two words weighs.
 
     Attributes:
@@ -30,8 +30,8 @@ TREES = CorpusAnalysis(
         "uuas": "share of the annotated edges that the maximum spanning trees have, whatever their direction (UUAS)",
         "n": "how many edges: those between words that are no punctuation (UPOS PUNCT)",
     },
-    options=[Selection, Drawing, Annotated[Wording, Without("subtypes")]],
-    reading=Annotated[Reading, Without("stride", "level")],
+    options=[Selection, Edges, Annotated[Wording, Without("subtypes")]],
+    reading=Annotated[Reading, Without("stride", "level", "max_length")],
     labels=LABELS,
     tables={"intervals": "Intervals over sentences, also of what is above chain."},
     view="attnprobe.render.trees:trees_view",

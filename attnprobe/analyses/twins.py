@@ -66,10 +66,20 @@ def _keywords(analysis: Analysis | CorpusAnalysis, defaults: Mapping[str, Any]) 
         usual = Parameter.empty if option.default is MISSING else option.default
         default = defaults.get(option.name, usual)
         yield Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=kinds[option.name])
+    for name in _costly(analysis):
+        yield Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=bool)
+
+
+def _costly(analysis: Analysis | CorpusAnalysis) -> Mapping[str, str]:
+    """Returns the tables that are measured only if they are asked for, with their meaning."""
+    return {name: analysis.tables[name] for name in analysis.costly} if isinstance(analysis, CorpusAnalysis) else {}
 
 
 def _docstring(name: str, analysis: Analysis | CorpusAnalysis, takes: str, returns: str) -> str:
     helps = [f"    {option.name}: {option.metadata.get('help', '')}" for option in analysis.fields()]
+    helps += [
+        f"    {name}: whether to measure this table, too. {meaning}" for name, meaning in _costly(analysis).items()
+    ]
     columns = [f"    {column}: {meaning}" for column, meaning in analysis.columns.items()]
     return "\n".join(
         [

@@ -78,7 +78,8 @@ class Choices:
         self.candidates = np.repeat(sizes - 1, counts)
         dependent, other = np.divmod(gold, self.candidates)
         self.distances = other + (other >= dependent) - dependent
-        self.transposed = np.concatenate([np.empty(0, int), *map(np.add, map(_transposition, sizes), starts)])
+        transposed = (_transposition(size) + start for size, start in zip(sizes.tolist(), starts, strict=True))
+        self.transposed = np.concatenate([np.empty(0, int), *transposed])
         lengths = np.repeat(sizes - 1, sizes)  # of rows, each the candidates of one word
         lengths = lengths[lengths > 0]
         self.row_starts = np.cumsum([0, *lengths])[:-1]

@@ -67,6 +67,7 @@ def command_of(name: str, analysis: CorpusAnalysis) -> Command:
         if not records.inputs:
             raise UsageError("no FILE is named", "name files of texts, or - for standard input")
         how = _applying(reading, analysis.reading) | vars(running)
+        how |= {name: name in saving.tables() for name in analysis.costly}
         asked = Asked(records, loading, engine, saving, resuming, progressing, talking.quiet)
         measure_texts(asked, Answer(name, analysis, options, how))
 

@@ -26,8 +26,8 @@ class Records(Options):
     inputs: list[str] = option(
         argument=True,
         metavar="FILE",
-        help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, CoNLL-U, Parquet, Arrow, also .gz or .zst; globs; "
-        "folders of datasets; hub:NAME; - is standard input.",
+        help="Text (a text a line), JSON, JSON Lines, CSV, TSV, FASTA, CoNLL-U, Parquet, Arrow, also .gz or .zst; "
+        "globs; folders of datasets; hub:NAME; - is standard input.",
     )
     column: str | None = option(
         None,

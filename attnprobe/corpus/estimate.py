@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from attnprobe.corpus.again import completed
 from attnprobe.corpus.chunks import Item
-from attnprobe.corpus.prober import Prober
+from attnprobe.corpus.prober import Prober, Result
 from attnprobe.readers.readers import sample_of
 from attnprobe.values.records import Record
 from attnprobe.values.table import Cell, Table
@@ -30,6 +32,7 @@ def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
     blocks = [block for result in results for block in result.rows]
     tokens = sum(result.n_tokens for result in results)
     share = count.texts / max(1, sum(result.n_texts for result in results))
+    seconds = seconds * share + _seconds_again(prober, results, count.texts)
     size = len(encode_rows(blocks, format if format in ROW_FORMATS else "csv")) if any(map(len, blocks)) else 0
     of_rows: list[tuple[str, Cell]] = [
         ("rows", f"{round(sum(map(len, blocks)) * share):,}"),
@@ -43,9 +46,22 @@ def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
         ("tokens", f"about {tokens * share:,.0f}"),
         ("batches", f"at least {max(1.0, tokens * share / settings.running.batch_tokens):,.0f}"),
         *(of_rows if settings.columns else []),
-        ("time", f"about {_duration(seconds * share)}, with one worker"),
+        ("time", f"about {_duration(seconds)}, with one worker"),
     ]
     return Table(["what", "how much"], about)
+
+
+def _seconds_again(prober: Prober, results: Sequence[Result], texts: int) -> float:
+    """Estimates how long so many texts take once all have come, if the summary says how many it measures again."""
+    summary: Any = sum((result.summary for result in results), prober.empty)
+    most = getattr(summary, "again_at_most", 0)
+    if not most:
+        return 0.0
+    start = time.perf_counter()
+    completed(summary, prober.encoder)
+    seconds = time.perf_counter() - start
+    measured = sum(result.n_texts for result in results)
+    return seconds * min(texts, most) / max(1, min(measured, most))
 
 
 @dataclass

@@ -91,7 +91,8 @@ class Summary(Protocol):
     One with a table that takes the model once more, when all texts have come, has ``asks``: by the table's name a
     function that returns a measurement, with the ``reading`` of its texts, and the records; and ``answered(name,
     summary)``, which returns the summary with that of the measurement. It may ask for the table ``summary`` again and
-    again, until it asks no more.
+    again, until it asks no more. One that has ``again_at_most``, the number of texts that it then measures at most, is
+    estimated with that time.
     """
 
     @property

@@ -16,7 +16,7 @@ from attnprobe.analyses.contact_again import Drawing
 from attnprobe.analyses.contact_scores import ContactScores
 from attnprobe.errors import InputError
 from attnprobe.render.figure import house_style, name_keys, name_queries, save_figure
-from attnprobe.values.signature import counted, model_of
+from attnprobe.values.signature import counted, model_of, part_of
 from attnprobe.values.text import visible
 from attnprobe.writers import FIGURES
 
@@ -58,11 +58,17 @@ def title(result: ContactScores) -> str:
 def _notes(result: ContactScores) -> Iterator[str]:
     """Yields sentences on how to read the table."""
     apart = result.measurement.separation
-    yield f"Pairs: residues {apart} or more apart. L: the share of contacts among the L pairs with the largest values,"
-    yield "L the length; AUC: how often a contact's value is above another pair's, .5 by chance. Means over proteins."
+    yield (
+        f"Pairs: residues {apart} or more apart. L: the share of contacts among the L pairs with the largest values, L "
+        "the length. AUC: how often a contact's value is above another pair's. Means over proteins."
+    )
     if result.tested is not None and result.fitted_on:
         tested = len(result.tested)
         yield f"regression: fitted on {result.fitted_on:,} proteins of even number, tested on {tested:,} of odd number."
+    if result.regression is not None and not result.regression.weights.any():
+        yield "It gives no head any weight: to it, all pairs are equal."
+    if part_of(result.signature, "positions") == "residues apart":
+        yield "Each residue was read by itself; the tokenizer alone would join some."
     yield "The best of many heads is best by chance, too. Layers and heads count from 0."
     yield "-f csv has every head, -o FILE.png draws the best one, --maps DIR keeps the maps."
 

@@ -221,23 +221,28 @@ def _legible(tokens: Sequence[str], side: float) -> tuple[Sequence[int], list[st
 
 
 def _draw_stat(stat: StatMap, root: bool, colours: Colormap) -> Figure:
-    """Draws layers down and heads across, with the numbers; a cell without one stays white."""
+    """Draws a statistic with its scale."""
     low, high = stat.limits
     rows, columns = stat.values.shape
     figure = _figure(0.45 * columns, 0.3 * rows)
     axes = figure.subplots()
-    scale = _norm(low, high if high > low else 1, root)
-    image = axes.imshow(np.ma.masked_invalid(stat.values), cmap=colours, norm=scale, aspect="auto")
-    axes.set_xticks(range(columns), list(map(short_name, stat.heads)))
-    axes.set_yticks(range(rows), list(map(short_name, stat.layers)))
-    axes.set(xlabel="head", ylabel="layer")
-    _write_numbers(axes, image, stat.values, written_like(stat.values.flat))
+    image = draw_cells(axes, stat, _norm(low, high if high > low else 1, root), colours)
     label = _legend(stat.label, root)
     if stat.marked is not None:
         _frame(axes, stat.marked)
         label = f"{label}; framed: {stat.mark_means}"
     _mark(figure.colorbar(image, label=label).ax, stat.levels)
     return figure
+
+
+def draw_cells(axes: Axes, stat: StatMap, scale: Normalize, colours: Colormap) -> AxesImage:
+    """Draws layers down and heads across, with the numbers; a cell without one stays white."""
+    image = axes.imshow(np.ma.masked_invalid(stat.values), cmap=colours, norm=scale, aspect="auto")
+    axes.set_xticks(range(len(stat.heads)), list(map(short_name, stat.heads)))
+    axes.set_yticks(range(len(stat.layers)), list(map(short_name, stat.layers)))
+    axes.set(xlabel="head", ylabel="layer")
+    _write_numbers(axes, image, stat.values, written_like(stat.values.flat))
+    return image
 
 
 def _mark(scale: Axes, levels: Mapping[str, float]) -> None:

@@ -81,7 +81,7 @@ def _notes(scores: TreeScores) -> Iterator[str]:
         "UUAS: the share of annotated edges that the maximum spanning tree over words has, whatever their direction; "
         f"punctuation left out. An edge weighs what its words give each other, {weight}."
     )
-    yield f"chain joins neighbours; offset joins words at the best of fixed distances, here {scores.best_offset}."
+    yield f"chain joins neighbours; offset joins words at the best fixed distance, here {scores.best_offset}."
     yield (
         f"mean: the tree of a layer's mean weights. The best of {len(scores.layers) * len(scores.heads)} heads "
         "is chosen on the sentences it is reported on."

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 from attnprobe.errors import UsageError
 from attnprobe.values.arguments import shown
-from attnprobe.values.text import Span
+from attnprobe.values.text import Span, word_spans
 
 
 def find_words(text: str, words: Sequence[str], ranges: Mapping[int, tuple[int, str]]) -> list[Span]:
@@ -26,12 +26,15 @@ def find_words(text: str, words: Sequence[str], ranges: Mapping[int, tuple[int, 
     """
     places = [at for at, character in enumerate(text) if not character.isspace()]
     inked = "".join(text[at] for at in places)
+    begins = {start for start, _ in word_spans(text)}
     spans: list[Span] = []
     end = 0
     while len(spans) < len(words):
         stop, form = ranges.get(len(spans), (len(spans) + 1, words[len(spans)]))
         wanted = "".join(form.split())
         start = inked.find(wanted, end)
+        while start > end and places[start] not in begins:  # within another word
+            start = inked.find(wanted, start + 1)
         if start < 0:
             raise UsageError(f"the text lacks word {len(spans) + 1}, {shown(form)}, or has it elsewhere")
         end = start + len(wanted)

@@ -123,7 +123,7 @@ class Table:
             frame = pandas.DataFrame(dict(zip(self.columns, self.rows.arrays, strict=True)))
         else:
             frame = pandas.DataFrame(self.rows, columns=list(self.columns))
-            for name in frame.columns[(frame.dtypes == object) & frame.isna().all()]:
+            for name in frame.columns[frame.dtypes.map(lambda kind: kind.kind == "O") & frame.isna().all()]:
                 frame[name] = frame[name].astype(float)
         if self.sign:  # alone, so that pandas.concat of texts measured alike keeps it
             frame.attrs["signature"] = self.sign()

@@ -15,6 +15,7 @@ from attnprobe.analyses.kinds import Analysis
 from attnprobe.cli import ADDED, FIRST, LAST, app, load_command
 from attnprobe.values.options import PANELS
 from tests.cli.commandline import Run
+from tests.treebank import DOCUMENTS, ENGLISH
 
 EXAMPLES = {command.__name__: examples for command, examples in {**FIRST, **LAST}.items()}
 EXAMPLES |= {name: load_analysis(name).examples for name in BUILT_IN}
@@ -79,15 +80,21 @@ def files(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("my-model").symlink_to(tiny)
     Path("reviews.txt").write_text("The cat sat on the mat.\nIt was warm.\n", encoding="utf-8")
+    Path("treebank.conllu").write_text(ENGLISH, encoding="utf-8")
     Path("tuned").symlink_to(tiny)
     for name in ("base.csv", "tuned.csv"):
         rows = (f'"{text}",5,0,{head},{text + head}.5\n' for text in range(20) for head in range(2))
         Path(name).write_text(f'"id","n_tokens","layer","head","entropy"\n{"".join(rows)}', encoding="utf-8")
         Path(f"{name}.meta.json").write_text('{"signature": "model:made-up"}', encoding="utf-8")
+    Path("p.fasta").write_text(">a\nMKTAYIAKQRQ\n>b\nGIVEQCCTSICS\n", encoding="utf-8")
+    Path("pairs.csv").write_text("id,i,j\na,0,8\nb,1,9\n", encoding="utf-8")
+    Path("a.csv").write_text("id,i,j,distance\na,0,8,7.5\na,0,7,9\nb,1,9,6\n", encoding="utf-8")
     Path("data").mkdir()
     lines = "".join(json.dumps({"id": number, "body": "It was warm."}) + "\n" for number in range(3))
     Path("data/one.jsonl").write_text(lines, encoding="utf-8")
     Path("data/two.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    Path("treebank.conllu").write_text(ENGLISH, encoding="utf-8")
+    Path("documents.conllu").write_text(DOCUMENTS, encoding="utf-8")
     return tmp_path
 
 
