@@ -197,6 +197,8 @@ def test_windows_hold_whole_sentences_and_as_many_as_fit(encoder_of: Callable[[s
         assert sum(texts, ()) == record.words
     windows = chosen(encoder, window=min(sizes) + 2).read(record, encoder, Reading())
     assert [window.labels["words"].texts for window in windows] == [("it", "was", "warm", ".")]
+    with pytest.raises(UsageError, match="a window of 9999 is more than the model's"):
+        chosen(encoder, window=9999)
     with pytest.raises(UsageError, match="no sentence of the document fits into a window of 3 tokens"):
         chosen(encoder, window=3).read(record, encoder, Reading())
 

@@ -74,7 +74,8 @@ class Antecedents(NoRows):
         Raises:
             UsageError: a layer or head is out of range, or a window is longer than the model reads.
         """
-        encoder.check_lengths(window, None)
+        if window and encoder.position_limit and window > encoder.position_limit:
+            raise UsageError(f"a window of {window} is more than the model's {encoder.position_limit} positions")
         chosen = tuple(select(layers, encoder.layers, "layer")), tuple(select(heads, encoder.heads, "head"))
         return cls(*chosen, window or encoder.max_length, singletons, inclusive, seed)
 
