@@ -174,7 +174,7 @@ class WeighedListener(MapListener):
         super().__init__(measurement, texts, encoder)
         assert measurement.regression is not None
         self.weights = measurement.regression.weights
-        self.sums = [np.full((len(each), len(each)), measurement.regression.bias) for each in self.words]
+        self.sums = [np.full((len(words), len(words)), measurement.regression.bias) for words in self.words]
 
     def take(self, text: int, layer: int, heads: list[int], maps: Float[Tensor, "head residue residue"]) -> None:
         """Adds the maps of some heads."""
@@ -193,7 +193,7 @@ class HeadsListener(MapListener):
     def __init__(self, measurement: Weighed, texts: Sequence[Tokens], encoder: Encoder) -> None:
         super().__init__(measurement, texts, encoder)
         shape = len(measurement.layers), len(measurement.heads)
-        self.maps = [np.zeros((*shape, len(each), len(each)), np.float32) for each in self.words]
+        self.maps = [np.zeros((*shape, len(words), len(words)), np.float32) for words in self.words]
 
     def take(self, text: int, layer: int, heads: list[int], maps: Float[Tensor, "head residue residue"]) -> None:
         """Keeps the maps of some heads."""

@@ -148,7 +148,7 @@ class ContactScores(Tabled):
             summary.restored({name.removeprefix(f"{half}."): arrays[name] for name in arrays if name.startswith(half)})
             for half, summary in zip(HALVES, self.halves, strict=True)
         ]
-        kept = [each.restored(arrays[f"kept.{name}"]) for name, each in zip(KEPT, self.kept, strict=True)]
+        kept = [sample.restored(arrays[f"kept.{name}"]) for name, sample in zip(KEPT, self.kept, strict=True)]
         return replace(
             self, halves=tuple(halves), kept=tuple(kept), n_texts=arrays["n_texts"], seen=arrays["seen"].astype(bool)
         )
@@ -168,15 +168,15 @@ class ContactScores(Tabled):
 
     def _steps(self) -> Iterator[tuple[Again, list[Record]]]:
         """Yields what is left to be measured again, with its proteins."""
-        this, (fit, test, first, every) = self.measurement, self.kept
+        this, (fit, test, first, whole) = self.measurement, self.kept
         if self.regression is None and fit.texts and test.texts:
             yield Features(this, len(fit.texts)), fit.records()
         if self.regression is not None and self.tested is None:
             yield Tested(this, self.regression), test.records()
         if self.drawing is None and first.texts:
             yield Drawn(this, Regression.of_head(self.shape, *self.best)), first.records()
-        if this.maps is not None and not self.written and every.texts:
-            records, folder = every.records(), this.maps.with_name(f".{this.maps.name}.tmp")
+        if this.maps is not None and not self.written and whole.texts:
+            records, folder = whole.records(), this.maps.with_name(f".{this.maps.name}.tmp")
             yield Written(this, self.regression, folder, names_of(records), self.signature), records
 
     def answered(self, name: str, found: Gathered) -> ContactScores:

@@ -41,7 +41,10 @@ def scores_of(
     most = [min(max(1, length // part), len(is_contact)) for part in PARTS]
     rows = zip(maps, ordered, of_contacts, strict=True)
     return np.array(
-        [[*(_precision(values, *both, is_contact, count) for count in most), _area(*both)] for values, *both in rows]
+        [
+            [*(_precision(values, whole, some, is_contact, count) for count in most), _area(whole, some)]
+            for values, whole, some in rows
+        ]
     )
 
 

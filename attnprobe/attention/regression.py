@@ -56,9 +56,9 @@ def fit_regression(examples: Sequence[Examples], shape: tuple[int, int]) -> Regr
     Args:
         shape: (layer, head).
     """
-    values = np.concatenate([each.values for each in examples])
-    signs = np.where(np.concatenate([each.is_contact for each in examples]), 1.0, -1.0)
-    counts = np.concatenate([each.counts for each in examples])
+    values = np.concatenate([protein.values for protein in examples])
+    signs = np.where(np.concatenate([protein.is_contact for protein in examples]), 1.0, -1.0)
+    counts = np.concatenate([protein.counts for protein in examples])
     total = counts.sum()
     middle, scale = values.mean(0), values.std(0)
     scale = np.where(scale > 0, scale, 1)
