@@ -57,6 +57,7 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/contributions.py
 	$(BIN)/python benchmarks/importance.py
 	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python benchmarks/knowledge.py
 
 # The oldest transformers that is supported, and the newest.
 compat: .venv-5.2.0/tested .venv-5/tested

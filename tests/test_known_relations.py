@@ -1,4 +1,4 @@
-"""Relations whose answers are known: heads that follow syntax by hand, labels by chance, and plain loops of families."""
+"""Relations whose answers are known: of heads made by hand, of labels by chance, and by plain loops."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from transformers import AutoTokenizer
 
 import attnprobe
 from attnprobe import Encoder, load_encoder
@@ -43,6 +45,7 @@ FAMILIES = [
     "gemma3_text",
     "gpt2",
 ]
+SPACED = ["roberta", "modernbert", "eurobert", "gemma3_text"]  # whose saved tokenizers heed no add_prefix_space
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,7 @@ def interval(gains: dict[int, list[int]], seed: int = 0) -> list[float]:
 
 
 def test_head_that_looks_at_heads_is_found_with_its_gain(syntactic: Encoder, bank: Path) -> None:
-    """The keeper is before the verb in even sentences: so offset +1 is chosen, and right in one odd sentence of four."""
+    """The keeper is before the verb in even sentences: offset +1 is chosen, and right in one odd sentence of four."""
     rows = attnprobe.relations(bank, syntactic).to_frame().set_index("relation")
     found = rows.loc["nsubj"]
     assert found[["n", "layer", "head", "direction"]].tolist() == [4, *TO_HEAD, "dep->head"]
@@ -101,18 +104,26 @@ def test_tree_of_the_head_that_looks_at_heads_is_that_of_the_treebank(syntactic:
     assert rows.loc[(np.nan, "chain"), "uuas"] == pytest.approx(sum(neighbours) / 40)
 
 
+def test_probe_of_the_head_that_looks_at_heads_is_always_right(syntactic: Encoder, bank: Path) -> None:
+    """Each of four words and more a sentence; of all heads and directions, this one weighs most."""
+    found = attnprobe.probe(bank, syntactic)
+    assert found.to_frame()["uas"].tolist() == [1, 1]
+    weights = found.tables()["weights_out"]().to_frame().set_index(["layer", "head", "direction"])["weight"]
+    assert weights.idxmax() == (*TO_HEAD, "dep->head")
+
+
 def test_head_that_looks_at_antecedents_is_found(syntactic: Encoder, tmp_path: Path) -> None:
-    """Of seven pronouns one comes next after what it stands for, the second of two that are the same word."""
+    """Of eight pronouns two come next after what they stand for, and one has the same word before."""
     documents = write(tmp_path / "documents.conllu", coreferences())
     found = attnprobe.coreference(documents, syntactic)
     rows = found.to_frame()
     rows = rows[rows["group"] == "pronoun"]
     heads = rows[rows["answer"] == "mentions"].set_index(["layer", "head"])
-    assert heads.loc[TO_ANTECEDENT, ["accuracy", "n"]].tolist() == [1, 7]
+    assert heads.loc[TO_ANTECEDENT, ["accuracy", "n"]].tolist() == [1, 8]
     assert heads["accuracy"].nlargest(2).tolist()[1] < 1
-    baselines = rows[rows["layer"].isna()].set_index("head")["accuracy"] * 7
+    baselines = rows[rows["layer"].isna()].set_index("head")["accuracy"] * 8
     assert baselines.round(9).to_dict() == {
-        "nearest": 2, "head_match": 1, "head_match_else_nearest": 2, "sieves": 2,
+        "nearest": 2, "head_match": 1, "head_match_else_nearest": 3, "sieves": 3,
     }  # fmt: skip
     [halves] = found.halves().to_frame().query("group == 'pronoun' and answer == 'mentions'").to_dict("records")
     assert [halves[name] for name in ("n", "layer", "head", "accuracy")] == [3, *TO_ANTECEDENT, 1]
@@ -125,11 +136,14 @@ def by_chance(seed: int, texts: int = 60) -> str:
     """A treebank without any structure: words, heads and labels are drawn."""
     chance, rows = random.Random(seed), []
     for _ in range(texts):
-        words = chance.sample(["cats", "dogs", "birds", "often", "saw", "old", "big", "houses", "with", "me", "there"], 8)
+        words = chance.sample(
+            ["cats", "dogs", "birds", "often", "saw", "old", "big", "houses", "with", "me", "there"], 8
+        )
+        order = chance.sample(range(1, 9), 8)  # a word's head is any of those before it here
+        head = {at: chance.choice(order[:place]) if place else 0 for place, at in enumerate(order)}
         for at, word in enumerate(words, start=1):
-            head = chance.choice([other for other in range(1, 9) if other != at]) if at > 1 else 0
-            label = f"r{chance.randrange(12)}" if at > 1 else "root"
-            rows.append(f"{at}\t{word}\t_\tNOUN\t_\t_\t{head}\t{label}\t_\t_")
+            label = f"r{chance.randrange(12)}" if head[at] else "root"
+            rows.append(f"{at}\t{word}\t_\tNOUN\t_\t_\t{head[at]}\t{label}\t_\t_")
         rows.append("")
     return "\n".join(rows) + "\n"
 
@@ -171,9 +185,10 @@ def spoken(heads: Sequence[tuple[int, str, str]]) -> list[int]:
     return [at for at, (_, _, tag) in enumerate(heads) if tag != "PUNCT"]
 
 
-def maps_of(plain: Plain, words: Sequence[str]) -> np.ndarray:
+def maps_of(plain: Plain, tokenizer: Any, words: Sequence[str]) -> np.ndarray:
     """(layer, head, word, word): summed over the key's pieces, the mean over the query's."""
-    encoding = plain.tokenizer(list(words), is_split_into_words=True, return_tensors="pt")
+    spaced = [f" {word}" if plain.family in SPACED else word for word in words]
+    encoding = tokenizer(spaced, is_split_into_words=True, return_tensors="pt")
     owner = np.array([-1 if word is None else word for word in encoding.word_ids()])
     owns = (owner == np.arange(len(words))[:, None]).astype(float)
     weights = np.stack([layer.weights for layer in plain.layers(encoding)])
@@ -193,12 +208,17 @@ def best_tree(scores: np.ndarray) -> set[frozenset[int]]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_relations_and_trees_are_those_of_plain_loops(
-    family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain], tmp_path: Path
+    family: str,
+    folder_of: Callable[[str], Path],
+    exact_of: Callable[[str], Encoder],
+    plain_of: Callable[[str], Plain],
+    tmp_path: Path,
 ) -> None:
     exact, plain, bank = exact_of(family), plain_of(family), write(tmp_path / "bank.conllu", ENGLISH)
+    tokenizer = AutoTokenizer.from_pretrained(folder_of(family), add_prefix_space=True)  # of words apart
     with float64():
         relations, trees = attnprobe.relations(bank, exact), attnprobe.trees(bank, exact)
-        read = [(heads, maps_of(plain, words), words) for words, heads in sentences(ENGLISH)]
+        read = [(heads, maps_of(plain, tokenizer, words), words) for words, heads in sentences(ENGLISH)]
     right: dict[tuple[str, int, int, str], list[bool]] = {}
     weight: dict[tuple[str, int, int, str], list[float]] = {}
     parsed: dict[tuple[int, int], list[bool]] = {}
@@ -226,4 +246,4 @@ def test_relations_and_trees_are_those_of_plain_loops(
 
 
 def check(found: pd.Series, expected: dict[tuple[str, int, int, str], float]) -> None:
-    np.testing.assert_allclose(found.to_numpy(), [expected[key] for key in found.index], rtol=EXACT, atol=EXACT)
+    np.testing.assert_allclose(found.to_numpy(), [expected[key] for key in found.index], rtol=0, atol=10 * EXACT)
