@@ -225,7 +225,8 @@ def _runs(tokens: Tokens, size: int) -> np.ndarray:
     """Lists the runs of so many tokens that follow each other in one text, as positions (run, token)."""
     places = [at for at in tokens.positions(Role.CONTENT) if tokens.texts[at].strip()]
     runs = [places[start : start + size] for start in range(len(places) - size + 1)]
-    return np.array([run for run in runs if tokens.segments[run[0]] == tokens.segments[run[-1]]]).reshape(-1, size)
+    of_one_text = [run for run in runs if tokens.segments[run[0]] == tokens.segments[run[-1]]]
+    return np.array(of_one_text, int).reshape(-1, size)
 
 
 def _apart(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:

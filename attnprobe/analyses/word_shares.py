@@ -62,12 +62,12 @@ class ShareSums:
     def rows(self, layers: Sequence[int], heads: Sequence[int]) -> Iterator[Sequence[Cell]]:
         """Makes a row per property, layer and head, in the order of COLUMNS; None where nothing was summed up."""
         properties = [(DEPENDENCY, RELATED, ANY), *((tag, FIRST_TAG + at, TAGGED) for at, tag in enumerate(self.tags))]
-        for name, own, whole in properties:
-            base = _share(self.even[own], self.even[whole])
+        for name, part, whole in properties:
+            base = _share(self.even[part], self.even[whole])
             for layer, of_layer in zip(layers, np.moveaxis(self.found, 0, 2), strict=True):
                 for head, (weight, over) in zip(heads, of_layer, strict=True):
-                    of_large = _share(over[own], over[whole]) if over[whole] >= FEWEST else None
-                    yield layer, head, name, _share(weight[own], weight[whole]), base, int(over[whole]), of_large
+                    of_large = _share(over[part], over[whole]) if over[whole] >= FEWEST else None
+                    yield layer, head, name, _share(weight[part], weight[whole]), base, int(over[whole]), of_large
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Returns the numbers by name, from which :meth:`restored` makes equal sums."""
