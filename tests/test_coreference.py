@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from attnprobe.analyses.questions import Questions, cut
 from attnprobe.analyses.sieves import BASELINES, Traits, agreeing, group_of, guess
 from attnprobe.attention import blocks
 from attnprobe.errors import InputError, UsageError
-from attnprobe.render.coreference import coreference_view, write_png
+from attnprobe.render.coreference import coreference_view, write_png, write_svg
 from attnprobe.values.documents import Document, head_of
 from attnprobe.values.options import Reading
 from attnprobe.values.outcomes import Outcomes
@@ -256,15 +257,14 @@ def test_answers_are_those_of_loops_over_eager_attention(
     """Of all heads; in one window or several; whole, or in blocks of few rows and one head."""
     plain, encoder, exact = plain_of(family), encoder_of(family), exact_of(family)
     longest = max(len(encoder.tokenize(sentence)[0]) for record in RECORDS for sentence in sentences(record))
-    for window in (None, longest):
+    for window, elements in ((None, blocks.BLOCK_ELEMENTS), (None, 400), (longest, blocks.BLOCK_ELEMENTS)):
         with float64(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(blocks, "BLOCK_ELEMENTS", elements)
+            patch.setattr(blocks, "BLOCK_ROWS", 4)
             expected = looped(plain, encoder, RECORDS, window)
-            for elements in (blocks.BLOCK_ELEMENTS, 60):
-                patch.setattr(blocks, "BLOCK_ELEMENTS", elements)
-                patch.setattr(blocks, "BLOCK_ROWS", 4)
-                found = coreference(RECORDS, exact, window=window)
-                rows = {tuple(row[:3]): row[4:] for row in found.table().rows if row[3] == "all" and row[0] is not None}
-                assert rows == {key: (sum(right) / len(right), len(right)) for key, right in expected.items()}
+            found = coreference(RECORDS, exact, window=window)
+        rows = {tuple(row[:3]): row[4:] for row in found.table().rows if row[3] == "all" and row[0] is not None}
+        assert rows == {key: (sum(right) / len(right), len(right)) for key, right in expected.items()}
 
 
 def sentences(record: Record) -> list[Sequence[str]]:
@@ -281,6 +281,35 @@ def test_clusters_are_mentions_whose_heads_are_last_words(encoder_of: Callable[[
         rows = found.table().rows
         assert {tuple(row[:4]): row[4:] for row in rows if row[3] == "all"} == known
         assert {row[4:] for row in rows if row[3] != "all"} == {(None, 0)}
+
+
+def test_json_lines_hold_sentences_and_clusters(encoder_of: Callable[[str], Encoder], tmp_path: Path) -> None:
+    """As from Python; a line without clusters, and one with a span of no words, are no documents."""
+    encoder, file = encoder_of("bert"), tmp_path / "documents.jsonl"
+    lines = [
+        {"sentences": sentences(record), "clusters": as_clusters(record, 0).labels["clusters"]} for record in RECORDS
+    ]
+    wrong = [{"sentences": [["a"]]}, {"sentences": [["a"], ["b"]], "clusters": [[[1, 1]]]}]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in [*lines, *wrong]), encoding="utf-8")
+    found = coreference(file, encoder, on_error="skip")
+    assert found.table().rows == coreference([as_clusters(record, 0) for record in RECORDS], encoder).table().rows
+    with pytest.raises(InputError, match=r"documents\.jsonl:4: the record names no entities"):
+        coreference(file, encoder)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_terminal_shows_what_was_chosen(width: int, encoder_of: Callable[[str], Encoder]) -> None:
+    found = coreference(RECORDS, encoder_of("bert"), window=60)
+    console = Console(width=width, file=io.StringIO())
+    console.print(coreference_view(found, width))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, shown.splitlines())) <= width
+    for words in ("of up to 60 tokens, 3 documents", "Chosen on 2 documents", "best head, back", "* Fewer than 100"):
+        assert words in " ".join(shown.split())
+    drawn = io.BytesIO()
+    write_svg(found, drawn)
+    assert b"accuracy on pronouns minus that of" in drawn.getvalue()
+    assert found.picture().values.shape == (3, 4)
 
 
 def test_a_document_without_questions_has_no_numbers(encoder_of: Callable[[str], Encoder]) -> None:

@@ -125,9 +125,10 @@ def test_shares_are_those_of_plain_loops(
     """With punctuation, with words of which a part of speech is unknown, and with ranges."""
     records = [*records_of(ENGLISH), *records_of(GERMAN)[:2]]
     records[1] = replace(records[1], labels={"relations": records[1].labels["relations"]})
+    encoder, plain = exact_of(family), plain_of(family)
     with float64():
-        scores = trees(records, exact_of(family), symmetric=symmetric)
-        right, apart, n = looped(plain_of(family), exact_of(family), records, symmetric)
+        scores = trees(records, encoder, symmetric=symmetric)
+        right, apart, n = looped(plain, encoder, records, symmetric)
     table = scores.table()
     layers, heads = right.shape
     named = [(layer, head) for layer in range(layers) for head in (*range(heads - 1), "mean")]

@@ -110,8 +110,8 @@ class PointingListener(WordListener):
     @property
     def starts(self) -> list[int]:
         """The rows where a word begins, but none between words that ask together."""
-        asking = [(one.dependent, each.words) for each in self.sentences for one in each.relations]
-        groups = [(words, dependent) for dependent, words in asking if len(dependent) > 1]
+        asking = [(text.words, one.dependent) for text in self.sentences for one in text.relations]
+        groups = [(words, dependent) for words, dependent in asking if len(dependent) > 1]
         return [row for row in super().starts if not any(_cuts(row, *group) for group in groups)]
 
     def receive(self, rows: WordRows) -> None:
@@ -130,17 +130,17 @@ class PointingListener(WordListener):
         counts = [len(sentence.relations) for sentence in self.sentences]
         labels, texts = [one.label for one in relations], []
         for stop, count in zip(accumulate(counts), counts, strict=True):
-            own = slice(stop - count, stop)
-            texts.append(Outcomes.of([0] * count, labels[own], right[own]))
+            some = slice(stop - count, stop)
+            texts.append(Outcomes.of([0] * count, labels[some], right[some]))
         weights = self._weights(labels, np.repeat(np.arange(len(counts)), counts))
         return Found(texts, ByMember([weights, self._shares()]))
 
     def _weights(self, labels: Sequence[str], texts: Int[np.ndarray, " relation"]) -> LinkWeights:
         """Sums up the weights of links, each in all rows of the table that it counts in."""
         keys = [keys_of(label) for label in labels]
-        every = np.repeat(np.arange(len(keys)), [*map(len, keys)])
+        counted = np.repeat(np.arange(len(keys)), [*map(len, keys)])
         weights = _by_candidate(self.pointing.weights[..., self.chosen])
-        return LinkWeights.of([*chain.from_iterable(keys)], texts[every], weights[every])
+        return LinkWeights.of([*chain.from_iterable(keys)], texts[counted], weights[counted])
 
     def _shares(self) -> ShareSums:
         """Sums up the shares of the chosen heads; of no text if they are not measured."""

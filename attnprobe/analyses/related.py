@@ -154,8 +154,8 @@ class Relations(Tabled):
         counts = self.outcomes.where(both, REPORTING).labels_in()
         order = sorted(both, key=lambda name: (-counts[name], -both[name], name))
         without = [name for name in order if not is_punct(name)]
-        every = [(ALL_AND_PUNCT, ALL_AND_PUNCT, order)] if len(without) < len(order) else []
-        return [*every, (ALL, ALL, without), *((name, key_of(name), [name]) for name in order)]
+        totals = [(ALL_AND_PUNCT, ALL_AND_PUNCT, order)] if len(without) < len(order) else []
+        return [*totals, (ALL, ALL, without), *((name, key_of(name), [name]) for name in order)]
 
     @cached_property
     def choices(self) -> list[Choice]:

@@ -97,5 +97,6 @@ class MapListener(WordListener):
 
 def values_of(maps: Float[Tensor, "head residue residue"], pairs: Pairs) -> Float[np.ndarray, "head pair"]:
     """Returns the values of pairs."""
-    found: np.ndarray = maps.cpu().numpy()[:, pairs.i, pairs.j]
+    flat = maps.reshape(len(maps), -1).cpu().numpy()
+    found: np.ndarray = flat.take(pairs.i * pairs.length + pairs.j, axis=1)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -19,7 +21,7 @@ def corrected(maps: Float[Tensor, "*any residue residue"]) -> Float[Tensor, "*an
     both = maps + maps.mT
     rows = both.sum(-1, keepdim=True)
     total = rows.sum(-2, keepdim=True)
-    return both - rows * rows.mT / torch.where(total > 0, total, 1)
+    return both.addcmul_(rows, rows.mT / torch.where(total > 0, total, 1), value=-1)
 
 
 def scores_of(
@@ -35,27 +37,36 @@ def scores_of(
         is_contact: at least one pair, and not all of them.
         length: of the sequence.
     """
-    ordered = np.sort(maps, axis=1)
+    ordered, of_contacts = np.sort(maps, axis=1), np.sort(maps[:, is_contact], axis=1)
     most = [min(max(1, length // part), len(is_contact)) for part in PARTS]
-    rows = zip(maps, ordered, strict=True)
-    return np.array([[*_precisions(*row, is_contact, most), _area(*row, is_contact)] for row in rows])
+    rows = zip(maps, ordered, of_contacts, strict=True)
+    return np.array(
+        [[*(_precision(values, *both, is_contact, count) for count in most), _area(*both)] for values, *both in rows]
+    )
 
 
-def _precisions(values: np.ndarray, ordered: np.ndarray, is_contact: np.ndarray, most: list[int]) -> list[float]:
+def _precision(
+    values: np.ndarray, ordered: np.ndarray, of_contacts: np.ndarray, is_contact: np.ndarray, count: int
+) -> float:
     """Computes the share of contacts among so many pairs with the largest values."""
-    found = []
-    for count in most:
-        least = ordered[-count]
-        above = values > least
-        ties = np.flatnonzero(values == least)[: count - int(above.sum())]
-        found.append(float(is_contact[above].sum() + is_contact[ties].sum()) / count)
-    return found
+    least = ordered[-count]
+    below, through = _ranks(ordered, least)
+    contacts_below, contacts_through = _ranks(of_contacts, least)
+    equal = contacts_through - contacts_below
+    left = count - (len(ordered) - through)  # so many of those with the least value are taken, the first
+    if left < through - below:
+        equal = is_contact[np.flatnonzero(values == least)[:left]].sum()
+    return float(len(of_contacts) - contacts_through + equal) / count
 
 
-def _area(values: np.ndarray, ordered: np.ndarray, is_contact: np.ndarray) -> float:
+def _area(ordered: np.ndarray, of_contacts: np.ndarray) -> float:
     """Computes the area under the ROC curve by the ranks of the contacts (Mann & Whitney), the mean rank for ties."""
-    of_contacts = values[is_contact]
-    below, through = (np.searchsorted(ordered, of_contacts, side=side) for side in ("left", "right"))
+    below, through = _ranks(ordered, of_contacts)
     contacts = len(of_contacts)
     ranks = float((below + through + 1).sum()) / 2
-    return (ranks - contacts * (contacts + 1) / 2) / (contacts * (len(values) - contacts))
+    return (ranks - contacts * (contacts + 1) / 2) / (contacts * (len(ordered) - contacts))
+
+
+def _ranks(ordered: np.ndarray, values: Any) -> tuple[Any, Any]:
+    """Counts the numbers below values, and those below or equal."""
+    return np.searchsorted(ordered, values, side="left"), np.searchsorted(ordered, values, side="right")

@@ -107,7 +107,7 @@ class Questions:
                 cells[2].extend((count, text, row, key, share) for row, share in asking for key in head)
                 cells[3].extend((count, text, row, key, share) for row, share in asked for key in dependent)
                 count += 1
-        averaged, whole, by_row, by_column = (Cells.of(each, device) for each in cells)
+        averaged, whole, by_row, by_column = (Cells.of(some, device) for some in cells)
         return cls(count, averaged, whole, (by_row, by_column))
 
     def within(self, texts: slice, rows: slice) -> Questions:

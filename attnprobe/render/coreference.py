@@ -32,7 +32,7 @@ def coreference_view(summary: Coreferences, width: int, **options: object) -> Re
     """
     if not len(summary.outcomes):
         return Text("No mention has an antecedent in its window.", "dim")
-    choosing, reporting = (_documents(summary.n_documents(half)) for half in (CHOOSING, REPORTING))
+    choosing, reporting = (_count(summary.n_documents(half), "document") for half in (CHOOSING, REPORTING))
     about = f"Chosen on {choosing} with even numbers, reported on {reporting} with odd numbers:"
     on_all = "On all documents; the best head is optimistic, chosen on what it is reported on:"
     return Group(
@@ -46,8 +46,8 @@ def title(summary: Coreferences) -> str:
     documents, windows, _ = summary.counts.tolist()
     window = part_of(summary.signature, "window")
     tokens = "" if window == "document" else f" of up to {window} tokens"
-    asked = f"{len(summary.outcomes):,} mentions with an antecedent in their window"
-    sizes = f"{windows:,} window{'' if windows == 1 else 's'}{tokens}, {_documents(documents)}"
+    asked = f"{_count(len(summary.outcomes), 'mention')} with an antecedent in the same window"
+    sizes = f"{_count(windows, 'window')}{tokens}, {_count(documents, 'document')}"
     return ", ".join(filter(None, [f"{model_of(summary.signature)}: {asked}", sizes, counted(summary.signature)]))
 
 
@@ -63,8 +63,8 @@ def write_figure(summary: Coreferences, stream: IO[bytes], format: str) -> None:
 write_png, write_svg, write_pdf = (partial(write_figure, format=format) for format in FIGURES)
 
 
-def _documents(count: int) -> str:
-    return f"{count:,} document{'' if count == 1 else 's'}"
+def _count(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def _halves(summary: Coreferences) -> RichTable:
