@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from attnprobe.analyses.kinds import CorpusAnalysis
-from attnprobe.values.options import Options, Reading, Selection, Without, Wording, option, whole
-from attnprobe.values.relations import LABELS
+from attnprobe.values.options import Options, Reading, Selection, Without, option, whole
+from attnprobe.values.relations import LABELS, Wording
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from attnprobe.analyses.kinds import CorpusAnalysis
-from attnprobe.values.options import Options, Reading, Selection, Without, Wording, option
-from attnprobe.values.relations import LABELS, PairColumns
+from attnprobe.values.options import Options, Reading, Selection, Without, option
+from attnprobe.values.relations import LABELS, PairColumns, Wording
 
 
 @dataclass(frozen=True)

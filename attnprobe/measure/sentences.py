@@ -19,9 +19,9 @@ from attnprobe.measure.annotated import Annotated, list_of, read_annotated
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.arguments import as_integer, shown
 from attnprobe.values.finding import find_characters
-from attnprobe.values.options import Reading, Wording
+from attnprobe.values.options import Reading
 from attnprobe.values.records import Record
-from attnprobe.values.relations import LABELS, PairColumns, Relation, Sentence
+from attnprobe.values.relations import LABELS, PairColumns, Relation, Sentence, Wording
 from attnprobe.values.text import Span
 from attnprobe.values.tokens import Tokens
 from attnprobe.values.words import Words

@@ -221,22 +221,6 @@ class Averaging(Options):
 
 
 @dataclass(frozen=True)
-class Wording(Options):
-    """How annotated words, such as those of a treebank, become tokens.
-
-    Attributes:
-        align: "words": the model reads the words one by one; "text": it reads the text as it stands, and a word has the
-            tokens that its characters touch.
-        subtypes: whether labels keep what follows the first colon.
-    """
-
-    panel: ClassVar[str] = INPUT
-
-    align: str = choice("words", "text", help="What the model reads: the words one by one, or the text as it stands.")
-    subtypes: bool = option(False, silent=False, help="Keep subtypes of relations, such as nsubj:pass.")
-
-
-@dataclass(frozen=True)
 class Running(Options):
     """How a run over many texts proceeds; no number depends on it.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from attnprobe.errors import UsageError
-from attnprobe.values.options import INPUT, Options, option
+from attnprobe.values.options import INPUT, Options, choice, option
 from attnprobe.values.words import Words
 
 
@@ -40,6 +40,22 @@ class Sentence:
 
 LABELS = ("words", "text", "relations", "upos", "ranges")
 """The labels that a sentence is read from; a record may lack some."""
+
+
+@dataclass(frozen=True)
+class Wording(Options):
+    """How annotated words, such as those of a treebank, become tokens.
+
+    Attributes:
+        align: "words": the model reads the words one by one; "text": it reads the text as it stands, and a word has the
+            tokens that its characters touch.
+        subtypes: whether labels keep what follows the first colon.
+    """
+
+    panel: ClassVar[str] = INPUT
+
+    align: str = choice("words", "text", help="What the model reads: the words one by one, or the text as it stands.")
+    subtypes: bool = option(False, silent=False, help="Keep subtypes of relations, such as nsubj:pass.")
 
 
 @dataclass(frozen=True)
