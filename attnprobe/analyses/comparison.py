@@ -16,7 +16,7 @@ from attnprobe.values.arguments import nearest
 from attnprobe.values.bootstrap import DRAWS, INTERVAL, TOGETHER, Sample, draw_counts, false_discovery
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import model_of
-from attnprobe.values.summary import check_arrays
+from attnprobe.values.summary import check_alike, check_arrays
 from attnprobe.values.table import Cell, Table, Tabled
 
 if TYPE_CHECKING:
@@ -125,10 +125,7 @@ class Comparison(Tabled):
         Raises:
             UsageError: the layers, heads, metrics, signatures or seeds differ.
         """
-        for name in ("layers", "heads", "metrics", "signature", "seed", "paired"):
-            one, another = getattr(self, name), getattr(other, name)
-            if one != another:
-                raise UsageError(f"comparisons of unlike {name} do not add up: {one} and {another}")
+        check_alike(self, other, ("layers", "heads", "metrics", "signature", "seed", "paired"))
         return replace(self, first=self.first + other.first, second=self.second + other.second)
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -125,10 +125,6 @@ class ContactScores(Tabled):
             seen=self.seen | other.seen,
         )
 
-    def __radd__(self, other: int) -> ContactScores:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
-
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""
         arrays = {"n_texts": self.n_texts, "seen": self.seen}

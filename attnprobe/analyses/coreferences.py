@@ -12,10 +12,11 @@ from jaxtyping import Int
 
 from attnprobe.analyses.pictures import StatMap
 from attnprobe.analyses.sieves import BASELINES, GROUPS
-from attnprobe.errors import InputError, UsageError
+from attnprobe.errors import InputError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.outcomes import CHOOSING, REPORTING, Gain, Outcomes, gain_intervals
 from attnprobe.values.signature import model_of
+from attnprobe.values.summary import check_alike
 from attnprobe.values.table import Cell, Table, Tabled
 
 ANSWERS = ("mentions", "words", "back")
@@ -100,15 +101,8 @@ class Coreferences(Tabled):
         Raises:
             UsageError: the layers, heads or signatures differ.
         """
-        for name in ("layers", "heads", "signature"):
-            one, another = getattr(self, name), getattr(other, name)
-            if one != another:
-                raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
+        check_alike(self, other, ("layers", "heads", "signature"))
         return replace(self, outcomes=self.outcomes + other.outcomes, counts=self.counts + other.counts)
-
-    def __radd__(self, other: int) -> Coreferences:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""

@@ -107,10 +107,6 @@ class Importances(Tabled):
         kept = self.kept + other.kept if self.kept and other.kept else None
         return replace(self, sums=self.sums + other.sums, kept=kept)
 
-    def __radd__(self, other: int) -> Importances:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
-
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""
         return self.sums.arrays() | ({"kept": self.kept.array()} if self.kept else {})

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from attnprobe.errors import UsageError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import model_of
-from attnprobe.values.summary import check_arrays
+from attnprobe.values.summary import check_alike, check_arrays
 from attnprobe.values.table import Cell, Table, Tabled
 
 COLUMNS = ["layer", "head", "cluster", "x", "y", "nearest_layer", "nearest_head", "nearest_distance"]
@@ -60,15 +59,8 @@ class Similarity(Tabled):
         Raises:
             UsageError: the layers, heads or signatures differ.
         """
-        for name in ("layers", "heads", "signature"):
-            one, another = getattr(self, name), getattr(other, name)
-            if one != another:
-                raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
+        check_alike(self, other, ("layers", "heads", "signature"))
         return replace(self, n_texts=self.n_texts + other.n_texts, total=self.total + other.total)
-
-    def __radd__(self, other: int) -> Similarity:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""

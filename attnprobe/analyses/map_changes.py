@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.analyses.pictures import StatMap
-from attnprobe.errors import UsageError
 from attnprobe.values.arguments import check_choice
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import model_of
-from attnprobe.values.summary import check_arrays
+from attnprobe.values.summary import check_alike, check_arrays
 from attnprobe.values.table import Cell, Table, Tabled
 
 if TYPE_CHECKING:
@@ -95,8 +94,7 @@ class MapChanges(Tabled):
         Raises:
             UsageError: the signatures differ.
         """
-        if self.signature != other.signature:
-            raise UsageError(f"unlike signatures do not add up: {self.signature} and {other.signature}")
+        check_alike(self, other, ["signature"])
         numbers = {name: array + other.arrays()[name] for name, array in self.arrays().items()}
         return replace(self, **numbers)
 

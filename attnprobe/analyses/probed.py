@@ -19,10 +19,10 @@ from attnprobe.analyses.pictures import StatMap
 from attnprobe.attention.fitting import Fitted, fit
 from attnprobe.attention.threads import pool_of
 from attnprobe.attention.word_pairs import Choices
-from attnprobe.errors import UsageError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.records import Record
 from attnprobe.values.signature import model_of
+from attnprobe.values.summary import check_alike
 from attnprobe.values.table import Cell, Table, Tabled
 
 PENALTY = 1e-3
@@ -194,13 +194,8 @@ class Probed(Tabled):
         Raises:
             UsageError: the signatures differ.
         """
-        if self.signature != other.signature:
-            raise UsageError(f"probes of unlike signatures do not add up: {self.signature} and {other.signature}")
+        check_alike(self, other, ["signature"])
         return replace(self, kept=self.kept + other.kept, n_texts=self.n_texts + other.n_texts, fit=None)
-
-    def __radd__(self, other: int) -> Probed:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The sentences by name, from which :meth:`restored` makes an equal summary."""

@@ -12,10 +12,10 @@ import numpy as np
 from attnprobe.analyses.link_weights import LinkWeights
 from attnprobe.analyses.word_shares import COLUMNS as SHARE_COLUMNS
 from attnprobe.analyses.word_shares import ShareSums
-from attnprobe.errors import UsageError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.outcomes import CHOOSING, REPORTING, Gain, Outcomes, gain_intervals
 from attnprobe.values.signature import model_of
+from attnprobe.values.summary import check_alike
 from attnprobe.values.table import Cell, Table, Tabled
 
 COLUMNS = (
@@ -108,18 +108,11 @@ class Relations(Tabled):
         Raises:
             UsageError: the layers, heads or signatures differ.
         """
-        for name in ("layers", "heads", "signature"):
-            one, another = getattr(self, name), getattr(other, name)
-            if one != another:
-                raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
+        check_alike(self, other, ("layers", "heads", "signature"))
         added = {
             name: getattr(self, name) + getattr(other, name) for name in ("outcomes", "weights", "sums", "n_texts")
         }
         return replace(self, **added)
-
-    def __radd__(self, other: int) -> Relations:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""

@@ -230,10 +230,6 @@ class Patterns(Tabled):
     def __add__(self, other: Patterns) -> Patterns:
         return replace(self, shares=self.shares + other.shares)
 
-    def __radd__(self, other: int) -> Patterns:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
-
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes an equal summary."""
         return self.shares.arrays()

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from attnprobe.analyses.pictures import StatMap
-from attnprobe.errors import UsageError
 from attnprobe.values.notebook import html_table, one_line
 from attnprobe.values.signature import counted, model_of
-from attnprobe.values.summary import check_arrays
+from attnprobe.values.summary import check_alike, check_arrays
 from attnprobe.values.table import Cell, Table, Tabled
 
 COLUMNS = ("layer", "head", "uuas", "n")
@@ -90,15 +89,8 @@ class TreeScores(Tabled):
         Raises:
             UsageError: the layers, heads or signatures differ.
         """
-        for name in LABELS:
-            one, another = getattr(self, name), getattr(other, name)
-            if one != another:
-                raise UsageError(f"scores of unlike {name} do not add up: {one} and {another}")
+        check_alike(self, other, LABELS)
         return replace(self, **{name: array + other.arrays()[name] for name, array in self.arrays().items()})
-
-    def __radd__(self, other: int) -> TreeScores:
-        """Lets sum() start from 0."""
-        return self if other == 0 else NotImplemented
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The numbers by name, from which :meth:`restored` makes equal scores."""

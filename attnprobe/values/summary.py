@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +109,7 @@ class Summary:
         Raises:
             UsageError: the layers, heads, metrics or signatures differ.
         """
-        for name in LABELS:
-            one, another = getattr(self, name), getattr(other, name)
-            if one != another:
-                raise UsageError(f"summaries of unlike {name} do not add up: {one} and {another}")
+        check_alike(self, other, LABELS)
         n = self.n_texts + other.n_texts
         share = (other.n_texts / np.maximum(n, 1))[:, None]
         apart = other.mean - self.mean
@@ -234,6 +231,18 @@ class Offsets:
 
     def __add__(self, other: Offsets) -> Offsets:
         return Offsets(_add_centred(self.sums, other.sums), self.n_queries + other.n_queries)
+
+
+def check_alike(one: object, other: object, names: Iterable[str]) -> None:
+    """Checks that two summaries add up: that their attributes of these names are equal.
+
+    Raises:
+        UsageError: one differs.
+    """
+    for name in names:
+        first, second = getattr(one, name), getattr(other, name)
+        if first != second:
+            raise UsageError(f"summaries of unlike {name} do not add up: {first} and {second}")
 
 
 def check_arrays(

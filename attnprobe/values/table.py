@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,6 +136,10 @@ class Tabled(ABC):
     @abstractmethod
     def table(self) -> Table:
         """Makes the table that a file holds."""
+
+    def __radd__(self, other: int) -> Self:
+        """Lets sum() start from 0."""
+        return self if other == 0 else NotImplemented
 
     def to_table(self) -> Table:
         """Makes the table that a file holds."""
