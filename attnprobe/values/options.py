@@ -124,7 +124,8 @@ class Reading(Options):
     max_length: int | None = whole(
         None,
         least=1,
-        help="The most tokens to read at once; a longer text is cut.  [default: what the model reads]",
+        help="The most tokens to read at once; a longer text is cut, an annotated one skipped.  "
+        "[default: what the model reads]",
     )
     stride: int | None = whole(
         None, help="Read a longer text in windows that overlap by N tokens instead of cutting it."
