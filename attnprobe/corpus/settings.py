@@ -19,7 +19,7 @@ from attnprobe.values.records import Record, Skipped
 from attnprobe.values.rows import TEXT_COLUMNS
 
 CHUNK_VALUES = 2**20  # numbers in the rows of a chunk, which bound its memory; more texts make better batches
-CHUNK_TEXTS = 4096
+CHUNK_TEXTS = 1024  # as objects of Python, some 13 KiB for each annotated sentence
 CHUNK_CHARACTERS = 2**20
 
 

@@ -146,7 +146,7 @@ class Measurement(Protocol):
     def size(self) -> int:
         """About how many numbers a text's rows, or what is kept of it, hold.
 
-        It sets how many texts are held at once, at most 2²⁰ numbers or 4,096 texts, and so how often work is stored.
+        It sets how many texts are held at once, at most 2²⁰ numbers or 1,024 texts, and so how often work is stored.
         """
 
     def described(self) -> dict[str, Any]:
