@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api.tables import tokens as tokens
     from attnprobe.api.tables import trace as trace
     from attnprobe.api.tables import weights as weights
+    from attnprobe.corpus.annotated import coreference as coreference
+    from attnprobe.corpus.annotated import probe as probe
+    from attnprobe.corpus.annotated import relations as relations
+    from attnprobe.corpus.annotated import trees as trees
     from attnprobe.corpus.contacts import contacts as contacts
     from attnprobe.corpus.importance import importance as importance
     from attnprobe.corpus.importance import importance_curve as importance_curve
@@ -72,6 +76,7 @@ _HOMES = {
     "WordsWarning": "attnprobe.errors",
     "compare": "attnprobe.corpus.two_models",
     "contacts": "attnprobe.corpus.contacts",
+    "coreference": "attnprobe.corpus.annotated",
     "corpus_stats": "attnprobe.corpus.twins",
     "find_sources": "attnprobe.readers.sources",
     "flow": "attnprobe.api.tables",
@@ -82,11 +87,14 @@ _HOMES = {
     "links": "attnprobe.api.tables",
     "load_encoder": "attnprobe.models.loading",
     "patterns": "attnprobe.corpus.twins",
+    "probe": "attnprobe.corpus.annotated",
     "read_records": "attnprobe.readers.readers",
+    "relations": "attnprobe.corpus.annotated",
     "run_corpus": "attnprobe.corpus.twins",
     "similarity": "attnprobe.corpus.twins",
     "tokens": "attnprobe.api.tables",
     "trace": "attnprobe.api.tables",
+    "trees": "attnprobe.corpus.annotated",
     "view": "attnprobe.api.pictures",
     "weights": "attnprobe.api.tables",
 }

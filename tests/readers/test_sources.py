@@ -139,7 +139,7 @@ def test_no_input() -> None:
 def test_unknown_format() -> None:
     with pytest.raises(UsageError, match="no input format 'xls'") as caught:
         find_sources(["-"], "xls")
-    assert caught.value.hint == "one of txt jsonl json csv tsv fasta parquet arrow dataset"
+    assert caught.value.hint == "one of txt jsonl json csv tsv fasta conllu conllu-documents parquet arrow dataset"
 
 
 def test_file_read_as_a_dataset() -> None:

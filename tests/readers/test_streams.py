@@ -31,11 +31,16 @@ def as_csv(delimiter: str) -> bytes:
     return stream.getvalue().encode()
 
 
+def sentence(text: str) -> str:
+    return f"# text = {text}\n1\t{text}\t_\t_\t_\t_\t0\troot\t_\t_\n\n"
+
+
 FORMATS: dict[str, Callable[[], bytes]] = {
     "txt": lambda: "\n".join(WANTED).encode(),
     "jsonl": lambda: "\n".join(json.dumps({"text": text}) for text in WANTED).encode(),
     "json": lambda: json.dumps([{"text": text} for text in WANTED], indent=1).encode(),
     "fasta": lambda: "".join(f">{number}\n{text}\n" for number, text in enumerate(WANTED)).encode(),
+    "conllu": lambda: "".join(sentence(text) for text in WANTED).encode(),
     "csv": lambda: as_csv(","),
     "tsv": lambda: as_csv("\t"),
     "parquet": lambda: as_parquet(pyarrow.table({"text": WANTED})),
@@ -44,7 +49,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 
 
 def test_every_format_is_here() -> None:
-    assert {*FORMATS, "dataset"} == set(READERS)
+    assert {*FORMATS, "conllu-documents", "dataset"} == set(READERS)
 
 
 @pytest.mark.parametrize("packing", PACK)
