@@ -48,9 +48,15 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 @pytest.fixture(scope="session")
 def encoder_of(folder_of: Callable[[str], Path]) -> Callable[[str], Encoder]:
     """A family's encoder, loaded once in a process: copy it before you change it."""
+    import torch
+
     from attnprobe import load_encoder
 
-    return cache(lambda family: load_encoder(folder_of(family)))
+    def load(family: str) -> Encoder:
+        assert torch.get_default_dtype().itemsize == 4, "load what tests share outside of float64()"
+        return load_encoder(folder_of(family))
+
+    return cache(load)
 
 
 @pytest.fixture(scope="session")

@@ -88,8 +88,9 @@ def words(table: Table, column: str) -> list[str]:
 
 @EVERY
 def test_batches_change_no_answer(name: str, encoder_of: Callable[[str], Encoder]) -> None:
+    shared = encoder_of("bert")
     with float64():
-        encoder = doubled(encoder_of("bert"))
+        encoder = doubled(shared)
         small, large = (summary_of(name, encoder, records_of(name, PAIRED), batch_tokens=size) for size in (64, 4096))
     assert_same(small, large, EXACT)
 
