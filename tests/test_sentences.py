@@ -199,8 +199,8 @@ def test_wrong_labels_are_named(labels: dict[str, Any], reason: str) -> None:
 @pytest.mark.parametrize(
     ("side", "reason"),
     [
-        ([7, 9], "the characters 7 to 9 touch no word of the text"),
-        ([3, 3], "the characters 3 to 3 touch no word"),
+        ([7, 9], "\\[7, 9\\] is no span of the text, whose last word ends at 7"),
+        ([3, 3], "\\[3, 3\\] is no span of the text"),
         (1, r"a text without words takes \[start, end\]"),
     ],
 )

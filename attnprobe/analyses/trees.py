@@ -31,7 +31,7 @@ TREES = CorpusAnalysis(
         "n": "how many edges: those between words that are no punctuation (UPOS PUNCT)",
     },
     options=[Selection, Edges, Annotated[Wording, Without("subtypes")]],
-    reading=Annotated[Reading, Without("stride", "level", "max_length")],
+    reading=Annotated[Reading, Without("stride", "level")],
     labels=LABELS,
     tables={"intervals": "Intervals over sentences, also of what is above chain."},
     view="attnprobe.render.trees:trees_view",

@@ -6,7 +6,6 @@ from typing import Any
 
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.stats import CorpusStats
 from attnprobe.models.encoder import Encoder
 
 
@@ -25,4 +24,7 @@ def answered(summary: Any, name: str, encoder: Encoder, threads: int | None = No
     """
     measurement, records = summary.asks[name]()
     prober = Prober(encoder, Settings(measurement, measurement.reading), threads)
-    return summary.answered(name, CorpusStats(prober, records).complete())
+    found = prober.empty
+    for result in prober.results(prober.settings.chunks(records)):
+        found += result.summary
+    return summary.answered(name, found)

@@ -79,7 +79,7 @@ def trees(
     ids: Iterable[object] | None = None, pairs: Iterable[Given] | None = None,
     layers: Indices = "all", heads: Indices = "all",
     symmetric: str = "sum", align: str = "words",
-    global_attention: str = "none", of: str = "attention",
+    max_length: int | None = None, global_attention: str = "none", of: str = "attention",
     batch_tokens: int = 2048, on_error: str = "fail", max_unknown: float | None = None,
     threads: int | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
@@ -94,7 +94,7 @@ def trees(
             :func:`corpus_stats`.
         pairs: none: what is annotated is one text.
         symmetric: what an edge weighs: "sum", both ways together, or "max", the larger one.
-        align: as in :func:`relations`.
+        align, max_length: as in :func:`relations`.
 
     Returns:
         the summary, with ``.to_frame()``: columns ``layer``, ``head``, ``uuas``, ``n``, the mean of each layer's heads
@@ -109,7 +109,7 @@ def trees(
     found: TreeScores = summarize(
         "trees", texts, encoder, ids=ids, pairs=pairs, threads=threads, model=model, layers=layers, heads=heads,
         symmetric=symmetric, align=align,
-        global_attention=global_attention, of=of,
+        max_length=max_length, global_attention=global_attention, of=of,
         batch_tokens=batch_tokens, on_error=on_error, max_unknown=max_unknown,
     )  # fmt: skip
     return found

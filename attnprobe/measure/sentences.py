@@ -106,7 +106,7 @@ def _relations(record: Record, annotated: Annotated) -> list[Relation]:
     """
     found = list_of(record, "relations")
     if found is None:
-        raise UsageError("no 'relations', such as CoNLL-U has, or [[dependent, head, label], ...] of words")
+        raise UsageError("no 'relations', as CoNLL-U has (--input-format conllu), or [[dependent, head, label], ...]")
     relations = []
     for number, value in enumerate(found, start=1):
         try:
@@ -162,13 +162,16 @@ def _touched(characters: Sequence[int], spans: Sequence[Span]) -> list[int]:
     """Finds the words that the characters [start, end) touch.
 
     Raises:
-        UsageError: they touch none.
+        UsageError: they touch none, or lie beyond the text.
     """
     if len(characters) != 2:
         raise UsageError("a text without words takes [start, end], characters of the text")
     start, end = characters
+    length = max((after for _, after in spans), default=0)
+    if not 0 <= start < end <= length:
+        raise UsageError(f"[{start}, {end}] is no span of the text, whose last word ends at {length}")
     found = [number for number, (first, after) in enumerate(spans) if first < end and start < after]
-    if not found or start >= end:
+    if not found:
         raise UsageError(f"the characters {start} to {end} touch no word of the text")
     return found
 

@@ -42,7 +42,7 @@ def read_conllu(source: Source, columns: Columns, encoding: str) -> Iterator[Rec
 def read_documents(source: Source, columns: Columns, encoding: str) -> Iterator[Record | Skipped]:
     """Reads the documents of a CoNLL-U file, each begun by ``# newdoc``; without any, the file is one.
 
-    The id is that of ``newdoc``. Labels: ``sentences``, the number of each sentence's first word; ``mentions``,
+    The id is that of ``newdoc``. Labels: ``sentences``, the number of each sentence's first word; ``mentions`` if any,
     [start, end, entity] as ``Entity`` in MISC says, of one in parts each start and end; ``upos``, ``feats``,
     ``lemmas``, and ``heads``, the number of each word's head in the document, -1 for a root. Never more than MAX_LINE
     characters of a document are held in memory.
@@ -132,7 +132,8 @@ class _Document:
         try:
             if self.fault:
                 raise self.fault
-            labels = self.labels | {"mentions": self.mentions.found()}
+            mentions = self.mentions.found()
+            labels = self.labels | ({"mentions": mentions} if mentions else {})
         except FaultError as fault:
             return _skipped(fault, source, self.id)
         return Record(self.id, " ".join(self.texts), None, source.name, self.line, self.words, labels=labels)

@@ -23,7 +23,10 @@ WIDTH, ROW = 8.0, 0.19  # inches: of all heads at most if they can be told apart
 CELL = (0.06, 0.3)  # inches: of a head, at least and at most
 LEAST = 0.05  # the gain that full colour stands for at least
 LEAST_WIDTH = 7.0  # inches, of the title
-MEANING = "gain: how much more often a head is right, in its better direction, than the best offset; framed: chosen"
+MEANING = (
+    "gain in all texts: how much more often a head is right, in its better direction, than the best offset; "
+    "framed: chosen in even texts"
+)
 POINTS = 7.0  # of names and numbers
 
 
