@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.special import expit
 from torch import Tensor
 
-from attnprobe.analyses.residue_maps import MapListener, Pairs, values_of
+from attnprobe.analyses.residue_maps import Pairs, ResidueListener, values_of
 from attnprobe.attention.contacts import scores_of
 from attnprobe.attention.regression import Examples, Regression
 from attnprobe.measure.kinds import Found, Measured
@@ -108,7 +108,7 @@ class Features(Again):
         return FeaturesListener(self, texts, encoder)
 
 
-class FeaturesListener(MapListener):
+class FeaturesListener(ResidueListener):
     """Keeps the values of contacts and other pairs: all, or of either kind as many as there is room for, at random."""
 
     def __init__(self, measurement: Features, texts: Sequence[Tokens], encoder: Encoder) -> None:
@@ -167,7 +167,7 @@ class Weighed(Again):
         raise NotImplementedError
 
 
-class WeighedListener(MapListener):
+class WeighedListener(ResidueListener):
     """Adds up the maps of heads."""
 
     def __init__(self, measurement: Weighed, texts: Sequence[Tokens], encoder: Encoder) -> None:
@@ -187,7 +187,7 @@ class WeighedListener(MapListener):
         return Found([self.measurement.found_in(*pair) for pair in zip(self.texts, self.sums, strict=True)])
 
 
-class HeadsListener(MapListener):
+class HeadsListener(ResidueListener):
     """Keeps the map of each head."""
 
     def __init__(self, measurement: Weighed, texts: Sequence[Tokens], encoder: Encoder) -> None:

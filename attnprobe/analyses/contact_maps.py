@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnprobe.analyses.contact_scores import ContactScores
 from attnprobe.analyses.contacts import check_folder
-from attnprobe.analyses.residue_maps import MapListener, Pairs, values_of
+from attnprobe.analyses.residue_maps import Pairs, ResidueListener, values_of
 from attnprobe.attention.contacts import SCORES, scores_of
 from attnprobe.errors import UsageError
 from attnprobe.measure.kinds import Found
@@ -169,7 +169,7 @@ def _is_pair(pair: Any) -> bool:
     return isinstance(pair, list | tuple) and len(pair) == 2 and all(type(number) is int for number in pair)
 
 
-class ScoringListener(MapListener):
+class ScoringListener(ResidueListener):
     """Measures how well each head finds contacts, and keeps no map."""
 
     def __init__(self, measurement: ContactMaps, texts: Sequence[Tokens], encoder: Encoder) -> None:

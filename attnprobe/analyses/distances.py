@@ -16,8 +16,8 @@ from attnprobe.analyses.likeness import Similarity
 from attnprobe.attention.blocks import Block, Observer, exact
 from attnprobe.attention.divergence import divergences, mixture_sums, padded
 from attnprobe.attention.rounding import rounding
-from attnprobe.attention.rows import check_distance, merge_pieces, word_starts
-from attnprobe.errors import ModelError
+from attnprobe.attention.rows import check_distance, merge_pieces, refuse_pools, word_starts
+from attnprobe.measure.by_word import refuse_pooled
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows
 from attnprobe.models.encoder import Encoder
@@ -67,9 +67,7 @@ class Distances(NoRows):
             ModelError: a layer pools tokens.
         """
         chosen = tuple(select(layers, encoder.layers, "layer")), tuple(select(heads, encoder.heads, "head"))
-        for layer in chosen[0]:
-            if encoder.reach and (reach := encoder.reach[layer]) and reach.pooled:
-                raise _pooled(layer, encoder)
+        refuse_pooled(encoder, chosen[0])
         return cls(*chosen, None if all_queries else queries_per_text, seed, clusters, reading.level)
 
     @property
@@ -163,8 +161,7 @@ class RowsListener:
 
     def _keep(self, layer: int, block: Block) -> None:
         """Keeps the rows of a block that were sampled."""
-        if block.pooled:
-            raise _pooled(layer, self.encoder)
+        refuse_pools(block, layer)
         if self.words is not None:
             block = merge_pieces(block, self.words)
         open_here = self.open[block.texts]
@@ -208,11 +205,3 @@ class RowsListener:
         distance = (rows.sum(-1) - 1).abs_().amax((0, 1, 3)).tolist()
         for layer, of_layer in zip(self.measurement.layers, distance, strict=True):
             check_distance(of_layer, rounding(self.encoder.dtype, self.length), layer)
-
-
-def _pooled(layer: int, encoder: Encoder) -> ModelError:
-    """Makes the error for a layer whose weights belong to no pair of tokens."""
-    return ModelError(
-        f"layer {layer} of {encoder.kind} attends to pools of several tokens, so that its rows cannot be compared",
-        "choose other layers with -l",
-    )

@@ -55,7 +55,7 @@ class Pairs:
         return bool(self.is_contact.any() and not self.is_contact.all())
 
 
-class MapListener(WordListener):
+class ResidueListener(WordListener):
     """Makes the corrected map of each head of a layer once its rows have come; a listener's base."""
 
     def __init__(self, measurement: Any, texts: Sequence[Tokens], encoder: Encoder) -> None:

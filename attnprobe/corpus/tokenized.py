@@ -64,7 +64,8 @@ def unusable(record: Record, error: Exception) -> Skipped:
 def _tokenize(index: int, record: Record, encoder: Encoder, settings: Settings) -> TokenizedText:
     reading = settings.reading
     windows = reader_of(settings.measurement)(record, encoder, reading)
-    windows = [window if window.labels else replace(window, labels=record.labels) for window in windows]
+    if record.labels:
+        windows = [window if window.labels else replace(window, labels=record.labels) for window in windows]
     windows[0] = replace(windows[0], given=record.given)
     unknown = _is_unknown(encoder, windows, settings.running.max_unknown)
     wordless = reading.level == "word" and record.words is None and script_without_words(windows) != ""

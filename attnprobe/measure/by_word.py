@@ -134,7 +134,7 @@ def refuse_pooled(encoder: Encoder, layers: Sequence[int]) -> None:
     for layer in layers:
         if encoder.reach and (reach := encoder.reach[layer]) and reach.pooled:
             what = f"layer {layer} of {encoder.kind} attends to pools of several tokens"
-            raise ModelError(f"{what}, so that no weight is between words", "choose other layers with -l")
+            raise ModelError(f"{what}, so that no weight belongs to a token", "choose other layers with -l")
 
 
 def _starts(owner: Sequence[int]) -> set[int]:
