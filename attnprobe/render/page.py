@@ -36,6 +36,9 @@ from attnprobe.writers.files import check_target, replacing
 PARTS = files("attnprobe.render") / "browser"
 SCRIPTS = (
     "dom",
+    "theme",
+    "sorting",
+    "saving",
     "data",
     "weights",
     "state",
@@ -137,9 +140,7 @@ def make_page(
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         roles: of the same heads, by layer; empty: none are known.
     """
-    style = read_part("page.css")
-    script = '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in SCRIPTS)
-    policy = f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
+    style, script = read_part("base.css") + read_part("page.css"), join_scripts(SCRIPTS)
     blocks = {
         (layer, head): _block(f"weights-{layer}-{head}", pack(weights))
         for layer, of_layer in enumerate(attention.weights)
@@ -150,7 +151,7 @@ def make_page(
     others = [*blocks.values(), *(_block(f"numbers-{at}", packed) for at, packed in enumerate(numbers))]
     shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang, "headRoles": roles}
     return Template(read_part("page.html")).substitute(
-        policy=f"{policy}; base-uri 'none'; form-action 'none'",
+        policy=policy_of(style, script),
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {shorten(title, 60)}"),
         noun=_noun(attention),
@@ -173,6 +174,17 @@ def _block(name: str, packed: str) -> str:
 def read_part(name: str) -> str:
     """Reads a file of the folder ``browser``."""
     return (PARTS / name).read_text(encoding="utf-8")
+
+
+def join_scripts(names: Sequence[str]) -> str:
+    """Joins scripts of the folder ``browser`` into one, in this order."""
+    return '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in names)
+
+
+def policy_of(style: str, script: str) -> str:
+    """Makes the content security policy that allows these parts of a page, pictures within it, and no network."""
+    own = f"style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
+    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
 
 
 def hash_of(part: str) -> str:
