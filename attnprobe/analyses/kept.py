@@ -12,7 +12,7 @@ import numpy as np
 from attnprobe.measure.kinds import Measured
 from attnprobe.values.records import Record
 
-FIELDS = ("id", "text", "pair", "words", "pair_words", "number")
+FIELDS = ("id", "text", "pair", "words", "pair_words", "number", "section")
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,22 @@ class Analysis:
 
 
 @dataclass(frozen=True)
+class Section:
+    """Further files that an analysis of many texts reads in a way of their own.
+
+    Attributes:
+        flag: the name of the flag that names them, and of the argument of the function.
+        help: of the flag.
+        labels, instead: as in :class:`CorpusAnalysis`.
+    """
+
+    flag: str
+    help: str
+    labels: Sequence[str] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CorpusAnalysis:
     """An analysis of many texts: a measurement, the summary of which is the answer.
 
@@ -126,6 +142,9 @@ class CorpusAnalysis:
         formats: the formats besides those of tables: name -> ``module:function`` of the summary and a stream.
         labels: what is read of each record that has it, besides its text, see :class:`attnprobe.Columns` (``also``).
         instead: formats that are read as another: name -> name.
+        sections: further files that are read, see :class:`Section`, by name; records of FILES are then of the section
+            ``texts``, and ``choose`` is told the names of those that are given.
+        sample: whether sentences that come with attnprobe are read where no FILE is named.
         explain: ``module:function`` of the options by name that returns the rules as text, which ``--explain`` prints.
         loads, meaning, examples: as in :class:`Analysis`.
     """
@@ -142,6 +161,8 @@ class CorpusAnalysis:
     formats: Mapping[str, str] = field(default_factory=dict)
     labels: Sequence[str] = ()
     instead: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, Section] = field(default_factory=dict)
+    sample: bool = False
     explain: str = ""
     loads: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_usual
     meaning: str = ""

@@ -38,7 +38,7 @@ class UntilError(Generic[T]):
 
 
 def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[list[Item]]:
-    """Cuts items into chunks, within which texts are sorted by length.
+    """Cuts items into chunks of one section each, within which texts are sorted by length.
 
     The end of a chunk depends only on the items before it, so that the same input always gives the same chunks.
 
@@ -47,9 +47,14 @@ def chunks(items: Iterable[Item], records: int, characters: int) -> Iterator[lis
         characters: how many characters a chunk holds, up to one text more.
     """
     chunk: list[Item] = []
-    size = 0
+    size, section = 0, None
     source = UntilError(items)
     for item in source:
+        if isinstance(item, Record):
+            if chunk and section not in (None, item.section):
+                yield chunk
+                chunk, size = [], 0
+            section = item.section
         chunk.append(item)
         size += len(item.text) + len(item.pair or "") if isinstance(item, Record) else 0
         if len(chunk) >= records or size >= characters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -95,12 +96,12 @@ class Settings:
         return chunks(self._usable(items), most, CHUNK_CHARACTERS)
 
     def _usable(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Numbers the records; the first unusable one may end the run."""
-        number = 0
+        """Numbers the records of each section; the first unusable one may end the run."""
+        numbers = Counter[str]()
         for item in items:
             if isinstance(item, Record):
-                yield replace(item, number=number)
-                number += 1
+                yield replace(item, number=numbers[item.section])
+                numbers[item.section] += 1
                 continue
             if self.running.on_error == "fail":
                 raise failure(item)

@@ -25,7 +25,9 @@ class Record:
         file, line: where the record is, as in :class:`Skipped`.
         words, pair_words: the words as given, which the tokenizer then reads one by one; None: the text is read.
         labels: what the record says about its text, by name: values of JSON, such as relations or a class.
-        number: how many good records of a run come before this one; even numbers are one half, odd ones the other.
+        number: how many good records of its section come before this one; even numbers are one half, odd ones the
+            other.
+        section: which of a run's inputs the record comes from, where an analysis reads several; else empty.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Record:
     pair_words: Sequence[str] | None = None
     labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
     number: int = field(default=0, compare=False)
+    section: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for name, shown in (("words", "text"), ("pair_words", "pair")):
