@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attnprobe.values.options import Reading, Running, group_of, take
 from attnprobe.values.plugins import load
-from attnprobe.values.records import Columns
+from attnprobe.values.records import TEXTS, Columns
 from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
@@ -104,9 +104,6 @@ class Analysis:
         return fields_of(self.groups)
 
 
-TEXTS = "texts"  # the section of FILES, where an analysis reads further ones
-
-
 @dataclass(frozen=True)
 class Section:
     """Further files that an analysis of many texts reads in a way of their own.
@@ -145,8 +142,8 @@ class CorpusAnalysis:
         formats: the formats besides those of tables: name -> ``module:function`` of the summary and a stream.
         labels: what is read of each record that has it, besides its text, see :class:`attnprobe.Columns` (``also``).
         instead: formats that are read as another: name -> name.
-        sections: further files that are read, see :class:`Section`, by name; records of FILES are then of the section
-            ``texts``, and ``choose`` is told the ``sections`` that are given.
+        sections: further files that are read, see :class:`Section`, by name; records of FILES are of the section
+            ``texts``. ``choose`` is told the names of the ``sections`` that are given.
         sample: whether sentences that come with attnprobe are read where no FILE is named.
         finished: ``module:function`` that is given a path, and returns the result that the file holds, or None if it
             holds none; a result that is the only FILE is written or shown in place of a summary, without a model.

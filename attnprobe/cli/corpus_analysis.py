@@ -7,7 +7,7 @@ from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from attnprobe.analyses.kinds import TEXTS, CorpusAnalysis, fields_of
+from attnprobe.analyses.kinds import CorpusAnalysis, fields_of
 from attnprobe.cli.analysis import indices_in
 from attnprobe.cli.answers import finished_among, refuse_what_runs, show_answer, show_finished
 from attnprobe.cli.corpus_options import Progressing, Records, Resuming, Tables
@@ -18,6 +18,7 @@ from attnprobe.cli.output import Output
 from attnprobe.errors import UsageError
 from attnprobe.values.options import Engine, Options, Running, option, whole
 from attnprobe.values.plugins import load
+from attnprobe.values.records import TEXTS
 from attnprobe.values.signature import counted
 from attnprobe.writers import FIGURES, WRITERS
 

@@ -10,7 +10,6 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import typer
 
-from attnprobe.analyses.kinds import TEXTS
 from attnprobe.cli.corpus_options import Progressing, Records, Resuming, Tables
 from attnprobe.cli.ending import Ending, explained_end
 from attnprobe.cli.log import Pace, log_as
@@ -18,7 +17,7 @@ from attnprobe.cli.options import Loading
 from attnprobe.cli.output import Output, Progress, note
 from attnprobe.cli.remarks import exit_code, remarks, say_done
 from attnprobe.values.options import Engine
-from attnprobe.values.records import Columns
+from attnprobe.values.records import TEXTS, Columns
 
 if TYPE_CHECKING:
     from attnprobe.analyses.kinds import Section

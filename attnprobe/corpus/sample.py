@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from attnprobe.models.vocabulary import knows
+from attnprobe.readers.readers import read_records
 from attnprobe.readers.source import Source
+from attnprobe.values.records import Record, Skipped
 
 FOLDER = Path(__file__).parents[1] / "atlas" / "samples"
 LANGUAGES = ("English", "Chinese")
@@ -31,6 +33,11 @@ def known_sources(sources: Sequence[Source], tokenizer: Any) -> list[Source]:
     """Leaves out the built-in samples whose language a vocabulary does not know, but for the first source."""
     known = [source for source in sources if not _is_sample(source) or knows(tokenizer, _text(source))]
     return known or list(sources[:1])
+
+
+def sample_records(tokenizer: Any) -> Iterator[Record | Skipped]:
+    """Reads the built-in samples whose languages a vocabulary knows."""
+    return read_records(known_sources(sample_sources(), tokenizer))
 
 
 def _is_sample(source: Source) -> bool:

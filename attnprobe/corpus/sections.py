@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from attnprobe.analyses.kinds import TEXTS
 from attnprobe.corpus.chunks import Item
 from attnprobe.corpus.inputs import Inputs
 from attnprobe.readers.source import Source
-from attnprobe.values.records import Record
+from attnprobe.values.records import TEXTS, Record
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Sections:
 
 
 def in_sections(items: Mapping[str, Iterable[Item]]) -> Iterator[Item]:
-    """Yields the items of each section, records with its name."""
+    """Yields the items of one section after the other, records with the section's name."""
     for name, of_section in items.items():
         for item in of_section:
             yield replace(item, section=name) if isinstance(item, Record) else item
