@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from attnprobe.analyses.rules import Thresholds, pattern_of, role_of
 from attnprobe.attention.blocks import Observer
@@ -210,18 +211,19 @@ class Patterns(Tabled):
 
     def of_texts(self, texts: Sequence[Measured], together: Any) -> Patterns:
         """Reads the shares of these texts."""
-        return self.of_shares(self.each(texts))
+        return self.of_shares(self.shares_of(texts))
 
-    def of_shares(self, values: np.ndarray) -> Patterns:
-        """Summarizes the shares (text, layer, head, share) of some texts."""
+    def of_shares(self, values: Float[np.ndarray, "text layer head share"]) -> Patterns:
+        """Summarizes the shares of some texts, see :meth:`shares_of`."""
         if not len(values):
             return self
         known = ~np.isnan(values)
         return replace(self, shares=self.shares.of(np.where(known, values, 0.0), known.all(2).astype(float)))
 
-    def each(self, texts: Sequence[Measured]) -> np.ndarray:
-        """Computes the shares of each text (text, layer, head, share), NaN where one has no meaning."""
-        return np.array([self._of_text(text.found, text.windows) for text in texts])
+    def shares_of(self, texts: Sequence[Measured]) -> Float[np.ndarray, "text layer head share"]:
+        """Computes the shares of each text in the order of SHARES, NaN where one has no meaning."""
+        shape = 0, len(self.shares.layers), len(self.shares.heads), len(SHARES)
+        return np.array([self._of_text(text.found, text.windows) for text in texts]) if texts else np.zeros(shape)
 
     def _of_text(self, sums: Sums, windows: Sequence[Tokens]) -> np.ndarray:
         """Computes the shares of one text (layer, head, share), NaN where one has no meaning."""

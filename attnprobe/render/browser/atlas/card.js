@@ -1,0 +1,6 @@
+// The card of the chosen head.
+
+/** @param {Set<string>} changed */
+function showCard(changed) {}
+
+listeners.push(showCard);

@@ -1,0 +1,1 @@
+// An example with lines from queries to keys.
