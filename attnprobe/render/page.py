@@ -38,6 +38,7 @@ SCRIPTS = (
     "theme",
     "sorting",
     "saving",
+    "tokens",
     "data",
     "weights",
     "state",
