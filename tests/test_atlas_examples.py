@@ -5,23 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from attnprobe import Encoder, patterns
 from attnprobe.analyses.kept import digest_of
 from attnprobe.analyses.rules import ROLES
 from attnprobe.analyses.shares import SHARES, HeadShares, Patterns
 from attnprobe.atlas.examples import LEAST, MOST, RANDOM, ROLE_NAMES, Examples, clearness, examples_of
+from attnprobe.attention.blocks import Block
 from attnprobe.corpus.again import completed
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.reading import tokenize
 from attnprobe.measure.running import measure
-from attnprobe.measure.stretches import DECIMALS, KeptTexts, Stretch, Text
+from attnprobe.measure.stretches import DECIMALS, KeptTexts, Stretch, Stretches, Text
 from attnprobe.measure.weights import KeptWeights
 from attnprobe.values.options import Reading
 from attnprobe.values.records import Record
@@ -251,6 +255,32 @@ def told(shares: Summary, layer: int, head: int, role: str) -> float | None:
     if read is None or not shares.n_texts[layer, SHARES.index(read)]:
         return None
     return float(shares.mean[layer, head, SHARES.index(read)])
+
+
+def test_stretches_are_put_together_from_blocks() -> None:
+    """Of some texts, heads, rows and keys, as long texts and layers that look at near tokens only give them."""
+    texts, heads, length, near = 2, 3, 60, 9
+    weights = DRAW.random((texts, heads, length, length)) ** 8
+    weights *= np.abs(np.subtract.outer(np.arange(length), np.arange(length))) <= near
+    weights /= weights.sum(-1, keepdims=True)
+    wanted = [(2, 0), (2, 2), (5, 1)]
+    encoder: Any = SimpleNamespace(heads=heads, dtype=torch.float64, device="cpu")
+    tokens = [replace(tokens_of(length), labels={"heads": wanted[text:]}) for text in range(texts)]
+    listener = Stretches.of([wanted], Reading(), MOST).begin(tokens, encoder)
+    for layer in (2, 5):
+        observe = listener.start_layer(layer)
+        for text, some, first in product(range(texts), (slice(0, 1), slice(1, 3)), range(0, length, 7)):
+            rows = slice(first, min(first + 7, length))
+            keys = slice(max(0, first - near), min(rows.stop + near, length))
+            part = torch.tensor(weights[text : text + 1, some, rows, keys])
+            observe(Block(rows, keys, part, heads=some, texts=slice(text, text + 1)))
+    for text, found in enumerate(listener.finish().texts):
+        assert list(found) == wanted[text:]
+        for (_, head), stretch in found.items():
+            start = stretch_that_hides_least(weights[text, head])
+            assert stretch.start == start
+            part = slice(start, start + MOST)
+            np.testing.assert_allclose(stretch.weights, weights[text, head][part, part], rtol=0, atol=EXACT)
 
 
 def test_examples_of_a_large_model_are_small() -> None:
