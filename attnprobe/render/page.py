@@ -36,6 +36,7 @@ from attnprobe.writers.files import check_target, replacing
 PARTS = files("attnprobe.render") / "browser"
 SCRIPTS = (
     "dom",
+    "fields",
     "theme",
     "sorting",
     "saving",
