@@ -7,7 +7,6 @@ import hashlib
 import html
 import json
 import math
-import unicodedata
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
 from attnprobe.values.notebook import one_line
 from attnprobe.values.signature import model_of
-from attnprobe.values.text import shorten, visible
+from attnprobe.values.text import label, shorten, visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
@@ -40,6 +39,7 @@ SCRIPTS = (
     "theme",
     "sorting",
     "saving",
+    "tokens",
     "data",
     "weights",
     "state",
@@ -58,7 +58,6 @@ SCRIPTS = (
     "address",
     "main",
 )
-SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH")  # names of characters that no spaces part
 
 
 @dataclass(frozen=True, repr=False)
@@ -238,16 +237,6 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
 def _shown(number: int | None) -> int | str:
     """Returns the number of a layer or a head, or the word for their mean."""
     return "mean" if number is None else number
-
-
-def label(piece: str) -> str:
-    """Makes a piece of a vocabulary fit to be read: without the mark of a space before Chinese or Japanese characters.
-
-    >>> label("▁它们"), label("▁it"), label("▁")
-    ('它们', '▁it', '▁')
-    """
-    is_spaceless = piece[:1] == "▁" and unicodedata.name(piece[1:2] or " ", "").startswith(SPACELESS)
-    return visible(piece[1:] if is_spaceless else piece)
 
 
 def _roles(pieces: Tokens) -> dict[str, list[str]]:

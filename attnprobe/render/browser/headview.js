@@ -57,14 +57,8 @@ function scrollToKept() {
  * @param {number[]} units
  */
 function fill(side, units) {
-  const rows = units.map((unit, at) => {
-    const label = make("span", { class: "label" }, scene.units.labels[unit]);
-    const place = make("span", { class: "place", "aria-hidden": true }, String(unit));
-    const values = make("span", { class: "values", "aria-hidden": true });
-    const button = make("button", { type: "button", "data-at": at, tabindex: at ? -1 : 0 }, place, label, values);
-    button.classList.toggle("special", scene.units.special[unit]);
-    return make("li", {}, button);
-  });
+  const { labels, special } = scene.units;
+  const rows = units.map((unit, at) => tokenRow(labels[unit], at, unit, special[unit]));
   lists[side].replaceChildren(...rows);
 }
 
@@ -133,20 +127,11 @@ function lineAttributes(line, width) {
   const among = scene.heads.indexOf(line.head) - (scene.heads.length - 1) / 2;
   const shift = height / 2 + among * Math.min(3, (height - 6) / scene.heads.length);
   const [start, end] = [line.query * height + shift, line.key * height + shift];
-  return { d: `M0 ${start}C${width * 0.4} ${start} ${width * 0.6} ${end} ${width} ${end}`, ...strokeOf(line.weight) };
-}
-
-/** @param {number} weight */
-function strokeOf(weight) {
-  return { "stroke-width": (0.6 + 3.4 * weight).toFixed(2), "stroke-opacity": strength(weight).toFixed(3) };
+  return { d: curve(start, end, width), ...strokeOf(line.weight, strength(line.weight)) };
 }
 
 function drawLegend() {
-  const samples = [0.05, 0.25, 1].flatMap((weight) => {
-    const line = draw("path", { d: "M0 6H26", stroke: "currentColor", ...strokeOf(weight) });
-    return [draw("svg", { width: 26, height: 12 }, line), String(weight)];
-  });
-  find("legend", HTMLElement).replaceChildren(...samples);
+  find("legend", HTMLElement).replaceChildren(...lineSamples(strength));
 }
 
 function drawLines() {

@@ -2,10 +2,6 @@
 
 const COLOURS = 12; // --head-0 ... in base.css
 
-/** @typedef {"query" | "key"} Side of the two lists of tokens */
-const SIDES = /** @type {const} */ (["query", "key"]);
-/** @typedef {{ side: Side, at: number }} Place a row of one of the lists */
-
 /**
  * `layer` and `heads` are places in `page.layers` and `page.heads`; `kept` are the pieces that clicks chose, which stay
  * the same when words are shown; `theme` is empty where the system chooses.
