@@ -35,6 +35,7 @@ from attnprobe.writers.files import check_target, replacing
 PARTS = files("attnprobe.render") / "browser"
 SCRIPTS = (
     "dom",
+    "fields",
     "theme",
     "sorting",
     "saving",
