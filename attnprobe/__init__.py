@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api.tables import tokens as tokens
     from attnprobe.api.tables import trace as trace
     from attnprobe.api.tables import weights as weights
+    from attnprobe.atlas.data import Atlas as Atlas
+    from attnprobe.atlas.data import read_atlas as read_atlas
     from attnprobe.corpus.annotated import coreference as coreference
     from attnprobe.corpus.annotated import probe as probe
     from attnprobe.corpus.annotated import relations as relations
@@ -54,6 +56,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.values.tokens import Tokens as Tokens
 
 _HOMES = {
+    "Atlas": "attnprobe.atlas.data",
     "AttnprobeError": "attnprobe.errors",
     "CaseWarning": "attnprobe.errors",
     "Columns": "attnprobe.values.records",
@@ -88,6 +91,7 @@ _HOMES = {
     "load_encoder": "attnprobe.models.loading",
     "patterns": "attnprobe.corpus.twins",
     "probe": "attnprobe.corpus.annotated",
+    "read_atlas": "attnprobe.atlas.data",
     "read_records": "attnprobe.readers.readers",
     "relations": "attnprobe.corpus.annotated",
     "run_corpus": "attnprobe.corpus.twins",

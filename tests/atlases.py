@@ -31,7 +31,7 @@ def fabricated(
         "version": 1,
         "attnprobe": "0.0.0",
         "model": {"name": "made-up", "type": "bert", "layers": [*range(layers)], "heads": [*range(heads)]},
-        "signature": f"model:made-up;seed:{seed}",
+        "signature": f"model:made-up|seed:{seed}",
         "sections": [
             {"name": name, "sources": [f"{name}.txt"], "sample": False, "texts": 40, "tokens": 900} for name in sections
         ],

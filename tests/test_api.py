@@ -53,7 +53,7 @@ OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compa
     ("load_encoder", "dtype"): None,
     ("links", "link"): inspect.Parameter.empty,
 }
-PARTS = {"find_sources", "read_records", "importance_curve"}  # of which a command takes parts
+PARTS = {"find_sources", "read_atlas", "read_records", "importance_curve"}  # of which a command takes parts
 
 
 def groups(name: str) -> Sequence[Any]:

@@ -16,7 +16,7 @@ from attnprobe.analyses.coreferences import ANSWERS, LEFT_OUT, Coreferences
 from attnprobe.analyses.questions import Questions, cut
 from attnprobe.attention.blocks import exact
 from attnprobe.errors import UsageError
-from attnprobe.measure.by_word import WordListener, WordRows
+from attnprobe.measure.by_word import WordListener, WordRows, refuse_pooled
 from attnprobe.measure.kinds import Found
 from attnprobe.measure.nothing import NoRows
 from attnprobe.models.encoder import Encoder
@@ -73,10 +73,12 @@ class Antecedents(NoRows):
 
         Raises:
             UsageError: a layer or head is out of range, or a window is longer than the model reads.
+            ModelError: a layer pools tokens.
         """
         if window and encoder.position_limit and window > encoder.position_limit:
             raise UsageError(f"a window of {window} is more than the model's {encoder.position_limit} positions")
         chosen = tuple(select(layers, encoder.layers, "layer")), tuple(select(heads, encoder.heads, "head"))
+        refuse_pooled(encoder, chosen[0])
         return cls(*chosen, window or encoder.max_length, singletons, inclusive, seed)
 
     @property

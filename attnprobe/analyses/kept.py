@@ -31,17 +31,13 @@ class Kept:
 
     def of_texts(self, texts: Iterable[Measured]) -> Kept:
         """Keeps some of these."""
-        return self._with(self._digested(text.record) for text in texts)
+        return self._with((digest_of(text.record, self.seed), written(text.record)) for text in texts)
 
     def __add__(self, other: Kept) -> Kept:
         return self._with(other.texts)
 
     def _with(self, texts: Iterable[tuple[str, str]]) -> Kept:
         return replace(self, texts=tuple(sorted([*self.texts, *texts])[: self.most]))
-
-    def _digested(self, record: Record) -> tuple[str, str]:
-        content = json.dumps([record.id, record.given, dict(record.labels)], ensure_ascii=True)
-        return hashlib.blake2b(f"{self.seed}\0{content}".encode()).hexdigest()[:32], written(record)
 
     def array(self) -> np.ndarray:
         """Returns the texts as bytes."""
@@ -57,6 +53,12 @@ class Kept:
     def records(self) -> list[Record]:
         """Returns the texts as they were read."""
         return [Record(**json.loads(content)) for _, content in self.texts]
+
+
+def digest_of(record: Record, seed: int) -> str:
+    """Computes a digest of seed and text, by which texts are in an order as if by chance."""
+    content = json.dumps([record.id, record.given, dict(record.labels)], ensure_ascii=True)
+    return hashlib.blake2b(f"{seed}\0{content}".encode()).hexdigest()[:32]
 
 
 def written(record: Record) -> str:

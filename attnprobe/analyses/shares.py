@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from attnprobe.analyses.rules import Thresholds, pattern_of, role_of
 from attnprobe.attention.blocks import Observer
@@ -85,7 +86,8 @@ own_share = KeyMetric(column=_own_text, **_declared(formula="Σ a[q,k] over toke
 
 
 @cache
-def _metrics() -> dict[str, Metric]:
+def metrics_of_shares() -> dict[str, Metric]:
+    """Loads the metrics that shares are made of, by name."""
     known = load_metrics([*READ, "special_share", "cross_share"])
     more = {"first_share": first_share, "near_share": near_share, "near_added": near_added, "own_share": own_share}
     return {**known, **more}
@@ -129,7 +131,7 @@ class HeadShares(NoRows):
     @property
     def size(self) -> int:
         """The number of sums of a text."""
-        return len(self.layers) * len(self.heads) * len(_metrics())
+        return len(self.layers) * len(self.heads) * len(metrics_of_shares())
 
     def described(self) -> dict[str, Any]:
         """The settings that are not in the signature."""
@@ -143,7 +145,7 @@ class HeadShares(NoRows):
         """Makes a listener that reduces the weights at once and keeps none of them."""
         reducer = Reducer(
             texts,
-            _metrics(),
+            metrics_of_shares(),
             self.layers,
             encoder.heads,
             long_range=Averaging.long_range,
@@ -209,16 +211,24 @@ class Patterns(Tabled):
 
     def of_texts(self, texts: Sequence[Measured], together: Any) -> Patterns:
         """Reads the shares of these texts."""
-        values = np.array([self._of_text(text.found, text.windows) for text in texts])
+        return self.of_shares(self.shares_of(texts))
+
+    def of_shares(self, values: Float[np.ndarray, "text layer head share"]) -> Patterns:
+        """Summarizes the shares of some texts, see :meth:`shares_of`."""
         if not len(values):
             return self
         known = ~np.isnan(values)
         return replace(self, shares=self.shares.of(np.where(known, values, 0.0), known.all(2).astype(float)))
 
+    def shares_of(self, texts: Sequence[Measured]) -> Float[np.ndarray, "text layer head share"]:
+        """Computes the shares of each text in the order of SHARES, NaN where one has no meaning."""
+        shape = 0, len(self.shares.layers), len(self.shares.heads), len(SHARES)
+        return np.array([self._of_text(text.found, text.windows) for text in texts]) if texts else np.zeros(shape)
+
     def _of_text(self, sums: Sums, windows: Sequence[Tokens]) -> np.ndarray:
         """Computes the shares of one text (layer, head, share), NaN where one has no meaning."""
         windows = [window.by_word() for window in windows] if self.level == "word" else windows
-        share = dict(zip(_metrics(), np.moveaxis(sums.means(), -1, 0), strict=True))
+        share = dict(zip(metrics_of_shares(), np.moveaxis(sums.means(), -1, 0), strict=True))
         stays, total = share["own_share"], share["own_share"] + share["cross_share"]
         share["block"] = np.divide(stays, total, out=np.full_like(stays, np.nan), where=total > 0)
         share["diagonal"] = np.maximum(share["near_share"] - np.nan_to_num(share["near_added"]), 0.0)

@@ -6,7 +6,9 @@ what is known before the first block, ``adding.py`` accumulates, ``layer.py`` ta
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -74,9 +76,20 @@ class Reducer:
         )
         self.layers, self.memory = list(layers), Memory(self.plan.columns)
         self.adder: Adder = CompiledAdder(self.plan) if compiled else TorchAdder(self.plan, self.memory)
-        self.weight_sums = WeightSums.zeros(self.plan, len(layers), heads, self.adder.kept, exact(dtype))
-        self.counts = np.zeros((len(layers), *self.plan.counts.shape), dtype=int)  # (layer, text, metric)
+        self.heads, self.dtype = heads, exact(dtype)
+        self._start()
+
+    def _start(self) -> None:
+        """Makes the sums over no blocks."""
+        self.weight_sums = WeightSums.zeros(self.plan, len(self.layers), self.heads, self.adder.kept, self.dtype)
+        self.counts = np.zeros((len(self.layers), *self.plan.counts.shape), dtype=int)  # (layer, text, metric)
         self.open: LayerObserver | None = None
+
+    def another(self) -> Reducer:
+        """Makes a reducer by the same plan, for other weights of the same texts."""
+        made = copy.copy(self)
+        made._start()
+        return made
 
     @property
     def starts(self) -> list[int] | None:
@@ -96,9 +109,9 @@ class Reducer:
             self.counts[self.layers.index(self.open.layer)] = self.open.counts()
         self.open = None
 
-    @property
+    @cached_property
     def sums(self) -> list[Sums]:
-        """The totals and counts of each text."""
+        """The totals and counts of each text, after all layers have come."""
         self._close_layer()
         totals = self._totals().cpu().numpy()
         totals = np.where(self.counts[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0

@@ -7,7 +7,6 @@ import hashlib
 import html
 import json
 import math
-import unicodedata
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,14 +27,18 @@ from attnprobe.render.table import remarks
 from attnprobe.values.attention import Attention
 from attnprobe.values.notebook import one_line
 from attnprobe.values.signature import model_of
-from attnprobe.values.text import shorten, visible
+from attnprobe.values.text import label, shorten, visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
 
 PARTS = files("attnprobe.render") / "browser"
+STYLES = ("base.css", "tokens.css", "page.css")
 SCRIPTS = (
     "dom",
+    "theme",
+    "sorting",
+    "saving",
     "tokens",
     "data",
     "weights",
@@ -55,7 +58,6 @@ SCRIPTS = (
     "address",
     "main",
 )
-SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH")  # names of characters that no spaces part
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,9 +140,7 @@ def make_page(
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         roles: of the same heads, by layer; empty: none are known.
     """
-    style = read_part("page.css")
-    script = '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in SCRIPTS)
-    policy = f"default-src 'none'; style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
+    style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
     blocks = {
         (layer, head): _block(f"weights-{layer}-{head}", pack(weights))
         for layer, of_layer in enumerate(attention.weights)
@@ -151,7 +151,7 @@ def make_page(
     others = [*blocks.values(), *(_block(f"numbers-{at}", packed) for at, packed in enumerate(numbers))]
     shown = {"opening": {**vars(opening), "scale": scale}, "steps": walk, "lang": lang, "headRoles": roles}
     return Template(read_part("page.html")).substitute(
-        policy=f"{policy}; base-uri 'none'; form-action 'none'",
+        policy=policy_of(style, script),
         signature=html.escape(signature),
         title=html.escape(f"attnprobe: {shorten(title, 60)}"),
         noun=_noun(attention),
@@ -174,6 +174,17 @@ def _block(name: str, packed: str) -> str:
 def read_part(name: str) -> str:
     """Reads a file of the folder ``browser``."""
     return (PARTS / name).read_text(encoding="utf-8")
+
+
+def join_scripts(names: Sequence[str]) -> str:
+    """Joins scripts of the folder ``browser`` into one, in this order."""
+    return '"use strict";\n' + "\n".join(read_part(f"{name}.js") for name in names)
+
+
+def policy_of(style: str, script: str) -> str:
+    """Makes the content security policy that allows these parts of a page, pictures within it, and no network."""
+    own = f"style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; img-src data:"
+    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
 
 
 def hash_of(part: str) -> str:
@@ -226,16 +237,6 @@ def _data(attention: Attention, means: np.ndarray, signature: str) -> dict[str, 
 def _shown(number: int | None) -> int | str:
     """Returns the number of a layer or a head, or the word for their mean."""
     return "mean" if number is None else number
-
-
-def label(piece: str) -> str:
-    """Makes a piece of a vocabulary fit to be read: without the mark of a space before Chinese or Japanese characters.
-
-    >>> label("▁它们"), label("▁it"), label("▁")
-    ('它们', '▁it', '▁')
-    """
-    is_spaceless = piece[:1] == "▁" and unicodedata.name(piece[1:2] or " ", "").startswith(SPACELESS)
-    return visible(piece[1:] if is_spaceless else piece)
 
 
 def _roles(pieces: Tokens) -> dict[str, list[str]]:

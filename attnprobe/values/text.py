@@ -11,6 +11,7 @@ from functools import lru_cache
 Span = tuple[int, int]
 # Blank in print though not of a category that says so: joiners, fillers, selectors. The emoji selector U+FE0F is left.
 INVISIBLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+SPACELESS = ("CJK", "HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH")  # names of characters that no spaces part
 
 
 def word_spans(text: str) -> list[Span]:
@@ -100,6 +101,16 @@ def visible(token: str) -> str:
     ('[/INST]', 'a␊b', '␛[31m', '<U+202E>')
     """
     return "".join(map(_visible_character, token))
+
+
+def label(piece: str) -> str:
+    """Makes a piece of a vocabulary fit to be read: without the mark of a space before Chinese or Japanese characters.
+
+    >>> label("▁它们"), label("▁it"), label("▁")
+    ('它们', '▁it', '▁')
+    """
+    is_spaceless = piece[:1] == "▁" and unicodedata.name(piece[1:2] or " ", "").startswith(SPACELESS)
+    return visible(piece[1:] if is_spaceless else piece)
 
 
 def shorten(text: str, most: int) -> str:

@@ -4,12 +4,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from attnprobe import Encoder, View, view
+from attnprobe.render.atlas_page import make_atlas_page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 TEXT = "The animal didn't cross the street because it was unremarkably tired."
@@ -46,25 +47,52 @@ def tab(browser: Browser) -> tuple[Page, list[str]]:
     return page, faults
 
 
+def load(page: Page, path: Path, scheme: Any = "light", width: int = 1280, height: int = 800, at: str = "") -> Page:
+    """Loads a file in a tab, at an address within it."""
+    page.mouse.move(0, 0)
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto("about:blank")  # another address of the same file would not load it again
+    page.goto(f"{path.as_uri()}#{at}" if at else path.as_uri())
+    return page
+
+
+def foreign(faults: list[str], path: Path) -> list[str]:
+    """What happened that should not: errors, and requests but for the file and pictures on their way to a PNG."""
+    own = (f"request {path.as_uri()}", "request about:blank", "request data:image/svg+xml,")
+    return [fault for fault in faults if not fault.startswith(own)]
+
+
 @pytest.fixture
 def open_page(tab: tuple[Page, list[str]], tmp_path: Path) -> Iterator[Open]:
     """Opens a view from a file; afterwards, nothing must have been asked for but that file, and no error reported."""
     page, faults = tab
     path = tmp_path / "page.html"
-    own = (f"request {path.as_uri()}", "request data:image/svg+xml,")  # the latter: on the way to a PNG
 
-    def open_page(made: View, scheme: Literal["light", "dark"] = "light", width: int = 1280, height: int = 800) -> Page:
+    def open_page(made: View, scheme: str = "light", **how: Any) -> Page:
         made.save(path, overwrite=True)
-        page.mouse.move(0, 0)
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": height})
-        page.goto(path.as_uri())
+        load(page, path, scheme, **how)
         expect(page.locator("#what")).to_contain_text("layer", ignore_case=True)
         return page
 
     faults.clear()
     yield open_page
-    assert [fault for fault in faults if not fault.startswith(own)] == []
+    assert foreign(faults, path) == []
+
+
+@pytest.fixture
+def open_atlas(tab: tuple[Page, list[str]], tmp_path: Path) -> Iterator[Open]:
+    """Opens the page of an atlas's data; what must not happen is as with a view."""
+    page, faults = tab
+    path = tmp_path / "atlas.html"
+
+    def open_atlas(data: dict[str, Any], scheme: str = "light", **how: Any) -> Page:
+        path.write_text(make_atlas_page(data), encoding="utf-8")
+        return load(page, path, scheme, **how)
+
+    faults.clear()
+    yield open_atlas
+    assert foreign(faults, path) == []
 
 
 @pytest.fixture

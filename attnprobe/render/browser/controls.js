@@ -77,16 +77,6 @@ function markThreshold(slider) {
   slider.setAttribute("aria-valuetext", number(state.threshold));
 }
 
-function isDark() {
-  return state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
 function switchTheme() {
-  change({ theme: isDark() ? "light" : "dark" }, "choice");
-}
-
-/** Colours the page; the button says what it leads to. */
-function showTheme() {
-  document.documentElement.style.colorScheme = state.theme;
-  find("theme", HTMLElement).textContent = isDark() ? "Light theme" : "Dark theme";
+  change({ theme: otherTheme() }, "choice");
 }

@@ -88,36 +88,17 @@ function pictureLabels() {
   return [...column("query", scene.queries), ...column("key", scene.keys)];
 }
 
-/** @param {string} text @param {number} most characters */
-function short(text, most) {
-  const characters = [...text];
-  return characters.length > most ? `${characters.slice(0, most - 1).join("")}…` : text;
-}
-
-function pictureText() {
-  return new XMLSerializer().serializeToString(picture());
-}
-
-/** @param {Blob} blob @param {string} suffix */
-function download(blob, suffix) {
+/** @param {string} suffix */
+function pictureName(suffix) {
   const heads = scene.heads.map((head) => page.heads[head]).join("-");
-  const href = URL.createObjectURL(blob);
-  make("a", { href, download: `attention-layer${page.layers[scene.layer]}-head${heads}.${suffix}` }).click();
-  setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  return `attention-layer${page.layers[scene.layer]}-head${heads}.${suffix}`;
 }
 
 function saveSvg() {
-  download(new Blob([pictureText()], { type: "image/svg+xml" }), "svg");
+  download(asSvg(picture()), pictureName("svg"));
 }
 
 async function savePng() {
-  const words = stateInWords();
-  const image = new Image();
-  image.src = `data:image/svg+xml,${encodeURIComponent(pictureText())}`;
-  await image.decode();
-  const scale = Math.min(2, 16000 / image.naturalHeight); // browsers refuse larger canvases
-  const canvas = make("canvas", { width: scale * image.naturalWidth, height: scale * image.naturalHeight });
-  canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
-  const blob = await new Promise((/** @type {BlobCallback} */ done) => canvas.toBlob(done));
-  if (blob) download(await withTexts(blob, { Description: words, Signature: page.signature, Software: "attnprobe" }), "png");
+  const texts = { Description: stateInWords(), Signature: page.signature, Software: "attnprobe" };
+  download(await asPng(picture(), texts), pictureName("png"));
 }

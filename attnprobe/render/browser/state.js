@@ -1,6 +1,6 @@
 // What the page shows now, and the same as text. Everything is drawn from `state`, and only `change` writes there.
 
-const COLOURS = 12; // --head-0 ... in page.css
+const COLOURS = 12; // --head-0 ... in base.css
 
 /**
  * `layer` and `heads` are places in `page.layers` and `page.heads`; `kept` are the pieces that clicks chose, which stay
@@ -154,14 +154,4 @@ function strength(weight) {
 function colourName(head) {
   const number = page.heads[head];
   return `var(--head-${number === "mean" ? 0 : number % COLOURS})`;
-}
-
-/**
- * A colour of page.css in the present theme, as rgb(...).
- * @param {string} name
- */
-function colour(name) {
-  const probe = find("probe", HTMLElement);
-  probe.style.color = name;
-  return getComputedStyle(probe).color;
 }

@@ -64,20 +64,16 @@ function sortBy(at) {
   const table = find("stats", HTMLTableElement);
   const fresh = table.querySelector(`th[data-at="${at}"]`)?.getAttribute("aria-sort") == null;
   Object.assign(order, { at, down: fresh ? at >= 2 : !order.down });
-  for (const header of table.querySelectorAll("th")) header.removeAttribute("aria-sort");
-  table.querySelector(`th[data-at="${at}"]`)?.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+  markSorted(table, at, order.down);
   const elements = [...table.tBodies[0].rows];
   elements.sort((one, other) => compare(rows[Number(one.dataset.row)], rows[Number(other.dataset.row)]));
   table.tBodies[0].append(...elements);
   elements.forEach((element, index) => (/** @type {HTMLElement} */ (element.querySelector("button")).tabIndex = index ? -1 : 0));
 }
 
-/** Missing values come last, equal ones by layer and head. @param {Row} one @param {Row} other */
+/** Equal values by layer and head. @param {Row} one @param {Row} other */
 function compare(one, other) {
-  const [mine, theirs] = [one.values[order.at], other.values[order.at]];
-  const tie = rows.indexOf(one) - rows.indexOf(other);
-  if (mine === null || theirs === null) return Number(mine === null) - Number(theirs === null) || tie;
-  return (order.down ? theirs - mine : mine - theirs) || tie;
+  return inOrder(one.values[order.at], other.values[order.at], order.down) || rows.indexOf(one) - rows.indexOf(other);
 }
 
 function markStats() {

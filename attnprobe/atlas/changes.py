@@ -1,0 +1,186 @@
+"""Puts one atlas beside another: what changed is this one minus the other, and remarks say what else may explain it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from attnprobe.errors import UsageError
+from attnprobe.values.signature import part_of
+from attnprobe.values.switches import with_off
+
+Data = Mapping[str, Any]
+NAMED = 4  # things that a remark names
+KEPT = ("layer", "head", "role", "pattern", "findings")
+
+
+class RoleChange(NamedTuple):
+    """A head that has another role; None: it has none."""
+
+    layer: int
+    head: int
+    before: str | None
+    now: str | None
+
+
+class NumberChange(NamedTuple):
+    """A number of a head that changed by more than its intervals explain."""
+
+    measure: str
+    layer: int
+    head: int
+    before: float
+    now: float
+
+    @property
+    def change(self) -> float:
+        """This one minus the other."""
+        return self.now - self.before
+
+
+class Changes(NamedTuple):
+    """What changed from the other atlas to this one."""
+
+    roles: list[RoleChange]
+    numbers: list[NumberChange]
+
+
+def compared(one: Data, other: Data) -> dict[str, Any]:
+    """Reduces the other atlas to heads and measures that both have, with remarks on how the two differ.
+
+    Raises:
+        UsageError: there is no head, or no measure, that both have.
+    """
+    places = {(head["layer"], head["head"]) for head in one["heads"]}
+    measures = _shared(one["measures"], other["measures"])
+    roles = {None, *_shared(one["roles"], other["roles"])}
+    heads = [head for head in other["heads"] if (head["layer"], head["head"]) in places]
+    if not heads:
+        raise UsageError(
+            "the two atlases have no head in common, by its layer and number", "-l and --head choose heads"
+        )
+    if not measures:
+        raise UsageError("the two atlases have no measure in common", "make both with the same kinds of FILES")
+    return {
+        **{name: other[name] for name in ("attnprobe", "model", "signature", "sections")},
+        "heads": [
+            {
+                **{name: head[name] for name in KEPT},
+                "role": head["role"] if head["role"] in roles else None,
+                "values": {name: head["values"][name] for name in measures if name in head["values"]},
+            }
+            for head in heads
+        ],
+        "remarks": [
+            *_of_models(one, other),
+            *_of_sections(one, other),
+            *_of_signatures(one, other),
+            *_left(one, other),
+        ],
+    }
+
+
+def _shared(one: Sequence[Data], other: Sequence[Data]) -> list[str]:
+    """Lists the names that both have."""
+    names = {entry["name"] for entry in other}
+    return [entry["name"] for entry in one if entry["name"] in names]
+
+
+def _of_models(one: Data, other: Data) -> Iterator[str]:
+    names, shapes = ([make(atlas) for atlas in (one, other)] for make in (_model, _shape))
+    if names[0] != names[1]:
+        yield (
+            f"two models, {names[0]} and {names[1]}: heads of one number are the same head only where one model was "
+            "trained on from the other"
+        )
+    if shapes[0] != shapes[1]:
+        yield f"only heads whose numbers both have are compared: {shapes[0]} here, {shapes[1]} in the other"
+
+
+def _model(atlas: Data) -> str:
+    """Names the model as its signature does, with its fingerprint, and with heads that are off."""
+    off = part_of(atlas["signature"], "off")
+    return with_off(part_of(atlas["signature"], "model") or str(atlas["model"]["name"]), off or None)
+
+
+def _shape(atlas: Data) -> str:
+    layers, heads = (len(atlas["model"][axis]) for axis in ("layers", "heads"))
+    return f"{layers} layers × {heads} heads"
+
+
+def _of_sections(one: Data, other: Data) -> Iterator[str]:
+    """Says which inputs differ; equal names and sizes are taken for equal texts."""
+    here, there = ({section["name"]: section for section in it["sections"]} for it in (one, other))
+    for name in here.keys() & there.keys():
+        if here[name] != there[name]:
+            found = f"{_section(here[name])} here, {_section(there[name])} in the other"
+            yield f"other {name}, which alone may change numbers: {found}"
+
+
+def _section(section: Data) -> str:
+    names = ", ".join(section["sources"][:NAMED]) + (" …" if len(section["sources"]) > NAMED else "")
+    return f"{names} ({section['texts']:,}, {section['tokens']:,} tokens)"
+
+
+def _of_signatures(one: Data, other: Data) -> Iterator[str]:
+    here, there = (dict(part.partition(":")[::2] for part in it["signature"].split("|")) for it in (one, other))
+    unlike = [name for name in {**here, **there} if name not in ("model", "off") and here.get(name) != there.get(name)]
+    if unlike:
+        said = [f"{_plain(name)} {here.get(name, 'none')} here, {there.get(name, 'none')} there" for name in unlike]
+        yield f"measured in other ways: {_some(said, '; ')}"
+
+
+def _left(one: Data, other: Data) -> Iterator[str]:
+    both = _shared(one["measures"], other["measures"])
+    left = [entry["name"] for it in (one, other) for entry in it["measures"] if entry["name"] not in both]
+    if left:
+        yield f"in one of the two only, and not compared: {_some(left, ', ')}"
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _some(names: Sequence[str], between: str) -> str:
+    more = f"{between}and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return between.join(names[:NAMED]) + more
+
+
+def changes(atlas: Data, most: int = 3) -> Changes:
+    """Finds what changed from the other atlas to this one; nothing if there is no other one.
+
+    Args:
+        most: how many heads of each measure, those that changed most, of those whose two intervals are apart. Numbers
+            without an interval are not among them.
+    """
+    others = {(head["layer"], head["head"]): head for head in atlas.get("against", {}).get("heads", ())}
+    pairs = [
+        (head, others[head["layer"], head["head"]])
+        for head in atlas["heads"]
+        if (head["layer"], head["head"]) in others
+    ]
+    roles = [
+        RoleChange(now["layer"], now["head"], before["role"], now["role"])
+        for now, before in pairs
+        if now["role"] != before["role"]
+    ]
+    numbers = []
+    for name in (measure["name"] for measure in atlas["measures"]):
+        found = [
+            _change(name, now, before)
+            for now, before in pairs
+            if _apart(now["values"].get(name), before["values"].get(name))
+        ]
+        numbers += sorted(found, key=lambda one: -abs(one.change))[:most]
+    return Changes(roles, numbers)
+
+
+def _change(name: str, now: Data, before: Data) -> NumberChange:
+    return NumberChange(name, now["layer"], now["head"], before["values"][name][0], now["values"][name][0])
+
+
+def _apart(now: Sequence[Any] | None, before: Sequence[Any] | None) -> bool:
+    """Tests whether two intervals are known and share no number."""
+    if now is None or before is None or None in (*now, *before):
+        return False
+    return bool(now[1] > before[2] or now[2] < before[1])

@@ -1,0 +1,57 @@
+// What the page shows now, and the same as text. Everything is drawn from `state`, and only `change` writes there.
+
+const SHOWN = /** @type {const} */ (["this", "other", "change"]);
+const KINDS = /** @type {const} */ (["role", "pattern", "cluster"]); // what colours can stand for besides a measure
+
+/**
+ * `colour` is a kind or a measure's name; `roles` are those shown, none: all of them; `sort.by` is a measure's name, a
+ * kind, "layer" or "head"; `theme` is empty where the system chooses.
+ * @typedef {{
+ *   colour: string, shown: typeof SHOWN[number], head: Head | null, roles: Set<string>,
+ *   sort: { by: string, down: boolean }, theme: string,
+ * }} State
+ */
+
+/** The colours that the atlas has something for. */
+const colourings = [
+  ...KINDS.filter((kind) => atlas.heads.some((head) => head[kind] !== null)),
+  ...atlas.measures.map(({ name }) => name),
+];
+
+/** The state that the page opens with: the most telling head is chosen. @returns {State} */
+function openingState() {
+  const [first] = atlas.telling;
+  return {
+    colour: colourings[0] ?? "role",
+    shown: "this",
+    head: first ? headAt(first.layer, first.head) : null,
+    roles: new Set(),
+    sort: { by: "layer", down: false },
+    theme: "",
+  };
+}
+
+const state = openingState();
+
+/** Draw what depends on the fields of the state that changed. @type {((changed: Set<string>) => void)[]} */
+const listeners = [];
+
+/** @param {Partial<State>} news */
+function change(news) {
+  const changed = Object.entries(news).filter(([name, value]) => state[/** @type {keyof State} */ (name)] !== value);
+  Object.assign(state, news);
+  const names = new Set(changed.map(([name]) => name));
+  for (const listener of listeners) listener(names);
+}
+
+/** Draws all anew, such as for another theme. */
+function showAll() {
+  for (const listener of listeners) listener(new Set(Object.keys(state)));
+}
+
+/** Whether the head's role is among those shown. @param {Head} head */
+function isKept(head) {
+  return !state.roles.size || state.roles.has(roleOf(head) ?? NO_ROLE);
+}
+
+const NO_ROLE = "none"; // in the filters and in the address

@@ -1,0 +1,6 @@
+// The table of all numbers.
+
+/** @param {Set<string>} changed */
+function showTable(changed) {}
+
+listeners.push(showTable);
