@@ -125,8 +125,8 @@ Heads and offsets were chosen on even sentences; the numbers are those of odd on
 
 | relation | head | from → to | right | best fixed offset | gain | 95 % interval | n |
 | --- | --- | --- | --- | --- | --- | --- | --- |
-| obj | 0.1 | obj → its verb | 70 % | 40 % | +30 | +20 … +40 | 100 |
-| obj\|{SAFE} | 0.1 | obj\|{SAFE} → its head word | 70 % | 40 % | +10 | +20 … +40 | 100 |
+| obj | 0.1 | obj → its verb | 70 % | 40 % | +30.0 | +20.0 … +40.0 | 100 |
+| obj\|{SAFE} | 0.1 | obj\|{SAFE} → its head word | 70 % | 40 % | +10.0 | +20.0 … +40.0 | 100 |
 
 ### Limits
 """  # noqa: E501

@@ -198,7 +198,7 @@ def _most_of(head: Head) -> str:
     known = [(share_of(head, share.column), share) for name, share in SHARES.items() if name not in WHOLE]
     shares = [(weight, share.where) for weight, share in known if weight is not None]
     most = sorted(shares, key=lambda pair: -pair[0])[:2]
-    written = zip(percents(*(weight for weight, _ in most)), most, strict=True)
+    written = zip(percents(*(weight for weight, _ in most), MOST), most, strict=False)  # none reads as the threshold
     return f"; most weight: {', '.join(f'{where} {share}' for share, (_, where) in written)}" if most else ""
 
 

@@ -98,8 +98,8 @@ def _relations(rows: Iterable[Mapping[str, Any]]) -> str:
             f"{row['layer']}.{row['head']}",
             escaped(link(row["relation"], row["direction"])),
             *percents(row["accuracy"], row["baseline"]),
-            f"{100 * row['gain']:+.0f}",
-            "" if row["gain_low"] is None else f"{100 * row['gain_low']:+.0f} … {100 * row['gain_high']:+.0f}",
+            f"{100 * row['gain']:+.1f}",
+            "" if row["gain_low"] is None else f"{100 * row['gain_low']:+.1f} … {100 * row['gain_high']:+.1f}",
             f"{row['n']:,}",
         ]
         for row in rows
