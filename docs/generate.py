@@ -44,8 +44,8 @@ HEAD_OF_ATLAS = """# The data of an atlas
 
 What `attnprobe atlas -o atlas.json` writes, what its [page](atlas.md) holds, and what `attnprobe.read_atlas` reads and
 checks: one JSON object, made of the objects below. The file `attnprobe/atlas/schema.json` is its JSON Schema (2020-12),
-from which `make docs` writes this page. It is strict: an unknown field is an error, so that none is passed over. Data of
-another form would have another `version`.
+from which `make docs` writes this page. It is strict: an unknown field is an error, so that none is passed over. Data
+of another form would have another `version`.
 
 No number is NaN or infinite. What has no meaning is absent from `values`, and null elsewhere. All digits of numbers are
 there, but for the weights of examples. The same run on the same machine gives the same bytes.
