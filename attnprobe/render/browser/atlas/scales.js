@@ -31,7 +31,7 @@ function makeScale(name, isChange) {
   const values = atlas.heads.flatMap((head) => (isChange ? valueOf(head, name) : valuesOfBoth(head, name)) ?? []);
   const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
   const most = Math.max(-low, high);
-  const digits = most > 0 ? Math.max(0, 2 - Math.ceil(Math.log10(most))) : 2;
+  const digits = most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.1 || most === 0 ? 2 : 1 - Math.floor(Math.log10(most));
   const diverging = isChange || (measureNamed(name)?.diverging ?? false);
   return diverging ? { low: -most, high: most, diverging, digits } : { low, high, diverging, digits };
 }
@@ -64,7 +64,7 @@ function colourAt(place, diverging) {
 function written(name, value, more = 0) {
   if (value === null) return "–";
   const digits = scaleOf(name).digits + more;
-  const text = digits > 5 + more ? value.toExponential(1 + more) : value.toFixed(digits);
+  const text = digits > 4 + more ? value.toExponential(1 + more) : value.toFixed(digits);
   const isRise = state.shown === "change" && Number(text) > 0;
   return (isRise ? "+" : "") + text.replaceAll("-", "−").replace(/^−(0\.?0*)$/, "$1");
 }
