@@ -30,11 +30,11 @@ def data_of(html: str) -> dict:
 def test_parts_are_packaged() -> None:
     names = {part.name for part in PARTS.iterdir()}
     of_atlas = {f"atlas/{part.name}" for part in (PARTS / "atlas").iterdir()}
-    scripts = {f"{name}.js" for name in atlas_page.SCRIPTS}
-    assert of_atlas == {"atlas/atlas.html", "atlas/atlas.css", *(name for name in scripts if "/" in name)}
-    assert scripts - of_atlas < names
+    parts = {"atlas/atlas.html", *atlas_page.STYLES, *(f"{name}.js" for name in atlas_page.SCRIPTS)}
+    assert of_atlas == {name for name in parts if "/" in name}
+    assert parts - of_atlas < names
     around = {f"side_by_side.{suffix}" for suffix in ("html", "css", "js")}
-    others = {"base.css", "shaded.html", "shaded.css", "atlas"}
+    others = {"base.css", "tokens.css", "shaded.html", "shaded.css", "atlas"}
     assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS), *around, *others}
     inlined = {name for name in names | of_atlas if name.endswith((".css", ".js"))}
     assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in inlined)

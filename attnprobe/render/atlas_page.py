@@ -14,6 +14,7 @@ from attnprobe.values.text import shorten, visible
 SCRIPTS = (
     "dom",
     "fields",
+    "tokens",
     "theme",
     "sorting",
     "png",
@@ -27,6 +28,7 @@ SCRIPTS = (
     "atlas/legend",
     "atlas/telling",
     "atlas/lines",
+    "atlas/numbers",
     "atlas/card",
     "atlas/map",
     "atlas/table",
@@ -36,6 +38,7 @@ SCRIPTS = (
     "atlas/main",
 )
 NOUNS = {"treebank": "sentences of a treebank"}  # what the texts of a section are, if not its name
+STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css")
 FLAGS = {"treebank": "--conllu", "documents": "--coref"}  # by section; the texts themselves need none
 
 
@@ -46,7 +49,7 @@ def write_html(summary: Any, stream: IO[bytes]) -> None:
 
 def make_atlas_page(data: Mapping[str, Any]) -> str:
     """Makes the whole page from the data of an atlas, which it holds as they are."""
-    style, script = read_part("base.css") + read_part("atlas/atlas.css"), join_scripts(SCRIPTS)
+    style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
     model = visible(data["model"]["name"])
     return Template(read_part("atlas/atlas.html")).substitute(
         policy=policy_of(style, script),

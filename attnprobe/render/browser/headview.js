@@ -58,7 +58,10 @@ function scrollToKept() {
  */
 function fill(side, units) {
   const { labels, special } = scene.units;
-  const rows = units.map((unit, at) => tokenRow(labels[unit], at, unit, special[unit]));
+  const rows = units.map((unit, at) => {
+    const place = make("span", { class: "place", "aria-hidden": true }, String(unit));
+    return tokenRow(labels[unit], at, special[unit], place);
+  });
   lists[side].replaceChildren(...rows);
 }
 

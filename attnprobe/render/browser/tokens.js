@@ -6,17 +6,16 @@ const SIDES = /** @type {const} */ (["query", "key"]);
 /** @typedef {Record<Side, HTMLElement>} Lists */
 
 /**
- * A row of a list: a token, the position that is written before it, and room for weights.
+ * A row of a list: a token, what stands before it, and room for weights.
  * @param {string} label
- * @param {number} at its row
- * @param {number} position
+ * @param {number} at the number of the row
  * @param {boolean} isSpecial
+ * @param {Node[]} before
  */
-function tokenRow(label, at, position, isSpecial) {
+function tokenRow(label, at, isSpecial, ...before) {
   const name = make("span", { class: "label" }, label);
-  const place = make("span", { class: "place", "aria-hidden": true }, String(position));
   const values = make("span", { class: "values", "aria-hidden": true });
-  const button = make("button", { type: "button", "data-at": at, tabindex: at ? -1 : 0 }, place, name, values);
+  const button = make("button", { type: "button", "data-at": at, tabindex: at ? -1 : 0 }, ...before, name, values);
   button.classList.toggle("special", isSpecial);
   return make("li", {}, button);
 }

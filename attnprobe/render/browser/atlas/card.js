@@ -1,6 +1,186 @@
-// The card of the chosen head.
+// The card of the chosen head: what it does in words, an example, its numbers, the heads that are like it.
+
+/** @type {Record<string, string>} */
+const PATTERN_MEANINGS = {
+  vertical: "most weight falls on tokens that the tokenizer added",
+  diagonal: "most weight falls on the token itself and its neighbours",
+  "vertical+diagonal": "the two together have most of the weight",
+  block: "of a pair, each text looks at itself",
+  heterogeneous: "none of the patterns that have a name",
+};
+
+const card = find("card", HTMLElement);
+const cardName = find("card-title", HTMLElement);
+const cardWords = make("div", { id: "card-words" });
+const cardNumbers = make("div", { id: "card-numbers" });
+
+/** The head that the card shows: the chosen one, else a telling one. */
+function headOfCard() {
+  const [first] = atlas.telling;
+  return state.head ?? (first ? headAt(first.layer, first.head) : null) ?? atlas.heads[0];
+}
+
+function buildCard() {
+  const buttons = [stepButton("Previous", "p", -1), stepButton("Next", "n", 1)];
+  cardName.after(make("span", { class: "buttons" }, ...buttons));
+  card.tabIndex = -1;
+  card.addEventListener("keydown", ({ key, ctrlKey, altKey, metaKey, target }) => {
+    const step = { p: -1, n: 1 }[key];
+    if (step && !ctrlKey && !altKey && !metaKey && !(target instanceof HTMLSelectElement)) stepHead(step);
+  });
+  find("card-body", HTMLElement).append(cardWords, exampleView, cardNumbers);
+}
+
+/** @param {string} name @param {string} key @param {number} step */
+function stepButton(name, key, step) {
+  const title = `${name} head (key ${key}, within the card)`;
+  const button = make("button", { type: "button", "aria-label": `${name} head`, "aria-keyshortcuts": key, title }, name);
+  button.addEventListener("click", () => stepHead(step));
+  return button;
+}
+
+/** Chooses the next head of those whose roles are shown, from the last to the first. @param {number} step */
+function stepHead(step) {
+  const { length } = atlas.heads;
+  const from = atlas.heads.indexOf(headOfCard());
+  const others = atlas.heads.map((_, at) => atlas.heads[(from + step * (at + 1) + length * (at + 2)) % length]);
+  const head = others.find(isKept);
+  if (head) change({ head });
+}
 
 /** @param {Set<string>} changed */
-function showCard(changed) {}
+function showCard(changed) {
+  if (["head", "shown", "theme"].some((name) => changed.has(name))) {
+    const head = headOfCard();
+    cardName.replaceChildren(keyOf(head), make("small", {}, ` ${headName(head)}`));
+    cardWords.replaceChildren(...invitation(), ...namesOf(head), findingsOf(head));
+    showExamples(head);
+    cardNumbers.replaceChildren(...numbersOf(head), ...nearestOf(head), ...relationsOf(head), ...heldOutOf(head));
+  }
+  for (const button of cardNumbers.querySelectorAll("[data-measure]")) {
+    button.setAttribute("aria-pressed", String(button.getAttribute("data-measure") === state.colour));
+  }
+}
 
+function invitation() {
+  const text = "Choose a head in the grid, on the map or in the table. Until then, here is a telling one.";
+  return state.head ? [] : [make("p", { class: "hint" }, text)];
+}
+
+/** The role and the pattern with what they mean; of a comparison those of both atlases, where they differ. @param {Head} head */
+function namesOf(head) {
+  const other = atlas.against ? otherOf(head) : head;
+  const roleMeaning = (/** @type {string} */ name) => rolesByName.get(name)?.meaning;
+  const patternMeaning = (/** @type {string} */ name) => PATTERN_MEANINGS[name];
+  return [
+    nameLine("Role", head.role, other?.role ?? null, roleMeaning, roleOf(head) && colourOfRole(roleOf(head) ?? "")),
+    nameLine("Pattern", head.pattern, other?.pattern ?? null, patternMeaning, null),
+  ];
+}
+
+/**
+ * @param {string} kind
+ * @param {string | null} name
+ * @param {string | null} other of the other atlas
+ * @param {(name: string) => string | undefined} meaningOf
+ * @param {string | null} colour
+ */
+function nameLine(kind, name, other, meaningOf, colour) {
+  const dot = make("span", { class: "dot", "aria-hidden": true });
+  if (colour) dot.style.background = colour;
+  const meaning = name && meaningOf(name);
+  const before = other === name ? "" : ` In the other atlas: ${other ?? "unknown"}.`;
+  const words = [make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before];
+  return make("p", { class: "name" }, ...(colour ? [dot] : []), `${kind}: `, ...words);
+}
+
+/** @param {Head} head */
+function findingsOf(head) {
+  const findings = (state.shown === "other" ? otherOf(head) : head)?.findings ?? [];
+  const items = findings.map(({ text }) => make("li", {}, text));
+  return items.length ? make("ol", { class: "findings", "aria-label": "findings" }, ...items) : make("p", {}, "Nothing stands out.");
+}
+
+/** @param {Head} head */
+function numbersOf(head) {
+  const groups = numberGroups(head);
+  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. A name colours the grid.";
+  return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
+}
+
+/** @param {Head} head */
+function nearestOf({ nearest }) {
+  const items = nearest.flatMap(({ layer, head, distance }) => {
+    const found = headAt(layer, head);
+    return found ? [make("li", {}, nearButton(found, distance))] : [];
+  });
+  const hint = "Jensen-Shannon divergence of their weights, in nats: 0 is the same.";
+  return items.length ? [make("h3", {}, "Nearest heads"), make("p", { class: "hint" }, hint), make("ol", { class: "nearest" }, ...items)] : [];
+}
+
+/** @param {Head} head @param {number} distance */
+function nearButton(head, distance) {
+  const role = roleOf(head);
+  const dot = make("span", { class: "dot", "aria-hidden": true });
+  if (role) dot.style.background = colourOfRole(role);
+  const label = `${headName(head)}, ${role ?? "role unknown"}, distance ${number(distance)}`;
+  const title = `${role ?? "role unknown"}, distance ${distance}`;
+  const button = make("button", { type: "button", "aria-label": label, title }, dot, `${keyOf(head)} `, make("small", {}, number(distance)));
+  button.addEventListener("click", () => {
+    change({ head });
+    card.focus();
+  });
+  return button;
+}
+
+/** The relations that the head gains most on, chosen and measured on the same sentences. @param {Head} head */
+function relationsOf({ relations }) {
+  if (!relations.length) return [];
+  const names = ["relation", "direction", "accuracy", "best offset", "gain", "n"];
+  const rows = relations.map(({ relation, direction, accuracy, baseline, baseline_offset, gain, n }) => [
+    relation,
+    direction.replace("->", " → "),
+    number(accuracy),
+    `${number(baseline)} (${signed(baseline_offset, 0)})`,
+    signed(gain, 2),
+    String(n),
+  ]);
+  const note = "In-sample: these five were chosen on the same sentences, so they look better than they are.";
+  return [make("h3", {}, "Best relations"), make("p", { class: "hint" }, note), wordTable(names, rows)];
+}
+
+/** What held-out halves say of the head. @param {Head} head */
+function heldOutOf({ layer, head }) {
+  const kept = [...atlas.relations, ...atlas.coreference].filter((row) => row.layer === layer && row.head === head);
+  if (!kept.length) return [];
+  const names = ["what", "accuracy", "baseline", "gain (95 %)", "n"];
+  const rows = kept.map(({ relation, direction, group, accuracy, baseline, baseline_name, baseline_offset, gain, gain_low, gain_high, n }) => [
+    relation ? `${relation}, ${String(direction).replace("->", " → ")}` : `coreference, ${group}`,
+    share(accuracy),
+    `${share(baseline)} (${baseline_name ?? (baseline_offset === null ? "–" : signed(Number(baseline_offset), 0))})`,
+    gain_low === null || gain_high === null ? share(gain) : `${share(gain)} (${share(gain_low)} to ${share(gain_high)})`,
+    String(n),
+  ]);
+  const note = "The head was chosen on one half and measured on the other.";
+  return [make("h3", {}, "Held out"), make("p", { class: "hint" }, note), wordTable(names, rows)];
+}
+
+/** @param {string | number | null} value */
+function share(value) {
+  return value === null ? "–" : signed(Number(value), 2).replace("+", "");
+}
+
+/** @param {number} value @param {number} digits */
+function signed(value, digits) {
+  return `${value > 0 ? "+" : ""}${value.toFixed(digits)}`.replace("-", "−");
+}
+
+/** @param {string[]} names @param {string[][]} rows */
+function wordTable(names, rows) {
+  const header = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
+  const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((cell) => make("td", {}, cell))));
+  return make("div", { class: "wide" }, make("table", { class: "words" }, make("thead", {}, header), make("tbody", {}, ...body)));
+}
+
+buildCard();
 listeners.push(showCard);

@@ -1,0 +1,131 @@
+// The numbers of one head by group, each among those of all heads.
+
+/** @type {Record<string, string>} */
+const GROUPS = {
+  statistics: "Statistics",
+  norms: "Contributions by norm",
+  patterns: "Patterns",
+  similarity: "Similarity",
+  importance: "Importance",
+  relations: "Relations",
+  trees: "Trees",
+  coreference: "Coreference",
+};
+
+/** The groups that are open, which stay so from head to head. @type {Set<string>} */
+const openGroups = new Set();
+
+/** @param {string} name of a measure */
+const groupOf = (name) => name.split(".")[0];
+
+/** The groups of the measures that the head has. @param {Head} head */
+function numberGroups(head) {
+  const known = atlas.measures.filter(({ name }) => head.values[name] || otherOf(head)?.values[name]);
+  const groups = Object.keys(GROUPS).filter((group) => known.some(({ name }) => groupOf(name) === group));
+  if (!openGroups.size && groups.length) openGroups.add(groups[0]);
+  return groups.map((group) => numberGroup(head, group, known.filter(({ name }) => groupOf(name) === group)));
+}
+
+/** @param {Head} head @param {string} group @param {Measure[]} measures */
+function numberGroup(head, group, measures) {
+  const table = make(
+    "table",
+    { class: atlas.against ? "numbers compared" : "numbers", "data-group": group },
+    make("thead", {}, make("tr", {}, ...headersOf(measures).map((name) => make("th", { scope: "col" }, name)))),
+    make("tbody", {}, ...measures.map((measure) => numberRow(head, measure))),
+  );
+  const summary = make("summary", {}, `${GROUPS[group]} (${measures.length})`);
+  const details = make("details", { open: openGroups.has(group) }, summary, make("div", { class: "wide" }, table), ...notesOf(group));
+  details.addEventListener("toggle", () => (details.open ? openGroups.add(group) : openGroups.delete(group)));
+  return details;
+}
+
+/** @param {Measure[]} measures */
+function headersOf(measures) {
+  const counts = new Set(measures.map(({ name }) => knownValues(name).length));
+  const among = counts.size === 1 ? ` of ${[...counts][0]}` : "";
+  return ["measure", ...(atlas.against ? SHOWN : ["value"]), "all heads", `rank${among}`];
+}
+
+/** The values that heads have, under `state.shown`. @param {string} name */
+function knownValues(name) {
+  return /** @type {number[]} */ (atlas.heads.map((head) => valueOf(head, name)).filter((value) => value !== null));
+}
+
+/** @param {Head} head @param {Measure} measure */
+function numberRow(head, { name, title, unit, meaning }) {
+  const button = make("button", { type: "button", "data-measure": name, title: `${meaning}. Colours the grid.` }, title);
+  button.addEventListener("click", () => change({ colour: name }));
+  const units = unit && unit !== "share" ? [make("small", {}, ` ${unit}`)] : [];
+  const all = knownValues(name);
+  const value = valueOf(head, name);
+  const rank = value === null ? "–" : ordinal(rankAmong(all, value));
+  return make(
+    "tr",
+    {},
+    make("th", { scope: "row" }, button, ...units),
+    ...valueCells(head, name),
+    make("td", { class: "among" }, value === null ? "" : barOf(all, value, intervalOf(head, name))),
+    make("td", { class: "rank", title: `${rank} of ${all.length}, highest first` }, rank),
+  );
+}
+
+/** The value with its interval; of a comparison this, other and change. @param {Head} head @param {string} name */
+function valueCells(head, name) {
+  const mine = head.values[name] ?? null;
+  if (!atlas.against) return [estimateCell(name, mine)];
+  const other = otherOf(head)?.values[name] ?? null;
+  /** @type {Estimate | null} */
+  const difference = mine && other && [mine[0] - other[0], null, null];
+  const cells = [estimateCell(name, mine), estimateCell(name, other), estimateCell(name, difference, true)];
+  cells.forEach((cell, at) => cell.classList.toggle("on", SHOWN[at] === state.shown));
+  return cells;
+}
+
+/** @param {string} name @param {Estimate | null} estimate @param {boolean} isSigned */
+function estimateCell(name, estimate, isSigned = false) {
+  if (!estimate) return make("td", {}, "–");
+  const [value, low, high] = estimate;
+  const sign = isSigned && value > 0 ? "+" : "";
+  const ends = low === null || high === null ? [] : [make("small", {}, `${fixed(name, low)} to ${fixed(name, high)}`)];
+  return make("td", { title: String(value) }, make("span", {}, sign + fixed(name, value)), ...ends);
+}
+
+/** A value with one digit more than tells the values of its measure apart. @param {string} name @param {number} value */
+function fixed(name, value) {
+  return value.toFixed(digitsOf(name) + 1).replace("-", "−");
+}
+
+/** The place of a value, highest first; equal values share it. @param {number[]} all @param {number} value */
+function rankAmong(all, value) {
+  return 1 + all.filter((other) => other > value).length;
+}
+
+/** @param {number} count */
+function ordinal(count) {
+  const teen = count % 100 >= 11 && count % 100 <= 13;
+  return `${count}${(!teen && { 1: "st", 2: "nd", 3: "rd" }[count % 10]) || "th"}`;
+}
+
+/**
+ * From the lowest to the highest of all heads: a light tick for each, the interval and a strong tick of this one.
+ * @param {number[]} all
+ * @param {number} value
+ * @param {[number, number] | null} interval
+ */
+function barOf(all, value, interval) {
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const at = (/** @type {number} */ number) => (high > low ? 2 + (96 * (Math.min(high, Math.max(low, number)) - low)) / (high - low) : 50);
+  const ticks = draw("path", { class: "others", d: all.map((other) => `M${at(other).toFixed(2)} 3V13`).join("") });
+  const [start, end] = (interval ?? [value, value]).map(at);
+  const span = draw("rect", { class: "interval", x: start, y: 5, width: end - start, height: 6 });
+  const own = draw("path", { class: "own", d: `M${at(value).toFixed(2)} 1V15` });
+  return draw("svg", { class: "bar", viewBox: "0 0 100 16", preserveAspectRatio: "none", "aria-hidden": "true" }, ticks, span, own);
+}
+
+/** What a group is compared to. @param {string} group */
+function notesOf(group) {
+  const baselines = group === "trees" ? atlas.trees.filter(({ layer }) => layer === null) : [];
+  const named = baselines.map(({ head, uuas }) => `${head} ${number(Number(uuas))}`);
+  return named.length ? [make("p", { class: "hint" }, `Without any head: ${named.join(", ")}.`)] : [];
+}

@@ -1,0 +1,207 @@
+"""The card of a head, its examples and the map of heads show what the atlas holds."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from attnprobe.analyses.rules import PATTERNS
+from tests.atlases import fabricated
+from tests.browser.conftest import Open
+
+ATLAS = fabricated()
+HEADS = ((0, 0), (3, 1), (5, 11))
+
+
+def head_of(atlas: dict[str, Any], layer: int, head: int) -> dict[str, Any]:
+    return next(found for found in atlas["heads"] if (found["layer"], found["head"]) == (layer, head))
+
+
+def choose(page: Page, layer: int, head: int) -> None:
+    page.evaluate("([layer, head]) => change({ head: headAt(layer, head) })", [layer, head])
+
+
+def chosen(page: Page) -> str:
+    return page.evaluate("state.head && keyOf(state.head)")
+
+
+def rows(page: Page) -> dict[str, list[list[str]]]:
+    """The cells of each measure's row: the title of each, its text, and the small text under it."""
+    return page.locator("#card-numbers tbody [data-measure]").evaluate_all(
+        """(buttons) => Object.fromEntries(buttons.map((button) => [button.dataset.measure,
+            [...button.closest("tr").querySelectorAll("td")].map((cell) => [cell.title,
+                cell.firstElementChild?.textContent ?? cell.textContent,
+                cell.querySelector("small")?.textContent ?? ""])]))"""
+    )
+
+
+def plain(text: str) -> str:
+    return text.replace("−", "-")
+
+
+@pytest.mark.parametrize("against", [False, True])
+def test_numbers_intervals_and_ranks(open_atlas: Open, against: bool) -> None:
+    atlas = fabricated(against=against)
+    page = open_atlas(atlas)
+    for place in HEADS:
+        choose(page, *place)
+        mine = head_of(atlas, *place)["values"]
+        shown = rows(page)
+        assert list(shown) == [measure["name"] for measure in atlas["measures"]]
+        for name, cells in shown.items():
+            value, low, high = mine[name]
+            title, text, ends = cells[0]
+            assert float(title) == value
+            digits = len(text.partition(".")[2])
+            assert plain(text) == f"{value:.{digits}f}"
+            assert plain(ends) == ("" if low is None else f"{low:.{digits}f} to {high:.{digits}f}")
+            if against:
+                other = head_of(atlas["against"], *place)["values"][name][0]
+                assert [float(title) for title, *_ in cells[1:3]] == [other, value - other]
+            everyone = sorted((head["values"][name][0] for head in atlas["heads"]), reverse=True)
+            assert cells[-1][0] == f"{cells[-1][1]} of 72, highest first"
+            assert cells[-1][1][:-2] == str(everyone.index(value) + 1)
+    if against:
+        page.evaluate("change({ shown: 'change' })")
+        changes = {
+            name: sorted(
+                (
+                    ours["values"][name][0] - theirs["values"][name][0]
+                    for ours, theirs in zip(atlas["heads"], atlas["against"]["heads"], strict=True)
+                ),
+                reverse=True,
+            )
+            for name in shown
+        }
+        assert all(
+            int(cells[-1][1][:-2]) == changes[name].index(float(cells[2][0])) + 1 for name, cells in rows(page).items()
+        )
+
+
+def test_words_of_the_card(open_atlas: Open) -> None:
+    atlas = fabricated()
+    head = head_of(atlas, 3, 1)
+    atlas["relations"][2] |= {"relation": "obj", "layer": 3, "head": 1}
+    page = open_atlas(atlas)
+    choose(page, 3, 1)
+    expect(page.locator("#card-title")).to_have_text("3.1 layer 3, head 1")
+    findings = page.locator(".findings li").all_text_contents()
+    assert findings == [head["findings"][0]["text"], head["findings"][1]["text"]]
+    meanings = {role["name"]: role["meaning"] for role in atlas["roles"]}
+    expect(page.locator("#card-words")).to_contain_text(f"Role: {head['role']}: {meanings[head['role']]}.")
+    assert {rule.name: rule.meaning for rule in PATTERNS}.items() <= page.evaluate("PATTERN_MEANINGS").items()
+    relations = page.locator("#card-numbers h3:text('Best relations') ~ .wide tr").all_inner_texts()
+    assert relations[1].split("\t") == ["nsubj", "dep → head", "0.75", "0.40 (−1)", "+0.35", "30"]
+    expect(page.locator("#card-numbers")).to_contain_text("0.30 (0.20 to 0.40)")
+
+
+def test_heads_are_chosen_from_the_card(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    assert chosen(page) == "0.0"
+    page.get_by_role("button", name="Next head").click()
+    page.keyboard.press("n")
+    assert chosen(page) == "0.2"
+    for _ in range(3):
+        page.keyboard.press("p")
+    assert chosen(page) == "5.11"
+    near = head_of(ATLAS, 5, 11)["nearest"][1]
+    button = page.locator(".nearest button").nth(1)
+    expect(button).to_have_text(f"{near['layer']}.{near['head']} {near['distance']:.3f}")
+    button.click()
+    assert chosen(page) == f"{near['layer']}.{near['head']}"
+    expect(page.locator("#card")).to_be_focused()
+    page.locator("#card [data-measure='statistics.offset']").click()
+    assert page.evaluate("state.colour") == "statistics.offset"
+    expect(page.locator("#card [data-measure][aria-pressed=true]")).to_have_text("offset")
+    page.keyboard.press("Escape")
+    expect(page.locator("#card-words")).to_contain_text("Choose a head")
+    expect(page.locator("#card-title")).to_contain_text("0.0")
+
+
+def token(page: Page, side: str, at: int) -> Locator:
+    return page.locator(f"#{side} button").nth(at)
+
+
+def test_lines_are_the_weights(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    choose(page, 3, 1)
+    head = head_of(ATLAS, 3, 1)
+    paths = page.locator("#lines path")
+    for example in head["examples"]:
+        weights = np.array(example["weights"])
+        text = ATLAS["texts"][example["text"]]
+        page.locator("#example input").nth(head["examples"].index(example)).check(force=True)
+        assert page.locator("#keys .label").all_text_contents() == text["tokens"]
+        assert page.locator("#queries .special").count() == sum(text["special"])
+        expect(paths).to_have_count(int((weights >= 0.02).sum()))
+        widths = paths.evaluate_all("(all) => all.map((path) => Number(path.getAttribute('stroke-width')))")
+        strong = np.sort(weights[weights >= 0.02])
+        np.testing.assert_allclose(widths, 0.6 + 3.4 * strong, atol=1e-2)
+    expect(page.locator("#example-why")).to_contain_text("Drawn at random")
+    expect(page.locator("#example-why")).to_contain_text(f"Only the first 10 of its {text['n_tokens']} tokens")
+    assert page.locator("#lines img, #example img, #example b").count() == 0
+    token(page, "queries", 3).hover()
+    expect(paths).to_have_count(int((weights[3] >= 0.02).sum()))
+    written = [float(value or 0) for value in page.locator("#keys .values").all_text_contents()]
+    np.testing.assert_allclose(written, np.where(weights[3] < 0.005, 0, weights[3]), atol=5.1e-3)
+    strongest = f"“un” looks at “{text['tokens'][weights[3].argmax()]}” {weights[3].max():.2f}"
+    expect(page.locator("#example-said")).to_contain_text(strongest)
+    page.locator("h1").hover()
+    token(page, "queries", 0).focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    expect(token(page, "keys", 2)).to_be_focused()
+    expect(paths).to_have_count(int((weights[:, 2] >= 0.02).sum()))
+    page.locator("#example summary").click()
+    expect(page.locator("#example table tbody tr")).to_have_count(10)
+    expect(page.locator("#example table tbody th").nth(8)).to_have_text("</script>")
+
+
+def circle(page: Page, layer: int, head: int) -> Locator:
+    return page.locator(f"#map [data-key='{layer}.{head}']")
+
+
+def test_the_map_chooses_heads(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    places = np.array([head["place"] for head in ATLAS["heads"]])
+    drawn = np.array(
+        page.locator("#map circle").evaluate_all(
+            "(all) => all.map((dot) => [dot.cx.baseVal.value, dot.cy.baseVal.value])"
+        )
+    )
+    scale = np.ptp(drawn, axis=0) / np.ptp(places, axis=0)
+    assert scale[0] == pytest.approx(scale[1], rel=1e-2)  # near is alike in each direction
+    np.testing.assert_allclose((drawn - drawn[0]) / scale[0], (places - places[0]) * [1, -1], atol=0.02)
+    choose(page, 2, 5)
+    assert page.locator("#map circle[tabindex='0']").count() == 1
+    expect(circle(page, 2, 5)).to_have_attribute("aria-pressed", "true")
+    fills = page.locator("#map circle").evaluate_all("(all) => all.map((dot) => dot.getAttribute('fill'))")
+    assert fills == page.evaluate("atlas.heads.map(colourOf)")
+    assert "2.5" in page.locator("#map text").all_text_contents()
+    circle(page, 4, 4).click()
+    assert chosen(page) == "4.4"
+    circle(page, 4, 4).focus()
+    page.keyboard.press("ArrowRight")
+    reached = page.evaluate("document.activeElement.dataset.key")
+    at = ATLAS["heads"].index(head_of(ATLAS, *map(int, reached.split("."))))
+    assert drawn[at][0] > drawn[4 * 12 + 4][0]
+    page.keyboard.press("Enter")
+    assert chosen(page) == reached
+    page.evaluate("change({ roles: new Set(['broad']) })")
+    faded = page.locator("#map circle[opacity='0.15']").count()
+    assert faded == sum(head["role"] != "broad" for head in ATLAS["heads"] if head is not ATLAS["heads"][at])
+
+
+def test_a_phone_and_an_atlas_without_places_or_examples(open_atlas: Open) -> None:
+    atlas = fabricated(sections=("texts",), against=True)
+    for head in atlas["heads"]:
+        head |= {"place": None, "examples": [], "nearest": [], "role": None, "pattern": None, "findings": []}
+    page = open_atlas(atlas, width=360)
+    expect(page.locator("#map-note")).to_contain_text("No map")
+    expect(page.locator("#example")).to_be_hidden()
+    expect(page.locator("#card-words")).to_contain_text("Nothing stands out.")
+    page = open_atlas(fabricated(against=True), width=360)
+    page.evaluate("change({ shown: 'change' })")
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    assert page.evaluate("mapPicture.getBoundingClientRect().width") <= 340
