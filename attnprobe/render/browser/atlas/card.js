@@ -73,7 +73,7 @@ function namesOf(head) {
   const roleMeaning = (/** @type {string} */ name) => rolesByName.get(name)?.meaning;
   const patternMeaning = (/** @type {string} */ name) => PATTERN_MEANINGS[name];
   return [
-    nameLine("Role", head.role, other?.role ?? null, roleMeaning, roleOf(head) && colourOfRole(roleOf(head) ?? "")),
+    nameLine("Role", head.role, other?.role ?? null, roleMeaning, roleOf(head) && colourOfKind(roleOf(head) ?? "", atlas.roles)),
     nameLine("Pattern", head.pattern, other?.pattern ?? null, patternMeaning, null),
   ];
 }
@@ -122,7 +122,7 @@ function nearestOf({ nearest }) {
 function nearButton(head, distance) {
   const role = roleOf(head);
   const dot = make("span", { class: "dot", "aria-hidden": true });
-  if (role) dot.style.background = colourOfRole(role);
+  if (role) dot.style.background = colourOfKind(role, atlas.roles);
   const label = `${headName(head)}, ${role ?? "role unknown"}, distance ${number(distance)}`;
   const title = `${role ?? "role unknown"}, distance ${distance}`;
   const button = make("button", { type: "button", "aria-label": label, title }, dot, `${keyOf(head)} `, make("small", {}, number(distance)));

@@ -1,22 +1,7 @@
 // The numbers of one head by group, each among those of all heads.
 
-/** @type {Record<string, string>} */
-const GROUPS = {
-  statistics: "Statistics",
-  norms: "Contributions by norm",
-  patterns: "Patterns",
-  similarity: "Similarity",
-  importance: "Importance",
-  relations: "Relations",
-  trees: "Trees",
-  coreference: "Coreference",
-};
-
 /** The groups that are open, which stay so from head to head. @type {Set<string>} */
 const openGroups = new Set();
-
-/** @param {string} name of a measure */
-const groupOf = (name) => name.split(".")[0];
 
 /** The groups of the measures that the head has. @param {Head} head */
 function numberGroups(head) {
