@@ -23,9 +23,6 @@ function colourOfKind(name, all) {
   return all[at]?.short === REST ? paletteColour("none") : distinctColour(at);
 }
 
-/** @param {string} name of a role */
-const colourOfRole = (name) => colourOfKind(name, atlas.roles);
-
 /**
  * The colour of a head under `state.colour`; null: it has nothing to be coloured by. Of changes of a role or a pattern,
  * only heads that changed have a colour.
@@ -36,7 +33,7 @@ function colourOf(head) {
   if (by === "role" || by === "pattern") {
     const name = kindOf(head, by);
     if (name !== null && !isChanged(head, by)) return paletteColour("paper");
-    return name && (by === "role" ? colourOfRole(name) : colourOfKind(name, patterns));
+    return name && colourOfKind(name, by === "role" ? atlas.roles : patterns);
   }
   if (by === "cluster") return head.cluster === null ? null : distinctColour(head.cluster);
   const value = valueOf(head, by);
