@@ -36,6 +36,7 @@ PARTS = files("attnprobe.render") / "browser"
 STYLES = ("base.css", "tokens.css", "page.css")
 SCRIPTS = (
     "dom",
+    "fields",
     "theme",
     "sorting",
     "saving",
