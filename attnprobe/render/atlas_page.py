@@ -13,6 +13,7 @@ from attnprobe.values.text import shorten, visible
 SCRIPTS = (
     "dom",
     "theme",
+    "tokens",
     "sorting",
     "png",
     "saving",
@@ -24,14 +25,18 @@ SCRIPTS = (
     "atlas/legend",
     "atlas/telling",
     "atlas/lines",
+    "atlas/numbers",
     "atlas/card",
     "atlas/map",
+    "atlas/plain",
     "atlas/table",
+    "atlas/baselines",
     "atlas/changes",
     "atlas/save",
     "atlas/address",
     "atlas/main",
 )
+STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
 FLAGS = {"treebank": "--conllu", "documents": "--coref"}  # by section; the texts themselves need none
 
 
@@ -42,7 +47,7 @@ def write_html(summary: Any, stream: IO[bytes]) -> None:
 
 def make_atlas_page(data: Mapping[str, Any]) -> str:
     """Makes the whole page from the data of an atlas, which it holds as they are."""
-    style, script = read_part("base.css") + read_part("atlas/atlas.css"), join_scripts(SCRIPTS)
+    style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
     model = visible(data["model"]["name"])
     return Template(read_part("atlas/atlas.html")).substitute(
         policy=policy_of(style, script),
