@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.corpus.annotated import probe as probe
     from attnprobe.corpus.annotated import relations as relations
     from attnprobe.corpus.annotated import trees as trees
+    from attnprobe.corpus.atlas import atlas as atlas
     from attnprobe.corpus.contacts import contacts as contacts
     from attnprobe.corpus.importance import importance as importance
     from attnprobe.corpus.importance import importance_curve as importance_curve
@@ -77,6 +78,7 @@ _HOMES = {
     "UnknownTokensWarning": "attnprobe.errors",
     "View": "attnprobe.render.page",
     "WordsWarning": "attnprobe.errors",
+    "atlas": "attnprobe.corpus.atlas",
     "compare": "attnprobe.corpus.two_models",
     "contacts": "attnprobe.corpus.contacts",
     "coreference": "attnprobe.corpus.annotated",
@@ -116,3 +118,7 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *import_module("attnprobe.analyses").ANALYSES})
+
+
+import_module("attnprobe.atlas")  # once, or importing a module of this folder would set the name of the function to it
+del globals()["atlas"]

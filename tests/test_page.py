@@ -29,7 +29,7 @@ def data_of(html: str) -> dict:
 def test_parts_are_packaged() -> None:
     names = {part.name for part in PARTS.iterdir()}
     around = {f"side_by_side.{suffix}" for suffix in ("html", "css", "js")}
-    others = {"base.css", "shaded.html", "shaded.css", "atlas"}
+    others = {"base.css", "tokens.css", "shaded.html", "shaded.css", "atlas"}
     assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS), *around, *others}
     inlined = {name for name in names if name.endswith((".css", ".js"))}
     assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in inlined)

@@ -67,6 +67,10 @@ BUILT_IN: dict[str, Row] = {
         "attnprobe.analyses.importance:IMPORTANCE",
         "Which heads matter: gradients, or heads switched off.",
     ),
+    "atlas": (
+        "attnprobe.atlas.declared:ATLAS",
+        "One page: what every head of a model does.",
+    ),
 }
 
 

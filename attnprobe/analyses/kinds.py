@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attnprobe.values.options import Reading, Running, group_of, take
 from attnprobe.values.plugins import load
-from attnprobe.values.records import Columns
+from attnprobe.values.records import TEXTS, Columns
 from attnprobe.values.table import Table
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Section:
     """Further files that an analysis of many texts reads in a way of their own.
 
     Attributes:
-        flag: the name of the flag that names them, and of the argument of the function.
+        flag: the name of the flag that names them; the argument of the function has the section's name.
         help: of the flag.
         labels, instead: as in :class:`CorpusAnalysis`.
     """
@@ -142,9 +142,11 @@ class CorpusAnalysis:
         formats: the formats besides those of tables: name -> ``module:function`` of the summary and a stream.
         labels: what is read of each record that has it, besides its text, see :class:`attnprobe.Columns` (``also``).
         instead: formats that are read as another: name -> name.
-        sections: further files that are read, see :class:`Section`, by name; records of FILES are then of the section
-            ``texts``, and ``choose`` is told the names of those that are given.
+        sections: further files that are read, see :class:`Section`, by name; records of FILES are of the section
+            ``texts``. ``choose`` is told the names of the ``sections`` that are given.
         sample: whether sentences that come with attnprobe are read where no FILE is named.
+        finished: ``module:function`` that is given a path, and returns the result that the file holds, or None if it
+            holds none; a result that is the only FILE is written or shown in place of a summary, without a model.
         explain: ``module:function`` of the options by name that returns the rules as text, which ``--explain`` prints.
         loads, meaning, examples: as in :class:`Analysis`.
     """
@@ -163,6 +165,7 @@ class CorpusAnalysis:
     instead: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, Section] = field(default_factory=dict)
     sample: bool = False
+    finished: str = ""
     explain: str = ""
     loads: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_usual
     meaning: str = ""
@@ -189,7 +192,8 @@ class CorpusAnalysis:
         Raises:
             UsageError: an option is unknown, has an invalid value, or does not suit the model.
         """
-        asked = {name: bool(options.get(name)) for name in self.costly}
+        asked: dict[str, Any] = {name: bool(options.get(name)) for name in self.costly}
+        asked |= {"sections": tuple(options.get("sections", [TEXTS]))} if self.sections else {}
         given = {name: value for name, value in options.items() if name not in asked}
         values = {name: value for group in groups_of(given, self.options) for name, value in vars(group).items()}
         applying = {option.name: values[option.name] for option in fields_of(self.options)} | asked

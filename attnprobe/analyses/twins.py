@@ -53,6 +53,8 @@ def as_twin(
         defaults: of options whose default is another than their flag's.
     """
     *first, model, _ = signature(run).parameters.values()
+    if isinstance(analysis, CorpusAnalysis) and not analysis.sample:
+        first[0] = first[0].replace(default=Parameter.empty)
     run.__name__ = run.__qualname__ = name
     run.__signature__ = Signature([*first, *_keywords(analysis, defaults), model])  # type: ignore[attr-defined]
     run.__doc__ = _docstring(name, analysis, takes, returns)
@@ -68,6 +70,14 @@ def _keywords(analysis: Analysis | CorpusAnalysis, defaults: Mapping[str, Any]) 
         yield Parameter(option.name, Parameter.KEYWORD_ONLY, default=default, annotation=kinds[option.name])
     for name in _costly(analysis):
         yield Parameter(name, Parameter.KEYWORD_ONLY, default=False, annotation=bool)
+    for name in _sections(analysis):
+        yield Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=Any)
+
+
+def _sections(analysis: Analysis | CorpusAnalysis) -> Mapping[str, str]:
+    """Returns the further sections that are read, with what their flag's help says."""
+    sections = analysis.sections.items() if isinstance(analysis, CorpusAnalysis) else ()
+    return {name: section.help for name, section in sections}
 
 
 def _costly(analysis: Analysis | CorpusAnalysis) -> Mapping[str, str]:
@@ -80,6 +90,7 @@ def _docstring(name: str, analysis: Analysis | CorpusAnalysis, takes: str, retur
     helps += [
         f"    {name}: whether to measure this table, too. {meaning}" for name, meaning in _costly(analysis).items()
     ]
+    helps += [f"    {name}: {meaning} As ``texts``." for name, meaning in _sections(analysis).items()]
     columns = [f"    {column}: {meaning}" for column, meaning in analysis.columns.items()]
     return "\n".join(
         [

@@ -22,12 +22,12 @@ from attnprobe.values.records import Record
 from attnprobe.values.text import label
 from attnprobe.values.tokens import Role
 
-LEAST, MOST = 6, 24  # tokens of a text that is shown whole
+LEAST, MOST = 8, 24  # tokens of a text that is shown whole
 LONGER = (MOST, 8 * MOST, 64 * MOST)  # of longer texts, those of fewer tokens come first
 TINY = len(LONGER) + 1
 RANDOM = 2  # texts, of which a head is shown the first that is not its clearest
 ROLE_NAMES = (*(rule.name for rule in ROLES), OTHER_ROLE)
-SHOWN = (*(rule.reads[0] for rule in ROLES), "relative_entropy")
+TOLD_BY = [SHARES.index(rule.reads[0]) for rule in ROLES]
 CELLS = ("chosen", "scores", "shares")  # arrays by layer, head and role
 DECIMALS = 4  # of weights
 Roles = Sequence[Sequence[str | None]]
@@ -36,23 +36,23 @@ Roles = Sequence[Sequence[str | None]]
 def clearness(shares: Float[np.ndarray, "*any share"]) -> Float[np.ndarray, "*any role"]:
     """Scores how clearly heads have each role in some texts; NaN where a role has no meaning.
 
-    The score is the share that the role's rule reads, less that of even attention where the rule does the same. A head
-    of no role is clearest where it is most focused, so that its lines can be seen.
+    The score is the share that the role's rule reads, less that of even attention where the rule reads this, too. A
+    head of no role shows most where it is focused, and least of its weight rests on added tokens.
     """
     share = dict(zip(SHARES, np.moveaxis(shares, -1, 0), strict=True))
     scores = [_beyond_even(rule, share) for rule in ROLES]
-    return np.stack([*scores, -share["relative_entropy"]], -1)
+    return np.stack([*scores, -share["vertical"] - share["relative_entropy"]], -1)
 
 
 def _beyond_even(rule: Rule, share: Mapping[str, np.ndarray]) -> np.ndarray:
-    even = next((share[name] for name in rule.reads if name.endswith("_even")), np.zeros(1))
-    score: np.ndarray = share[rule.reads[0]] - even
+    even = [share[name] for name in rule.reads if name.endswith("_even")]
+    score: np.ndarray = np.subtract.reduce([share[rule.reads[0]], *even])
     return score
 
 
-def shown(shares: Float[np.ndarray, "*any share"]) -> Float[np.ndarray, "*any role"]:
-    """Picks the share by which each role is told."""
-    return shares[..., [SHARES.index(name) for name in SHOWN]]
+def told_by(shares: Float[np.ndarray, "*any share"]) -> Float[np.ndarray, "*any role"]:
+    """Picks the share by which each role is told; NaN for that of no rule."""
+    return np.concatenate([shares[..., TOLD_BY], np.full((*shares.shape[:-1], 1), np.nan)], -1)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Examples:
         texts: those that are kept, in order: its rank by length with the digest, and JSON of its record.
         chosen: the index of each head's clearest text by role; −1: no text has a score.
         scores: of the chosen text, see :func:`clearness`; −∞ where there is none.
-        shares: of the chosen text, see :func:`shown`; NaN where there is none.
+        shares: of the chosen text, see :func:`told_by`; NaN where there is none.
         typical: the same of the first RANDOM texts, which are those at random.
         kept: the weights of the texts that are shown; None until they have been measured.
     """
@@ -121,7 +121,7 @@ class Examples:
 
     def _of_alike(self, texts: Sequence[tuple[str, str]], shares: np.ndarray) -> Examples:
         """Chooses from texts of one rank, which are in order."""
-        scores, told = clearness(shares), shown(shares)
+        scores, told = clearness(shares), told_by(shares)
         scores = np.where(np.isnan(scores), -np.inf, scores)
         best = scores.argmax(0)[np.newaxis]
         top, share = (np.take_along_axis(values, best, 0)[0] for values in (scores, told))

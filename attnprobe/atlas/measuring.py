@@ -14,6 +14,7 @@ from attnprobe.analyses.relations import RELATIONS
 from attnprobe.analyses.similarity import SIMILARITY
 from attnprobe.analyses.trees import TREES
 from attnprobe.atlas.by_norm import ByNorm
+from attnprobe.atlas.examples import Examples
 from attnprobe.atlas.sources import Source, Sources
 from attnprobe.atlas.summary import AtlasSummary
 from attnprobe.atlas.summing import listeners_together
@@ -43,12 +44,16 @@ class AtlasMeasurement(NoRows):
         model: name, type, layers and heads.
         members: the measurements of each section, by the names of the fields of
             :class:`attnprobe.atlas.summary.AtlasSummary`.
+        reading: how texts are read.
+        seed: of the examples.
         left_out: what the model does not allow, and why, in sentences.
         against: the file with the atlas that this one is compared to.
     """
 
     model: Mapping[str, Any]
     members: Mapping[str, Members]
+    reading: Reading
+    seed: int
     left_out: tuple[str, ...] = ()
     against: str | None = None
 
@@ -80,7 +85,7 @@ class AtlasMeasurement(NoRows):
             reasons |= why
         heads = {"layers": [*range(encoder.layers)], "heads": [*range(encoder.heads)]}
         model = {"name": encoder.name, "type": encoder.kind, **heads}
-        return cls(model, members, tuple(_in_words(reasons)), against)
+        return cls(model, members, reading, seed, tuple(_in_words(reasons)), against)
 
     def _all(self) -> Iterator[tuple[str, Measurement]]:
         """Yields all measurements, by name."""
@@ -142,8 +147,11 @@ class AtlasMeasurement(NoRows):
         found: dict[str, Any] = {name: member.empty(signature) for name, member in self._all()}
         if "importance" in found:
             found["importance"] = replace(found["importance"], curve=None, kept=None)
+        if "patterns" in found:
+            found["examples"] = Examples.none(self.model["layers"], self.model["heads"], self.seed)
         sources = Sources({section: Source() for section in self.members})
-        return AtlasSummary(signature, self.model, sources, self.left_out, **found, against=self.against)
+        empty = AtlasSummary(signature, self.model, sources, self.left_out, **found)
+        return replace(empty, reading=self.reading, against=self.against)
 
 
 class ByName(dict[str, Any]):

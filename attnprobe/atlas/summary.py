@@ -15,10 +15,14 @@ from attnprobe.analyses.likeness import Similarity
 from attnprobe.analyses.related import Relations
 from attnprobe.analyses.shares import Patterns
 from attnprobe.analyses.tree_scores import TreeScores
+from attnprobe.atlas.examples import Examples, Roles
 from attnprobe.atlas.sources import Sources
 from attnprobe.measure.kinds import Measured
+from attnprobe.measure.stretches import KeptTexts, Stretches
 from attnprobe.values.notebook import one_line
+from attnprobe.values.options import Reading
 from attnprobe.values.plugins import load
+from attnprobe.values.records import Record
 from attnprobe.values.signature import model_of
 from attnprobe.values.summary import Summary, check_alike
 from attnprobe.values.table import Table
@@ -27,11 +31,12 @@ if TYPE_CHECKING:
     import pandas
 
 FIELDS: Mapping[str, Sequence[str]] = {
-    "texts": ("statistics", "patterns", "norms", "similarity", "importance"),
+    "texts": ("statistics", "patterns", "norms", "similarity", "importance", "examples"),
     "treebank": ("relations", "trees"),
     "documents": ("coreference",),
 }
 """The summaries of each section, by the names of their fields."""
+COUNTED = {"texts": "texts", "treebank": "sentences", "documents": "documents"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,6 +52,8 @@ class AtlasSummary:
             contributions.
         relations, trees: of the section ``treebank``.
         coreference: of the section ``documents``.
+        examples: texts of the section ``texts`` that show what heads do, which are measured again in the end.
+        reading: how their texts are read.
         against: the file with the atlas that this one is compared to.
     """
 
@@ -62,10 +69,12 @@ class AtlasSummary:
     relations: Relations | None = None
     trees: TreeScores | None = None
     coreference: Coreferences | None = None
+    examples: Examples | None = None
+    reading: Reading = Reading()  # noqa: RUF009 (immutable)
     against: str | None = None
 
     def __repr__(self) -> str:
-        sizes = [f"{source.texts:,} {section}" for section, source in self.sources.items()]
+        sizes = [f"{source.texts:,} {COUNTED[section]}" for section, source in self.sources.items()]
         return one_line("AtlasSummary", model_of(self.signature), *sizes)
 
     def _repr_html_(self) -> str:
@@ -87,10 +96,12 @@ class AtlasSummary:
         if not texts:
             return self
         section, known = texts[0].record.section, together or {}
-        made = {
-            name: summary.of_texts([replace(text, found=text.found[name]) for text in texts], known.get(name))
-            for name, summary in self.of_section(section).items()
-        }
+        found = {name: [replace(text, found=text.found[name]) for text in texts] for name in texts[0].found}
+        made: dict[str, Any] = {}
+        if self.patterns and self.examples and "patterns" in found:
+            shares = self.patterns.shares_of(found.pop("patterns"))
+            made = {"patterns": self.patterns.of_shares(shares), "examples": self.examples.of_texts(texts, shares)}
+        made |= {name: getattr(self, name).of_texts(of, known.get(name)) for name, of in found.items()}
         return replace(self, sources=self.sources.of_texts(section, texts), **made)
 
     def __add__(self, other: AtlasSummary) -> AtlasSummary:
@@ -129,6 +140,28 @@ class AtlasSummary:
         if rest:
             raise ValueError("wrong names")
         return replace(self, sources=sources, **made)
+
+    @property
+    def roles(self) -> Roles:
+        """The role of each head, by layer; none where they are not measured."""
+        return self.patterns.roles() if self.patterns else []
+
+    @property
+    def again_at_most(self) -> int:
+        """How many texts are measured once all have come, at most."""
+        return self.examples.again_at_most if self.examples else 0
+
+    @property
+    def asks(self) -> dict[str, Callable[[], tuple[Stretches, list[Record]]]]:
+        """Returns what measures the texts that are shown, and these, until that is done."""
+        examples = self.examples
+        if examples is None or examples.kept is not None:
+            return {}
+        return {"summary": lambda: examples.asked(self.roles, self.reading)}
+
+    def answered(self, name: str, summary: KeptTexts) -> AtlasSummary:
+        """Returns the summary with the weights of the texts that are shown."""
+        return replace(self, examples=self.examples.answered(summary) if self.examples else None)
 
     @property
     def remarks(self) -> list[str]:

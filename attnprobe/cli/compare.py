@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -25,7 +25,6 @@ from attnprobe.values.options import (
     Selection,
     Without,
     option,
-    spelled,
     whole,
 )
 from attnprobe.values.pairing import Pairing
@@ -34,6 +33,7 @@ from attnprobe.values.records import Columns
 from attnprobe.writers import FIGURES, WRITERS
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.kinds import Section
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.settings import Settings
     from attnprobe.models.encoder import Encoder
@@ -109,15 +109,8 @@ def compare(
 
 
 def _refuse(why: str, *groups: Options) -> None:
-    """Refuses options that do not apply.
-
-    Raises:
-        UsageError: one of them is given.
-    """
     for group in groups:
-        for one in fields(group):
-            if one.name in group.changed():
-                raise UsageError(f"{why}: {spelled(one)[0]} does not apply", f"leave {spelled(one)[0]} out")
+        group.refuse(why)
 
 
 def _compare_results(
@@ -179,6 +172,7 @@ class _Models:
     loads: Mapping[str, Any] = {}
     columns = Columns()
     instead: Mapping[str, str] = {}
+    sections: Mapping[str, Section] = {}
 
     def __init__(
         self, second: Loading, pairing: Pairing, what: Mapping[str, Any], how: Mapping[str, Any], silent: bool

@@ -17,6 +17,7 @@ from attnprobe.values.records import Columns
 from attnprobe.values.signature import counted
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.kinds import Section
     from attnprobe.corpus.run import CorpusRun
     from attnprobe.corpus.settings import Settings
     from attnprobe.models.encoder import Encoder
@@ -62,6 +63,7 @@ class Rows:
     loads: Mapping[str, Any] = {}
     columns = Columns()
     instead: Mapping[str, str] = {}
+    sections: Mapping[str, Section] = {}
 
     def __init__(self, measure: str, options: Mapping[str, Any]) -> None:
         self.measure, self.options = measure, options

@@ -19,7 +19,11 @@ from attnprobe.writers import FIGURES, WRITERS
 
 @dataclass(frozen=True)
 class Records(Options):
-    """The records to read: files, how they are written, and which of their records."""
+    """The records to read: files, how they are written, and which of their records.
+
+    Attributes:
+        further: the options that name the files of further sections, which subclasses add, by section.
+    """
 
     panel: ClassVar[str] = INPUT
 
@@ -61,6 +65,14 @@ class Records(Options):
     limit: int | None = whole(None, least=1, help="Only the first N records.")
     sample: int | None = whole(None, least=1, help="Only N records at random.")
     seed: int = option(0, metavar="N", help="Of --sample.")
+
+    further: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def of_sections(self) -> dict[str, list[str]]:
+        """The files of further sections that are named, by section."""
+        files = {name: getattr(self, option) for name, option in self.further.items()}
+        return {name: named for name, named in files.items() if named}
 
 
 @dataclass(frozen=True)

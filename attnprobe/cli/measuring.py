@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -17,12 +17,14 @@ from attnprobe.cli.options import Loading
 from attnprobe.cli.output import Output, Progress, note
 from attnprobe.cli.remarks import exit_code, remarks, say_done
 from attnprobe.values.options import Engine
-from attnprobe.values.records import Columns
+from attnprobe.values.records import TEXTS, Columns
 
 if TYPE_CHECKING:
+    from attnprobe.analyses.kinds import Section
     from attnprobe.corpus.inputs import Inputs
     from attnprobe.corpus.results import Results
     from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.sections import Sections
     from attnprobe.corpus.settings import Settings
     from attnprobe.models.encoder import Encoder
 
@@ -55,6 +57,7 @@ class Task(Protocol):
         loads: further arguments of :func:`attnprobe.load_encoder`.
         columns: the columns of labels that are read.
         instead: formats that are read as another.
+        sections: further files that are read, see :class:`attnprobe.analyses.kinds.CorpusAnalysis`.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Task(Protocol):
     loads: Mapping[str, Any]
     columns: Columns
     instead: Mapping[str, str]
+    sections: Mapping[str, Section]
 
     def check(self, destination: Output) -> None:
         """Checks the format of the result, before anything is loaded."""
@@ -100,11 +104,17 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     from attnprobe.corpus.estimate import estimate
     from attnprobe.corpus.prober import Prober
     from attnprobe.corpus.run import CorpusRun
+    from attnprobe.corpus.sample import sample_names
     from attnprobe.corpus.workers import Recipe
     from attnprobe.measure.reading import remark_on_sequences
     from attnprobe.render.table import text_table
 
     encoder = asked.loading.encoder(**task.loads)
+    if not asked.records.inputs:
+        inputs = inputs.known_to(encoder.tokenizer)
+        items = inputs.records()
+        if not asked.quiet:
+            note(f"no FILE is named; read is the {' and the '.join(sample_names(inputs.sources))}")
     settings = task.settings(encoder, destination)
     for remark in () if asked.quiet else filter(None, (encoder.case, remark_on_sequences(encoder, settings.reading))):
         note(remark)
@@ -142,28 +152,46 @@ def _end(run: CorpusRun, asked: Asked, seconds: float) -> None:
         raise typer.Exit(code)
 
 
-def _inputs(records: Records, task: Task, quiet: bool) -> Inputs:
+def _inputs(records: Records, task: Task, quiet: bool) -> Inputs | Sections:
     """Finds the inputs; notes on standard error which files are read otherwise than their suffix says."""
+    from attnprobe.corpus.inputs import Inputs
+    from attnprobe.corpus.sections import Sections
+
+    tell = _silent if quiet else cache(note)
+    texts = _texts(records, task, tell)
+    if not task.sections:
+        return texts
+    found = {TEXTS: texts}
+    for name, section in task.sections.items():
+        if files := records.of_sections.get(name):
+            read: dict[str, Any] = {"columns": Columns(also=tuple(section.labels)), "instead": section.instead}
+            found[name] = Inputs.find(files, **read, encoding=records.encoding, tell=tell)
+    return Sections(found)
+
+
+def _texts(records: Records, task: Task, tell: Callable[[str], None]) -> Inputs:
+    """Finds FILES; without any, the sentences that come with attnprobe."""
     from attnprobe.corpus.inputs import Inputs
 
     columns = replace(task.columns, text=records.column, id=records.id_column, pair=records.pair_column)
+    taken: dict[str, Any] = {"limit": records.limit, "sample": records.sample, "seed": records.seed}
+    if not records.inputs:
+        return Inputs.of_sample(columns=columns, **taken)
     return Inputs.find(
         records.inputs,
         records.input_format,
         delimiter=records.delimiter,
         quoting=records.quoting,
         header=records.header,
-        tell=_silent if quiet else cache(note),
+        tell=tell,
         columns=columns,
         instead=task.instead,
         encoding=records.encoding,
-        limit=records.limit,
-        sample=records.sample,
-        seed=records.seed,
+        **taken,
     )
 
 
-def _outputs(asked: Asked, task: Task, destination: Output, inputs: Inputs) -> Results:
+def _outputs(asked: Asked, task: Task, destination: Output, inputs: Inputs | Sections) -> Results:
     """The files that are written, checked before torch loads."""
     from attnprobe.corpus.results import Results
 

@@ -27,7 +27,7 @@ def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
     settings, count = prober.settings, Count()
     sample = [item for item in sample_of(count.counted(items), SAMPLE, random.Random(0)) if isinstance(item, Record)]
     start = time.perf_counter()
-    results = list(prober.results([list(sample)]))
+    results = list(prober.results(settings.chunks(sample)))
     seconds = time.perf_counter() - start
     blocks = [block for result in results for block in result.rows]
     tokens = sum(result.n_tokens for result in results)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from attnprobe.corpus.chunks import Item
+from attnprobe.corpus.sample import known_sources, sample_sources
 from attnprobe.errors import InputError
 from attnprobe.readers.counting import count_records
 from attnprobe.readers.readers import read_records
@@ -48,6 +49,20 @@ class Inputs:
         """
         dialect: dict[str, Any] = {"delimiter": delimiter, "quoting": quoting, "header": header}
         return cls(find_sources(names, format, **dialect, instead=instead, tell=tell), **attributes)
+
+    @classmethod
+    def of_sample(cls, **attributes: Any) -> Inputs:
+        """Makes the inputs that are the sentences that come with attnprobe.
+
+        Args:
+            attributes: all but ``sources``.
+        """
+        return cls(sample_sources(), **attributes)
+
+    def known_to(self, tokenizer: Any) -> Inputs:
+        """Leaves out those of the built-in sentences whose language a vocabulary does not know."""
+        known = known_sources(self.sources, tokenizer)
+        return self if len(known) == len(self.sources) else replace(self, sources=known)
 
     @property
     def files(self) -> list[Path]:

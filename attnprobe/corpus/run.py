@@ -18,6 +18,7 @@ from attnprobe.corpus.inputs import Inputs
 from attnprobe.corpus.jobs import Job, Stream
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.results import Results
+from attnprobe.corpus.sections import Sections
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.state import State
 from attnprobe.corpus.workers import Recipe
@@ -49,7 +50,7 @@ class CorpusRun:
 
     def __init__(
         self,
-        inputs: Inputs,
+        inputs: Inputs | Sections,
         outputs: Results,
         prober: Prober,
         recipe: Recipe | None = None,

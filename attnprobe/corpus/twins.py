@@ -15,6 +15,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.options import Averaging, Engine, Mean, Reading, Running, Selection, SequenceReading
+from attnprobe.values.records import TEXTS, Columns
 
 if TYPE_CHECKING:
     from attnprobe.analyses.likeness import Similarity
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from attnprobe.corpus.stats import CorpusStats
     from attnprobe.corpus.texts import Texts
     from attnprobe.measure.kinds import Measurement
-    from attnprobe.values.records import Columns, Given
+    from attnprobe.values.records import Given
     from attnprobe.values.selection import Indices
 
 
@@ -193,7 +194,7 @@ def patterns(
 
 def summarize(
     name: str,
-    texts: Texts,
+    texts: Texts | None,
     encoder: Encoder | str | PathLike[str] | None = None,
     *,
     ids: Iterable[object] | None = None,
@@ -205,24 +206,37 @@ def summarize(
     """Measures all texts, and returns the summary of the analysis of that name.
 
     Args:
-        texts, encoder, ids, pairs, threads, model: as in :func:`corpus_stats`.
-        options: those of the analysis, of reading and of running.
+        texts, encoder, ids, pairs, threads, model: as in :func:`corpus_stats`; without texts, where the analysis has
+            a sample, the sentences that come with attnprobe.
+        options: those of the analysis, of reading and of running, and the texts of further sections.
 
     Raises:
         UsageError, InputError, ModelError: as in :func:`corpus_stats`.
     """
     from attnprobe.corpus.again import completed
     from attnprobe.corpus.prober import Prober
+    from attnprobe.corpus.sample import sample_records
+    from attnprobe.corpus.sections import in_sections
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.stats import CorpusStats
     from attnprobe.corpus.texts import check_columns, to_records
 
-    check_columns(texts, ids, pairs)
     analysis = load_analysis(name)
+    check_columns([] if texts is None and analysis.sample else texts, ids, pairs)
+    further = {section: options.pop(section) for section in analysis.sections if options.get(section) is not None}
+    for of_section in further.values():
+        check_columns(of_section, None, None)
     reading = SequenceReading(kmer=options.get("kmer"))
     encoder = loaded_with_warning(encoder, model, reading=reading, **analysis.loads(options))
-    settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **options})
-    records = to_records(texts, ids, pairs, analysis.reads(options), analysis.instead)
+    told = {"sections": [TEXTS, *further]} if analysis.sections else {}
+    kept = {option: value for option, value in options.items() if option not in analysis.sections}
+    settings = Settings.of_analysis(analysis, encoder, **{"on_error": "fail", **kept, **told})
+    texts = sample_records(encoder.tokenizer) if texts is None else texts
+    given = {TEXTS: to_records(texts, ids, pairs, analysis.reads(options), analysis.instead)}
+    for section, of_section in further.items():
+        about = analysis.sections[section]
+        given[section] = to_records(of_section, None, None, Columns(also=tuple(about.labels)), about.instead)
+    records = in_sections(given)
     stats = CorpusStats(Prober(encoder, settings, threads), records)
     return completed(stats.complete(), encoder, threads)
 
@@ -293,9 +307,10 @@ def loaded_with_warning(
 
 def twin_of_many(name: str) -> Callable[..., Any]:
     """Makes the function that returns the summary of an analysis of many texts."""
+    analysis = load_analysis(name)
 
     def run(
-        texts: Texts,
+        texts: Texts | None = None,
         encoder: Encoder | str | PathLike[str] | None = None,
         *,
         ids: Iterable[object] | None = None,
@@ -308,4 +323,4 @@ def twin_of_many(name: str) -> Callable[..., Any]:
 
     takes = "texts, encoder, ids, pairs, threads, model: as in :func:`attnprobe.corpus_stats`."
     returns = "the summary of all texts, with ``to_frame()``"
-    return as_twin(run, name, load_analysis(name), takes, returns, on_error="fail")
+    return as_twin(run, name, analysis, takes, returns, on_error="fail")

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from attnprobe.errors import AttnprobeError
 from attnprobe.models.alignment import surface
 from attnprobe.models.config import read_object
 from attnprobe.models.encoding import encode
@@ -17,6 +18,7 @@ from attnprobe.values.tokens import Role, Tokens
 
 CAPITALS = 0.05  # share of a vocabulary's words from which it is one with capitals; uncased ones have next to none
 MOST_UNKNOWN = 1 / 3  # share of a text's tokens from which its numbers say little of the text
+FEW_UNKNOWN = 0.05  # share of a text's tokens up to which a vocabulary is one for such texts
 NEXT_TO_ALL = 0.9  # share of a vocabulary's words that have one length, from which it is one of k-mers
 TRIED = 300  # characters of a text that are written otherwise, to see what helps
 KINDS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -126,6 +128,15 @@ def share_unknown(tokenizer: Any, text: str) -> float:
     """Computes the share of a text's tokens that the vocabulary lacks; 1 if it has no token."""
     unknown, content = count_unknown(tokenizer, [encode(tokenizer, [text], words=False)])
     return unknown / content if content else 1.0
+
+
+def knows(tokenizer: Any, text: str) -> bool:
+    """Tests whether a vocabulary was made for texts like this: it knows next to all of one, and not only its bytes."""
+    start = text[:TRIED]
+    with suppress(AttnprobeError):
+        unknown, content = count_unknown(tokenizer, [encode(tokenizer, [start], words=False)])
+        return unknown <= FEW_UNKNOWN * content and 0 < content <= len(start)
+    return False
 
 
 @lru_cache(maxsize=8)

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from string import Template
 from typing import IO, Any
 
+from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
 SCRIPTS = (
     "dom",
+    "fields",
     "theme",
     "tokens",
     "sorting",
@@ -19,6 +21,7 @@ SCRIPTS = (
     "saving",
     "atlas/data",
     "atlas/state",
+    "atlas/scales",
     "atlas/colours",
     "atlas/filters",
     "atlas/grid",
@@ -58,6 +61,7 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
         notes="\n".join(f'<p class="note">{html.escape(visible(note))}</p>' for note in _notes(data)),
         command=html.escape(_command(data)),
         style=style,
+        patterns=as_json(_patterns()),
         data=as_json(data),
         script=script,
     )
@@ -81,6 +85,12 @@ def _notes(data: Mapping[str, Any]) -> Iterator[str]:
             "Name files of your own to see what heads do in them."
         )
     yield from data["remarks"]
+
+
+def _patterns() -> list[dict[str, str]]:
+    """Lists the patterns that a head can have, as the data list roles."""
+    known = [{"name": rule.name, "short": rule.short, "meaning": rule.meaning} for rule in PATTERNS]
+    return [*known, {"name": OTHER_PATTERN, "short": SHORT[OTHER_PATTERN], "meaning": "none of these"}]
 
 
 def _command(data: Mapping[str, Any]) -> str:

@@ -33,8 +33,10 @@ from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
 
 PARTS = files("attnprobe.render") / "browser"
+STYLES = ("base.css", "tokens.css", "page.css")
 SCRIPTS = (
     "dom",
+    "fields",
     "theme",
     "sorting",
     "saving",
@@ -139,7 +141,7 @@ def make_page(
         means: (layer, head, metric) of the same heads, NaN where a metric has no meaning.
         roles: of the same heads, by layer; empty: none are known.
     """
-    style, script = read_part("base.css") + read_part("page.css"), join_scripts(SCRIPTS)
+    style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
     blocks = {
         (layer, head): _block(f"weights-{layer}-{head}", pack(weights))
         for layer, of_layer in enumerate(attention.weights)

@@ -95,6 +95,16 @@ class Options:
             if type(value) is not type(default) or value != default  # an array of layers has no single truth
         }
 
+    def refuse(self, why: str) -> None:
+        """Refuses options, though not arguments, that do not apply.
+
+        Raises:
+            UsageError: one of them differs from its default; the message says ``why`` it may not.
+        """
+        for option in fields(self):
+            if option.name in self.changed() and not option.metadata.get("argument"):
+                raise UsageError(f"{why}: {spelled(option)[0]} does not apply", f"leave {spelled(option)[0]} out")
+
     def signed(self) -> dict[str, object]:
         """The options that numbers depend on, for the signature; None for a value that changes nothing."""
         values = {option.name: (option, getattr(self, option.name)) for option in fields(self)}

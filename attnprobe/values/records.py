@@ -8,6 +8,8 @@ from typing import Any
 
 from attnprobe.errors import UsageError
 
+TEXTS = "texts"  # the section of FILES
+
 Given = str | Sequence[str]
 """A text, or the list of its words as given."""
 
@@ -27,7 +29,7 @@ class Record:
         labels: what the record says about its text, by name: values of JSON, such as relations or a class.
         number: how many good records of its section come before this one; even numbers are one half, odd ones the
             other.
-        section: which of a run's inputs the record comes from, where an analysis reads several; else empty.
+        section: which of a run's inputs the record comes from, where an analysis reads further ones than texts.
     """
 
     id: str
@@ -39,7 +41,7 @@ class Record:
     pair_words: Sequence[str] | None = None
     labels: Mapping[str, Any] = field(default_factory=dict, hash=False)
     number: int = field(default=0, compare=False)
-    section: str = field(default="", compare=False)
+    section: str = field(default=TEXTS, compare=False)
 
     def __post_init__(self) -> None:
         for name, shown in (("words", "text"), ("pair_words", "pair")):

@@ -1,7 +1,5 @@
 """The card of a head, its examples and the map of heads show what the atlas holds."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,30 +7,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from attnprobe.analyses.rules import PATTERNS
-from attnprobe.render.atlas_page import make_atlas_page
 from tests.atlases import fabricated
+from tests.browser.conftest import Open
 
-OpenAtlas = Callable[..., Page]
 ATLAS = fabricated()
 HEADS = ((0, 0), (3, 1), (5, 11))
-
-
-@pytest.fixture
-def open_atlas(tab: tuple[Page, list[str]], tmp_path: Path) -> Iterator[OpenAtlas]:
-    page, faults = tab
-    path = tmp_path / "atlas.html"
-
-    def open_atlas(atlas: dict[str, Any] = ATLAS, width: int = 1280) -> Page:
-        path.write_text(make_atlas_page(atlas), encoding="utf-8")
-        page.mouse.move(0, 0)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.goto(path.as_uri())
-        expect(page.locator("#card-title")).to_contain_text("layer")
-        return page
-
-    faults.clear()
-    yield open_atlas
-    assert [fault for fault in faults if not fault.startswith(f"request {path.as_uri()}")] == []
 
 
 def head_of(atlas: dict[str, Any], layer: int, head: int) -> dict[str, Any]:
@@ -62,7 +41,7 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.parametrize("against", [False, True])
-def test_numbers_intervals_and_ranks(open_atlas: OpenAtlas, against: bool) -> None:
+def test_numbers_intervals_and_ranks(open_atlas: Open, against: bool) -> None:
     atlas = fabricated(against=against)
     page = open_atlas(atlas)
     for place in HEADS:
@@ -100,7 +79,7 @@ def test_numbers_intervals_and_ranks(open_atlas: OpenAtlas, against: bool) -> No
         )
 
 
-def test_words_of_the_card(open_atlas: OpenAtlas) -> None:
+def test_words_of_the_card(open_atlas: Open) -> None:
     atlas = fabricated()
     head = head_of(atlas, 3, 1)
     atlas["relations"][2] |= {"relation": "obj", "layer": 3, "head": 1}
@@ -108,7 +87,7 @@ def test_words_of_the_card(open_atlas: OpenAtlas) -> None:
     choose(page, 3, 1)
     expect(page.locator("#card-title")).to_have_text("3.1 layer 3, head 1")
     findings = page.locator(".findings li").all_text_contents()
-    assert findings == [head["findings"][0]["text"], head["findings"][1]["text"] + " held out"]
+    assert findings == [head["findings"][0]["text"], head["findings"][1]["text"]]
     meanings = {role["name"]: role["meaning"] for role in atlas["roles"]}
     expect(page.locator("#card-words")).to_contain_text(f"Role: {head['role']}: {meanings[head['role']]}.")
     assert {rule.name: rule.meaning for rule in PATTERNS}.items() <= page.evaluate("PATTERN_MEANINGS").items()
@@ -117,8 +96,8 @@ def test_words_of_the_card(open_atlas: OpenAtlas) -> None:
     expect(page.locator("#card-numbers")).to_contain_text("0.30 (0.20 to 0.40)")
 
 
-def test_heads_are_chosen_from_the_card(open_atlas: OpenAtlas) -> None:
-    page = open_atlas()
+def test_heads_are_chosen_from_the_card(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
     assert chosen(page) == "0.0"
     page.get_by_role("button", name="Next head").click()
     page.keyboard.press("n")
@@ -144,8 +123,8 @@ def token(page: Page, side: str, at: int) -> Locator:
     return page.locator(f"#{side} button").nth(at)
 
 
-def test_lines_are_the_weights(open_atlas: OpenAtlas) -> None:
-    page = open_atlas()
+def test_lines_are_the_weights(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
     choose(page, 3, 1)
     head = head_of(ATLAS, 3, 1)
     paths = page.locator("#lines path")
@@ -160,7 +139,7 @@ def test_lines_are_the_weights(open_atlas: OpenAtlas) -> None:
         strong = np.sort(weights[weights >= 0.02])
         np.testing.assert_allclose(widths, 0.6 + 3.4 * strong, atol=1e-2)
     expect(page.locator("#example-why")).to_contain_text("Drawn at random")
-    expect(page.locator("#example-why")).to_contain_text(f"Only 10 of its {text['n_tokens']} tokens are shown")
+    expect(page.locator("#example-why")).to_contain_text(f"Only the first 10 of its {text['n_tokens']} tokens")
     assert page.locator("#lines img, #example img, #example b").count() == 0
     token(page, "queries", 3).hover()
     expect(paths).to_have_count(int((weights[3] >= 0.02).sum()))
@@ -183,8 +162,8 @@ def circle(page: Page, layer: int, head: int) -> Locator:
     return page.locator(f"#map [data-key='{layer}.{head}']")
 
 
-def test_the_map_chooses_heads(open_atlas: OpenAtlas) -> None:
-    page = open_atlas()
+def test_the_map_chooses_heads(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
     places = np.array([head["place"] for head in ATLAS["heads"]])
     drawn = np.array(
         page.locator("#map circle").evaluate_all(
@@ -214,7 +193,7 @@ def test_the_map_chooses_heads(open_atlas: OpenAtlas) -> None:
     assert faded == sum(head["role"] != "broad" for head in ATLAS["heads"] if head is not ATLAS["heads"][at])
 
 
-def test_a_phone_and_an_atlas_without_places_or_examples(open_atlas: OpenAtlas) -> None:
+def test_a_phone_and_an_atlas_without_places_or_examples(open_atlas: Open) -> None:
     atlas = fabricated(sections=("texts",), against=True)
     for head in atlas["heads"]:
         head |= {"place": None, "examples": [], "nearest": [], "role": None, "pattern": None, "findings": []}

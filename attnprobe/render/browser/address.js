@@ -60,9 +60,5 @@ function tell() {
   if (stateText() === told) return;
   told = stateText();
   if (parent !== window) parent.postMessage({ shows: forOthers() }, "*");
-  try {
-    history.pushState(null, "", `#${told}`);
-  } catch {
-    // a frame without an address of its own
-  }
+  keepInAddress(told);
 }

@@ -54,11 +54,6 @@ function select(layer, head) {
   change({ layer, heads: new Set([head]) }, "heads");
 }
 
-/**
- * How a part of the state is written and read; `read` changes nothing where the text makes no sense.
- * @typedef {{ write: (from: State) => string, read: (text: string, into: State) => void }} Field
- */
-
 /** @type {Record<string, Field>} */
 const FIELDS = {
   layer: {
@@ -92,7 +87,7 @@ const FIELDS = {
     read: (text, into) => readWord(text, ["sqrt", "linear"], (word) => (into.scale = word)),
   },
   theme: {
-    write: ({ theme }) => theme,
+    write: ({ theme }) => theme || null,
     read: (text, into) => readWord(text, ["light", "dark"], (word) => (into.theme = word)),
   },
 };
@@ -117,32 +112,9 @@ function readNumbers(text, known, use) {
   if (!places.includes(-1)) use([...new Set(places)]);
 }
 
-/**
- * @template {string} Word
- * @param {string} text
- * @param {Word[]} known
- * @param {(word: Word) => unknown} use
- */
-function readWord(text, known, use) {
-  const word = known.find((one) => one === text);
-  if (word) use(word);
-}
-
-/** The state as text that an address can hold: layers and heads by number, tokens by position. */
-function stateText() {
-  const written = Object.entries(FIELDS).map(([name, { write }]) => [name, write(state)]);
-  return new URLSearchParams(written.filter(([name, text]) => text || name !== "theme")).toString().replaceAll("%2C", ",");
-}
-
-/** Shows what such a text says, and the opening where it says nothing or what makes no sense. @param {string} text */
+/** Shows what such a text says. @param {string} text */
 function applyState(text) {
-  const given = new URLSearchParams(text.replace(/^#/, ""));
-  const news = openingState();
-  for (const [name, { read }] of Object.entries(FIELDS)) {
-    const value = given.get(name);
-    if (value !== null) read(value, news);
-  }
-  change(news, "choice");
+  change(stateIn(text), "choice");
 }
 
 /** How strong the colour of a weight is, from 0 to 1. @param {number} weight */

@@ -97,20 +97,8 @@ function nameLine(kind, name, other, meaningOf, colour) {
 /** @param {Head} head */
 function findingsOf(head) {
   const findings = (state.shown === "other" ? otherOf(head) : head)?.findings ?? [];
-  const items = findings.map((finding) => make("li", {}, finding.text, ...sampleOf(head, finding)));
+  const items = findings.map(({ text }) => make("li", {}, text));
   return items.length ? make("ol", { class: "findings", "aria-label": "findings" }, ...items) : make("p", {}, "Nothing stands out.");
-}
-
-/** Whether what is said was measured where the head was chosen. @param {Head} head @param {Finding} finding */
-function sampleOf(head, { kind, key }) {
-  if (kind !== "relation" && kind !== "coreference") return [];
-  const isHeldOut = kind === "relation" ? atlas.relations.some(isOf(head, key, "relation")) : atlas.coreference.some(isOf(head, key, "group"));
-  return [make("small", { class: "sample" }, isHeldOut ? " held out" : " in-sample")];
-}
-
-/** @param {Head} head @param {string} key @param {string} column @returns {(row: Cells) => boolean} */
-function isOf({ layer, head }, key, column) {
-  return (row) => row.layer === layer && row.head === head && row[column] === key;
 }
 
 /** @param {Head} head */

@@ -56,6 +56,9 @@ const headsByKey = new Map(atlas.heads.map((head) => [keyOf(head), head]));
 const othersByKey = new Map((atlas.against?.heads ?? []).map((head) => [keyOf(head), head]));
 const measuresByName = new Map(atlas.measures.map((measure) => [measure.name, measure]));
 const rolesByName = new Map(atlas.roles.map((role) => [role.name, role]));
+/** All patterns that a head can have. @type {Role[]} */
+const patterns = JSON.parse(find("patterns", HTMLElement).textContent ?? "");
+const patternsByName = new Map(patterns.map((pattern) => [pattern.name, pattern]));
 
 /** @param {number} layer @param {number} head */
 function headAt(layer, head) {
@@ -93,37 +96,45 @@ function intervalOf(head, name) {
   return low === null || high === null ? null : [low, high];
 }
 
+/** What is said of a head: of the other atlas where that is shown, else of this one. @param {Head} head */
+function shownOf(head) {
+  return state.shown === "other" ? otherOf(head) : head;
+}
+
+/** The role or pattern of a head that is shown. @param {Head} head @param {"role" | "pattern"} kind */
+function kindOf(head, kind) {
+  return shownOf(head)?.[kind] ?? null;
+}
+
 /** The role of a head that is shown: of a change, this atlas's role. @param {Head} head */
 function roleOf(head) {
-  return state.shown === "other" ? (otherOf(head)?.role ?? null) : head.role;
+  return kindOf(head, "role");
 }
 
-/** The pattern of a head that is shown. @param {Head} head */
-function patternOf(head) {
-  return state.shown === "other" ? (otherOf(head)?.pattern ?? null) : head.pattern;
+/** Whether a role or pattern differs from the other atlas, where changes are shown. @param {Head} head @param {"role" | "pattern"} kind */
+function isChanged(head, kind) {
+  return state.shown !== "change" || head[kind] !== (otherOf(head)?.[kind] ?? null);
 }
 
-/** How many digits after the point tell a measure's values apart. @type {Map<string, number>} */
-const digitsByName = new Map();
-
-/** @param {string} name */
-function digitsOf(name) {
-  const found = digitsByName.get(name);
-  if (found !== undefined) return found;
-  const size = Math.max(...[...headsByKey.values(), ...othersByKey.values()].map((head) => Math.abs(head.values[name]?.[0] ?? 0)));
-  const digits = size > 0 ? Math.min(6, Math.max(0, 2 - Math.ceil(Math.log10(size)))) : 2;
-  digitsByName.set(name, digits);
-  return digits;
+/** The strongest finding that is shown of a head, in words; empty if there is none. @param {Head} head */
+function sentenceOf(head) {
+  return shownOf(head)?.findings[0]?.text ?? "";
 }
 
 /**
- * A value of a measure as text, with so many digits more than tell its values apart; "–": it has none.
- * @param {string} name
- * @param {number | null} value
- * @param {number} more
+ * Items by what they have in common, in the order in which it first comes.
+ * @template Item
+ * @param {Item[]} items
+ * @param {(item: Item) => string} common
  */
-function written(name, value, more = 0) {
-  if (value === null) return "–";
-  const text = value.toFixed(digitsOf(name) + more).replace("-", "−");
-  return state.shown === "change" && value > 0 ? `+${text}` : text;
+function grouped(items, common) {
+  /** @type {Map<string, Item[]>} */
+  const groups = new Map();
+  for (const item of items) groups.set(common(item), [...(groups.get(common(item)) ?? []), item]);
+  return groups;
+}
+
+/** How often each name comes. @param {string[]} names */
+function countsOf(names) {
+  return new Map([...grouped(names, (name) => name)].map(([name, all]) => [name, all.length]));
 }

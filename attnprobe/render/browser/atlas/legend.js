@@ -1,6 +1,83 @@
-// What the colours of the grid stand for.
+// What the colours of the grid stand for: a swatch for each name, or a bar on which the heads lie.
+
+const BAR = { width: 320, height: 12, ticks: 10, steps: 64 };
 
 /** @param {Set<string>} changed */
-function showLegend(changed) {}
+function showLegend(changed) {
+  const isScale = measureNamed(state.colour) !== null;
+  const fields = ["colour", "shown", "theme", "roles", ...(isScale ? ["head"] : [])];
+  if (fields.some((name) => changed.has(name))) {
+    find("legend", HTMLElement).replaceChildren(isScale ? scaleLegend(state.colour) : namesLegend(state.colour));
+  }
+}
+
+/** @param {string} by a kind */
+function namesLegend(by) {
+  const list = make("ul", { class: "names" });
+  if (by === "cluster") list.append(...clusterEntries());
+  else list.append(...kindEntries(/** @type {"role" | "pattern"} */ (by)));
+  return list;
+}
+
+/** @param {"role" | "pattern"} by */
+function kindEntries(by) {
+  const all = by === "role" ? atlas.roles : patterns;
+  const heads = atlas.heads.filter((head) => isChanged(head, by));
+  const counts = countsOf(heads.flatMap((head) => kindOf(head, by) ?? []));
+  const named = all.filter(({ name }) => counts.has(name));
+  const entries = named.map(({ name, short, meaning }) =>
+    entry(colourOfKind(name, all), short, name, counts.get(name) ?? 0, meaning),
+  );
+  const same = atlas.heads.length - heads.length;
+  return same ? [...entries, entry(paletteColour(-1), "=", "unchanged", same, `its ${by} is that of the other atlas`)] : entries;
+}
+
+function clusterEntries() {
+  const counts = countsOf(atlas.heads.flatMap(({ cluster }) => (cluster === null ? [] : String(cluster))));
+  return [...counts.keys()]
+    .sort((one, other) => Number(one) - Number(other))
+    .map((name) => entry(paletteColour(Number(name)), name, `cluster ${name}`, counts.get(name) ?? 0, ""));
+}
+
+/** @param {string} ground @param {string} short @param {string} name @param {number} count @param {string} meaning */
+function entry(ground, short, name, count, meaning) {
+  const swatch = make("span", { class: "swatch", "aria-hidden": "true" }, short);
+  swatch.style.backgroundColor = ground;
+  swatch.style.color = inkOn(ground);
+  return make("li", {}, swatch, make("span", {}, make("b", {}, name), ` ${count}`, meaning && ` · ${meaning}`));
+}
+
+/** @param {string} name of a measure */
+function scaleLegend(name) {
+  const scale = scaleOf(name);
+  const { width, height, ticks, steps } = BAR;
+  const picture = draw("svg", { viewBox: `-6 0 ${width + 12} ${ticks + height}`, class: "bar", "aria-hidden": "true" });
+  for (let at = 0; at < steps; at++) {
+    const fill = colourAt((at + 0.5) / steps, scale.diverging);
+    picture.append(draw("rect", { x: (at * width) / steps, y: ticks, width: width / steps + 0.5, height, fill }));
+  }
+  picture.append(...atlas.heads.filter(isKept).map((head) => tick(head, name)));
+  const ends = [scale.low, ...(scale.diverging ? [0] : []), scale.high].map((value) => make("span", {}, written(name, value)));
+  const without = atlas.heads.filter((head) => valueOf(head, name) === null).length;
+  return make("div", {}, picture, make("p", { class: "ends" }, ...ends), make("p", {}, ...aboutScale(name, without)));
+}
+
+/** A line where a head lies on the bar; the chosen one's is longer and bold. @param {Head} head @param {string} name */
+function tick(head, name) {
+  const value = valueOf(head, name);
+  if (value === null) return "";
+  const x = BAR.width * placeOn(value, scaleOf(name));
+  const isChosen = head === state.head;
+  return draw("line", { x1: x, x2: x, y1: isChosen ? 0 : 4, y2: BAR.ticks, class: isChosen ? "chosen" : "" });
+}
+
+/** @param {string} name of a measure @param {number} without how many heads have no value */
+function aboutScale(name, without) {
+  const unit = measureNamed(name)?.unit;
+  const what = state.shown === "change" ? "Change, this − other" : "Each line is a head";
+  const none = without ? ` ${headCount(without)} without a value.` : "";
+  const command = make("code", {}, measureNamed(name)?.command ?? "");
+  return [`${what}${unit ? `, in ${unit}` : ""}.${none} Measured alone by `, command];
+}
 
 listeners.push(showLegend);

@@ -1,5 +1,6 @@
 // An example of a head: queries left, keys right, a line for each weight.
 
+const MIXED = "mixed"; // the role of a head of none, whose examples show no share
 const LEAST = 0.02; // weights from which lines are drawn
 const ROW = 22; // the height of a row in pixels
 
@@ -53,7 +54,7 @@ function showExamples(head) {
 function exampleRadio(example, at) {
   const input = make("input", { type: "radio", name: "example", value: at, checked: at === 0 });
   input.addEventListener("change", () => showExample(at));
-  const share = example.share === null ? "" : ` ${number(example.share)}`;
+  const share = example.share === null || example.role === MIXED ? "" : ` ${number(example.share)}`;
   return make("label", { title: reasonOf(example) }, input, make("span", {}, example.why + share));
 }
 
@@ -78,13 +79,14 @@ function tokenOf(text, token, row) {
 
 /** Why an example was chosen, and what the head's role measures in it. @param {Example} example */
 function reasonOf({ why, role, share }) {
-  const measured = role && share !== null ? ` For “${role}”, it has ${number(share)} in this text.` : "";
-  return (why === "random" ? "Drawn at random." : "One of those that show its role most clearly.") + measured;
+  if (role === MIXED) return why === "random" ? "Drawn at random." : "The text in which it is most focused.";
+  const measured = role && share !== null ? ` What makes it “${role}” is ${number(share)} here.` : "";
+  return (why === "random" ? "Drawn at random." : "The text that shows its role most clearly.") + measured;
 }
 
 /** @param {ShownText} text */
 function stretchOf({ tokens, n_tokens }) {
-  const shown = `Only ${tokens.length} of its ${n_tokens} tokens are shown: rows may sum to less than 1.`;
+  const shown = `Only the first ${tokens.length} of its ${n_tokens} tokens are shown: rows may sum to less than 1.`;
   return tokens.length < n_tokens ? ` ${shown}` : "";
 }
 

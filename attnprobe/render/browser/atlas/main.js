@@ -1,15 +1,25 @@
 // Puts the page together.
 
 function start() {
+  buildFilters();
+  buildGrid();
+  buildTelling();
   find("help", HTMLElement).addEventListener("click", () => find("keys-help", HTMLDialogElement).showModal());
   find("theme", HTMLElement).addEventListener("click", () => change({ theme: otherTheme() }));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !find("keys-help", HTMLDialogElement).open) change({ head: null });
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAll);
-  find("shown", HTMLElement).hidden = !atlas.against;
-  showAll();
+  listeners.unshift(showTheme);
+  followAddress();
+  listeners.push(sayHead);
 }
 
-listeners.unshift(showTheme);
+/** Says to a screen reader which head was chosen. @param {Set<string>} changed */
+function sayHead(changed) {
+  if (!changed.has("head")) return;
+  const { head } = state;
+  find("said", HTMLElement).textContent = head ? `${headName(head)}: ${wordsOf(head)}. ${sentenceOf(head)}` : "no head is chosen";
+}
+
 start();

@@ -82,18 +82,17 @@ function gridPicture() {
   const middle = (/** @type {number} */ at) => (at + 1.5) * cell;
   const columns = heads.map((head, at) => draw("text", { x: middle(at), y: cell / 2 + 4, ...quiet }, String(head)));
   const rows = layers.map((layer, at) => draw("text", { x: cell / 2, y: middle(at) + 4, ...quiet }, String(layer)));
-  const cells = atlas.heads.map((head) => {
+  const boxes = atlas.heads.map((head) => {
     const [x, y] = [heads.indexOf(head.head) + 1, layers.indexOf(head.layer) + 1].map((place) => place * cell);
     const fill = colourOf(head) ?? colour("var(--paper)");
     const look = { fill, stroke: colour("var(--rule)"), rx: 2 };
-    const label = state.colour === "role" ? (rolesByName.get(roleOf(head) ?? "")?.short ?? "") : "";
-    const written = { x: x + cell / 2, y: y + cell / 2 + 3, "font-size": 9, "text-anchor": "middle", fill: inkOn(fill) };
+    const label = { x: x + cell / 2, y: y + cell / 2 + 3, "font-size": 9, "text-anchor": "middle", fill: inkOn(fill) };
     const box = draw("rect", { x: x + gap / 2, y: y + gap / 2, width: cell - gap, height: cell - gap, ...look });
-    return draw("g", { opacity: isKept(head) ? 1 : 0.15 }, draw("title", {}, headName(head)), box, draw("text", written, label));
+    return draw("g", { opacity: isKept(head) ? 1 : 0.15 }, draw("title", {}, headName(head)), box, draw("text", label, briefOf(head)));
   });
   const size = { width: (heads.length + 1) * cell, height: (layers.length + 1) * cell + line };
   const axes = draw("text", { x: 0, y: size.height - 4, "font-size": 11, fill: colour("var(--quiet)") }, "rows: layers, columns: heads, both counted from 0");
-  return sheet("heads by layer", draw("g", {}, ...columns, ...rows, ...cells, axes), size);
+  return sheet("heads by layer", draw("g", {}, ...columns, ...rows, ...boxes, axes), size);
 }
 
 /** The map, as it is shown. */
@@ -108,23 +107,22 @@ function mapSheet() {
   return sheet("heads by likeness", body, { width, height });
 }
 
-/** What the colours stand for: names beside swatches, or a scale between two numbers. @param {number} width */
+/** What the colours stand for, as the legend of the page says it. @param {number} width */
 function legendPicture(width) {
   return measureNamed(state.colour) ? scalePicture(state.colour) : swatches(width);
 }
 
 /** @param {string} name of a measure */
 function scalePicture(name) {
-  const scale = scaleOf(name);
-  const steps = [...Array(48).keys()].map((step) => {
-    const value = scale.low + ((scale.high - scale.low) * step) / 47;
-    return draw("rect", { x: 70 + 5 * step, width: 5.5, height: SHEET.swatch, fill: colourOfValue(value, scale) });
-  });
-  const ends = [
-    draw("text", { x: 64, y: 10, "text-anchor": "end", "font-size": 12 }, written(name, scale.low)),
-    draw("text", { x: 70 + 5 * 48 + 8, y: 10, "font-size": 12 }, written(name, scale.high)),
-  ];
-  return { node: draw("g", {}, ...steps, ...ends), height: SHEET.line };
+  const { low, high, diverging } = scaleOf(name);
+  const { line, swatch } = SHEET;
+  const steps = [...Array(48).keys()].map((step) =>
+    draw("rect", { x: 5 * step, width: 5.5, height: swatch, fill: colourAt((step + 0.5) / 48, diverging) }),
+  );
+  const ends = [low, ...(diverging ? [0] : []), high].map((value, at, { length }) =>
+    draw("text", { x: (240 * at) / (length - 1), y: swatch + 14, "text-anchor": ["start", "middle", "end"].at(at === length - 1 ? 2 : at) ?? "", "font-size": 12 }, written(name, value)),
+  );
+  return { node: draw("g", {}, ...steps, ...ends), height: 2 * line };
 }
 
 /** @param {number} width */
@@ -132,7 +130,9 @@ function swatches(width) {
   const { line, swatch, letter } = SHEET;
   const node = draw("g");
   let [x, y] = [0, 0];
-  for (const [name, fill] of coloursByName()) {
+  for (const item of find("legend", HTMLElement).querySelectorAll("li")) {
+    const name = item.querySelector("b")?.textContent ?? "";
+    const fill = getComputedStyle(item.querySelector(".swatch") ?? item).backgroundColor;
     const room = swatch + 6 + name.length * letter + 14;
     if (x && x + room > width) [x, y] = [0, y + line];
     node.append(draw("rect", { x, y, width: swatch, height: swatch, rx: 2, fill }));
@@ -140,16 +140,6 @@ function swatches(width) {
     x += room;
   }
   return { node, height: y + line };
-}
-
-/** What the heads that are shown are coloured by, in the order of the atlas. @returns {Map<string, string>} */
-function coloursByName() {
-  const names = new Map(atlas.heads.flatMap((head) => {
-    const name = { role: roleOf(head), pattern: patternOf(head) }[state.colour] ?? (state.colour === "cluster" ? head.cluster : null);
-    return name === null ? [] : [[String(name), colourOf(head) ?? ""]];
-  }));
-  const order = [...rolesByName.keys()];
-  return new Map([...names].sort(([one], [other]) => order.indexOf(one) - order.indexOf(other)));
 }
 
 /** @param {() => SVGElement} picture @param {string} what */

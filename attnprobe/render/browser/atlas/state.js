@@ -1,6 +1,7 @@
 // What the page shows now, and the same as text. Everything is drawn from `state`, and only `change` writes there.
 
 const SHOWN = /** @type {const} */ (["this", "other", "change"]);
+const NO_ROLE = "none"; // in the filters and in the address
 const KINDS = /** @type {const} */ (["role", "pattern", "cluster"]); // what colours can stand for besides a measure
 
 /**
@@ -53,5 +54,3 @@ function showAll() {
 function isKept(head) {
   return !state.roles.size || state.roles.has(roleOf(head) ?? NO_ROLE);
 }
-
-const NO_ROLE = "none"; // in the filters and in the address

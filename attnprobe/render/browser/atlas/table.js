@@ -85,14 +85,14 @@ function rowOf(head, scales) {
     make("th", { scope: "row" }, headButton(head)),
     make("td", { class: "role" }, roleOf(head) ?? ""),
     make("td", { class: "finding", title: finding }, finding),
-    ...[...scales].map(([name, scale]) => cellOf(head, name, scale)),
+    ...[...scales].map(([name, scale]) => numberCell(head, name, scale)),
   );
   row.addEventListener("click", () => change({ head }));
   return row;
 }
 
 /** @param {Head} head @param {string} name @param {Scale} scale */
-function cellOf(head, name, scale) {
+function numberCell(head, name, scale) {
   const value = valueOf(head, name);
   if (value === null) return make("td");
   const interval = intervalOf(head, name);

@@ -1,0 +1,194 @@
+"""The atlas that is built from summaries: whose numbers stand where, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pandas
+import pytest
+
+import attnprobe
+from attnprobe import Atlas, Encoder
+from attnprobe.atlas.building import build_atlas
+from attnprobe.atlas.measures import FEWEST
+from attnprobe.atlas.schemas import schema
+from tests.test_atlas_data import as_json
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TEXTS = (EXAMPLES / "sentences.txt").read_text(encoding="utf-8").splitlines()[:4]
+
+
+@dataclass(frozen=True)
+class Source:
+    names: tuple[str, ...]
+    texts: int = 4
+    tokens: int = 60
+
+
+@dataclass(frozen=True)
+class Summed:
+    """What an AtlasSummary has."""
+
+    model: dict[str, Any]
+    signature: str = "attnprobe:0|model:tiny@1"
+    sources: Any = None
+    remarks: tuple[str, ...] = ()
+    statistics: Any = None
+    patterns: Any = None
+    norms: Any = None
+    similarity: Any = None
+    importance: Any = None
+    relations: Any = None
+    trees: Any = None
+    coreference: Any = None
+    examples: Any = None
+
+
+def summary_of(encoder: Encoder, **options: Any) -> Any:
+    found = attnprobe.corpus_stats(TEXTS, encoder, **options)
+    list(found)
+    return found.summary
+
+
+@pytest.fixture(scope="module")
+def summed(encoder_of: Callable[[str], Encoder]) -> Summed:
+    encoder = encoder_of("bert")
+    axes = {"layers": [*range(encoder.layers)], "heads": [*range(encoder.heads)]}
+    return Summed(
+        {"name": "tiny", "type": "bert", **axes},
+        sources={
+            "texts": Source(("/home/someone/letters.txt", "a/b.txt")),
+            "treebank": Source(("bank.conllu",)),
+            "documents": Source(("built-in sample (English)",)),
+        },
+        remarks=("nothing is left out",),
+        statistics=summary_of(encoder),
+        patterns=attnprobe.patterns(TEXTS, encoder),
+        norms=summary_of(encoder, of="norms"),
+        similarity=attnprobe.similarity(TEXTS, encoder),
+        importance=attnprobe.importance(TEXTS, encoder, method="zero"),
+        relations=attnprobe.relations(EXAMPLES / "treebank.conllu", encoder),
+        trees=attnprobe.trees(EXAMPLES / "treebank.conllu", encoder),
+        coreference=attnprobe.coreference(EXAMPLES / "coreference.conllu", encoder),
+    )
+
+
+@pytest.fixture(scope="module")
+def atlas(summed: Summed) -> Atlas:
+    return build_atlas(summed)
+
+
+@pytest.fixture(scope="module")
+def numbers(atlas: Atlas) -> pandas.DataFrame:
+    return atlas.numbers().to_frame().set_index(["measure", "layer", "head"]).sort_index()
+
+
+def test_it_follows_the_schema_and_is_the_same_each_time(atlas: Atlas, summed: Summed) -> None:
+    jsonschema.validate(atlas.data, schema())
+    content = as_json(dict(atlas.data))
+    assert attnprobe.read_atlas(content).data == atlas.data
+    assert as_json(dict(build_atlas(summed).data)) == content
+
+
+def test_means_and_intervals_are_those_of_the_summaries(numbers: pandas.DataFrame, summed: Summed) -> None:
+    groups = {"statistics": summed.statistics, "norms": summed.norms, "importance": summed.importance.sums}
+    for group, summary in groups.items():
+        rows = [row for row in summary.table().rows if row[3] is not None]
+        assert rows
+        for layer, head, metric, mean, _, low, high, *_ in rows:
+            found = numbers.loc[(f"{group}.{metric}", layer, head)]
+            assert found.tolist() == [mean, low, high]
+    assert ("statistics.cross_share", 0, 0) not in numbers.index  # there are no pairs
+    shares = summed.patterns.to_frame().set_index(["layer", "head"])
+    assert numbers.loc["patterns.diagonal"]["value"].tolist() == shares["diagonal"].tolist()
+    assert not {"patterns.previous_share", "patterns.block"} & {*numbers.index.get_level_values(0)}
+
+
+def test_relations_count_in_the_better_direction(numbers: pandas.DataFrame, atlas: Atlas, summed: Summed) -> None:
+    rows = summed.relations.all_heads().to_frame()
+    better = rows.dropna(subset="layer").groupby(["relation", "layer", "head"])["accuracy"].max()
+    counts = rows.groupby("relation")["n"].first()
+    named = [name for name in counts.index if name == "all" or (counts[name] >= FEWEST and name != "all+punct")]
+    assert {name for name in atlas.measures if name.startswith("relations.")} == {f"relations.{name}" for name in named}
+    assert 3 < len(named) < len(counts)
+    for name in named:
+        assert numbers.loc[f"relations.{name}"]["value"].tolist() == better[name].tolist()
+    offsets = rows[rows["layer"].isna()].groupby("relation")["accuracy"].max()
+    for head in atlas.data["heads"]:
+        gains = [one["gain"] for one in head["relations"]]
+        assert gains == sorted(gains, reverse=True)
+        for one in head["relations"]:
+            assert one["accuracy"] == better[one["relation"], head["layer"], head["head"]]
+            assert one["baseline"] == offsets[one["relation"]]
+            assert one["gain"] == one["accuracy"] - one["baseline"] > 0
+            [found] = rows[
+                (rows["relation"] == one["relation"])
+                & (rows["layer"] == head["layer"])
+                & (rows["head"] == head["head"])
+                & (rows["direction"] == one["direction"])
+            ]["accuracy"]
+            assert found == one["accuracy"]
+    assert any(head["relations"] for head in atlas.data["heads"])
+    assert [row["relation"] for row in atlas.data["relations"]] == [row[0] for row in summed.relations.table().rows]
+
+
+def test_trees_and_antecedents_are_those_of_the_tables(numbers: pandas.DataFrame, atlas: Atlas, summed: Summed) -> None:
+    of_heads = [row for row in summed.trees.intervals().rows if isinstance(row[1], int)]
+    assert numbers.loc["trees.uuas"].to_numpy().tolist() == [list(row[2:5]) for row in of_heads]
+    others = [list(row) for row in summed.trees.table().rows if isinstance(row[1], str)]
+    assert [list(row.values()) for row in atlas.data["trees"]] == others
+    found = summed.coreference.to_frame().query("answer == 'mentions' and group == 'pronoun'")
+    assert numbers.loc["coreference.pronoun"]["value"].tolist() == found["accuracy"].tolist()
+    assert [list(row.values()) for row in atlas.data["coreference"]] == [
+        list(row) for row in summed.coreference.halves().rows
+    ]
+
+
+def test_heads_are_placed_among_those_like_them(atlas: Atlas, summed: Summed) -> None:
+    rows = summed.similarity.table().rows
+    for head, (layer, number, cluster, x, y, *nearest) in zip(atlas.data["heads"], rows, strict=True):
+        assert (head["layer"], head["head"], head["cluster"], head["place"]) == (layer, number, cluster, [x, y])
+        assert [*head["nearest"][0].values()] == nearest
+        distances = [one["distance"] for one in head["nearest"]]
+        assert distances == sorted(distances)
+        assert head["values"]["similarity.nearest_distance"] == [nearest[2], None, None]
+    roles = [role for of_layer in summed.patterns.roles() for role in of_layer]
+    assert [head["role"] for head in atlas.data["heads"]] == roles
+    assert atlas.to_frame()["role"].tolist() == roles
+
+
+def test_sources_are_named_without_the_folders_of_this_machine(atlas: Atlas) -> None:
+    assert [section["sources"] for section in atlas.data["sections"]] == [
+        ["letters.txt", "a/b.txt"],
+        ["bank.conllu"],
+        ["built-in sample (English)"],
+    ]
+    assert [section["sample"] for section in atlas.data["sections"]] == [False, False, True]
+    assert atlas.data["remarks"] == ["nothing is left out"]
+
+
+def test_what_was_not_measured_is_absent(summed: Summed) -> None:
+    nothing = dict.fromkeys(("statistics", "patterns", "norms", "similarity", "importance", "relations", "trees"))
+    sources = {"documents": summed.sources["documents"]}
+    atlas = build_atlas(replace(summed, **nothing, sources=sources))
+    assert atlas.measures == [f"coreference.{group}" for group in ("all", "pronoun", "proper", "nominal")]
+    head = attnprobe.read_atlas(as_json(dict(atlas.data))).data["heads"][0]
+    assert [head[name] for name in ("role", "pattern", "cluster", "place")] == [None] * 4
+    assert [head[name] for name in ("nearest", "relations", "examples")] == [[]] * 3
+    assert atlas.data["relations"] == atlas.data["trees"] == []
+    assert atlas.n_texts == 0
+
+
+def test_every_measure_says_what_it_is(atlas: Atlas) -> None:
+    for measure in atlas.data["measures"]:
+        assert all(measure[name] for name in ("title", "meaning", "unit", "command")), measure["name"]
+        assert "likewise" not in measure["meaning"], measure["name"]
+    titles = [measure["title"] for measure in atlas.data["measures"]]
+    assert len({*titles}) == len(titles)
+    diverging = {measure["name"] for measure in atlas.data["measures"] if measure["diverging"]}
+    assert {"statistics.offset", "norms.offset"} <= diverging
+    assert "statistics.entropy" not in diverging
