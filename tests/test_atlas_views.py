@@ -17,6 +17,7 @@ from attnprobe.atlas.data import Atlas, Charted
 from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
 from attnprobe.render.atlas_markdown import write_markdown
 from attnprobe.render.atlas_terminal import atlas_view
+from attnprobe.render.atlas_text import command_of
 from attnprobe.render.colours import KINDS, NO_KIND
 from tests.atlases import fabricated
 
@@ -143,6 +144,15 @@ def test_the_card_is_markdown_that_holds_no_markup_of_the_data() -> None:
     assert "- contributions cannot be measured: no values of layer 0 are found\n" in card
     tables = [part for part in card.split("\n\n") if part.startswith("|")]
     assert [{len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()} for table in tables] == [{5}, {9}]
+
+
+def test_the_command_repeats_the_flag_of_each_file() -> None:
+    data = fabricated(1, 1, sections=("texts", "treebank"))
+    data["sections"][0]["sources"] = ["a b.txt", "-x.txt"]
+    data["sections"][1]["sources"] = ["en.conllu", "zh.conllu"]
+    data["measures"] = [{"name": "importance.importance"}, {"name": "importance.pooled_change"}]
+    files = "'a b.txt' -x.txt --conllu en.conllu --conllu zh.conllu"
+    assert command_of(data) == f"attnprobe atlas {files} --importance zero -m made-up -o atlas.html"
 
 
 def test_the_card_counts_roles_where_heads_are_many() -> None:

@@ -28,7 +28,7 @@ from attnprobe.values.text import visible
 Head = Mapping[str, Any]
 Atlas = Mapping[str, Any]
 MOST = Thresholds().most
-FEWEST = 30  # links or mentions of a finding: of fewer, an interval says little
+LEAST_HELD_OUT = 30  # links or mentions of a finding: of fewer, an interval says little
 ALIKE = 0.02  # nats between two heads that do nearly the same; 0.693 between those that share nothing
 TOLD = 10  # telling heads
 
@@ -216,7 +216,7 @@ def _held_out(rows: Sequence[Mapping[str, Any]], head: Head) -> Iterator[tuple[M
     """Yields the rows that chose a head and whose gain is beyond doubt, with the strength of the finding."""
     for row in rows:
         named = (row["layer"], row["head"]) == (head["layer"], head["head"])
-        if named and row["n"] >= FEWEST and (row["gain_low"] or 0) > 0:
+        if named and row["n"] >= LEAST_HELD_OUT and (row["gain_low"] or 0) > 0:
             yield row, _beyond(row["accuracy"], row["baseline"])
 
 

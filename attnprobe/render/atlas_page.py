@@ -8,6 +8,7 @@ from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
+from attnprobe.render.atlas_text import command_of
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
@@ -41,7 +42,6 @@ SCRIPTS = (
 )
 NOUNS = {"treebank": "sentences of a treebank"}  # what the texts of a section are, if not its name
 STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
-FLAGS = {"treebank": "--conllu", "documents": "--coref"}  # by section; the texts themselves need none
 
 
 def write_html(summary: Any, stream: IO[bytes]) -> None:
@@ -61,7 +61,7 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
         about=html.escape(_about(data)),
         against=html.escape(_against(data)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(data)),
-        command=html.escape(_command(data)),
+        command=html.escape(visible(command_of(data))),
         style=style,
         patterns=as_json(_patterns()),
         data=as_json(data),
@@ -111,13 +111,3 @@ def _patterns() -> list[dict[str, str]]:
     """Lists the patterns that a head can have, as the data list roles."""
     known = [{"name": rule.name, "short": rule.short, "meaning": rule.meaning} for rule in PATTERNS]
     return [*known, {"name": OTHER_PATTERN, "short": SHORT[OTHER_PATTERN], "meaning": "none of these"}]
-
-
-def _command(data: Mapping[str, Any]) -> str:
-    """Writes the command that makes the page again, but for the options that the signature names."""
-    given = [
-        " ".join(filter(None, [FLAGS.get(section["name"], ""), *section["sources"]]))
-        for section in data["sections"]
-        if not section["sample"]
-    ]
-    return " ".join(["attnprobe atlas", *map(visible, given), "-m", visible(data["model"]["name"]), "-o atlas.html"])
