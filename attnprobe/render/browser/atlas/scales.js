@@ -17,9 +17,14 @@ const DIVERGING = {
 /** @type {Map<string, Scale>} */
 const scales = new Map();
 
-/** The scale of a measure, or of its changes, which lie around 0 as the values of some measures do. @param {string} name */
-function scaleOf(name) {
-  const isChange = state.shown === "change";
+/** The scale of a measure as it is shown; changes lie around 0, as the values of some measures do. @param {string} name */
+const scaleOf = (name) => rememberedScale(name, state.shown === "change");
+
+/** How many digits after the point tell the values of a measure apart. @param {string} name */
+const digitsOf = (name) => rememberedScale(name, false).digits;
+
+/** @param {string} name @param {boolean} isChange */
+function rememberedScale(name, isChange) {
   const key = `${isChange} ${name}`;
   const found = scales.get(key) ?? makeScale(name, isChange);
   scales.set(key, found);
@@ -28,12 +33,18 @@ function scaleOf(name) {
 
 /** @param {string} name @param {boolean} isChange @returns {Scale} */
 function makeScale(name, isChange) {
-  const values = atlas.heads.flatMap((head) => (isChange ? valueOf(head, name) : valuesOfBoth(head, name)) ?? []);
+  const values = atlas.heads.flatMap((head) => isChange ? changeOf(head, name) : valuesOfBoth(head, name));
   const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
   const most = Math.max(-low, high);
-  const digits = most > 0 ? Math.max(0, 2 - Math.ceil(Math.log10(most))) : 2;
+  const digits = most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.1 || most === 0 ? 2 : 1 - Math.floor(Math.log10(most));
   const diverging = isChange || (measureNamed(name)?.diverging ?? false);
   return diverging ? { low: -most, high: most, diverging, digits } : { low, high, diverging, digits };
+}
+
+/** @param {Head} head @param {string} name */
+function changeOf(head, name) {
+  const [mine, other] = [head, otherOf(head)].map((one) => one?.values[name]?.[0]);
+  return mine === undefined || other === undefined ? [] : [mine - other];
 }
 
 /** @param {Head} head @param {string} name */
@@ -64,7 +75,7 @@ function colourAt(place, diverging) {
 function written(name, value, more = 0) {
   if (value === null) return "–";
   const digits = scaleOf(name).digits + more;
-  const text = digits > 5 + more ? value.toExponential(1 + more) : value.toFixed(digits);
+  const text = digits > 4 + more ? value.toExponential(1 + more) : value.toFixed(digits);
   const isRise = state.shown === "change" && Number(text) > 0;
   return (isRise ? "+" : "") + text.replaceAll("-", "−").replace(/^−(0\.?0*)$/, "$1");
 }
