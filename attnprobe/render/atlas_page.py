@@ -8,7 +8,7 @@ from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
-from attnprobe.render.atlas_text import command_of
+from attnprobe.render.atlas_text import command_of, model_name
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
@@ -52,7 +52,7 @@ def write_html(summary: Any, stream: IO[bytes]) -> None:
 def make_atlas_page(data: Mapping[str, Any]) -> str:
     """Makes the whole page from the data of an atlas, which it holds as they are."""
     style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
-    model = visible(data["model"]["name"])
+    model = visible(model_name(data))
     return Template(read_part("atlas/atlas.html")).substitute(
         policy=policy_of(style, script),
         signature=html.escape(data["signature"]),
