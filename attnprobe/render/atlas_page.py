@@ -14,8 +14,8 @@ from attnprobe.values.text import shorten, visible
 SCRIPTS = (
     "dom",
     "fields",
-    "tokens",
     "theme",
+    "tokens",
     "sorting",
     "png",
     "saving",
@@ -31,14 +31,16 @@ SCRIPTS = (
     "atlas/numbers",
     "atlas/card",
     "atlas/map",
+    "atlas/plain",
     "atlas/table",
+    "atlas/baselines",
     "atlas/changes",
     "atlas/save",
     "atlas/address",
     "atlas/main",
 )
 NOUNS = {"texts": ("text", ""), "treebank": ("sentence", " of a treebank"), "documents": ("document", "")}  # by section
-STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css")
+STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
 FLAGS = {"treebank": "--conllu", "documents": "--coref"}  # by section; the texts themselves need none
 
 

@@ -53,18 +53,21 @@ function showCard(changed) {
   if (["head", "shown", "theme"].some((name) => changed.has(name))) {
     const head = headOfCard();
     cardName.replaceChildren(keyOf(head), make("small", {}, ` ${headName(head)}`));
-    cardWords.replaceChildren(...invitation(), ...namesOf(head), findingsOf(head));
+    cardWords.replaceChildren(...hintsOf(), ...namesOf(head), findingsOf(head));
     showExamples(head);
-    cardNumbers.replaceChildren(...numbersOf(head), ...nearestOf(head), ...relationsOf(head), ...heldOutOf(head));
+    cardNumbers.replaceChildren(...nearestOf(head), ...numbersOf(head), ...relationsOf(head), ...heldOutOf(head));
   }
   for (const button of cardNumbers.querySelectorAll("[data-measure]")) {
     button.setAttribute("aria-pressed", String(button.getAttribute("data-measure") === state.colour));
   }
 }
 
-function invitation() {
-  const text = "Choose a head in the grid, on the map or in the table. Until then, here is a telling one.";
-  return state.head ? [] : [make("p", { class: "hint" }, text)];
+/** What the card shows, where that is not plain to see. */
+function hintsOf() {
+  const choose = "Choose a head in the grid, on the map or in the table. Until then, here is a telling one.";
+  const other = "Findings of the other atlas; examples and nearest heads of this one.";
+  const hints = [...(state.head ? [] : [choose]), ...(state.shown === "other" ? [other] : [])];
+  return hints.map((hint) => make("p", { class: "hint" }, hint));
 }
 
 /** The role and the pattern with what they mean; of a comparison those of both atlases, where they differ. @param {Head} head */
@@ -91,7 +94,7 @@ function nameLine(kind, name, other, meaningOf, colour) {
   const meaning = name && meaningOf(name);
   const before = other === name ? "" : ` In the other atlas: ${other ?? "unknown"}.`;
   const words = [make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before];
-  return make("p", { class: "name" }, ...(colour ? [dot] : []), `${kind}: `, ...words);
+  return make("p", { class: "name" }, ...(colour ? [dot] : []), `${kind} `, ...words);
 }
 
 /** @param {Head} head */

@@ -15,7 +15,7 @@ function numberGroups(head) {
 function numberGroup(head, group, measures) {
   const table = make(
     "table",
-    { class: atlas.against ? "numbers compared" : "numbers", "data-group": group },
+    { class: "numbers", "data-group": group, "aria-label": GROUPS[group] },
     make("thead", {}, make("tr", {}, ...headersOf(measures).map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...measures.map((measure) => numberRow(head, measure))),
   );
@@ -72,7 +72,7 @@ function estimateCell(name, estimate, isSigned = false) {
   if (!estimate) return make("td", {}, "–");
   const [value, low, high] = estimate;
   const sign = isSigned && value > 0 ? "+" : "";
-  const ends = low === null || high === null ? [] : [make("small", {}, `${fixed(name, low)} to ${fixed(name, high)}`)];
+  const ends = low === null || high === null ? [] : [make("small", {}, `${fixed(name, low)}\u00a0to ${fixed(name, high)}`)];
   return make("td", { title: String(value) }, make("span", {}, sign + fixed(name, value)), ...ends);
 }
 
