@@ -40,7 +40,7 @@ SCRIPTS = (
     "atlas/address",
     "atlas/main",
 )
-NOUNS = {"treebank": "sentences of a treebank"}  # what the texts of a section are, if not its name
+NOUNS = {"texts": ("text", ""), "treebank": ("sentence", " of a treebank"), "documents": ("document", "")}  # by section
 STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
 
 
@@ -71,8 +71,9 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
 
 def _about(data: Mapping[str, Any]) -> str:
     """Describes the model and what was read in one line."""
-    size = f"{len(data['model']['layers'])} layers × {len(data['model']['heads'])} heads, counted from 0"
-    return " · ".join([visible(data["model"]["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
+    model = data["model"]
+    size = f"{_count(len(model['layers']), 'layer')} × {_count(len(model['heads']), 'head')}, counted from 0"
+    return " · ".join([visible(model["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
 
 
 def _against(data: Mapping[str, Any]) -> str:
@@ -84,10 +85,17 @@ def _against(data: Mapping[str, Any]) -> str:
 
 def _read(data: Mapping[str, Any]) -> list[str]:
     """Describes what was read for an atlas."""
-    return [
-        f"{section['texts']:,} {NOUNS.get(section['name'], section['name'])} with {section['tokens']:,} tokens"
-        for section in data["sections"]
-    ]
+    counted = ((section["texts"], section["tokens"], *NOUNS[section["name"]]) for section in data["sections"])
+    return [f"{_count(texts, noun)}{of} with {_count(tokens, 'token')}" for texts, tokens, noun, of in counted]
+
+
+def _count(count: int, noun: str) -> str:
+    """Writes how many there are.
+
+    >>> _count(1, "head"), _count(1200, "head")
+    ('1 head', '1,200 heads')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _notes(data: Mapping[str, Any]) -> Iterator[str]:
