@@ -8,15 +8,15 @@ from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
-from attnprobe.render.atlas_text import model_name
+from attnprobe.render.atlas_text import command_of, model_name
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
 SCRIPTS = (
     "dom",
     "fields",
-    "tokens",
     "theme",
+    "tokens",
     "sorting",
     "png",
     "saving",
@@ -32,14 +32,16 @@ SCRIPTS = (
     "atlas/numbers",
     "atlas/card",
     "atlas/map",
+    "atlas/plain",
     "atlas/table",
+    "atlas/baselines",
     "atlas/changes",
     "atlas/save",
     "atlas/address",
     "atlas/main",
 )
-STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css")
-FLAGS = {"treebank": "--conllu", "documents": "--coref"}  # by section; the texts themselves need none
+NOUNS = {"texts": ("text", ""), "treebank": ("sentence", " of a treebank"), "documents": ("document", "")}  # by section
+STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
 
 
 def write_html(summary: Any, stream: IO[bytes]) -> None:
@@ -57,8 +59,9 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
         title=html.escape(f"attnprobe atlas: {shorten(model, 60)}"),
         heading=html.escape(shorten(model, 120)),
         about=html.escape(_about(data)),
-        notes="\n".join(f'<p class="note">{html.escape(visible(note))}</p>' for note in _notes(data)),
-        command=html.escape(_command(data)),
+        against=html.escape(_against(data)),
+        notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(data)),
+        command=html.escape(visible(command_of(data))),
         style=style,
         patterns=as_json(_patterns()),
         data=as_json(data),
@@ -69,34 +72,50 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
 def _about(data: Mapping[str, Any]) -> str:
     """Describes the model and what was read in one line."""
     model = data["model"]
-    size = f"{len(model['layers'])} layers × {len(model['heads'])} heads, counted from 0"
-    read = [
-        f"{section['name']}: {section['texts']:,} texts, {section['tokens']:,} tokens" for section in data["sections"]
-    ]
-    return " · ".join([visible(model["type"]), size, *read, f"attnprobe {data['attnprobe']}"])
+    size = f"{_count(len(model['layers']), 'layer')} × {_count(len(model['heads']), 'head')}, counted from 0"
+    return " · ".join([visible(model["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
+
+
+def _against(data: Mapping[str, Any]) -> str:
+    """Describes the other atlas in one line; empty without one."""
+    if other := data.get("against"):
+        return " · ".join([f"compared with {visible(other['model']['name'])}", *_read(other)])
+    return ""
+
+
+def _read(data: Mapping[str, Any]) -> list[str]:
+    """Describes what was read for an atlas."""
+    counted = ((section["texts"], section["tokens"], *NOUNS[section["name"]]) for section in data["sections"])
+    return [f"{_count(texts, noun)}{of} with {_count(tokens, 'token')}" for texts, tokens, noun, of in counted]
+
+
+def _count(count: int, noun: str) -> str:
+    """Writes how many there are.
+
+    >>> _count(1, "head"), _count(1200, "head")
+    ('1 head', '1,200 heads')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _notes(data: Mapping[str, Any]) -> Iterator[str]:
     """Writes what a reader must know before trusting the page."""
     if any(section["sample"] for section in data["sections"]):
         yield (
-            "These numbers come from attnprobe's built-in sample of plain sentences, not from texts of yours. "
-            "Name files of your own to see what heads do in them."
+            "These numbers come from the built-in sample of plain sentences, not from texts of yours: "
+            "name files of your own to see what heads do in them."
         )
-    yield from data["remarks"]
+    yield from map(_sentence, data["remarks"])
+    yield from map(_sentence, data.get("against", {}).get("remarks", []))
+
+
+def _sentence(remark: str) -> str:
+    """Makes a remark a sentence of the page."""
+    text = visible(remark)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _patterns() -> list[dict[str, str]]:
     """Lists the patterns that a head can have, as the data list roles."""
     known = [{"name": rule.name, "short": rule.short, "meaning": rule.meaning} for rule in PATTERNS]
     return [*known, {"name": OTHER_PATTERN, "short": SHORT[OTHER_PATTERN], "meaning": "none of these"}]
-
-
-def _command(data: Mapping[str, Any]) -> str:
-    """Writes the command that makes the page again, but for the options that the signature names."""
-    given = [
-        " ".join(filter(None, [FLAGS.get(section["name"], ""), *section["sources"]]))
-        for section in data["sections"]
-        if not section["sample"]
-    ]
-    return " ".join(["attnprobe atlas", *map(visible, given), "-m", visible(data["model"]["name"]), "-o atlas.html"])

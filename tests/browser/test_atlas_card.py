@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from attnprobe.analyses.rules import PATTERNS
 from tests.atlases import fabricated
 from tests.browser.conftest import Open
 
@@ -37,7 +36,7 @@ def rows(page: Page) -> dict[str, list[list[str]]]:
 
 
 def plain(text: str) -> str:
-    return text.replace("−", "-")
+    return text.replace("−", "-").replace("\u00a0", " ")
 
 
 @pytest.mark.parametrize("against", [False, True])
@@ -79,6 +78,19 @@ def test_numbers_intervals_and_ranks(open_atlas: Open, against: bool) -> None:
         )
 
 
+def test_a_bar_runs_from_the_lowest_to_the_highest_head(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    choose(page, 3, 1)
+    bar = page.locator("#card tr").filter(has=page.locator("[data-measure='statistics.entropy']")).locator(".among svg")
+    values = np.array([head["values"]["statistics.entropy"] for head in ATLAS["heads"]])
+    own = values[3 * 12 + 1].clip(values[:, 0].min(), values[:, 0].max())
+    value, low, high = 2 + 96 * (own - values[:, 0].min()) / np.ptp(values[:, 0])
+    assert bar.locator(".own").get_attribute("d") == f"M{value:.2f} 1V15"
+    assert (bar.locator(".others").get_attribute("d") or "").count("M") == 72
+    start, width = (float(bar.locator("rect").get_attribute(name) or 0) for name in ("x", "width"))
+    np.testing.assert_allclose([start, start + width], [low, high], atol=1e-6)
+
+
 def test_words_of_the_card(open_atlas: Open) -> None:
     atlas = fabricated()
     head = head_of(atlas, 3, 1)
@@ -89,8 +101,8 @@ def test_words_of_the_card(open_atlas: Open) -> None:
     findings = page.locator(".findings li").all_text_contents()
     assert findings == [head["findings"][0]["text"], head["findings"][1]["text"]]
     meanings = {role["name"]: role["meaning"] for role in atlas["roles"]}
-    expect(page.locator("#card-words")).to_contain_text(f"Role: {head['role']}: {meanings[head['role']]}.")
-    assert {rule.name: rule.meaning for rule in PATTERNS}.items() <= page.evaluate("PATTERN_MEANINGS").items()
+    expect(page.locator("#card-words")).to_contain_text(f"Role {head['role']}: {meanings[head['role']]}.")
+    expect(page.locator("#card-words")).to_contain_text("Pattern heterogeneous: none of these.")
     relations = page.locator("#card-numbers h3:text('Best relations') ~ .wide tr").all_inner_texts()
     assert relations[1].split("\t") == ["nsubj", "dep → head", "0.75", "0.40 (−1)", "+0.35", "30"]
     expect(page.locator("#card-numbers")).to_contain_text("0.30 (0.20 to 0.40)")
@@ -166,7 +178,7 @@ def test_the_map_chooses_heads(open_atlas: Open) -> None:
     page = open_atlas(ATLAS)
     places = np.array([head["place"] for head in ATLAS["heads"]])
     drawn = np.array(
-        page.locator("#map circle").evaluate_all(
+        page.locator("#map [data-key]").evaluate_all(
             "(all) => all.map((dot) => [dot.cx.baseVal.value, dot.cy.baseVal.value])"
         )
     )
@@ -174,9 +186,9 @@ def test_the_map_chooses_heads(open_atlas: Open) -> None:
     assert scale[0] == pytest.approx(scale[1], rel=1e-2)  # near is alike in each direction
     np.testing.assert_allclose((drawn - drawn[0]) / scale[0], (places - places[0]) * [1, -1], atol=0.02)
     choose(page, 2, 5)
-    assert page.locator("#map circle[tabindex='0']").count() == 1
+    assert page.locator("#map [data-key][tabindex='0']").count() == 1
     expect(circle(page, 2, 5)).to_have_attribute("aria-pressed", "true")
-    fills = page.locator("#map circle").evaluate_all("(all) => all.map((dot) => dot.getAttribute('fill'))")
+    fills = page.locator("#map [data-key]").evaluate_all("(all) => all.map((dot) => dot.getAttribute('fill'))")
     assert fills == page.evaluate("atlas.heads.map(colourOf)")
     assert "2.5" in page.locator("#map text").all_text_contents()
     circle(page, 4, 4).click()
@@ -189,7 +201,7 @@ def test_the_map_chooses_heads(open_atlas: Open) -> None:
     page.keyboard.press("Enter")
     assert chosen(page) == reached
     page.evaluate("change({ roles: new Set(['broad']) })")
-    faded = page.locator("#map circle[opacity='0.15']").count()
+    faded = page.locator("#map [data-key][opacity='0.15']").count()
     assert faded == sum(head["role"] != "broad" for head in ATLAS["heads"] if head is not ATLAS["heads"][at])
 
 

@@ -1,14 +1,5 @@
 // The card of the chosen head: what it does in words, an example, its numbers, the heads that are like it.
 
-/** @type {Record<string, string>} */
-const PATTERN_MEANINGS = {
-  vertical: "most weight falls on tokens that the tokenizer added",
-  diagonal: "most weight falls on the token itself and its neighbours",
-  "vertical+diagonal": "the two together have most of the weight",
-  block: "of a pair, each text looks at itself",
-  heterogeneous: "none of the patterns that have a name",
-};
-
 const card = find("card", HTMLElement);
 const cardName = find("card-title", HTMLElement);
 const cardWords = make("div", { id: "card-words" });
@@ -53,50 +44,53 @@ function showCard(changed) {
   if (["head", "shown", "theme"].some((name) => changed.has(name))) {
     const head = headOfCard();
     cardName.replaceChildren(keyOf(head), make("small", {}, ` ${headName(head)}`));
-    cardWords.replaceChildren(...invitation(), ...namesOf(head), findingsOf(head));
+    cardWords.replaceChildren(...hintsOf(), ...namesOf(head), findingsOf(head));
     showExamples(head);
-    cardNumbers.replaceChildren(...numbersOf(head), ...nearestOf(head), ...relationsOf(head), ...heldOutOf(head));
+    cardNumbers.replaceChildren(...nearestOf(head), ...numbersOf(head), ...relationsOf(head), ...heldOutOf(head));
   }
   for (const button of cardNumbers.querySelectorAll("[data-measure]")) {
     button.setAttribute("aria-pressed", String(button.getAttribute("data-measure") === state.colour));
   }
 }
 
-function invitation() {
-  const text = "Choose a head in the grid, on the map or in the table. Until then, here is a telling one.";
-  return state.head ? [] : [make("p", { class: "hint" }, text)];
+/** What the card shows, where that is not plain to see. */
+function hintsOf() {
+  const choose = "Choose a head in the grid, on the map or in the table. Until then, here is a telling one.";
+  const other = "Findings of the other atlas; examples and nearest heads of this one.";
+  const hints = [...(state.head ? [] : [choose]), ...(state.shown === "other" ? [other] : [])];
+  return hints.map((hint) => make("p", { class: "hint" }, hint));
 }
 
 /** The role and the pattern with what they mean; of a comparison those of both atlases, where they differ. @param {Head} head */
 function namesOf(head) {
   const other = atlas.against ? otherOf(head) : head;
-  const roleMeaning = (/** @type {string} */ name) => rolesByName.get(name)?.meaning;
-  const patternMeaning = (/** @type {string} */ name) => PATTERN_MEANINGS[name];
-  return [
-    nameLine("Role", head.role, other?.role ?? null, roleMeaning, roleOf(head) && colourOfKind(roleOf(head) ?? "", atlas.roles)),
-    nameLine("Pattern", head.pattern, other?.pattern ?? null, patternMeaning, null),
-  ];
+  const role = nameLine("Role", head.role, other?.role ?? null, rolesByName);
+  role.prepend(roleDot(head));
+  return [role, nameLine("Pattern", head.pattern, other?.pattern ?? null, patternsByName)];
+}
+
+/** A dot in the colour of the head's role. @param {Head} head */
+function roleDot(head) {
+  const dot = make("span", { class: "dot", "aria-hidden": true });
+  dot.style.background = colourOfKind(roleOf(head) ?? "", atlas.roles);
+  return dot;
 }
 
 /**
  * @param {string} kind
  * @param {string | null} name
  * @param {string | null} other of the other atlas
- * @param {(name: string) => string | undefined} meaningOf
- * @param {string | null} colour
+ * @param {Map<string, Role>} known
  */
-function nameLine(kind, name, other, meaningOf, colour) {
-  const dot = make("span", { class: "dot", "aria-hidden": true });
-  if (colour) dot.style.background = colour;
-  const meaning = name && meaningOf(name);
+function nameLine(kind, name, other, known) {
+  const meaning = known.get(name ?? "")?.meaning;
   const before = other === name ? "" : ` In the other atlas: ${other ?? "unknown"}.`;
-  const words = [make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before];
-  return make("p", { class: "name" }, ...(colour ? [dot] : []), `${kind}: `, ...words);
+  return make("p", { class: "name" }, `${kind} `, make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before);
 }
 
 /** @param {Head} head */
 function findingsOf(head) {
-  const findings = (state.shown === "other" ? otherOf(head) : head)?.findings ?? [];
+  const findings = shownOf(head)?.findings ?? [];
   const items = findings.map(({ text }) => make("li", {}, text));
   return items.length ? make("ol", { class: "findings", "aria-label": "findings" }, ...items) : make("p", {}, "Nothing stands out.");
 }
@@ -120,12 +114,10 @@ function nearestOf({ nearest }) {
 
 /** @param {Head} head @param {number} distance */
 function nearButton(head, distance) {
-  const role = roleOf(head);
-  const dot = make("span", { class: "dot", "aria-hidden": true });
-  if (role) dot.style.background = colourOfKind(role, atlas.roles);
-  const label = `${headName(head)}, ${role ?? "role unknown"}, distance ${number(distance)}`;
-  const title = `${role ?? "role unknown"}, distance ${distance}`;
-  const button = make("button", { type: "button", "aria-label": label, title }, dot, `${keyOf(head)} `, make("small", {}, number(distance)));
+  const role = roleOf(head) ?? "role unknown";
+  const label = `${headName(head)}, ${role}, distance ${number(distance)}`;
+  const words = [`${keyOf(head)} `, make("small", {}, number(distance))];
+  const button = make("button", { type: "button", "aria-label": label, title: `${role}, distance ${distance}` }, roleDot(head), ...words);
   button.addEventListener("click", () => {
     change({ head });
     card.focus();

@@ -23,7 +23,7 @@ const lists = {
 };
 const canvas = draw("svg", { id: "lines", preserveAspectRatio: "none", "aria-hidden": "true" });
 const tokens = make("div", { id: "tokens" }, lists.query, canvas, lists.key);
-const exampleView = make("section", { id: "example", "aria-label": "Examples" });
+const exampleView = make("div", { id: "example", role: "group", "aria-label": "Examples" });
 
 function buildExample() {
   const samples = make("span", { class: "samples" }, ...lineSamples(Math.sqrt));
@@ -110,7 +110,7 @@ function drawExample() {
   canvas.style.height = `${height}px`;
   canvas.replaceChildren(...paths);
   markExample();
-  exampleSaid.textContent = saidOf(scene.pointed, paths.length);
+  exampleSaid.replaceChildren(...saidOf(scene.pointed, paths.length));
 }
 
 /** Writes the weights of the token that is pointed at beside the tokens of the other list. */
@@ -133,12 +133,17 @@ function weightWith({ side, at }, other) {
   return side === "query" ? weights[at][other] : weights[other][at];
 }
 
-/** The strongest weights of a token, strongest first, in words. @param {Place} place @param {number} count */
+/** The strongest weights of a token, strongest first. @param {Place} place @param {number} count */
 function strongestOf(place, count) {
   const { tokens } = exampleTokens();
   const all = tokens.map((token, at) => ({ token, weight: weightWith(place, at) }));
   const most = all.sort((one, other) => other.weight - one.weight).slice(0, count);
-  return most.map(({ token, weight }) => `“${token}” ${number(weight)}`).join(" · ");
+  return most.flatMap(({ token, weight }, at) => [at ? " · " : "", ...quote(token), ` ${number(weight)}`]);
+}
+
+/** A token of any direction in quotes. @param {string} token */
+function quote(token) {
+  return ["“", make("bdi", {}, token), "”"];
 }
 
 function exampleTokens() {
@@ -147,16 +152,16 @@ function exampleTokens() {
 
 /** @param {Place | null} pointed @param {number} count */
 function saidOf(pointed, count) {
-  if (!pointed) return `${count} weights of ${LEAST} or more. Point at a token to see its own.`;
+  if (!pointed) return [`${count} weights of ${LEAST} or more. Point at a token to see its own.`];
   const verb = pointed.side === "query" ? "looks at" : "is looked at by";
-  return `“${exampleTokens().tokens[pointed.at]}” ${verb} ${strongestOf(pointed, 5)}`;
+  return [...quote(exampleTokens().tokens[pointed.at]), ` ${verb} `, ...strongestOf(pointed, 5)];
 }
 
 /** The same as text: for each query the strongest keys. */
 function writeExample() {
   if (!exampleText.open) return;
   const rows = exampleTokens().tokens.map((token, at) => {
-    const keys = make("td", {}, strongestOf({ side: "query", at }, 3));
+    const keys = make("td", {}, ...strongestOf({ side: "query", at }, 3));
     return make("tr", {}, make("th", { scope: "row" }, token), keys);
   });
   const names = ["query", "the three keys it looks at most"].map((name) => make("th", { scope: "col" }, name));

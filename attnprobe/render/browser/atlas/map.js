@@ -126,8 +126,15 @@ function markMap() {
   const nodes = points.map(({ node }) => node);
   const stop = points.find(({ head }) => head === state.head)?.node ?? nodes[0];
   nodes.forEach((node) => node.setAttribute("tabindex", node === stop ? "0" : "-1"));
-  mapLabels.replaceChildren(...labelsOf());
+  const chosen = points.filter(({ head }) => head === state.head).map(({ node }) => draw("circle", lookOf(node)));
+  mapLabels.replaceChildren(...chosen, ...labelsOf());
   showTip(null);
+}
+
+/** How a point looks, for another that is drawn over its neighbours. @param {SVGElement} node */
+function lookOf(node) {
+  const names = ["cx", "cy", "r", "fill", "stroke", "stroke-width"];
+  return Object.fromEntries(names.map((name) => [name, node.getAttribute(name) ?? ""]));
 }
 
 /** The points worth a label: the chosen head, those like it, the telling ones; of several in one place the first. */
