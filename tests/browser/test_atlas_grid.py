@@ -37,7 +37,7 @@ def cells(page: Page) -> list[list[str]]:
 
 
 def colour_by(page: Page, name: str) -> None:
-    page.get_by_label("Colour by").select_option(name)
+    page.get_by_label("Colour by", exact=True).select_option(name)
 
 
 def written(value: float | None, digits: int = 2, sign: bool = False) -> str:
