@@ -1,14 +1,18 @@
-"""Writes what the documentation takes from the code: docs/models.md, docs/analyses.md, how many types are measured.
+"""Writes what docs take from the code: models.md, analyses.md, atlas-data.md, how many types are measured.
 
 `make docs` runs it; tests/test_docs.py fails where a file says something else.
 """
 
 import io
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from attnprobe.analyses import BUILT_IN, load_analysis
 from attnprobe.analyses.kinds import CorpusAnalysis, fields_of
+from attnprobe.atlas.schemas import schema
 from attnprobe.models.families import FAMILIES, REFUSED, family_table
 from attnprobe.values.options import Running, spelled
 from attnprobe.values.table import Table
@@ -36,6 +40,24 @@ of `attnprobe/analyses/__init__.py`, from which `make docs` writes this page.
 OF_MANY = """
 Of many texts: what is read and how a run goes are flags of `attnprobe corpus`, which it takes, too.
 """
+HEAD_OF_ATLAS = """# The data of an atlas
+
+What `attnprobe atlas -o atlas.json` writes, what its [page](atlas.md) holds, and what `attnprobe.read_atlas` reads and
+checks: one JSON object, made of the objects below. The file `attnprobe/atlas/schema.json` is its JSON Schema (2020-12),
+from which `make docs` writes this page. It is strict: an unknown field is an error, so that none is passed over. Data
+of another form would have another `version`.
+
+No number is NaN or infinite. What has no meaning is absent from `values`, and null elsewhere. All digits of numbers are
+there, but for the weights of examples. The same run on the same machine gives the same bytes.
+"""
+VALUES = {
+    "count": "whole number",
+    "index": "whole number or null",
+    "share": "0 … 1, or null",
+    "number": "number or null",
+    "text-or-null": "string or null",
+}
+KINDS = {"integer": "whole number", "boolean": "true, false"}
 
 
 def pages() -> dict[Path, str]:
@@ -46,6 +68,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "models.md": HEAD + markdown(family_table()),
         ROOT / "docs" / "analyses.md": HEAD_OF_ANALYSES + "".join(map(section, BUILT_IN)),
+        ROOT / "docs" / "atlas-data.md": HEAD_OF_ATLAS + "".join(map(fields, [schema(), *objects().values()])),
         **{path: re.sub(r"\*\*\d+ of its \d+ types are measured\*\*", count, text) for path, text in counted.items()},
     }
 
@@ -64,6 +87,39 @@ def section(name: str) -> str:
         tables += [Table(["further table", "what it holds"], further)]
     about = [analysis.meaning, *([OF_MANY] if of_many else [""])]
     return "\n".join(["", f"## {name}", "", *about, *map(markdown, tables)])
+
+
+def objects() -> dict[str, Mapping[str, Any]]:
+    """The objects that an atlas is made of, by name."""
+    return {name: {"title": name, **rules} for name, rules in schema()["$defs"].items() if name not in VALUES}
+
+
+def fields(rules: Mapping[str, Any]) -> str:
+    """What the page says of one object."""
+    title = rules["title"] if rules["title"] in objects() else "The whole"
+    head = f"\n## {title}\n\n{rules['description']}\n"
+    known, needed = rules.get("properties", {}), rules.get("required", ())
+    rows = [
+        (name, kind(rule) + ("" if name in needed else "; may be absent"), about(rule)) for name, rule in known.items()
+    ]
+    return f"{head}\n{markdown(Table(['field', 'value', 'what it holds'], rows))}" if rows else head
+
+
+def kind(rules: Mapping[str, Any]) -> str:
+    """Which values a field may have."""
+    if "$ref" in rules:
+        name = rules["$ref"].removeprefix("#/$defs/")
+        return VALUES.get(name, name)
+    if "const" in rules or "enum" in rules:
+        return ", ".join(json.dumps(value) for value in rules.get("enum", [rules.get("const")]))
+    names = [rules["type"]] if isinstance(rules["type"], str) else rules["type"]
+    of_list = f"list of {kind(rules['items'])}" if "items" in rules else ""
+    return " or ".join(of_list if name == "array" else KINDS.get(name, name) for name in names)
+
+
+def about(rules: Mapping[str, Any]) -> str:
+    """What a field says."""
+    return str(rules["description"])
 
 
 def markdown(table: Table) -> str:

@@ -16,6 +16,7 @@ import pytest
 from attnprobe import METRICS, Encoder, TruncationWarning, head_stats, view
 from attnprobe.errors import OutputError, UsageError
 from attnprobe.measure.weights import keep_weights
+from attnprobe.render import atlas_page
 from attnprobe.render.page import PARTS, SCRIPTS, as_json, make_page, pack
 from attnprobe.render.steps import pack_halves
 
@@ -28,16 +29,21 @@ def data_of(html: str) -> dict:
 
 def test_parts_are_packaged() -> None:
     names = {part.name for part in PARTS.iterdir()}
+    of_atlas = {f"atlas/{part.name}" for part in (PARTS / "atlas").iterdir()}
+    parts = {"atlas/atlas.html", *atlas_page.STYLES, *(f"{name}.js" for name in atlas_page.SCRIPTS)}
+    assert of_atlas == {name for name in parts if "/" in name}
+    assert parts - of_atlas < names
     around = {f"side_by_side.{suffix}" for suffix in ("html", "css", "js")}
     others = {"base.css", "tokens.css", "shaded.html", "shaded.css", "atlas"}
     assert names == {"page.html", "page.css", *(f"{name}.js" for name in SCRIPTS), *around, *others}
-    inlined = {name for name in names if name.endswith((".css", ".js"))}
+    inlined = {name for name in names | of_atlas if name.endswith((".css", ".js"))}
     assert not any("</script" in (PARTS / name).read_text(encoding="utf-8") for name in inlined)
 
 
-def test_scripts_share_a_scope_without_a_name_twice() -> None:
+@pytest.mark.parametrize("scripts", [SCRIPTS, atlas_page.SCRIPTS], ids=["view", "atlas"])
+def test_scripts_share_a_scope_without_a_name_twice(scripts: tuple[str, ...]) -> None:
     """The browser would take the later of two functions for both."""
-    script = "\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    script = "\n".join((PARTS / f"{name}.js").read_text(encoding="utf-8") for name in scripts)
     names = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", script, re.MULTILINE)
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert len(names) > 100

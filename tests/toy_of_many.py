@@ -109,7 +109,7 @@ class OwnSummary:
 
     @property
     def remarks(self) -> list[str]:
-        return [f"{int(self.n_queries)} queries"]
+        return [f"{int(self.n_queries.sum())} queries"]
 
     def of_texts(self, texts: Sequence[Measured], together: None) -> OwnSummary:
         summary = self

@@ -14,8 +14,8 @@ from attnprobe.values.text import shorten, visible
 SCRIPTS = (
     "dom",
     "fields",
-    "tokens",
     "theme",
+    "tokens",
     "sorting",
     "png",
     "saving",
@@ -31,13 +31,16 @@ SCRIPTS = (
     "atlas/numbers",
     "atlas/card",
     "atlas/map",
+    "atlas/plain",
     "atlas/table",
+    "atlas/baselines",
     "atlas/changes",
     "atlas/save",
     "atlas/address",
     "atlas/main",
 )
-STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css")
+NOUNS = {"treebank": "sentences of a treebank"}  # what the texts of a section are, if not its name
+STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
 FLAGS = {"treebank": "--conllu", "documents": "--coref"}  # by section; the texts themselves need none
 
 
@@ -56,7 +59,8 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
         title=html.escape(f"attnprobe atlas: {shorten(model, 60)}"),
         heading=html.escape(shorten(model, 120)),
         about=html.escape(_about(data)),
-        notes="\n".join(f'<p class="note">{html.escape(visible(note))}</p>' for note in _notes(data)),
+        against=html.escape(_against(data)),
+        notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(data)),
         command=html.escape(_command(data)),
         style=style,
         patterns=as_json(_patterns()),
@@ -67,22 +71,40 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
 
 def _about(data: Mapping[str, Any]) -> str:
     """Describes the model and what was read in one line."""
-    model = data["model"]
-    size = f"{len(model['layers'])} layers × {len(model['heads'])} heads, counted from 0"
-    read = [
-        f"{section['name']}: {section['texts']:,} texts, {section['tokens']:,} tokens" for section in data["sections"]
+    size = f"{len(data['model']['layers'])} layers × {len(data['model']['heads'])} heads, counted from 0"
+    return " · ".join([visible(data["model"]["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
+
+
+def _against(data: Mapping[str, Any]) -> str:
+    """Describes the other atlas in one line; empty without one."""
+    if other := data.get("against"):
+        return " · ".join([f"compared with {visible(other['model']['name'])}", *_read(other)])
+    return ""
+
+
+def _read(data: Mapping[str, Any]) -> list[str]:
+    """Describes what was read for an atlas."""
+    return [
+        f"{section['texts']:,} {NOUNS.get(section['name'], section['name'])} with {section['tokens']:,} tokens"
+        for section in data["sections"]
     ]
-    return " · ".join([visible(model["type"]), size, *read, f"attnprobe {data['attnprobe']}"])
 
 
 def _notes(data: Mapping[str, Any]) -> Iterator[str]:
     """Writes what a reader must know before trusting the page."""
     if any(section["sample"] for section in data["sections"]):
         yield (
-            "These numbers come from attnprobe's built-in sample of plain sentences, not from texts of yours. "
-            "Name files of your own to see what heads do in them."
+            "These numbers come from the built-in sample of plain sentences, not from texts of yours: "
+            "name files of your own to see what heads do in them."
         )
-    yield from data["remarks"]
+    yield from map(_sentence, data["remarks"])
+    yield from map(_sentence, data.get("against", {}).get("remarks", []))
+
+
+def _sentence(remark: str) -> str:
+    """Makes a remark a sentence of the page."""
+    text = visible(remark)
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _patterns() -> list[dict[str, str]]:

@@ -63,6 +63,12 @@ CHANGE_ON_DARK = Colours(
     ((146, 197, 222), (33, 102, 172), (34, 38, 43), (178, 24, 43), (244, 165, 130)),
     (153, 110, 68, 25, 235, 124, 167, 216, 223),
 )
+# One for each of some kinds, without an order, of about one brightness: those of the page's light theme (base.css).
+KINDS: tuple[Colour, ...] = (
+    *((35, 104, 181), (184, 80, 10), (35, 130, 79), (185, 49, 68), (117, 73, 177), (135, 99, 0)),
+    *((13, 127, 140), (184, 64, 141), (93, 116, 19), (74, 85, 184), (141, 90, 61), (86, 100, 111)),
+)
+NO_KIND: Colour = (195, 200, 206)  # --edge of the page
 INKS, IN_256 = {"black": (0, 0, 0), "white": (255, 255, 255)}, {"black": 16, "white": 231}
 
 
@@ -109,6 +115,12 @@ def shade(amount: float, colours: Colours = VIRIDIS) -> Style:
     """Returns the colour of an amount as a background, with text that can be read on it."""
     step = _step(amount)
     return Style(color=_text_on(colours, step), bgcolor=_colour(colours, step))
+
+
+@lru_cache(maxsize=64)
+def kind_shade(at: int) -> Style:
+    """Returns the colour of a kind by its number as a background, with white text."""
+    return Style(color=Color.from_rgb(*INKS["white"]), bgcolor=Color.from_rgb(*KINDS[at % len(KINDS)]))
 
 
 @dataclass(frozen=True)

@@ -24,5 +24,9 @@ def _cell(cell: Cell) -> str:
         return ""
     if isinstance(cell, float):
         return f"{cell:.6g}"
-    text = visible(str(cell))
-    return "".join(f"\\{character}" if character in "\\|`*_<>[]" else character for character in text)
+    return escaped(str(cell))
+
+
+def escaped(text: str) -> str:
+    """Writes a text so that Markdown shows it as it is, also in a cell of a table."""
+    return "".join(f"\\{character}" if character in "\\|`*_<>[]&~$" else character for character in visible(text))

@@ -6,18 +6,21 @@ const REST = "·"; // the short name of what no rule names, which has no colour
 /** Read from the page once for each theme. @type {Map<string, string>} */
 const palette = new Map();
 
-/** A colour of base.css by its number; -1: of what has no colour. @param {number} at */
-function paletteColour(at) {
-  const key = `${isDark()} ${at}`;
-  const found = palette.get(key) ?? colour(at < 0 ? "var(--none)" : `var(--head-${at % COLOURS})`);
+/** A colour of the style sheet in the present theme. @param {string} name */
+function paletteColour(name) {
+  const key = `${isDark()} ${name}`;
+  const found = palette.get(key) ?? colour(`var(--${name})`);
   palette.set(key, found);
   return found;
 }
 
+/** One of the colours that tell things apart. @param {number} at */
+const distinctColour = (at) => paletteColour(`head-${at % COLOURS}`);
+
 /** The colour of a role or pattern. @param {string} name @param {Role[]} all roles, or patterns */
 function colourOfKind(name, all) {
   const at = all.findIndex((one) => one.name === name);
-  return paletteColour(all[at]?.short === REST ? -1 : at);
+  return all[at]?.short === REST ? paletteColour("none") : distinctColour(at);
 }
 
 /**
@@ -29,10 +32,10 @@ function colourOf(head) {
   const by = state.colour;
   if (by === "role" || by === "pattern") {
     const name = kindOf(head, by);
-    if (name !== null && !isChanged(head, by)) return paletteColour(-1);
+    if (name !== null && !isChanged(head, by)) return paletteColour("paper");
     return name && colourOfKind(name, by === "role" ? atlas.roles : patterns);
   }
-  if (by === "cluster") return head.cluster === null ? null : paletteColour(head.cluster);
+  if (by === "cluster") return head.cluster === null ? null : distinctColour(head.cluster);
   const value = valueOf(head, by);
   const scale = scaleOf(by);
   return value === null ? null : colourAt(placeOn(value, scale), scale.diverging);

@@ -138,3 +138,18 @@ function grouped(items, common) {
 function countsOf(names) {
   return new Map([...grouped(names, (name) => name)].map(([name, all]) => [name, all.length]));
 }
+
+/** What groups of measures are called, by the first part of their names. @type {Record<string, string>} */
+const GROUPS = {
+  statistics: "Statistics of weights",
+  patterns: "Shares that the rules read",
+  norms: "Contributions, by norm",
+  similarity: "Likeness of heads",
+  importance: "Importance",
+  relations: "Relations of the treebank",
+  trees: "Trees of the treebank",
+  coreference: "Coreference of the documents",
+};
+
+/** @param {string} name of a measure */
+const groupOf = (name) => name.split(".")[0];

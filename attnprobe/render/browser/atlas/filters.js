@@ -1,25 +1,11 @@
 // What can be chosen: what colours stand for, which of two atlases is shown, and the heads of which roles.
 
-/** What groups of measures are called, by the first part of their names. @type {Record<string, string>} */
-const GROUPS = {
-  statistics: "Statistics of weights",
-  patterns: "Shares that the rules read",
-  norms: "Contributions, by norm",
-  similarity: "Likeness of heads",
-  importance: "Importance",
-  relations: "Relations of the treebank",
-  trees: "Trees of the treebank",
-  coreference: "Coreference of the documents",
-};
 /** @type {Record<string, string>} */
 const KIND_MEANINGS = {
   role: "what a head mostly does: the first role whose rule its shares of weight meet; attnprobe patterns --explain has the rules",
   pattern: "the shape of a head's maps: the first pattern whose rule its shares of weight meet",
   cluster: "heads of one cluster look at much the same tokens; 0 is the largest cluster",
 };
-
-/** @param {string} name of a measure */
-const groupOf = (name) => name.split(".")[0];
 
 function buildFilters() {
   const groups = grouped(atlas.measures, ({ name }) => GROUPS[groupOf(name)] ?? groupOf(name));

@@ -29,14 +29,14 @@ function kindEntries(by) {
     entry(colourOfKind(name, all), short, name, counts.get(name) ?? 0, meaning),
   );
   const same = atlas.heads.length - heads.length;
-  return same ? [...entries, entry(paletteColour(-1), "=", "unchanged", same, `its ${by} is that of the other atlas`)] : entries;
+  return same ? [...entries, entry(paletteColour("paper"), "=", "unchanged", same, `its ${by} is that of the other atlas`)] : entries;
 }
 
 function clusterEntries() {
   const counts = countsOf(atlas.heads.flatMap(({ cluster }) => (cluster === null ? [] : String(cluster))));
   return [...counts.keys()]
     .sort((one, other) => Number(one) - Number(other))
-    .map((name) => entry(paletteColour(Number(name)), name, `cluster ${name}`, counts.get(name) ?? 0, ""));
+    .map((name) => entry(distinctColour(Number(name)), name, `cluster ${name}`, counts.get(name) ?? 0, ""));
 }
 
 /** @param {string} ground @param {string} short @param {string} name @param {number} count @param {string} meaning */

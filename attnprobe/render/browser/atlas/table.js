@@ -1,6 +1,164 @@
-// The table of all numbers.
+// The table of all heads: place, role, what is known in words, and the measures of one group.
 
-/** @param {Set<string>} changed */
-function showTable(changed) {}
+/**
+ * A column, by which heads sort: `down` tells whether the highest come first at the first click.
+ * @typedef {{ by: string, title: string, meaning: string, down: boolean, rank: (head: Head) => number | null }} Column
+ */
 
+const groupsOfMeasures = [...new Set(atlas.measures.map(({ name }) => groupOf(name)))];
+const roleNames = [...new Set([...atlas.heads, ...othersByKey.values()].map(({ role }) => role ?? ""))].sort();
+
+/** @type {Column[]} */
+const FIRST_COLUMNS = [
+  { by: "layer", title: "head", meaning: "layer.head, both counted from 0", down: false, rank: (head) => atlas.heads.indexOf(head) },
+  { by: "role", title: "role", meaning: "what the head mostly does", down: false, rank: (head) => rankOfRole(head) },
+  { by: "finding", title: "in words", meaning: "the strongest finding", down: true, rank: (head) => findingOf(head)?.strength ?? null },
+];
+
+/** @param {Head} head */
+function rankOfRole(head) {
+  const role = roleOf(head);
+  return role === null ? null : roleNames.indexOf(role);
+}
+
+/** The strongest finding of a head; of a change, this atlas's. @param {Head} head */
+function findingOf(head) {
+  return (state.shown === "other" ? otherOf(head) : head)?.findings[0] ?? null;
+}
+
+const drawn = { group: groupsOfMeasures[0] ?? "", rows: /** @type {Map<Head, HTMLTableRowElement>} */ (new Map()) };
+
+/** @returns {Column[]} */
+function columnsShown() {
+  const measures = atlas.measures.filter(({ name }) => groupOf(name) === drawn.group);
+  const numbers = measures.map(({ name, title, meaning, unit }) => ({
+    by: name,
+    title,
+    meaning: `${meaning}${unit && ` (${unit})`}`,
+    down: true,
+    rank: (/** @type {Head} */ head) => valueOf(head, name),
+  }));
+  return [...FIRST_COLUMNS, ...numbers];
+}
+
+function buildTable() {
+  const groups = groupsOfMeasures.map((group) => make("option", { value: group }, GROUPS[group] ?? group));
+  const choice = make("select", { name: "table-group" }, ...groups);
+  choice.addEventListener("change", () => chooseGroup(choice.value));
+  const table = find("heads", HTMLTableElement);
+  table.append(make("thead"), make("tbody"));
+  rove(/** @type {HTMLElement} */ (table.tHead), "button", (key, at, count) => gridStep(key, at, count, count));
+  rove(table.tBodies[0], "tr:not([hidden]) button", (key, at, count) => gridStep(key, at, count, 1));
+  find("table-choice", HTMLElement).prepend(make("label", {}, "Numbers ", choice));
+}
+
+/** @param {string} group */
+function chooseGroup(group) {
+  drawn.group = group;
+  drawn.rows.clear();
+  const isKnown = columnsShown().some(({ by }) => by === state.sort.by);
+  change({ sort: isKnown ? { ...state.sort } : { by: "layer", down: false } });
+}
+
+/** Draws the head of the table and all rows anew. */
+function fillTable() {
+  const table = find("heads", HTMLTableElement);
+  const columns = columnsShown();
+  const headers = columns.map(({ title, meaning, by }, at) => {
+    const button = make("button", { type: "button", title: meaning }, title.replaceAll("_", " "));
+    button.addEventListener("click", () => sortBy(columns[at]));
+    return make("th", { scope: "col", "data-at": at, class: at < FIRST_COLUMNS.length ? by : "number" }, button);
+  });
+  table.tHead?.replaceChildren(make("tr", {}, ...headers));
+  const scales = new Map(columns.slice(FIRST_COLUMNS.length).map(({ by }) => [by, scaleOf(by)]));
+  drawn.rows = new Map(atlas.heads.map((head) => [head, rowOf(head, scales)]));
+  table.tBodies[0].replaceChildren(...drawn.rows.values());
+  find("heads-note", HTMLElement).textContent = noteOnShown();
+}
+
+/** @param {Head} head @param {Map<string, Scale>} scales */
+function rowOf(head, scales) {
+  const finding = findingOf(head)?.text ?? "";
+  const row = make(
+    "tr",
+    {},
+    make("th", { scope: "row" }, headButton(head)),
+    make("td", { class: "role" }, roleOf(head) ?? ""),
+    make("td", { class: "finding", title: finding }, finding),
+    ...[...scales].map(([name, scale]) => numberCell(head, name, scale)),
+  );
+  row.addEventListener("click", () => change({ head }));
+  return row;
+}
+
+/** @param {Head} head @param {string} name @param {Scale} scale */
+function numberCell(head, name, scale) {
+  const value = valueOf(head, name);
+  if (value === null) return make("td");
+  const interval = intervalOf(head, name);
+  const between = interval ? ` (95 %: ${interval.join(" to ")})` : "";
+  const cell = make("td", { title: `${value}${between}`, class: scale.diverging ? (value < 0 ? "less" : "more") : "amount" }, written(name, value, 1));
+  cell.style.setProperty("--amount", `${Math.round(36 * amountOf(value, scale))}%`);
+  return cell;
+}
+
+/** How strongly a value is coloured, from 0 to 1. @param {number} value @param {Scale} scale */
+function amountOf(value, { low, high, diverging }) {
+  if (diverging) return high ? Math.abs(value) / high : 0;
+  return high > low ? (value - low) / (high - low) : 0;
+}
+
+function noteOnShown() {
+  const about = { this: "", other: " The numbers are the other atlas’s.", change: " A number is this atlas’s minus the other’s." };
+  return `Click a column to sort, a row to see that head.${about[state.shown]}`;
+}
+
+/** @param {Column} column */
+function sortBy({ by, down }) {
+  change({ sort: { by, down: state.sort.by === by ? !state.sort.down : down } });
+}
+
+/** Sorts the rows; equal ones by layer and head. */
+function sortTable() {
+  const table = find("heads", HTMLTableElement);
+  const columns = columnsShown();
+  const at = Math.max(0, columns.findIndex(({ by }) => by === state.sort.by));
+  const { down } = state.sort;
+  const ranked = atlas.heads.map((head) => ({ head, rank: columns[at].rank(head) }));
+  ranked.sort((one, other) => inOrder(one.rank, other.rank, down)); // which keeps the order of equal ones
+  markSorted(table, at, down);
+  table.tBodies[0].append(...ranked.map(({ head }) => /** @type {HTMLElement} */ (drawn.rows.get(head))));
+}
+
+/** Hides heads of other roles, and marks the chosen one. */
+function markTable() {
+  const buttons = [];
+  for (const [head, row] of drawn.rows) {
+    row.hidden = !isKept(head);
+    row.classList.toggle("on", head === state.head);
+    const button = /** @type {HTMLButtonElement} */ (row.querySelector("button"));
+    button.setAttribute("aria-pressed", String(head === state.head));
+    if (!row.hidden) buttons.push(button);
+  }
+}
+
+/** What changed since the table was drawn. @type {Set<string>} */
+const waiting = new Set();
+
+/** Draws the table once the rest of the page is on the screen. @param {Set<string>} changed */
+function showTable(changed) {
+  if (changed.size && !waiting.size) requestAnimationFrame(() => setTimeout(drawTable));
+  changed.forEach((name) => waiting.add(name));
+}
+
+function drawTable() {
+  const isSorted = waiting.has("sort");
+  const isOther = waiting.has("shown") || !drawn.rows.size;
+  waiting.clear();
+  if (isOther) fillTable();
+  if (isOther || isSorted) sortTable();
+  markTable();
+}
+
+buildTable();
 listeners.push(showTable);

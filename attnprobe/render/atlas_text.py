@@ -1,0 +1,76 @@
+"""What terminals, figures and model cards say of an atlas alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attnprobe.values.signature import part_of
+from attnprobe.values.switches import with_off
+
+Data = Mapping[str, Any]
+READ = {"texts": "text", "treebank": "sentence of a treebank", "documents": "document"}
+PLURAL = {"texts": "texts", "treebank": "sentences of a treebank", "documents": "documents"}
+NO_ROLE = "no role"
+SAMPLE = "the sample that comes with attnprobe"
+FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
+LIMITS = (
+    "A head's weights say where it looks, not that the model needs what is there. The heads named here were chosen "
+    "among all for what they show, and shares of weight were measured on the texts that chose them; only what is "
+    "called held out was not."
+)
+
+
+def model_name(data: Data) -> str:
+    """Names the model, and which of its heads are off."""
+    off = part_of(data["signature"], "off")
+    return with_off(data["model"]["name"], None if off in ("", "none") else off)
+
+
+def read_of(data: Data) -> Iterator[str]:
+    """Counts what was read, section by section."""
+    for section in data["sections"]:
+        name, count = section["name"], section["texts"]
+        of_sample = f" of {SAMPLE}" if section["sample"] else ""
+        yield f"{count:,} {(READ if count == 1 else PLURAL)[name]}{of_sample} ({section['tokens']:,} tokens)"
+
+
+def size_of(data: Data) -> str:
+    """Counts layers and heads."""
+    layers, heads = len(data["model"]["layers"]), len(data["model"]["heads"])
+    return f"{layers} layer{'' if layers == 1 else 's'} × {heads} head{'' if heads == 1 else 's'}"
+
+
+def roles_of(data: Data) -> dict[tuple[int, int], str | None]:
+    """Returns the role of each head by its layer and number."""
+    return {(head["layer"], head["head"]): head["role"] for head in data["heads"]}
+
+
+def counts_of(data: Data) -> dict[str, int]:
+    """Counts the heads of each role that any has, in the order of their rules, then those without one."""
+    counts = Counter(role or NO_ROLE for role in roles_of(data).values())
+    return {name: counts[name] for name in (*(role["name"] for role in data["roles"]), NO_ROLE) if counts[name]}
+
+
+def flags_of(data: Data) -> list[str]:
+    """Lists the arguments of ``attnprobe atlas`` that name what was read and measured, but for options."""
+    read = [(FLAGS[section["name"]], section["sources"]) for section in data["sections"] if not section["sample"]]
+    files = [name for flag, sources in read for source in sources for name in (*flag, source)]
+    return [*files, *_importance(data), "-m", data["model"]["name"]]
+
+
+def _importance(data: Data) -> list[str]:
+    """Says how importance was measured: only heads switched off one at a time change the pooled vector."""
+    names = {measure["name"] for measure in data["measures"]}
+    if "importance.pooled_change" in names:
+        return ["--importance", "zero"]
+    return ["--importance", "sensitivity"] if "importance.importance" in names else []
+
+
+def told(data: Data) -> Iterator[tuple[str, str]]:
+    """Yields ``layer.head`` and the finding of each telling head."""
+    heads = {(head["layer"], head["head"]): head for head in data["heads"]}
+    for place in data["telling"]:
+        layer, head = place["layer"], place["head"]
+        yield f"{layer}.{head}", heads[layer, head]["findings"][place["finding"]]["text"]

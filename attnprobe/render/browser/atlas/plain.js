@@ -1,0 +1,39 @@
+// Tables that do not sort, and buttons that lead to heads.
+
+/**
+ * A column of a plain table; what `isText` is read from the left, numbers stand right.
+ * @template Row
+ * @typedef {{ title: string, meaning?: string, isText?: boolean, cell: (row: Row) => string | Node }} PlainColumn
+ */
+
+/**
+ * @template Row
+ * @param {string} labelledBy the id of the heading
+ * @param {PlainColumn<Row>[]} columns
+ * @param {Row[]} rows
+ */
+function plainTable(labelledBy, columns, rows) {
+  const kindOf = (/** @type {PlainColumn<Row>} */ column) => (column.isText ? "text" : "number");
+  const headers = columns.map((column) => make("th", { scope: "col", title: column.meaning ?? "", class: kindOf(column) }, column.title));
+  const lines = rows.map((row) => make("tr", {}, ...columns.map((column) => make("td", { class: kindOf(column) }, column.cell(row)))));
+  const table = make("table", { class: "plain", "aria-labelledby": labelledBy });
+  table.append(make("thead", {}, make("tr", {}, ...headers)), make("tbody", {}, ...lines));
+  const across = Math.max(1, lines[0]?.querySelectorAll("button").length ?? 0);
+  rove(table.tBodies[0], "button", (key, at, count) => gridStep(key, at, count, across));
+  return make("div", { class: "wide" }, table);
+}
+
+/** A head's number, which chooses it. @param {{ layer: number, head: number }} place */
+function headButton({ layer, head }) {
+  const name = `layer ${layer}, head ${head}`;
+  const button = make("button", { type: "button", class: "head", "aria-label": name }, `${layer}.${head}`);
+  button.addEventListener("click", () => change({ head: headAt(layer, head) }));
+  return button;
+}
+
+/** A share in percent; empty where there is none. @param {unknown} share @param {boolean} signed */
+function percent(share, signed = false) {
+  if (typeof share !== "number") return "";
+  const text = (100 * share).toFixed(1).replace("-", "−");
+  return signed && share > 0 ? `+${text}` : text;
+}

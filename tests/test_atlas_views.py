@@ -1,0 +1,180 @@
+"""An atlas on a terminal, in a model card, as a figure: what is written where, and that data are never markup."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+import attnprobe.render
+from attnprobe.atlas.data import Atlas, Charted
+from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
+from attnprobe.render.atlas_markdown import write_markdown
+from attnprobe.render.atlas_terminal import atlas_view
+from attnprobe.render.colours import KINDS, NO_KIND
+from tests.atlases import fabricated
+
+EVIL = "<b>|`*a*_[x](y) \x1b[31m$2$ 一致&lt;\u202e"
+
+
+def small(**about: Any) -> dict[str, Any]:
+    """An atlas of two layers, the second of which pools, with words that others take for markup."""
+    data = fabricated(2, 3) | about
+    for head, role in zip(data["heads"], ["previous token", "broad", "mixed", None, None, None], strict=True):
+        head["role"] = role
+    data["heads"][1]["findings"][0]["text"] = f"broad: {EVIL}"
+    data["telling"] = [{"layer": 0, "head": 1, "finding": 0}, {"layer": 0, "head": 2, "finding": 1}]
+    data["relations"] = [*data["relations"][2:], {**data["relations"][0], "n": 29}]
+    for row, gain in zip(data["relations"], (0.1, 0.3, 0.9), strict=True):
+        row |= {"layer": 0, "head": 1, "gain": gain, "relation": f"{row['relation']}|{EVIL}" if gain < 0.2 else "obj"}
+    data["model"]["name"] = f"models/{EVIL}"
+    return data
+
+
+def shown(data: dict[str, Any], width: int, **options: Any) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, markup=False, emoji=False, highlight=False, **options)
+    console.print(atlas_view(Atlas(data), width))
+    return stream.getvalue()
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
+@pytest.mark.parametrize(("width", "blocks"), [(40, 5), (80, 2), (200, 1)])
+def test_the_grid_fits_the_terminal(width: int, blocks: int) -> None:
+    data = fabricated(4, 24, against=True)
+    text = shown(data, width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    grid = [line.split() for line in text.split("\n\n")[1].splitlines()]
+    rows = {layer: [cell for row in grid if row[0] == str(layer) for cell in row[1:]] for layer in range(4)}
+    shorts = {role["name"]: role["short"] for role in data["roles"]}
+    assert [row[0] for row in grid].count("head") == blocks
+    for layer, cells in rows.items():
+        assert cells == [shorts[head["role"]] for head in data["heads"] if head["layer"] == layer]
+
+
+def test_colours_add_nothing_that_is_not_written() -> None:
+    data = small()
+    coloured = shown(data, 80, force_terminal=True, color_system="truecolor")
+    assert "48;2;35;104;181m" in coloured  # the first role's
+    words = shown(data, 80)
+    assert plain(coloured).split() == words.replace("prev:", "prev").replace("·:", "·").split()
+    assert "prev: previous token 1   broad 1   ·: mixed 1   no role 3" in words
+    for options in ({"no_color": True, "color_system": "truecolor"}, {"color_system": "standard"}):
+        assert "48;" not in (few := shown(data, 80, force_terminal=True, **options))
+        assert plain(few) == words
+
+
+def test_what_changed_is_listed() -> None:
+    data = fabricated(2, 2, against=True)
+    for head, other in zip(data["heads"], data["against"]["heads"], strict=True):
+        head["role"] = other["role"] = "self"
+        other["values"] = {name: list(value) for name, value in head["values"].items()}
+    assert "0 of 4 heads have another role." in shown(data, 80)
+    assert "No number with an interval has changed" in shown(data, 80)
+    data["heads"][3]["role"] = None
+    data["heads"][2]["values"]["statistics.entropy"] = [3.0, 2.9, 3.1]
+    data["against"]["heads"][2]["values"]["statistics.entropy"] = [1.0, 0.9, 1.1]
+    text = shown(data, 80)
+    assert "1 of 4 heads have another role:\n1.1  self → no role" in text.replace(" \n", "\n")
+    assert re.search(r"^1\.0 +entropy 1 → 3 \(\+2\)", text, re.MULTILINE)
+    assert text.count("→") == 2
+
+
+def test_data_never_steer_a_terminal() -> None:
+    text = shown(small(), 200)
+    assert "\x1b" not in text
+    assert "0.1  broad: <b>|`*a*_[x](y) ␛[31m$2$ 一致&lt;<U+202E>" in text
+    assert "0.2  obj → its verb" in text
+
+
+def written(write: Callable[[Charted, IO[bytes]], None], data: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    write(Atlas(data), stream)
+    return stream.getvalue()
+
+
+SAFE = r"\<b\>\|\`\*a\*\_\[x\](y) ␛\[31m\$2\$ 一致\&lt;\<U+202E\>"
+CARD = rf"""## Attention heads
+
+What the heads of models/{SAFE} (bert, 2 layers × 3 heads) do in 40 texts (900 tokens), 40 sentences of a treebank (900 tokens), 40 documents (900 tokens), from texts.txt, treebank.txt, documents.txt; attnprobe 0.0.0.
+
+| layer | 0 | 1 | 2 |
+| --- | :-: | :-: | :-: |
+| **0** | prev | broad | · |
+| **1** |  |  |  |
+
+Roles, and how many heads have each: prev: previous token 1, broad 1, ·: mixed 1, no role 3. Layers and heads count from 0.
+
+### The most telling heads
+
+- **0.1** broad: {SAFE}
+- **0.2** obj → its verb 75 %, the best offset 37 %
+
+### Relations, held out
+
+Heads and offsets were chosen on even sentences; the numbers are those of odd ones, of relations with 30 links there or more, those with the most gain.
+
+| relation | head | from → to | right | best fixed offset | gain | 95 % interval | n |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| obj | 0.1 | obj → its verb | 70 % | 40 % | +30 | +20 … +40 | 100 |
+| obj\|{SAFE} | 0.1 | obj\|{SAFE} → its head word | 70 % | 40 % | +10 | +20 … +40 | 100 |
+
+### Limits
+"""  # noqa: E501
+
+
+def test_the_card_is_markdown_that_holds_no_markup_of_the_data() -> None:
+    card = written(write_markdown, small()).decode()
+    assert card.startswith(CARD)
+    command = (
+        "attnprobe atlas texts.txt --conllu treebank.txt --coref documents.txt --importance sensitivity -m 'models/"
+    )
+    assert command in card
+    assert card.endswith("\n```text\nmodel:made-up|seed:0\n```\n")
+    assert "- contributions cannot be measured: no values of layer 0 are found\n" in card
+    tables = [part for part in card.split("\n\n") if part.startswith("|")]
+    assert [{len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()} for table in tables] == [{5}, {9}]
+
+
+def test_the_card_counts_roles_where_heads_are_many() -> None:
+    data = fabricated(2, 20, sections=("texts",))
+    data["sections"][0]["sample"] = True
+    data["telling"] = []
+    card = written(write_markdown, data).decode()
+    rows = [line.split(" | ") for line in card.splitlines() if line.startswith("| **")]
+    assert [sum(int(cell.strip(" |") or 0) for cell in row[1:]) for row in rows] == [20, 20]
+    assert "do in 40 texts of the sample that comes with attnprobe (900 tokens); attnprobe" in card
+    assert "attnprobe atlas --importance sensitivity -m made-up -o atlas.html" in card
+    assert not {"### The most telling heads", "### Relations, held out"} & {*card.splitlines()}
+
+
+def test_the_figure_is_the_grid_with_its_legend_and_signature() -> None:
+    data = small()
+    data["model"]["name"] = "m$x$<b>" * 30
+    drawn = written(write_svg, data)
+    comments = re.findall(r"<!-- (.*?) -->", drawn.decode())
+    for text in ("prev", "broad", "·", "previous token: 1", "mixed: 1", "no role: 3", "layer", "head"):
+        assert text in comments
+    assert "2 layers × 3 heads; roles in 40 texts (900 tokens)" in " ".join(comments)
+    assert data["signature"] in drawn.decode()
+    assert drawn == written(write_svg, data)
+    assert written(write_png, data).startswith(b"\x89PNG")
+    assert written(write_pdf, data).startswith(b"%PDF")
+
+
+def test_roles_have_the_colours_of_the_page() -> None:
+    css = (Path(attnprobe.render.__file__).parent / "browser" / "base.css").read_text(encoding="utf-8")
+    named = dict(re.findall(r"--([\w-]+): light-dark\(#(\w{6}),", css))
+    for at, colour in enumerate(KINDS):
+        assert bytes(colour).hex() == named[f"head-{at}"]
+    assert f"head-{len(KINDS)}" not in named
+    assert bytes(NO_KIND).hex() == named["edge"]
