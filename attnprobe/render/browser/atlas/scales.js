@@ -31,7 +31,7 @@ function scaleOf(name, isChange = state.shown === "change") {
 
 /** @param {string} name @param {boolean} isChange @returns {Scale} */
 function makeScale(name, isChange) {
-  const values = atlas.heads.flatMap((head) => isChange ? changeOf(head, name) : valuesOfBoth(head, name));
+  const values = atlas.heads.flatMap((head) => (isChange ? changesOf(head, name) : valuesOfBoth(head, name)));
   const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
   const most = Math.max(-low, high);
   const digits = most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.1 || most === 0 ? 2 : 1 - Math.floor(Math.log10(most));
@@ -40,14 +40,14 @@ function makeScale(name, isChange) {
 }
 
 /** @param {Head} head @param {string} name */
-function changeOf(head, name) {
-  const [mine, other] = [head, otherOf(head)].map((one) => one?.values[name]?.[0]);
-  return mine === undefined || other === undefined ? [] : [mine - other];
+function valuesOfBoth(head, name) {
+  return [head, otherOf(head)].flatMap((one) => one?.values[name]?.[0] ?? []);
 }
 
 /** @param {Head} head @param {string} name */
-function valuesOfBoth(head, name) {
-  return [head, otherOf(head)].flatMap((one) => one?.values[name]?.[0] ?? []);
+function changesOf(head, name) {
+  const [mine, other] = valuesOfBoth(head, name);
+  return other === undefined ? [] : [mine - other];
 }
 
 /** Where a value lies on its scale, 0 to 1. @param {number} value @param {Scale} scale */
@@ -69,7 +69,7 @@ function colourAt(place, diverging) {
  * @param {string} name
  * @param {number | null} value
  * @param {number} more
- * @param {boolean} isChange whether the value is one
+ * @param {boolean} isChange whether the value is a change
  */
 function written(name, value, more = 0, isChange = state.shown === "change") {
   if (value === null) return "–";
