@@ -214,7 +214,8 @@ def test_pictures_say_what_they_show(open_atlas: Open, scheme: str) -> None:
     grid = ElementTree.fromstring(saved(page, "#grid-buttons", 0))
     shown = [group for group in grid.iter(f"{SVG}g") if group.find(f"{SVG}title") is not None]
     assert {group.findtext(f"{SVG}title"): group.find(f"{SVG}rect").get("fill") for group in shown} == fills
-    assert "offset (tokens), change from the other atlas, made-up" in (grid.findtext(f"{SVG}desc") or "")
+    words = "colour by offset (tokens), Statistics of weights, change from the other atlas, made-up"
+    assert words in (grid.findtext(f"{SVG}desc") or "")
     map_ = ElementTree.fromstring(saved(page, "#map-buttons", 0))
     assert len(list(map_.iter(f"{SVG}circle"))) == len(COMPARED["heads"])
     for root in (grid, map_):
@@ -321,15 +322,19 @@ def test_every_tab_stop_has_a_name_and_is_seen(open_atlas: Open) -> None:
     assert page.evaluate(NAMELESS) == []
 
 
+COLOURS = """() => {
+    const style = (element) => getComputedStyle(element);
+    const under = (element) => (/, 0\\)$/.test(style(element).backgroundColor) ? under(element.parentElement) : element);
+    const found = document.querySelectorAll("h2, h3, p, #heads td, #heads .on button, .plain td");
+    return [...found].map((element) => [style(element).color, style(under(element)).backgroundColor]);
+}"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_both_themes_can_be_read(open_atlas: Open, scheme: str) -> None:
     page = open_atlas(COMPARED, scheme)
     rows_of(page)
-    pairs = page.evaluate("""() => [...document.querySelectorAll("h2, h3, p, #heads td, #heads .on th, .plain td")].map((element) => {
-        let ground = element;
-        while (/, 0\\)$|transparent/.test(getComputedStyle(ground).backgroundColor)) ground = ground.parentElement;
-        return [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor];
-    })""")
+    pairs = page.evaluate(COLOURS)
     plain = [pair for pair in map(tuple, pairs) if all(colour.startswith("rgb") for colour in pair)]
     assert min(contrast(*pair) for pair in set(plain)) >= 4.5
 
