@@ -226,7 +226,7 @@ def test_the_other_atlas_is_reduced_to_what_both_have() -> None:
 def test_remarks_say_why_a_change_may_mean_less() -> None:
     data, other = fabricated(1, 2), fabricated(1, 2)
     data["signature"] = "attnprobe:0.2|model:a@1|max_length:128|long_range:8"
-    other["signature"] = "attnprobe:0.1|model:b@2|max_length:256"
+    other["signature"] = "attnprobe:0.1|model:b@2|off:3:1(zero)|max_length:256|seed:0"
     other["sections"][0] |= {"sources": ["old.txt"], "texts": 1000}
     assert Atlas(data).against(Atlas(other)).data["against"]["remarks"] == [
         "two models, a@1 and b@2: heads of one number are the same head only where one model was trained on from the "
@@ -234,7 +234,7 @@ def test_remarks_say_why_a_change_may_mean_less() -> None:
         "other texts, which alone may change numbers: texts.txt (40, 900 tokens) here, old.txt (1,000, 900 tokens) in "
         "the other",
         "measured in other ways: attnprobe 0.2 here, 0.1 there; max length 128 here, 256 there; long range 8 here, "
-        "none there",
+        "none there; off none here, 3:1(zero) there",
     ]
     assert Atlas(data).against(Atlas(data)).data["against"]["remarks"] == []
 

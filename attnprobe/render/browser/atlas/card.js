@@ -1,14 +1,5 @@
 // The card of the chosen head: what it does in words, an example, its numbers, the heads that are like it.
 
-/** @type {Record<string, string>} */
-const PATTERN_MEANINGS = {
-  vertical: "most weight falls on tokens that the tokenizer added",
-  diagonal: "most weight falls on the token itself and its neighbours",
-  "vertical+diagonal": "the two together have most of the weight",
-  block: "of a pair, each text looks at itself",
-  heterogeneous: "none of the patterns that have a name",
-};
-
 const card = find("card", HTMLElement);
 const cardName = find("card-title", HTMLElement);
 const cardWords = make("div", { id: "card-words" });
@@ -73,33 +64,33 @@ function hintsOf() {
 /** The role and the pattern with what they mean; of a comparison those of both atlases, where they differ. @param {Head} head */
 function namesOf(head) {
   const other = atlas.against ? otherOf(head) : head;
-  const roleMeaning = (/** @type {string} */ name) => rolesByName.get(name)?.meaning;
-  const patternMeaning = (/** @type {string} */ name) => PATTERN_MEANINGS[name];
-  return [
-    nameLine("Role", head.role, other?.role ?? null, roleMeaning, roleOf(head) && colourOfKind(roleOf(head) ?? "", atlas.roles)),
-    nameLine("Pattern", head.pattern, other?.pattern ?? null, patternMeaning, null),
-  ];
+  const role = nameLine("Role", head.role, other?.role ?? null, rolesByName);
+  role.prepend(roleDot(head));
+  return [role, nameLine("Pattern", head.pattern, other?.pattern ?? null, patternsByName)];
+}
+
+/** A dot in the colour of the head's role. @param {Head} head */
+function roleDot(head) {
+  const dot = make("span", { class: "dot", "aria-hidden": true });
+  dot.style.background = colourOfKind(roleOf(head) ?? "", atlas.roles);
+  return dot;
 }
 
 /**
  * @param {string} kind
  * @param {string | null} name
  * @param {string | null} other of the other atlas
- * @param {(name: string) => string | undefined} meaningOf
- * @param {string | null} colour
+ * @param {Map<string, Role>} known
  */
-function nameLine(kind, name, other, meaningOf, colour) {
-  const dot = make("span", { class: "dot", "aria-hidden": true });
-  if (colour) dot.style.background = colour;
-  const meaning = name && meaningOf(name);
+function nameLine(kind, name, other, known) {
+  const meaning = known.get(name ?? "")?.meaning;
   const before = other === name ? "" : ` In the other atlas: ${other ?? "unknown"}.`;
-  const words = [make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before];
-  return make("p", { class: "name" }, ...(colour ? [dot] : []), `${kind} `, ...words);
+  return make("p", { class: "name" }, `${kind} `, make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before);
 }
 
 /** @param {Head} head */
 function findingsOf(head) {
-  const findings = (state.shown === "other" ? otherOf(head) : head)?.findings ?? [];
+  const findings = shownOf(head)?.findings ?? [];
   const items = findings.map(({ text }) => make("li", {}, text));
   return items.length ? make("ol", { class: "findings", "aria-label": "findings" }, ...items) : make("p", {}, "Nothing stands out.");
 }
@@ -123,12 +114,10 @@ function nearestOf({ nearest }) {
 
 /** @param {Head} head @param {number} distance */
 function nearButton(head, distance) {
-  const role = roleOf(head);
-  const dot = make("span", { class: "dot", "aria-hidden": true });
-  if (role) dot.style.background = colourOfKind(role, atlas.roles);
-  const label = `${headName(head)}, ${role ?? "role unknown"}, distance ${number(distance)}`;
-  const title = `${role ?? "role unknown"}, distance ${distance}`;
-  const button = make("button", { type: "button", "aria-label": label, title }, dot, `${keyOf(head)} `, make("small", {}, number(distance)));
+  const role = roleOf(head) ?? "role unknown";
+  const label = `${headName(head)}, ${role}, distance ${number(distance)}`;
+  const words = [`${keyOf(head)} `, make("small", {}, number(distance))];
+  const button = make("button", { type: "button", "aria-label": label, title: `${role}, distance ${distance}` }, roleDot(head), ...words);
   button.addEventListener("click", () => {
     change({ head });
     card.focus();
