@@ -31,6 +31,7 @@ from attnprobe.values.records import Record
 from attnprobe.values.tokens import Tokens
 
 SECTION = "section"  # the label of tokens that names the section of their record
+WORDS = {"norms": "contributions"}  # for what is not called as its field is
 METHODS = {"zero": "zero", "sensitivity": "gradient"}
 Members = Mapping[str, Measurement]
 Makers = Mapping[str, Callable[[], Measurement]]
@@ -84,7 +85,7 @@ class AtlasMeasurement(NoRows):
             members[section], why = _possible(makers[section])
             reasons |= why
         heads = {"layers": [*range(encoder.layers)], "heads": [*range(encoder.heads)]}
-        model = {"name": encoder.name, "type": encoder.kind, **heads}
+        model = {"name": encoder.location.short_name, "type": encoder.kind, **heads}
         return cls(model, members, reading, seed, tuple(_in_words(reasons)), against)
 
     def _all(self) -> Iterator[tuple[str, Measurement]]:
@@ -216,5 +217,5 @@ def _possible(makers: Makers) -> tuple[Members, dict[str, str]]:
 def _in_words(reasons: Mapping[str, str]) -> Iterator[str]:
     """Writes what is left out, once for each reason."""
     for reason in dict.fromkeys(reasons.values()):
-        names = [name for name, of in reasons.items() if of == reason]
-        yield f"left out: {', '.join(names)}: {reason}"
+        names = [WORDS.get(name, name) for name, of in reasons.items() if of == reason]
+        yield f"no {', '.join(names)}: {reason}"

@@ -15,13 +15,14 @@ from attnprobe.analyses.likeness import Similarity
 from attnprobe.analyses.related import Relations
 from attnprobe.analyses.shares import Patterns
 from attnprobe.analyses.tree_scores import TreeScores
+from attnprobe.atlas.building import build_atlas
+from attnprobe.atlas.data import Atlas, read_atlas
 from attnprobe.atlas.examples import Examples, Roles
 from attnprobe.atlas.sources import Sources
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.stretches import KeptTexts, Stretches
 from attnprobe.values.notebook import one_line
 from attnprobe.values.options import Reading
-from attnprobe.values.plugins import load
 from attnprobe.values.records import Record
 from attnprobe.values.signature import model_of
 from attnprobe.values.summary import Summary, check_alike
@@ -78,7 +79,7 @@ class AtlasSummary:
         return one_line("AtlasSummary", model_of(self.signature), *sizes)
 
     def _repr_html_(self) -> str:
-        return str(self.atlas._repr_html_())
+        return self.atlas._repr_html_()
 
     def of_section(self, section: str) -> dict[str, Any]:
         """Returns the summaries of a section that there are, by name."""
@@ -170,10 +171,10 @@ class AtlasSummary:
         return list(dict.fromkeys([*self.left_out, *of_members]))
 
     @cached_property
-    def atlas(self) -> Any:
+    def atlas(self) -> Atlas:
         """The atlas as data, beside the one it is compared to if there is one."""
-        made = load("attnprobe.atlas.building:build_atlas")(self)
-        return made if self.against is None else made.against(load("attnprobe.atlas.data:read_atlas")(self.against))
+        made = build_atlas(self)
+        return made if self.against is None else made.against(read_atlas(self.against))
 
     def tables(self) -> dict[str, Callable[[], Table]]:
         """The functions that make the tables ``summary``, with a row for each head, and ``numbers``."""
@@ -181,10 +182,8 @@ class AtlasSummary:
 
     def to_frame(self) -> pandas.DataFrame:
         """Returns a row for each head, with a column for each number."""
-        frame: pandas.DataFrame = self.atlas.to_frame()
-        return frame
+        return self.atlas.to_frame()
 
     def overview(self, title: str) -> Table:
         """Makes the table with a row for each head, with a title."""
-        table: Table = replace(self.atlas.table(), notes={"title": title})
-        return table
+        return replace(self.atlas.table(), notes={"title": title})
