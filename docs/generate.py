@@ -85,6 +85,9 @@ def section(name: str) -> str:
     if of_many and analysis.tables:
         further = [(f"--{table.replace('_', '-')}", meaning) for table, meaning in analysis.tables.items()]
         tables += [Table(["further table", "what it holds"], further)]
+    if of_many and analysis.sections:
+        further = [(f"--{one.flag}", section, one.help) for section, one in analysis.sections.items()]
+        tables += [Table(["further files", "in Python", "what they hold"], further)]
     about = [analysis.meaning, *([OF_MANY] if of_many else [""])]
     return "\n".join(["", f"## {name}", "", *about, *map(markdown, tables)])
 

@@ -47,7 +47,7 @@ ALONE = {  # arguments that no flag is the twin of
     "corpus_stats": {"texts", "ids", "pairs", "threads", "profile"},
     "run_corpus": {"columns", "on_result"},
     "compare": {"texts", "ids", "pairs", "threads"},
-    **{name: {"texts", "ids", "pairs", "threads"} for name in OF_MANY},
+    **{name: {"texts", "ids", "pairs", "threads", *load_analysis(name).sections} for name in OF_MANY},
 }
 OTHER_DEFAULTS = {(name, "on_error"): "fail" for name in ("corpus_stats", "compare", *OF_MANY)} | {
     ("load_encoder", "dtype"): None,

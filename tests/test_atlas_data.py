@@ -226,7 +226,7 @@ def test_the_other_atlas_is_reduced_to_what_both_have() -> None:
 def test_remarks_say_why_a_change_may_mean_less() -> None:
     data, other = fabricated(1, 2), fabricated(1, 2)
     data["signature"] = "attnprobe:0.2|model:a@1|max_length:128|long_range:8"
-    other["signature"] = "attnprobe:0.1|model:b@2|max_length:256"
+    other["signature"] = "attnprobe:0.1|model:b@2|off:3:1(zero)|max_length:256|seed:0"
     other["sections"][0] |= {"sources": ["old.txt"], "texts": 1000}
     assert Atlas(data).against(Atlas(other)).data["against"]["remarks"] == [
         "two models, a@1 and b@2: heads of one number are the same head only where one model was trained on from the "
@@ -234,7 +234,7 @@ def test_remarks_say_why_a_change_may_mean_less() -> None:
         "other texts, which alone may change numbers: texts.txt (40, 900 tokens) here, old.txt (1,000, 900 tokens) in "
         "the other",
         "measured in other ways: attnprobe 0.2 here, 0.1 there; max length 128 here, 256 there; long range 8 here, "
-        "none there",
+        "none there; off none here, 3:1(zero) there",
     ]
     assert Atlas(data).against(Atlas(data)).data["against"]["remarks"] == []
 
@@ -271,3 +271,15 @@ def test_changes_are_roles_and_numbers_whose_intervals_are_apart() -> None:
     ]
     assert found.numbers[0].change == pytest.approx(-0.7)
     assert changes(data) == ([], [])
+
+
+def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:
+    shown = Atlas(fabricated(1, 2))._repr_html_()
+    assert shown.startswith('<iframe title="attnprobe" sandbox="allow-scripts allow-downloads"')
+    assert shown.count("<") == 2  # nothing of the page is markup of the notebook
+
+
+@pytest.mark.parametrize(("name", "begins"), [("page.html", b"<!doctype html>"), ("card.md", b"## ")])
+def test_what_is_made_of_an_atlas_is_saved(name: str, begins: bytes, tmp_path: Path) -> None:
+    Atlas(fabricated(1, 2)).save(tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)

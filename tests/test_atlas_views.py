@@ -17,6 +17,7 @@ from attnprobe.atlas.data import Atlas, Charted
 from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
 from attnprobe.render.atlas_markdown import write_markdown
 from attnprobe.render.atlas_terminal import atlas_view
+from attnprobe.render.atlas_text import command_of
 from attnprobe.render.colours import KINDS, NO_KIND
 from tests.atlases import fabricated
 
@@ -125,8 +126,8 @@ Heads and offsets were chosen on even sentences; the numbers are those of odd on
 
 | relation | head | from → to | right | best fixed offset | gain | 95 % interval | n |
 | --- | --- | --- | --- | --- | --- | --- | --- |
-| obj | 0.1 | obj → its verb | 70 % | 40 % | +30 | +20 … +40 | 100 |
-| obj\|{SAFE} | 0.1 | obj\|{SAFE} → its head word | 70 % | 40 % | +10 | +20 … +40 | 100 |
+| obj | 0.1 | obj → its verb | 70 % | 40 % | +30.0 | +20.0 … +40.0 | 100 |
+| obj\|{SAFE} | 0.1 | obj\|{SAFE} → its head word | 70 % | 40 % | +10.0 | +20.0 … +40.0 | 100 |
 
 ### Limits
 """  # noqa: E501
@@ -143,6 +144,15 @@ def test_the_card_is_markdown_that_holds_no_markup_of_the_data() -> None:
     assert "- contributions cannot be measured: no values of layer 0 are found\n" in card
     tables = [part for part in card.split("\n\n") if part.startswith("|")]
     assert [{len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()} for table in tables] == [{5}, {9}]
+
+
+def test_the_command_repeats_the_flag_of_each_file() -> None:
+    data = fabricated(1, 1, sections=("texts", "treebank"))
+    data["sections"][0]["sources"] = ["a b.txt", "-x.txt"]
+    data["sections"][1]["sources"] = ["en.conllu", "zh.conllu"]
+    data["measures"] = [{"name": "importance.importance"}, {"name": "importance.pooled_change"}]
+    files = "'a b.txt' -x.txt --conllu en.conllu --conllu zh.conllu"
+    assert command_of(data) == f"attnprobe atlas {files} --importance zero -m made-up -o atlas.html"
 
 
 def test_the_card_counts_roles_where_heads_are_many() -> None:

@@ -77,6 +77,11 @@ def said(head: dict[str, Any], *others: dict[str, Any], **about: Any) -> dict[st
             0,
             "mixed: no role above its threshold; most weight: [SEP] or its like 31 %, the token before 22 %",
         ),
+        (
+            head_of(statistics__sep_share=0.497),
+            0,
+            "mixed: no role above its threshold; most weight: [SEP] or its like 49.7 %",
+        ),
         (head_of(statistics__entropy=2.0), 0, "mixed: no role above its threshold"),
         (head_of(role="first token", statistics__entropy=2.0), 0, "first token: it rests on the first token, "),
         (head_of(role="一致", statistics__entropy=2.0), 0, "一致: it has this role"),
@@ -174,7 +179,7 @@ def test_importance_is_a_place_among_all_heads() -> None:
     assert findings[36]["text"] == "switching it off changes the pooled vector by 0.036, third of 39"
     assert findings[36]["strength"] == pytest.approx(1 - 19 / 36)
     gradients = [head_of(head=at, importance__importance=[1.0 + at, low, 9.0]) for at, low in enumerate((0.5, 0.4))]
-    assert said(gradients[1], gradients[0])["text"] == "its importance is 2, first of 2"
+    assert said(gradients[1], gradients[0])["text"] == "by gradients its importance is 2, first of 2"
     gradients[1]["values"]["importance.importance"][1] = -0.1
     assert said(gradients[1], gradients[0])["kind"] == "focus"
 

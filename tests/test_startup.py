@@ -16,6 +16,7 @@ from attnprobe import Encoder
 from attnprobe.errors import UsageError
 from attnprobe.models.foresight import check_heads, check_named, check_tokenizer_files
 from attnprobe.models.locate import locate
+from tests.atlases import fabricated
 
 HEAVY = ("torch", "transformers", "pandas", "numba", "matplotlib", "pyarrow", "datasets", "sklearn", "peft", "ray")
 MARK = "imported:"
@@ -67,6 +68,7 @@ EARLY = [
     (["view", "text", "--head", "-13", "-o", "page.html"], "no head -13: the model has 12"),
     (["trace", "text", "-l", "0", "--head", "12"], "no head 12"),
     (["weights", "the cat sat", "--query", "dog"], "no token or word 'dog' in the text\n  the, cat"),
+    (["atlas", "--against", "./nothere"], "./nothere"),
     (["weights", "a", "--pair", "cat", "--query", "dog"], "no token or word 'dog'"),
     (["trace", "the cat", "-l", "0", "--head", "0", "--query", "the dog"], "no token or word 'the dog'"),
 ]
@@ -182,6 +184,16 @@ def test_a_terminal_shows_what_is_loaded(code: str, quiet: list[str], shown: str
     os.close(screen)
     assert written.startswith(shown) or (code == MAIN and written == shown), written
     assert (done.returncode == 0) == (code == MAIN)
+
+
+def test_an_atlas_in_place_of_texts_needs_no_torch(tmp_path: Path) -> None:
+    """It is known by its content, whatever the name of its file."""
+    paths = [tmp_path / name for name in ("new.txt", "old.json", "page.html")]
+    for seed, path in enumerate(paths[:2]):
+        path.write_text(json.dumps(fabricated(2, 3, seed=seed), indent=2), encoding="utf-8")
+    process, heavy = check(MAIN, "atlas", str(paths[0]), "--against", str(paths[1]), "-o", str(paths[2]))
+    assert (process.returncode, heavy) == (0, []), process.stderr
+    assert paths[2].read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
 def test_library_import_is_light() -> None:

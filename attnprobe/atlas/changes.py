@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attnprobe.errors import UsageError
-from attnprobe.values.signature import part_of
-from attnprobe.values.switches import with_off
+from attnprobe.values.signature import ORDER, part_of
 
 Data = Mapping[str, Any]
 NAMED = 4  # things that a remark names
@@ -98,9 +97,8 @@ def _of_models(one: Data, other: Data) -> Iterator[str]:
 
 
 def _model(atlas: Data) -> str:
-    """Names the model as its signature does, with its fingerprint, and with heads that are off."""
-    off = part_of(atlas["signature"], "off")
-    return with_off(part_of(atlas["signature"], "model") or str(atlas["model"]["name"]), off or None)
+    """Names the model as its signature does, with its fingerprint."""
+    return part_of(atlas["signature"], "model") or str(atlas["model"]["name"])
 
 
 def _shape(atlas: Data) -> str:
@@ -123,10 +121,15 @@ def _section(section: Data) -> str:
 
 
 def _of_signatures(one: Data, other: Data) -> Iterator[str]:
+    """Says how reading and measuring differ; what only one of the two measured has parts that the other lacks."""
     here, there = (dict(part.partition(":")[::2] for part in it["signature"].split("|")) for it in (one, other))
-    unlike = [name for name in {**here, **there} if name not in ("model", "off") and here.get(name) != there.get(name)]
-    if unlike:
-        said = [f"{_plain(name)} {here.get(name, 'none')} here, {there.get(name, 'none')} there" for name in unlike]
+    shared = [name for name in {**here, **there} if name in ORDER or (name in here and name in there)]
+    said = [
+        f"{_plain(name)} {here.get(name, 'none')} here, {there.get(name, 'none')} there"
+        for name in shared
+        if name != "model" and here.get(name) != there.get(name)
+    ]
+    if said:
         yield f"measured in other ways: {_some(said, '; ')}"
 
 

@@ -28,7 +28,7 @@ from attnprobe.values.text import visible
 Head = Mapping[str, Any]
 Atlas = Mapping[str, Any]
 MOST = Thresholds().most
-FEWEST = 30  # links or mentions of a finding: of fewer, an interval says little
+LEAST_HELD_OUT = 30  # links or mentions of a finding: of fewer, an interval says little
 ALIKE = 0.02  # nats between two heads that do nearly the same; 0.693 between those that share nothing
 TOLD = 10  # telling heads
 
@@ -198,7 +198,7 @@ def _most_of(head: Head) -> str:
     known = [(share_of(head, share.column), share) for name, share in SHARES.items() if name not in WHOLE]
     shares = [(weight, share.where) for weight, share in known if weight is not None]
     most = sorted(shares, key=lambda pair: -pair[0])[:2]
-    written = zip(percents(*(weight for weight, _ in most)), most, strict=True)
+    written = zip(percents(*(weight for weight, _ in most), MOST), most, strict=False)  # none reads as the threshold
     return f"; most weight: {', '.join(f'{where} {share}' for share, (_, where) in written)}" if most else ""
 
 
@@ -216,7 +216,7 @@ def _held_out(rows: Sequence[Mapping[str, Any]], head: Head) -> Iterator[tuple[M
     """Yields the rows that chose a head and whose gain is beyond doubt, with the strength of the finding."""
     for row in rows:
         named = (row["layer"], row["head"]) == (head["layer"], head["head"])
-        if named and row["n"] >= FEWEST and (row["gain_low"] or 0) > 0:
+        if named and row["n"] >= LEAST_HELD_OUT and (row["gain_low"] or 0) > 0:
             yield row, _beyond(row["accuracy"], row["baseline"])
 
 

@@ -85,7 +85,7 @@ class AtlasMeasurement(NoRows):
             members[section], why = _possible(makers[section])
             reasons |= why
         heads = {"layers": [*range(encoder.layers)], "heads": [*range(encoder.heads)]}
-        model = {"name": encoder.name, "type": encoder.kind, **heads}
+        model = {"name": encoder.location.short_name, "type": encoder.kind, **heads}
         return cls(model, members, reading, seed, tuple(_in_words(reasons)), against)
 
     def _all(self) -> Iterator[tuple[str, Measurement]]:

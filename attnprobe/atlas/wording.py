@@ -14,7 +14,7 @@ GROUPS = {"all": "mentions", "pronoun": "pronouns", "proper": "proper names", "n
 ANSWERS = {"mentions": "", "words": " among all earlier words", "back": " by the weights back from earlier mentions"}
 IMPORTANCE = {
     "pooled_change": "switching it off changes the pooled vector by",
-    "importance": "its importance is",
+    "importance": "by gradients its importance is",
 }
 RULES = {
     "nearest": "the nearest mention",

@@ -114,7 +114,7 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
         inputs = inputs.known_to(encoder.tokenizer)
         items = inputs.records()
         if not asked.quiet:
-            note(f"no FILE is named; read is the {' and the '.join(sample_names(inputs.sources))}")
+            note(f"no FILE is named: reading the {' and the '.join(sample_names(inputs.sources))}")
     settings = task.settings(encoder, destination)
     for remark in () if asked.quiet else filter(None, (encoder.case, remark_on_sequences(encoder, settings.reading))):
         note(remark)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from attnprobe.models.vocabulary import knows
 from attnprobe.readers.readers import read_records
 from attnprobe.readers.source import Source
 from attnprobe.values.records import Record, Skipped
@@ -31,6 +30,8 @@ def sample_names(sources: Sequence[Source]) -> list[str]:
 
 def known_sources(sources: Sequence[Source], tokenizer: Any) -> list[Source]:
     """Leaves out the built-in samples whose language a vocabulary does not know, but for the first source."""
+    from attnprobe.models.vocabulary import knows  # imports torch, and sources are found before that
+
     known = [source for source in sources if not _is_sample(source) or knows(tokenizer, _text(source))]
     return known or list(sources[:1])
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from attnprobe.atlas.data import Charted
-from attnprobe.atlas.findings import FEWEST
+from attnprobe.atlas.findings import LEAST_HELD_OUT
 from attnprobe.atlas.wording import link, percents
-from attnprobe.render.atlas_text import LIMITS, counts_of, flags_of, model_name, read_of, roles_of, size_of, told
+from attnprobe.render.atlas_text import LIMITS, command_of, counts_of, model_name, read_of, roles_of, size_of, told
 from attnprobe.values.text import visible
 from attnprobe.writers.markdown import escaped
 
@@ -33,12 +32,12 @@ def _parts(data: Data) -> Iterator[str]:
     if data["telling"]:
         yield "### The most telling heads"
         yield "\n".join(f"- **{place}** {escaped(text)}" for place, text in told(data))
-    relations = [row for row in data["relations"] if row["gain"] is not None and row["n"] >= FEWEST]
+    relations = [row for row in data["relations"] if row["gain"] is not None and row["n"] >= LEAST_HELD_OUT]
     if relations:
         yield "### Relations, held out"
         yield (
             f"Heads and offsets were chosen on even sentences; the numbers are those of odd ones, of relations with "
-            f"{FEWEST} links there or more, those with the most gain."
+            f"{LEAST_HELD_OUT} links there or more, those with the most gain."
         )
         yield _relations(sorted(relations, key=lambda row: -float(row["gain"]))[:MOST])
     yield "### Limits"
@@ -46,7 +45,7 @@ def _parts(data: Data) -> Iterator[str]:
     if data["remarks"]:
         yield "\n".join(f"- {escaped(remark)}" for remark in data["remarks"])
     yield "### How to measure it again"
-    yield _fenced(" ".join(["attnprobe atlas", *map(shlex.quote, flags_of(data)), "-o atlas.html"]))
+    yield _fenced(command_of(data))
     yield "The signature names all that the numbers depend on; equal signatures and texts give equal numbers:"
     yield _fenced(data["signature"])
 
@@ -98,8 +97,8 @@ def _relations(rows: Iterable[Mapping[str, Any]]) -> str:
             f"{row['layer']}.{row['head']}",
             escaped(link(row["relation"], row["direction"])),
             *percents(row["accuracy"], row["baseline"]),
-            f"{100 * row['gain']:+.0f}",
-            "" if row["gain_low"] is None else f"{100 * row['gain_low']:+.0f} … {100 * row['gain_high']:+.0f}",
+            f"{100 * row['gain']:+.1f}",
+            "" if row["gain_low"] is None else f"{100 * row['gain_low']:+.1f} … {100 * row['gain_high']:+.1f}",
             f"{row['n']:,}",
         ]
         for row in rows

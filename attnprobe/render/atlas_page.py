@@ -8,6 +8,7 @@ from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
+from attnprobe.render.atlas_text import command_of, model_name
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
@@ -39,9 +40,8 @@ SCRIPTS = (
     "atlas/address",
     "atlas/main",
 )
-NOUNS = {"treebank": "sentences of a treebank"}  # what the texts of a section are, if not its name
+NOUNS = {"texts": ("text", ""), "treebank": ("sentence", " of a treebank"), "documents": ("document", "")}  # by section
 STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
-FLAGS = {"treebank": "--conllu", "documents": "--coref"}  # by section; the texts themselves need none
 
 
 def write_html(summary: Any, stream: IO[bytes]) -> None:
@@ -52,7 +52,7 @@ def write_html(summary: Any, stream: IO[bytes]) -> None:
 def make_atlas_page(data: Mapping[str, Any]) -> str:
     """Makes the whole page from the data of an atlas, which it holds as they are."""
     style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
-    model = visible(data["model"]["name"])
+    model = visible(model_name(data))
     return Template(read_part("atlas/atlas.html")).substitute(
         policy=policy_of(style, script),
         signature=html.escape(data["signature"]),
@@ -61,7 +61,7 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
         about=html.escape(_about(data)),
         against=html.escape(_against(data)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(data)),
-        command=html.escape(_command(data)),
+        command=html.escape(visible(command_of(data))),
         style=style,
         patterns=as_json(_patterns()),
         data=as_json(data),
@@ -71,8 +71,9 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
 
 def _about(data: Mapping[str, Any]) -> str:
     """Describes the model and what was read in one line."""
-    size = f"{len(data['model']['layers'])} layers × {len(data['model']['heads'])} heads, counted from 0"
-    return " · ".join([visible(data["model"]["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
+    model = data["model"]
+    size = f"{_count(len(model['layers']), 'layer')} × {_count(len(model['heads']), 'head')}, counted from 0"
+    return " · ".join([visible(model["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
 
 
 def _against(data: Mapping[str, Any]) -> str:
@@ -84,10 +85,17 @@ def _against(data: Mapping[str, Any]) -> str:
 
 def _read(data: Mapping[str, Any]) -> list[str]:
     """Describes what was read for an atlas."""
-    return [
-        f"{section['texts']:,} {NOUNS.get(section['name'], section['name'])} with {section['tokens']:,} tokens"
-        for section in data["sections"]
-    ]
+    counted = ((section["texts"], section["tokens"], *NOUNS[section["name"]]) for section in data["sections"])
+    return [f"{_count(texts, noun)}{of} with {_count(tokens, 'token')}" for texts, tokens, noun, of in counted]
+
+
+def _count(count: int, noun: str) -> str:
+    """Writes how many there are.
+
+    >>> _count(1, "head"), _count(1200, "head")
+    ('1 head', '1,200 heads')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _notes(data: Mapping[str, Any]) -> Iterator[str]:
@@ -111,13 +119,3 @@ def _patterns() -> list[dict[str, str]]:
     """Lists the patterns that a head can have, as the data list roles."""
     known = [{"name": rule.name, "short": rule.short, "meaning": rule.meaning} for rule in PATTERNS]
     return [*known, {"name": OTHER_PATTERN, "short": SHORT[OTHER_PATTERN], "meaning": "none of these"}]
-
-
-def _command(data: Mapping[str, Any]) -> str:
-    """Writes the command that makes the page again, but for the options that the signature names."""
-    given = [
-        " ".join(filter(None, [FLAGS.get(section["name"], ""), *section["sources"]]))
-        for section in data["sections"]
-        if not section["sample"]
-    ]
-    return " ".join(["attnprobe atlas", *map(visible, given), "-m", visible(data["model"]["name"]), "-o atlas.html"])

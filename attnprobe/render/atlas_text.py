@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -53,11 +54,13 @@ def counts_of(data: Data) -> dict[str, int]:
     return {name: counts[name] for name in (*(role["name"] for role in data["roles"]), NO_ROLE) if counts[name]}
 
 
-def flags_of(data: Data) -> list[str]:
-    """Lists the arguments of ``attnprobe atlas`` that name what was read and measured, but for options."""
+def command_of(data: Data) -> str:
+    """Writes the command that measures all of it again, but for the options that the signature names."""
     read = [(FLAGS[section["name"]], section["sources"]) for section in data["sections"] if not section["sample"]]
     files = [name for flag, sources in read for source in sources for name in (*flag, source)]
-    return [*files, *_importance(data), "-m", data["model"]["name"]]
+    return shlex.join(
+        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], "-o", "atlas.html"]
+    )
 
 
 def _importance(data: Data) -> list[str]:

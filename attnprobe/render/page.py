@@ -14,13 +14,11 @@ from importlib.resources import files
 from os import PathLike
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.analyses.exploring import Explored
 from attnprobe.analyses.opening import FIRST, Opening
-from attnprobe.analyses.steps import Steps
 from attnprobe.metrics import METRICS
 from attnprobe.render.steps import pack_steps
 from attnprobe.render.table import remarks
@@ -31,6 +29,10 @@ from attnprobe.values.text import label, shorten, visible
 from attnprobe.values.tokens import Role, Tokens
 from attnprobe.version import __version__
 from attnprobe.writers.files import check_target, replacing
+
+if TYPE_CHECKING:
+    from attnprobe.analyses.exploring import Explored
+    from attnprobe.analyses.steps import Steps
 
 PARTS = files("attnprobe.render") / "browser"
 STYLES = ("base.css", "tokens.css", "page.css")

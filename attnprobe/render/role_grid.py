@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -36,11 +36,15 @@ class RoleGrid:
         room = max(1, (self.width - EDGE) // CELL)
         for start in range(0, len(heads), room):
             shown = heads[start : start + room]
-            yield _line("head  ", [f"{head:^{CELL - 1}}" for head in shown], ["bold"] * len(shown), "bold")
+            numbers = "".join(f"{head:^{CELL}}" for head in shown)
+            yield Text(f"head   {numbers}".rstrip(), "bold", no_wrap=True)
             for layer in layers:
-                roles = [self.roles.get((layer, head)) for head in shown]
-                cells = [f"{self._short(role, ink):^{CELL - 1}}" for role in roles]
-                yield _line(f"{layer:>5} ", cells, [self._style(role, ink) for role in roles])
+                line = Text(f"{layer:>5} ", no_wrap=True)
+                for role in (self.roles.get((layer, head)) for head in shown):
+                    line.append(" ").append(f"{self._short(role, ink):^{CELL - 1}}", self._style(role, ink))
+                if not ink.colours:
+                    line.rstrip()
+                yield line
 
     def legend(self, counts: Mapping[str, int]) -> RoleLegend:
         """Makes the legend of some roles: how many heads have each."""
@@ -79,9 +83,3 @@ class RoleLegend:
             named = f"{count}" if short == role else f"{ink.label(role)} {count}"
             swatch = f" {short} " if ink.colours else short if short == role else f"{short}:"
             yield Text.assemble((swatch, self.grid._style(role, ink)), " ", named) if short else Text(named)
-
-
-def _line(edge: str, cells: Sequence[str], styles: Sequence[str | Style], style: str = "") -> Text:
-    """Joins cells with a space before each that has no colour."""
-    pieces = [piece for cell, shown in zip(cells, styles, strict=True) for piece in (" ", (cell, shown))]
-    return Text.assemble((edge, style), *pieces, no_wrap=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnprobe.analyses.steps import HeadSteps, LayerSteps, Steps
 from attnprobe.values.text import visible
+
+if TYPE_CHECKING:
+    from attnprobe.analyses.steps import HeadSteps, LayerSteps, Steps
 
 
 class Blocks:

@@ -14,6 +14,7 @@ from attnprobe.analyses import BUILT_IN, load_analysis
 from attnprobe.analyses.kinds import Analysis
 from attnprobe.cli import ADDED, FIRST, LAST, app, load_command
 from attnprobe.values.options import PANELS
+from tests.atlases import fabricated
 from tests.cli.commandline import Run
 from tests.treebank import DOCUMENTS, ENGLISH
 
@@ -93,6 +94,8 @@ def files(tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = "".join(json.dumps({"id": number, "body": "It was warm."}) + "\n" for number in range(3))
     Path("data/one.jsonl").write_text(lines, encoding="utf-8")
     Path("data/two.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    for name in ("new.json", "old.json"):
+        Path(name).write_text(json.dumps(fabricated(2, 2)), encoding="utf-8")
     Path("documents.conllu").write_text(DOCUMENTS, encoding="utf-8")
     return tmp_path
 

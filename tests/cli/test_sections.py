@@ -115,7 +115,7 @@ def test_estimate_reads_all_sections(parted: Callable[..., pd.DataFrame], run: R
 
 def test_without_files_the_built_in_sentences_are_read(parted: Callable[..., pd.DataFrame], run: Run) -> None:
     found = parted(*ALL[:2])
-    assert "no FILE is named; read is the built-in sample (English)\n" in found.attrs["err"]
+    assert "no FILE is named: reading the built-in sample (English)\n" in found.attrs["err"]
     assert found.loc["treebank", "labelled"].sum() == 6
     assert found.loc["texts", "n"].sum() > 600
     assert run("atlas", "-q").err == ""

@@ -1,14 +1,5 @@
 // The card of the chosen head: what it does in words, an example, its numbers, the heads that are like it.
 
-/** @type {Record<string, string>} */
-const PATTERN_MEANINGS = {
-  vertical: "most weight falls on tokens that the tokenizer added",
-  diagonal: "most weight falls on the token itself and its neighbours",
-  "vertical+diagonal": "the two together have most of the weight",
-  block: "of a pair, each text looks at itself",
-  heterogeneous: "none of the patterns that have a name",
-};
-
 const card = find("card", HTMLElement);
 const cardName = find("card-title", HTMLElement);
 const cardWords = make("div", { id: "card-words" });
@@ -55,7 +46,7 @@ function showCard(changed) {
     cardName.replaceChildren(keyOf(head), make("small", {}, ` ${headName(head)}`));
     cardWords.replaceChildren(...hintsOf(), ...namesOf(head), findingsOf(head));
     showExamples(head);
-    cardNumbers.replaceChildren(...nearestOf(head), ...numbersOf(head), ...relationsOf(head), ...heldOutOf(head));
+    cardNumbers.replaceChildren(...nearestOf(head), ...numbersOf(head), ...relationsOf(head));
   }
   for (const button of cardNumbers.querySelectorAll("[data-measure]")) {
     button.setAttribute("aria-pressed", String(button.getAttribute("data-measure") === state.colour));
@@ -73,33 +64,33 @@ function hintsOf() {
 /** The role and the pattern with what they mean; of a comparison those of both atlases, where they differ. @param {Head} head */
 function namesOf(head) {
   const other = atlas.against ? otherOf(head) : head;
-  const roleMeaning = (/** @type {string} */ name) => rolesByName.get(name)?.meaning;
-  const patternMeaning = (/** @type {string} */ name) => PATTERN_MEANINGS[name];
-  return [
-    nameLine("Role", head.role, other?.role ?? null, roleMeaning, roleOf(head) && colourOfKind(roleOf(head) ?? "", atlas.roles)),
-    nameLine("Pattern", head.pattern, other?.pattern ?? null, patternMeaning, null),
-  ];
+  const role = nameLine("Role", head.role, other?.role ?? null, rolesByName);
+  role.prepend(roleDot(head));
+  return [role, nameLine("Pattern", head.pattern, other?.pattern ?? null, patternsByName)];
+}
+
+/** A dot in the colour of the head's role. @param {Head} head */
+function roleDot(head) {
+  const dot = make("span", { class: "dot", "aria-hidden": true });
+  dot.style.background = colourOfKind(roleOf(head) ?? "", atlas.roles);
+  return dot;
 }
 
 /**
  * @param {string} kind
  * @param {string | null} name
  * @param {string | null} other of the other atlas
- * @param {(name: string) => string | undefined} meaningOf
- * @param {string | null} colour
+ * @param {Map<string, Role>} known
  */
-function nameLine(kind, name, other, meaningOf, colour) {
-  const dot = make("span", { class: "dot", "aria-hidden": true });
-  if (colour) dot.style.background = colour;
-  const meaning = name && meaningOf(name);
+function nameLine(kind, name, other, known) {
+  const meaning = known.get(name ?? "")?.meaning;
   const before = other === name ? "" : ` In the other atlas: ${other ?? "unknown"}.`;
-  const words = [make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before];
-  return make("p", { class: "name" }, ...(colour ? [dot] : []), `${kind} `, ...words);
+  return make("p", { class: "name" }, `${kind} `, make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before);
 }
 
 /** @param {Head} head */
 function findingsOf(head) {
-  const findings = (state.shown === "other" ? otherOf(head) : head)?.findings ?? [];
+  const findings = shownOf(head)?.findings ?? [];
   const items = findings.map(({ text }) => make("li", {}, text));
   return items.length ? make("ol", { class: "findings", "aria-label": "findings" }, ...items) : make("p", {}, "Nothing stands out.");
 }
@@ -123,12 +114,10 @@ function nearestOf({ nearest }) {
 
 /** @param {Head} head @param {number} distance */
 function nearButton(head, distance) {
-  const role = roleOf(head);
-  const dot = make("span", { class: "dot", "aria-hidden": true });
-  if (role) dot.style.background = colourOfKind(role, atlas.roles);
-  const label = `${headName(head)}, ${role ?? "role unknown"}, distance ${number(distance)}`;
-  const title = `${role ?? "role unknown"}, distance ${distance}`;
-  const button = make("button", { type: "button", "aria-label": label, title }, dot, `${keyOf(head)} `, make("small", {}, number(distance)));
+  const role = roleOf(head) ?? "role unknown";
+  const label = `${headName(head)}, ${role}, distance ${number(distance)}`;
+  const words = [`${keyOf(head)} `, make("small", {}, number(distance))];
+  const button = make("button", { type: "button", "aria-label": label, title: `${role}, distance ${distance}` }, roleDot(head), ...words);
   button.addEventListener("click", () => {
     change({ head });
     card.focus();
@@ -136,53 +125,23 @@ function nearButton(head, distance) {
   return button;
 }
 
+/** @type {PlainColumn<Relation>[]} */
+const POINTED_COLUMNS = [
+  { title: "relation", isText: true, cell: ({ relation }) => relation },
+  { title: "direction", isText: true, cell: ({ direction }) => direction },
+  { title: "accuracy, %", cell: ({ accuracy }) => percent(accuracy) },
+  { title: "offset", meaning: "the word at this distance is the baseline", cell: ({ baseline_offset: offset }) => signedNumber(offset) },
+  { title: "baseline, %", cell: ({ baseline }) => percent(baseline) },
+  { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
+  { title: "n", cell: ({ n }) => String(n) },
+];
+
 /** The relations that the head gains most on, chosen and measured on the same sentences. @param {Head} head */
 function relationsOf({ relations }) {
   if (!relations.length) return [];
-  const names = ["relation", "direction", "accuracy", "best offset", "gain", "n"];
-  const rows = relations.map(({ relation, direction, accuracy, baseline, baseline_offset, gain, n }) => [
-    relation,
-    direction.replace("->", " → "),
-    number(accuracy),
-    `${number(baseline)} (${signed(baseline_offset, 0)})`,
-    signed(gain, 2),
-    String(n),
-  ]);
-  const note = "In-sample: these five were chosen on the same sentences, so they look better than they are.";
-  return [make("h3", {}, "Best relations"), make("p", { class: "hint" }, note), wordTable(names, rows)];
-}
-
-/** What held-out halves say of the head. @param {Head} head */
-function heldOutOf({ layer, head }) {
-  const kept = [...atlas.relations, ...atlas.coreference].filter((row) => row.layer === layer && row.head === head);
-  if (!kept.length) return [];
-  const names = ["what", "accuracy", "baseline", "gain (95 %)", "n"];
-  const rows = kept.map(({ relation, direction, group, accuracy, baseline, baseline_name, baseline_offset, gain, gain_low, gain_high, n }) => [
-    relation ? `${relation}, ${String(direction).replace("->", " → ")}` : `coreference, ${group}`,
-    share(accuracy),
-    `${share(baseline)} (${baseline_name ?? (baseline_offset === null ? "–" : signed(Number(baseline_offset), 0))})`,
-    gain_low === null || gain_high === null ? share(gain) : `${share(gain)} (${share(gain_low)} to ${share(gain_high)})`,
-    String(n),
-  ]);
-  const note = "The head was chosen on one half and measured on the other.";
-  return [make("h3", {}, "Held out"), make("p", { class: "hint" }, note), wordTable(names, rows)];
-}
-
-/** @param {string | number | null} value */
-function share(value) {
-  return value === null ? "–" : signed(Number(value), 2).replace("+", "");
-}
-
-/** @param {number} value @param {number} digits */
-function signed(value, digits) {
-  return `${value > 0 ? "+" : ""}${value.toFixed(digits)}`.replace("-", "−");
-}
-
-/** @param {string[]} names @param {string[][]} rows */
-function wordTable(names, rows) {
-  const header = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
-  const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((cell) => make("td", {}, cell))));
-  return make("div", { class: "wide" }, make("table", { class: "words" }, make("thead", {}, header), make("tbody", {}, ...body)));
+  const note = "In-sample: chosen and measured on the same sentences, so they look better than they are. See “Relations, held out” below.";
+  const title = make("h3", { id: "pointed-title" }, "Best relations");
+  return [title, make("p", { class: "hint" }, note), plainTable("pointed-title", POINTED_COLUMNS, relations)];
 }
 
 buildCard();

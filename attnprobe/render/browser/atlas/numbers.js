@@ -1,25 +1,23 @@
 // The numbers of one head by group, each among those of all heads.
 
-/** The groups that are open, which stay so from head to head. @type {Set<string>} */
-const openGroups = new Set();
+/** The groups that are open, which stay so from head to head: at first the first one. */
+const openGroups = new Set(atlas.measures.slice(0, 1).map(({ name }) => groupOf(name)));
 
 /** The groups of the measures that the head has. @param {Head} head */
 function numberGroups(head) {
-  const known = atlas.measures.filter(({ name }) => head.values[name] || otherOf(head)?.values[name]);
-  const groups = Object.keys(GROUPS).filter((group) => known.some(({ name }) => groupOf(name) === group));
-  if (!openGroups.size && groups.length) openGroups.add(groups[0]);
-  return groups.map((group) => numberGroup(head, group, known.filter(({ name }) => groupOf(name) === group)));
+  const known = atlas.measures.filter(({ name }) => valuesOfBoth(head, name).length);
+  return [...grouped(known, ({ name }) => groupOf(name))].map(([group, measures]) => numberGroup(head, group, measures));
 }
 
 /** @param {Head} head @param {string} group @param {Measure[]} measures */
 function numberGroup(head, group, measures) {
   const table = make(
     "table",
-    { class: "numbers", "data-group": group, "aria-label": GROUPS[group] },
+    { class: "numbers", "data-group": group, "aria-label": GROUPS[group] ?? group },
     make("thead", {}, make("tr", {}, ...headersOf(measures).map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...measures.map((measure) => numberRow(head, measure))),
   );
-  const summary = make("summary", {}, `${GROUPS[group]} (${measures.length})`);
+  const summary = make("summary", {}, `${GROUPS[group] ?? group} (${measures.length})`);
   const details = make("details", { open: openGroups.has(group) }, summary, make("div", { class: "wide" }, table), ...notesOf(group));
   details.addEventListener("toggle", () => (details.open ? openGroups.add(group) : openGroups.delete(group)));
   return details;
@@ -67,18 +65,13 @@ function valueCells(head, name) {
   return cells;
 }
 
-/** @param {string} name @param {Estimate | null} estimate @param {boolean} isSigned */
-function estimateCell(name, estimate, isSigned = false) {
+/** @param {string} name @param {Estimate | null} estimate @param {boolean} isChange */
+function estimateCell(name, estimate, isChange = false) {
   if (!estimate) return make("td", {}, "–");
   const [value, low, high] = estimate;
-  const sign = isSigned && value > 0 ? "+" : "";
-  const ends = low === null || high === null ? [] : [make("small", {}, `${fixed(name, low)}\u00a0to ${fixed(name, high)}`)];
-  return make("td", { title: String(value) }, make("span", {}, sign + fixed(name, value)), ...ends);
-}
-
-/** A value with one digit more than tells the values of its measure apart. @param {string} name @param {number} value */
-function fixed(name, value) {
-  return value.toFixed(digitsOf(name) + 1).replace("-", "−");
+  const text = (/** @type {number} */ number) => written(name, number, 1, isChange);
+  const ends = low === null || high === null ? [] : [make("small", {}, `${text(low)}\u00a0to ${text(high)}`)];
+  return make("td", { title: String(value) }, make("span", {}, text(value)), ...ends);
 }
 
 /** The place of a value, highest first; equal values share it. @param {number[]} all @param {number} value */

@@ -17,14 +17,12 @@ const DIVERGING = {
 /** @type {Map<string, Scale>} */
 const scales = new Map();
 
-/** The scale of a measure as it is shown; changes lie around 0, as the values of some measures do. @param {string} name */
-const scaleOf = (name) => rememberedScale(name, state.shown === "change");
-
-/** How many digits after the point tell the values of a measure apart. @param {string} name */
-const digitsOf = (name) => rememberedScale(name, false).digits;
-
-/** @param {string} name @param {boolean} isChange */
-function rememberedScale(name, isChange) {
+/**
+ * The scale of a measure, or of its changes, which lie around 0 as the values of some measures do.
+ * @param {string} name
+ * @param {boolean} isChange
+ */
+function scaleOf(name, isChange = state.shown === "change") {
   const key = `${isChange} ${name}`;
   const found = scales.get(key) ?? makeScale(name, isChange);
   scales.set(key, found);
@@ -33,7 +31,7 @@ function rememberedScale(name, isChange) {
 
 /** @param {string} name @param {boolean} isChange @returns {Scale} */
 function makeScale(name, isChange) {
-  const values = atlas.heads.flatMap((head) => isChange ? changeOf(head, name) : valuesOfBoth(head, name));
+  const values = atlas.heads.flatMap((head) => (isChange ? changesOf(head, name) : valuesOfBoth(head, name)));
   const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
   const most = Math.max(-low, high);
   const digits = most >= 100 ? 0 : most >= 10 ? 1 : most >= 0.1 || most === 0 ? 2 : 1 - Math.floor(Math.log10(most));
@@ -42,14 +40,14 @@ function makeScale(name, isChange) {
 }
 
 /** @param {Head} head @param {string} name */
-function changeOf(head, name) {
-  const [mine, other] = [head, otherOf(head)].map((one) => one?.values[name]?.[0]);
-  return mine === undefined || other === undefined ? [] : [mine - other];
+function valuesOfBoth(head, name) {
+  return [head, otherOf(head)].flatMap((one) => one?.values[name]?.[0] ?? []);
 }
 
 /** @param {Head} head @param {string} name */
-function valuesOfBoth(head, name) {
-  return [head, otherOf(head)].flatMap((one) => one?.values[name]?.[0] ?? []);
+function changesOf(head, name) {
+  const [mine, other] = valuesOfBoth(head, name);
+  return other === undefined ? [] : [mine - other];
 }
 
 /** Where a value lies on its scale, 0 to 1. @param {number} value @param {Scale} scale */
@@ -71,11 +69,12 @@ function colourAt(place, diverging) {
  * @param {string} name
  * @param {number | null} value
  * @param {number} more
+ * @param {boolean} isChange whether the value is a change
  */
-function written(name, value, more = 0) {
+function written(name, value, more = 0, isChange = state.shown === "change") {
   if (value === null) return "–";
-  const digits = scaleOf(name).digits + more;
+  const digits = scaleOf(name, isChange).digits + more;
   const text = digits > 4 + more ? value.toExponential(1 + more) : value.toFixed(digits);
-  const isRise = state.shown === "change" && Number(text) > 0;
+  const isRise = isChange && Number(text) > 0;
   return (isRise ? "+" : "") + text.replaceAll("-", "−").replace(/^−(0\.?0*)$/, "$1");
 }
