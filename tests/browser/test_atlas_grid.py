@@ -132,7 +132,8 @@ def test_ink_is_readable_on_every_colour(open_atlas: Open, data: dict[str, Any],
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.evaluate("listeners.splice(0, Infinity, showGrid)")  # the others would take their time
     code = f"""() => [
-        ...["this", "change"].flatMap((shown) => colourings.flatMap((colour) => (change({{ shown, colour }}), ({CELLS})()))),
+        ...["this", "change"].flatMap((shown) =>
+            colourings.flatMap((colour) => (change({{ shown, colour }}), ({CELLS})()))),
         ...(change({{ roles: new Set(["broad"]) }}), ({CELLS})()),
     ]"""
     pairs = {(ink, paper if ground == "rgba(0, 0, 0, 0)" else ground) for _, ground, ink, _ in page.evaluate(code)}
