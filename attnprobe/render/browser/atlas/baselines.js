@@ -11,7 +11,7 @@ const HEAD_AND_GAIN = [
 /** @type {PlainColumn<Cells>[]} */
 const GAIN = [
   { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
-  { title: "95 % interval of the gain", cell: ({ gain_low, gain_high }) => (gain_low === null ? "" : `${percent(gain_low, true)} … ${percent(gain_high, true)}`) },
+  { title: "95 % interval", meaning: "of the gain", cell: ({ gain_low, gain_high }) => (gain_low === null ? "" : `${percent(gain_low, true)} … ${percent(gain_high, true)}`) },
 ];
 /** @type {PlainColumn<Cells>[]} */
 const RELATION_COLUMNS = [
@@ -71,10 +71,10 @@ function treeRows() {
   return [...highest(heads).slice(0, BEST), ...highest(means).slice(0, 1), ...atlas.trees.filter(({ layer }) => layer === null)];
 }
 
-/** What a section of records was read from. @param {string} name */
-function sourceOf(name) {
+/** What a section of records was read from. @param {string} name @param {string} unit what a record is */
+function sourceOf(name, unit) {
   const section = atlas.sections.find((section) => section.name === name);
-  return section ? `${section.sources.join(", ")} (${section.texts.toLocaleString("en")} texts)` : "";
+  return section ? `${section.sources.join(", ")}, ${section.texts.toLocaleString("en")} ${unit}` : name;
 }
 
 /** What is shown of each part of the data that is not of single heads; without rows it is not. */
@@ -85,7 +85,7 @@ const BASELINES = [
     columns: RELATION_COLUMNS,
     rows: atlas.relations,
     about:
-      `${sourceOf("treebank")}. The head, its direction and the offset of the baseline are those that are right most often in even sentences; ` +
+      `${sourceOf("treebank", "sentences")}. The head, its direction and the offset of the baseline are those that are right most often in even sentences; ` +
       "all numbers are about the odd ones, which did not choose. The interval is a bootstrap over sentences; a gain whose interval holds 0 may be none.",
   },
   {
@@ -94,7 +94,7 @@ const BASELINES = [
     columns: TREE_COLUMNS,
     rows: atlas.trees.length ? treeRows() : [],
     about:
-      `${sourceOf("treebank")}. Maximum spanning trees over words; chain joins neighbours, offset joins words at the best fixed distance. ` +
+      `${sourceOf("treebank", "sentences")}. Maximum spanning trees over words; chain joins neighbours, offset joins words at the best fixed distance. ` +
       `Nothing is held out here: the best of ${atlas.heads.length} heads looks better than it is on other sentences.`,
   },
   {
@@ -103,7 +103,7 @@ const BASELINES = [
     columns: COREFERENCE_COLUMNS,
     rows: atlas.coreference,
     about:
-      `${sourceOf("documents")}. Head and baseline are those that are right most often in even documents; all numbers are about the odd ones. ` +
+      `${sourceOf("documents", "documents")}. Head and baseline are those that are right most often in even documents; all numbers are about the odd ones. ` +
       "A head is right where its largest weight falls on the word that stands for an earlier mention of the same entity.",
   },
 ];

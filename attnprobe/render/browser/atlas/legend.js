@@ -51,7 +51,7 @@ function entry(ground, short, name, count, meaning) {
 function scaleLegend(name) {
   const scale = scaleOf(name);
   const { width, height, ticks, steps } = BAR;
-  const picture = draw("svg", { viewBox: `-6 0 ${width + 12} ${ticks + height}`, class: "bar", "aria-hidden": "true" });
+  const picture = draw("svg", { viewBox: `-6 0 ${width + 12} ${ticks + height}`, class: "scale", "aria-hidden": "true" });
   for (let at = 0; at < steps; at++) {
     const fill = colourAt((at + 0.5) / steps, scale.diverging);
     picture.append(draw("rect", { x: (at * width) / steps, y: ticks, width: width / steps + 0.5, height, fill }));
