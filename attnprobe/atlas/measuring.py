@@ -147,7 +147,9 @@ class AtlasMeasurement(NoRows):
         """The summary of no text."""
         found: dict[str, Any] = {name: member.empty(signature) for name, member in self._all()}
         if "importance" in found:
-            found["importance"] = replace(found["importance"], curve=None, kept=None)
+            found["importance"] = replace(
+                found["importance"], curve=None, kept=None, remarks=()
+            )  # of how long it takes
         if "patterns" in found:
             found["examples"] = Examples.none(self.model["layers"], self.model["heads"], self.seed)
         sources = Sources({section: Source() for section in self.members})

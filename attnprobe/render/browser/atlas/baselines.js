@@ -11,7 +11,7 @@ const HEAD_AND_GAIN = [
 /** @type {PlainColumn<Cells>[]} */
 const GAIN = [
   { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
-  { title: "95 % interval of the gain", cell: ({ gain_low, gain_high }) => (gain_low === null ? "" : `${percent(gain_low, true)} … ${percent(gain_high, true)}`) },
+  { title: "95 % interval", meaning: "of the gain", cell: ({ gain_low, gain_high }) => (gain_low === null ? "" : `${percent(gain_low, true)} … ${percent(gain_high, true)}`) },
 ];
 /** @type {PlainColumn<Cells>[]} */
 const RELATION_COLUMNS = [
@@ -47,6 +47,12 @@ function headOfRow({ layer, head }) {
   return typeof layer === "number" && typeof head === "number" ? headButton({ layer, head }) : "";
 }
 
+/** Whether a gain may be none: its interval holds 0 or is unknown. @param {Cells} row */
+function isUnsure({ gain, gain_low: low, gain_high: high }) {
+  if (gain === undefined) return false;
+  return typeof low !== "number" || typeof high !== "number" || (low <= 0 && high >= 0);
+}
+
 /** @param {Cells} row */
 function treeOfRow(row) {
   if (typeof row.head === "number") return headOfRow(row);
@@ -71,10 +77,10 @@ function treeRows() {
   return [...highest(heads).slice(0, BEST), ...highest(means).slice(0, 1), ...atlas.trees.filter(({ layer }) => layer === null)];
 }
 
-/** What a section of records was read from. @param {string} name */
-function sourceOf(name) {
+/** What a section of records was read from. @param {string} name @param {string} unit what a record is */
+function sourceOf(name, unit) {
   const section = atlas.sections.find((section) => section.name === name);
-  return section ? `${section.sources.join(", ")} (${section.texts.toLocaleString("en")} texts)` : "";
+  return section ? `${section.sources.join(", ")}, ${section.texts.toLocaleString("en")} ${unit}` : name;
 }
 
 /** What is shown of each part of the data that is not of single heads; without rows it is not. */
@@ -85,8 +91,8 @@ const BASELINES = [
     columns: RELATION_COLUMNS,
     rows: atlas.relations,
     about:
-      `${sourceOf("treebank")}. The head, its direction and the offset of the baseline are those that are right most often in even sentences; ` +
-      "all numbers are about the odd ones, which did not choose. The interval is a bootstrap over sentences; a gain whose interval holds 0 may be none.",
+      `${sourceOf("treebank", "sentences")}. The head, its direction and the offset of the baseline are those that are right most often in even sentences; ` +
+      "all numbers are about the odd ones, which did not choose. The interval is a bootstrap over sentences; rows are dim where it holds 0, so that the gain may be none.",
   },
   {
     name: "trees",
@@ -94,7 +100,7 @@ const BASELINES = [
     columns: TREE_COLUMNS,
     rows: atlas.trees.length ? treeRows() : [],
     about:
-      `${sourceOf("treebank")}. Maximum spanning trees over words; chain joins neighbours, offset joins words at the best fixed distance. ` +
+      `${sourceOf("treebank", "sentences")}. Maximum spanning trees over words; chain joins neighbours, offset joins words at the best fixed distance. ` +
       `Nothing is held out here: the best of ${atlas.heads.length} heads looks better than it is on other sentences.`,
   },
   {
@@ -103,15 +109,15 @@ const BASELINES = [
     columns: COREFERENCE_COLUMNS,
     rows: atlas.coreference,
     about:
-      `${sourceOf("documents")}. Head and baseline are those that are right most often in even documents; all numbers are about the odd ones. ` +
-      "A head is right where its largest weight falls on the word that stands for an earlier mention of the same entity.",
+      `${sourceOf("documents", "documents")}. Head and baseline are those that are right most often in even documents; all numbers are about the odd ones. ` +
+      "A head is right where its largest weight falls on the word that stands for an earlier mention of the same entity. Rows are dim where the gain may be none.",
   },
 ];
 
 function buildBaselines() {
   const parts = BASELINES.filter(({ rows }) => rows.length).map(({ name, title, about, columns, rows }) => {
     const id = `${name}-title`;
-    return make("div", { id: name }, make("h3", { id }, title), make("p", {}, about), plainTable(id, columns, rows));
+    return make("div", { id: name }, make("h3", { id }, title), make("p", {}, about), plainTable(id, columns, rows, isUnsure));
   });
   find("table-view", HTMLElement).append(make("div", { class: "beside" }, ...parts));
 }

@@ -104,8 +104,8 @@ function numbersPart() {
   const count = found.reduce((sum, { length }) => sum + length, 0);
   const most = found.flatMap((changed) => changed.slice(0, MOST_CHANGED)).sort((one, other) => sizeOf(other) - sizeOf(one));
   const about =
-    `${count.toLocaleString("en")} numbers have 95 % intervals that share nothing. Of each measure the ${MOST_CHANGED} heads that changed most are listed, ` +
-    "those first that changed most beside the spread of the measure over heads. " +
+    `${count.toLocaleString("en")} numbers changed so much that their two 95 % intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
+    "in the order of their change beside the spread of that measure over heads. " +
     "Numbers without intervals are not among them; of many intervals, some are apart by chance.";
   const title = make("h3", { id: "numbers-title" }, "The largest changes");
   return make("div", {}, title, make("p", {}, about), ...(count ? [plainTable("numbers-title", CHANGE_COLUMNS, most)] : []));

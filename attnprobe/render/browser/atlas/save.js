@@ -30,10 +30,10 @@ function numbersAsCsv() {
 function colouringInWords() {
   const measure = measureNamed(state.colour);
   const unit = measure?.unit ? ` (${measure.unit})` : "";
-  return measure ? `${GROUPS[groupOf(measure.name)] ?? ""} ${measure.title.replaceAll("_", " ")}${unit}`.trim() : state.colour;
+  return measure ? `${measure.title.replaceAll("_", " ")}${unit}, ${GROUPS[groupOf(measure.name)] ?? groupOf(measure.name)}` : state.colour;
 }
 
-/** What a picture shows, in lines: a picture leaves the page. */
+/** What a picture shows: a picture leaves the page. */
 function shownInWords() {
   const other = atlas.against ? `, ${atlas.against.model.name}` : "";
   const beside = { this: "", other: ` of the other atlas${other}`, change: `, change from the other atlas${other}` };
@@ -53,12 +53,13 @@ function sheet(title, body, size) {
   const name = `${atlas.model.name}: ${title}`;
   const words = shownInWords();
   const width = Math.max(least, size.width);
+  const most = Math.floor(width / SHEET.letter);
+  const lines = words.flatMap((text) => wrapped(text, most));
   const key = legendPicture(width);
-  const top = margin + line * (1 + words.length);
+  const top = margin + line * (1 + lines.length);
   const box = { width: width + 2 * margin, height: top + size.height + line + key.height + margin };
   body.setAttribute("transform", `translate(${margin} ${top})`);
   key.node.setAttribute("transform", `translate(${margin} ${top + size.height + line})`);
-  const most = Math.floor(width / SHEET.letter);
   const quiet = { "font-size": 12, fill: colour("var(--quiet)") };
   return draw(
     "svg",
@@ -68,10 +69,21 @@ function sheet(title, body, size) {
     draw("metadata", {}, atlas.signature),
     draw("rect", { width: box.width, height: box.height, fill: colour("var(--paper)") }),
     draw("text", { x: margin, y: margin + 8, "font-weight": 600 }, short(name, most)),
-    ...words.map((text, at) => draw("text", { x: margin, y: margin + 8 + line * (at + 1), ...quiet }, short(text, most))),
+    ...lines.map((text, at) => draw("text", { x: margin, y: margin + 8 + line * (at + 1), ...quiet }, short(text, most))),
     body,
     key.node,
   );
+}
+
+/** Breaks a text at spaces into lines of so many characters. @param {string} text @param {number} most */
+function wrapped(text, most) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const longer = `${lines[lines.length - 1]} ${word}`.trim();
+    if (longer.length > most) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
 }
 
 /** The grid, a head per cell. */

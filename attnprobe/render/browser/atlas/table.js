@@ -67,6 +67,7 @@ function fillTable() {
   const headers = columns.map(({ title, meaning, by }, at) => {
     const button = make("button", { type: "button", title: meaning }, title.replaceAll("_", " "));
     button.addEventListener("click", () => sortBy(columns[at]));
+    button.tabIndex = at ? -1 : 0;
     return make("th", { scope: "col", "data-at": at, class: at < FIRST_COLUMNS.length ? by : "number" }, button);
   });
   table.tHead?.replaceChildren(make("tr", {}, ...headers));
@@ -130,16 +131,16 @@ function sortTable() {
   table.tBodies[0].append(...ranked.map(({ head }) => /** @type {HTMLElement} */ (drawn.rows.get(head))));
 }
 
-/** Hides heads of other roles, and marks the chosen one. */
+/** Hides heads of other roles, and marks the chosen one, to which the Tab key leads. */
 function markTable() {
-  const buttons = [];
   for (const [head, row] of drawn.rows) {
     row.hidden = !isKept(head);
     row.classList.toggle("on", head === state.head);
-    const button = /** @type {HTMLButtonElement} */ (row.querySelector("button"));
-    button.setAttribute("aria-pressed", String(head === state.head));
-    if (!row.hidden) buttons.push(button);
+    row.querySelector("button")?.setAttribute("aria-pressed", String(head === state.head));
   }
+  const [body] = find("heads", HTMLTableElement).tBodies;
+  const buttons = /** @type {HTMLElement[]} */ ([...body.querySelectorAll("tr:not([hidden]) button")]);
+  if (!body.contains(document.activeElement)) stopAt(buttons, buttons.find((button) => button.matches(".on *")) ?? buttons[0]);
 }
 
 /** What changed since the table was drawn. @type {Set<string>} */
