@@ -98,7 +98,7 @@ function findingsOf(head) {
 /** @param {Head} head */
 function numbersOf(head) {
   const groups = numberGroups(head);
-  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. A name colours the grid.";
+  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
   return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
 }
 
@@ -130,9 +130,12 @@ const POINTED_COLUMNS = [
   { title: "relation", isText: true, cell: ({ relation }) => relation },
   { title: "direction", isText: true, cell: ({ direction }) => direction },
   { title: "accuracy, %", cell: ({ accuracy }) => percent(accuracy) },
-  { title: "offset", meaning: "the word at this distance is the baseline", cell: ({ baseline_offset: offset }) => signedNumber(offset) },
-  { title: "baseline, %", cell: ({ baseline }) => percent(baseline) },
-  { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
+  {
+    title: "baseline, %",
+    meaning: "the best fixed offset, and how often the word at this offset is the right one",
+    cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${signedNumber(offset)})`,
+  },
+  { title: "gain", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
   { title: "n", cell: ({ n }) => String(n) },
 ];
 
