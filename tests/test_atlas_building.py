@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pandas
@@ -16,69 +15,24 @@ from attnprobe import Atlas, Encoder
 from attnprobe.atlas.building import build_atlas
 from attnprobe.atlas.measures import FEWEST
 from attnprobe.atlas.schemas import schema
+from attnprobe.atlas.sources import Source, Sources
+from attnprobe.atlas.summary import AtlasSummary
+from attnprobe.corpus.twins import summarize
 from tests.test_atlas_data import as_json
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TEXTS = (EXAMPLES / "sentences.txt").read_text(encoding="utf-8").splitlines()[:4]
 
 
-@dataclass(frozen=True)
-class Source:
-    names: tuple[str, ...]
-    texts: int = 4
-    tokens: int = 60
-
-
-@dataclass(frozen=True)
-class Summed:
-    """What an AtlasSummary has."""
-
-    model: dict[str, Any]
-    signature: str = "attnprobe:0|model:tiny@1"
-    sources: Any = None
-    remarks: tuple[str, ...] = ()
-    statistics: Any = None
-    patterns: Any = None
-    norms: Any = None
-    similarity: Any = None
-    importance: Any = None
-    relations: Any = None
-    trees: Any = None
-    coreference: Any = None
-    examples: Any = None
-
-
-def summary_of(encoder: Encoder, **options: Any) -> Any:
-    found = attnprobe.corpus_stats(TEXTS, encoder, **options)
-    list(found)
-    return found.summary
+@pytest.fixture(scope="module")
+def summed(encoder_of: Callable[[str], Encoder]) -> AtlasSummary:
+    files = {"treebank": EXAMPLES / "treebank.conllu", "documents": EXAMPLES / "coreference.conllu"}
+    found: AtlasSummary = summarize("atlas", TEXTS, encoder_of("bert"), importance="zero", **files)
+    return found
 
 
 @pytest.fixture(scope="module")
-def summed(encoder_of: Callable[[str], Encoder]) -> Summed:
-    encoder = encoder_of("bert")
-    axes = {"layers": [*range(encoder.layers)], "heads": [*range(encoder.heads)]}
-    return Summed(
-        {"name": "tiny", "type": "bert", **axes},
-        sources={
-            "texts": Source(("/home/someone/letters.txt", "a/b.txt")),
-            "treebank": Source(("bank.conllu",)),
-            "documents": Source(("built-in sample (English)",)),
-        },
-        remarks=("nothing is left out",),
-        statistics=summary_of(encoder),
-        patterns=attnprobe.patterns(TEXTS, encoder),
-        norms=summary_of(encoder, of="norms"),
-        similarity=attnprobe.similarity(TEXTS, encoder),
-        importance=attnprobe.importance(TEXTS, encoder, method="zero"),
-        relations=attnprobe.relations(EXAMPLES / "treebank.conllu", encoder),
-        trees=attnprobe.trees(EXAMPLES / "treebank.conllu", encoder),
-        coreference=attnprobe.coreference(EXAMPLES / "coreference.conllu", encoder),
-    )
-
-
-@pytest.fixture(scope="module")
-def atlas(summed: Summed) -> Atlas:
+def atlas(summed: AtlasSummary) -> Atlas:
     return build_atlas(summed)
 
 
@@ -87,14 +41,14 @@ def numbers(atlas: Atlas) -> pandas.DataFrame:
     return atlas.numbers().to_frame().set_index(["measure", "layer", "head"]).sort_index()
 
 
-def test_it_follows_the_schema_and_is_the_same_each_time(atlas: Atlas, summed: Summed) -> None:
+def test_it_follows_the_schema_and_is_the_same_each_time(atlas: Atlas, summed: AtlasSummary) -> None:
     jsonschema.validate(atlas.data, schema())
     content = as_json(dict(atlas.data))
     assert attnprobe.read_atlas(content).data == atlas.data
     assert as_json(dict(build_atlas(summed).data)) == content
 
 
-def test_means_and_intervals_are_those_of_the_summaries(numbers: pandas.DataFrame, summed: Summed) -> None:
+def test_means_and_intervals_are_those_of_the_summaries(numbers: pandas.DataFrame, summed: AtlasSummary) -> None:
     groups = {"statistics": summed.statistics, "norms": summed.norms, "importance": summed.importance.sums}
     for group, summary in groups.items():
         rows = [row for row in summary.table().rows if row[3] is not None]
@@ -108,7 +62,7 @@ def test_means_and_intervals_are_those_of_the_summaries(numbers: pandas.DataFram
     assert not {"patterns.previous_share", "patterns.block"} & {*numbers.index.get_level_values(0)}
 
 
-def test_relations_count_in_the_better_direction(numbers: pandas.DataFrame, atlas: Atlas, summed: Summed) -> None:
+def test_relations_count_in_the_better_direction(numbers: pandas.DataFrame, atlas: Atlas, summed: AtlasSummary) -> None:
     rows = summed.relations.all_heads().to_frame()
     better = rows.dropna(subset="layer").groupby(["relation", "layer", "head"])["accuracy"].max()
     counts = rows.groupby("relation")["n"].first()
@@ -136,7 +90,9 @@ def test_relations_count_in_the_better_direction(numbers: pandas.DataFrame, atla
     assert [row["relation"] for row in atlas.data["relations"]] == [row[0] for row in summed.relations.table().rows]
 
 
-def test_trees_and_antecedents_are_those_of_the_tables(numbers: pandas.DataFrame, atlas: Atlas, summed: Summed) -> None:
+def test_trees_and_antecedents_are_those_of_the_tables(
+    numbers: pandas.DataFrame, atlas: Atlas, summed: AtlasSummary
+) -> None:
     of_heads = [row for row in summed.trees.intervals().rows if isinstance(row[1], int)]
     assert numbers.loc["trees.uuas"].to_numpy().tolist() == [list(row[2:5]) for row in of_heads]
     others = [list(row) for row in summed.trees.table().rows if isinstance(row[1], str)]
@@ -148,7 +104,7 @@ def test_trees_and_antecedents_are_those_of_the_tables(numbers: pandas.DataFrame
     ]
 
 
-def test_heads_are_placed_among_those_like_them(atlas: Atlas, summed: Summed) -> None:
+def test_heads_are_placed_among_those_like_them(atlas: Atlas, summed: AtlasSummary) -> None:
     rows = summed.similarity.table().rows
     for head, (layer, number, cluster, x, y, *nearest) in zip(atlas.data["heads"], rows, strict=True):
         assert (head["layer"], head["head"], head["cluster"], head["place"]) == (layer, number, cluster, [x, y])
@@ -161,20 +117,21 @@ def test_heads_are_placed_among_those_like_them(atlas: Atlas, summed: Summed) ->
     assert atlas.to_frame()["role"].tolist() == roles
 
 
-def test_sources_are_named_without_the_folders_of_this_machine(atlas: Atlas) -> None:
-    assert [section["sources"] for section in atlas.data["sections"]] == [
-        ["letters.txt", "a/b.txt"],
-        ["bank.conllu"],
-        ["built-in sample (English)"],
+def test_sources_are_named_without_the_folders_of_this_machine(summed: AtlasSummary) -> None:
+    names = {"texts": ("/home/someone/letters.txt", "a/b.txt"), "documents": ("built-in sample (English)",)}
+    sources = Sources({name: Source(of, 3, 40) for name, of in names.items()})
+    atlas = build_atlas(replace(summed, sources=sources, left_out=("left out: norms",)))
+    assert atlas.data["sections"] == [
+        {"name": "texts", "sources": ["letters.txt", "a/b.txt"], "sample": False, "texts": 3, "tokens": 40},
+        {"name": "documents", "sources": [*names["documents"]], "sample": True, "texts": 3, "tokens": 40},
     ]
-    assert [section["sample"] for section in atlas.data["sections"]] == [False, False, True]
-    assert atlas.data["remarks"] == ["nothing is left out"]
+    assert atlas.data["remarks"][0] == "left out: norms"
 
 
-def test_what_was_not_measured_is_absent(summed: Summed) -> None:
+def test_what_was_not_measured_is_absent(summed: AtlasSummary) -> None:
     nothing = dict.fromkeys(("statistics", "patterns", "norms", "similarity", "importance", "relations", "trees"))
-    sources = {"documents": summed.sources["documents"]}
-    atlas = build_atlas(replace(summed, **nothing, sources=sources))
+    sources = Sources({"documents": summed.sources["documents"]})
+    atlas = build_atlas(replace(summed, **nothing, examples=None, sources=sources))
     assert atlas.measures == [f"coreference.{group}" for group in ("all", "pronoun", "proper", "nominal")]
     head = attnprobe.read_atlas(as_json(dict(atlas.data))).data["heads"][0]
     assert [head[name] for name in ("role", "pattern", "cluster", "place")] == [None] * 4
@@ -192,3 +149,14 @@ def test_every_measure_says_what_it_is(atlas: Atlas) -> None:
     diverging = {measure["name"] for measure in atlas.data["measures"] if measure["diverging"]}
     assert {"statistics.offset", "norms.offset"} <= diverging
     assert "statistics.entropy" not in diverging
+
+
+def test_a_label_called_all_is_not_taken_for_the_total(summed: AtlasSummary, numbers: pandas.DataFrame) -> None:
+    relations = summed.relations
+    assert relations is not None
+    names = tuple("all" if name == "det" else name for name in relations.outcomes.names)
+    renamed = replace(relations, outcomes=replace(relations.outcomes, names=names))
+    atlas = attnprobe.read_atlas(as_json(dict(build_atlas(replace(summed, relations=renamed)).data)))
+    assert "relations.det" not in atlas.measures
+    found = atlas.numbers().to_frame().set_index("measure").loc["relations.all"]["value"]
+    assert found.tolist() == numbers.loc["relations.all"]["value"].tolist()

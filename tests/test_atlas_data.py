@@ -271,3 +271,15 @@ def test_changes_are_roles_and_numbers_whose_intervals_are_apart() -> None:
     ]
     assert found.numbers[0].change == pytest.approx(-0.7)
     assert changes(data) == ([], [])
+
+
+def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:
+    shown = Atlas(fabricated(1, 2))._repr_html_()
+    assert shown.startswith('<iframe title="attnprobe" sandbox="allow-scripts allow-downloads"')
+    assert shown.count("<") == 2  # nothing of the page is markup of the notebook
+
+
+@pytest.mark.parametrize(("name", "begins"), [("page.html", b"<!doctype html>"), ("card.md", b"## ")])
+def test_what_is_made_of_an_atlas_is_saved(name: str, begins: bytes, tmp_path: Path) -> None:
+    Atlas(fabricated(1, 2)).save(tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)

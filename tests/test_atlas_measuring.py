@@ -47,14 +47,15 @@ TEXTS = [
     Record("5", "The researchers quietly probed unremarkable attention heads, and the heads they probed rested."),
 ]
 SENTENCES = records_of(ENGLISH)
-SECTIONS = {"texts": TEXTS, "treebank": SENTENCES, "documents": DOCUMENTS}
+SECTIONS = ("texts", "treebank", "documents")
+SUMMARIES = ("statistics", "patterns", "norms", "similarity", "importance", "relations", "trees", "coreference")
 
 
 def of(section: str, records: Sequence[Record], file: str = "") -> list[Record]:
     return [replace(record, section=section, file=file or f"{section}.txt") for record in records]
 
 
-def chosen(encoder: Encoder, sections: Sequence[str] = tuple(SECTIONS), **options: Any) -> AtlasMeasurement:
+def chosen(encoder: Encoder, sections: Sequence[str] = SECTIONS, **options: Any) -> AtlasMeasurement:
     return AtlasMeasurement.choose(encoder, Reading(), sections=sections, **options)
 
 
@@ -187,3 +188,35 @@ def test_the_signature_has_the_parts_of_all_members(encoder_of: Callable[[str], 
     signature = Settings(chosen(encoder, importance="sensitivity", seed=5)).sign(encoder)
     parts = {"queries": "all", "similarity_queries": "32", "seed": "5", "method": "gradient"}
     assert {name: part_of(signature, name) for name in parts} == parts
+
+
+PAIRS = "similarity, relations, trees, coreference"
+LEFT_OUT = {
+    "longformer": [],
+    "bert-generation": [],
+    "gpt_oss": [],
+    "deberta-v2": ["importance"],
+    "longt5_tglobal": ["contributions", "importance"],
+    "xlnet": ["contributions", "importance"],
+    "squeezebert": ["contributions", "importance"],
+    "funnel": ["contributions", PAIRS, "importance"],
+    "canine": ["contributions", PAIRS, "importance"],
+}
+
+
+@pytest.mark.parametrize("family", LEFT_OUT)
+def test_what_a_model_does_not_allow_is_left_out(family: str, encoder_of: Callable[[str], Encoder]) -> None:
+    """The rest is measured, of texts whose sections have nothing left, too."""
+    encoder = encoder_of(family)
+    measurement = chosen(encoder, importance="sensitivity")
+    records = [*of("texts", TEXTS[2:4]), *of("treebank", SENTENCES[:1]), *of("documents", DOCUMENTS[:1])]
+    found = completed(measured(encoder, records, measurement), encoder, 1)
+    left_out = ", ".join(LEFT_OUT[family])
+    assert [remark.partition(":")[0] for remark in found.left_out] == [f"no {names}" for names in LEFT_OUT[family]]
+    assert all(encoder.kind in remark for remark in found.left_out)
+    assert {*found.left_out} <= {*found.remarks}
+    for field, name in {**dict.fromkeys(SUMMARIES), "norms": "contributions"}.items():
+        assert (getattr(found, field) is None) == ((name or field) in left_out)
+    assert [source.texts for source in found.sources.values()] == [2, 1, 1]
+    measures = {measure.partition(".")[0] for measure in found.atlas.measures}
+    assert measures == {field for field in SUMMARIES if getattr(found, field) is not None}

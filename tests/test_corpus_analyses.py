@@ -18,6 +18,7 @@ from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.corpus import settings as corpus_settings
 from attnprobe.corpus.jobs import Job
 from attnprobe.corpus.prober import Prober, Result
+from attnprobe.corpus.sections import in_sections
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.stats import CorpusStats
 from attnprobe.corpus.texts import to_records
@@ -35,6 +36,7 @@ EVERY = pytest.mark.parametrize("name", OF_MANY)
 REQUIRED: dict[str, dict[str, Any]] = {  # of an analysis in another way, or with all of its tables
     "importance, heads off": {"method": "zero"},
     "relations": {"shares": True},
+    "atlas": {"sections": ["texts", "treebank", "documents"]},
 }
 TEXTS = [f"the cat {'and the dog ' * (n % 6)}sat on {'a' if n % 2 else 'the'} mat ." for n in range(20)]
 PROTEINS = [{"sequence": "MKTAYIAKQRQISF"[n % 3 :] * 2, "contacts": [[0, 8], [n % 5, 15]]} for n in range(20)]
@@ -54,6 +56,15 @@ def records_of(name: str, usual: Sequence[Any]) -> list[Any]:
         return list(usual)
     suffix, content = GIVEN[name]
     return read(content.encode(), OF_MANY[name].instead.get(suffix, suffix), also=tuple(OF_MANY[name].labels))
+
+
+def records_of_all_sections(name: str) -> list[Any]:
+    """The records that an analysis is given, and those of its further sections."""
+    found = {"texts": records_of(name, PAIRED)}
+    for section, about in OF_MANY[name].sections.items():
+        format = about.instead.get("conllu", "conllu")
+        found[section] = read((ENGLISH + DOCUMENTS).encode(), format, also=tuple(about.labels))
+    return list(in_sections(found))
 
 
 def settings_of(name: str, encoder: Encoder, **options: Any) -> Settings:
@@ -91,7 +102,9 @@ def test_batches_change_no_answer(name: str, encoder_of: Callable[[str], Encoder
     shared = encoder_of("bert")
     with float64():
         encoder = doubled(shared)
-        small, large = (summary_of(name, encoder, records_of(name, PAIRED), batch_tokens=size) for size in (64, 4096))
+        small, large = (
+            summary_of(name, encoder, records_of_all_sections(name), batch_tokens=size) for size in (64, 4096)
+        )
     assert_same(small, large, EXACT)
 
 
@@ -102,13 +115,16 @@ def test_workers_change_no_answer(name: str, encoder_of: Callable[[str], Encoder
     settings = settings_of(name, encoder)
     alone = Prober(encoder, settings)
     workers = [Prober(encoder, pickle.loads(pickle.dumps(settings)), threads=1) for _ in range(2)]
-    records = next(iter(settings.chunks(records_of(name, PAIRED))))
-    chunks = [records[start : start + 3] for start in range(0, len(records), 3)]
+    chunks = [
+        chunk[start : start + 3]
+        for chunk in settings.chunks(records_of_all_sections(name))
+        for start in range(0, len(chunk), 3)
+    ]
     expected = found = alone.empty
     for result in alone.results(chunks):
         expected += result.summary
     for number, chunk in enumerate(chunks):
-        [result] = workers[number % 2].results([chunk])
+        [result] = workers[number % 2].results([pickle.loads(pickle.dumps(chunk))])
         found += pickle.loads(pickle.dumps(result)).summary
     assert_same(found, expected)
 
@@ -169,7 +185,7 @@ def test_killed_and_taken_up_again(
 @EVERY
 def test_halves_add_up_to_the_whole(name: str, encoder_of: Callable[[str], Encoder]) -> None:
     """Each text a batch of its own, so that its numbers are the same in any part."""
-    encoder, records = encoder_of("bert"), records_of(name, PAIRED)
+    encoder, records = encoder_of("bert"), records_of_all_sections(name)
 
     def of(texts: Sequence[Record]) -> Any:
         return summary_of(name, encoder, texts, batch_tokens=1)

@@ -32,7 +32,7 @@ def find_layers(encoder: Encoder) -> Layers:
     tokens = encoder.tokenize(SAMPLE)[0]
     try:
         layers = Layers(encoder.outlets or _outlets(encoder, tokens), layer_modules(encoder, tokens))
-        _check(encoder, layers, [tokens, tokens])
+        _check(encoder, layers, [tokens] * 3)
     except ModelError as error:
         return Layers(encoder.outlets, reason=str(error))
     return layers

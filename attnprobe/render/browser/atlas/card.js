@@ -46,7 +46,7 @@ function showCard(changed) {
     cardName.replaceChildren(keyOf(head), make("small", {}, ` ${headName(head)}`));
     cardWords.replaceChildren(...hintsOf(), ...namesOf(head), findingsOf(head));
     showExamples(head);
-    cardNumbers.replaceChildren(...nearestOf(head), ...numbersOf(head), ...relationsOf(head), ...heldOutOf(head));
+    cardNumbers.replaceChildren(...nearestOf(head), ...numbersOf(head), ...relationsOf(head));
   }
   for (const button of cardNumbers.querySelectorAll("[data-measure]")) {
     button.setAttribute("aria-pressed", String(button.getAttribute("data-measure") === state.colour));
@@ -98,7 +98,7 @@ function findingsOf(head) {
 /** @param {Head} head */
 function numbersOf(head) {
   const groups = numberGroups(head);
-  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. A name colours the grid.";
+  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
   return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
 }
 
@@ -125,53 +125,26 @@ function nearButton(head, distance) {
   return button;
 }
 
+/** @type {PlainColumn<Relation>[]} */
+const POINTED_COLUMNS = [
+  { title: "relation", isText: true, cell: ({ relation }) => relation },
+  { title: "direction", isText: true, cell: ({ direction }) => direction },
+  { title: "accuracy, %", cell: ({ accuracy }) => percent(accuracy) },
+  {
+    title: "baseline, %",
+    meaning: "the best fixed offset, and how often the word at this offset is the right one",
+    cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${signedNumber(offset)})`,
+  },
+  { title: "gain", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
+  { title: "n", cell: ({ n }) => String(n) },
+];
+
 /** The relations that the head gains most on, chosen and measured on the same sentences. @param {Head} head */
 function relationsOf({ relations }) {
   if (!relations.length) return [];
-  const names = ["relation", "direction", "accuracy", "best offset", "gain", "n"];
-  const rows = relations.map(({ relation, direction, accuracy, baseline, baseline_offset, gain, n }) => [
-    relation,
-    direction.replace("->", " → "),
-    number(accuracy),
-    `${number(baseline)} (${signed(baseline_offset, 0)})`,
-    signed(gain, 2),
-    String(n),
-  ]);
-  const note = "In-sample: these five were chosen on the same sentences, so they look better than they are.";
-  return [make("h3", {}, "Best relations"), make("p", { class: "hint" }, note), wordTable(names, rows)];
-}
-
-/** What held-out halves say of the head. @param {Head} head */
-function heldOutOf({ layer, head }) {
-  const kept = [...atlas.relations, ...atlas.coreference].filter((row) => row.layer === layer && row.head === head);
-  if (!kept.length) return [];
-  const names = ["what", "accuracy", "baseline", "gain (95 %)", "n"];
-  const rows = kept.map(({ relation, direction, group, accuracy, baseline, baseline_name, baseline_offset, gain, gain_low, gain_high, n }) => [
-    relation ? `${relation}, ${String(direction).replace("->", " → ")}` : `coreference, ${group}`,
-    share(accuracy),
-    `${share(baseline)} (${baseline_name ?? (baseline_offset === null ? "–" : signed(Number(baseline_offset), 0))})`,
-    gain_low === null || gain_high === null ? share(gain) : `${share(gain)} (${share(gain_low)} to ${share(gain_high)})`,
-    String(n),
-  ]);
-  const note = "The head was chosen on one half and measured on the other.";
-  return [make("h3", {}, "Held out"), make("p", { class: "hint" }, note), wordTable(names, rows)];
-}
-
-/** @param {string | number | null} value */
-function share(value) {
-  return value === null ? "–" : signed(Number(value), 2).replace("+", "");
-}
-
-/** @param {number} value @param {number} digits */
-function signed(value, digits) {
-  return `${value > 0 ? "+" : ""}${value.toFixed(digits)}`.replace("-", "−");
-}
-
-/** @param {string[]} names @param {string[][]} rows */
-function wordTable(names, rows) {
-  const header = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
-  const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((cell) => make("td", {}, cell))));
-  return make("div", { class: "wide" }, make("table", { class: "words" }, make("thead", {}, header), make("tbody", {}, ...body)));
+  const note = "In-sample: chosen and measured on the same sentences, so they look better than they are. See “Relations, held out” below.";
+  const title = make("h3", { id: "pointed-title" }, "Best relations");
+  return [title, make("p", { class: "hint" }, note), plainTable("pointed-title", POINTED_COLUMNS, relations)];
 }
 
 buildCard();

@@ -70,7 +70,7 @@ const headCount = (count) => `${count} ${count === 1 ? "head" : "heads"}`;
 /** What a kind or a measure means. @param {string} colour */
 function meaningOf(colour) {
   const measure = measureNamed(colour);
-  if (!measure) return KIND_MEANINGS[colour] ?? "";
+  if (!measure) return `${colour}: ${KIND_MEANINGS[colour]}.`;
   const unit = measure.unit && !measure.meaning.includes(measure.unit) ? ` (${measure.unit})` : "";
   return `${measure.title}: ${measure.meaning}${unit}. Measured in the ${measure.section}.`;
 }

@@ -29,7 +29,10 @@ function kindEntries(by) {
     entry(colourOfKind(name, all), short, name, counts.get(name) ?? 0, meaning),
   );
   const same = atlas.heads.length - heads.length;
-  return same ? [...entries, entry(paletteColour("paper"), "=", "unchanged", same, `its ${by} is that of the other atlas`)] : entries;
+  if (same) entries.push(entry(paletteColour("paper"), "=", "unchanged", same, `the ${by} is that of the other atlas`));
+  const without = heads.filter((head) => kindOf(head, by) === null).length;
+  if (without) entries.push(entry(null, "–", `no ${by}`, without, ""));
+  return entries;
 }
 
 function clusterEntries() {
@@ -39,11 +42,11 @@ function clusterEntries() {
     .map((name) => entry(distinctColour(Number(name)), name, `cluster ${name}`, counts.get(name) ?? 0, ""));
 }
 
-/** @param {string} ground @param {string} short @param {string} name @param {number} count @param {string} meaning */
+/** @param {string | null} ground @param {string} short @param {string} name @param {number} count @param {string} meaning */
 function entry(ground, short, name, count, meaning) {
-  const swatch = make("span", { class: "swatch", "aria-hidden": "true" }, short);
-  swatch.style.backgroundColor = ground;
-  swatch.style.color = inkOn(ground);
+  const swatch = make("span", { class: ground ? "swatch" : "swatch empty", "aria-hidden": "true" }, short);
+  swatch.style.backgroundColor = ground ?? "";
+  swatch.style.color = ground ? inkOn(ground) : "";
   return make("li", {}, swatch, make("span", {}, make("b", {}, name), ` ${count}`, meaning && ` · ${meaning}`));
 }
 
@@ -51,7 +54,7 @@ function entry(ground, short, name, count, meaning) {
 function scaleLegend(name) {
   const scale = scaleOf(name);
   const { width, height, ticks, steps } = BAR;
-  const picture = draw("svg", { viewBox: `-6 0 ${width + 12} ${ticks + height}`, class: "bar", "aria-hidden": "true" });
+  const picture = draw("svg", { viewBox: `-6 0 ${width + 12} ${ticks + height}`, class: "scale", "aria-hidden": "true" });
   for (let at = 0; at < steps; at++) {
     const fill = colourAt((at + 0.5) / steps, scale.diverging);
     picture.append(draw("rect", { x: (at * width) / steps, y: ticks, width: width / steps + 0.5, height, fill }));
