@@ -220,3 +220,13 @@ def test_what_a_model_does_not_allow_is_left_out(family: str, encoder_of: Callab
     assert [source.texts for source in found.sources.values()] == [2, 1, 1]
     measures = {measure.partition(".")[0] for measure in found.atlas.measures}
     assert measures == {field for field in SUMMARIES if getattr(found, field) is not None}
+
+
+def test_names_of_many_files_are_cut() -> None:
+    names = [f"{number}.txt" for number in range(30)]
+    one_by_one = Source()
+    for name in names:
+        one_by_one += Source((name,), 1, 5)
+    halves = sum((Source((name,), 1, 5) for name in names[15:]), Source())
+    halves = sum((Source((name,), 1, 5) for name in names[:15]), Source()) + halves
+    assert one_by_one == halves == Source((*names[:20], "…"), 30, 150)

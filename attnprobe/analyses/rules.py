@@ -111,7 +111,7 @@ PATTERNS = (
         _is_both,
         ("vertical", "diagonal"),
         "vertical + diagonal ≥ {both}, each ≥ {least}",
-        "the two together have most of the weight",
+        "added tokens, and the token itself with its neighbours, together have most of the weight",
     ),
     Rule("block", "block", _is_block, BLOCK, OWN_TEXT, "of a pair, each text looks at itself"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import PurePath
 from typing import Any
@@ -28,6 +28,7 @@ from attnprobe.values.table import Table
 from attnprobe.version import __version__
 
 NAMED = 5  # of the nearest heads, and of the relations of a head
+FEW = 30  # of fewer texts a reader is warned
 SAMPLE = "built-in sample"  # how the names of the sentences begin that come with attnprobe
 Facts = Mapping[Place, Mapping[str, Any]]
 """Of each head, some of the fields that an atlas has of it."""
@@ -60,7 +61,7 @@ def build_atlas(summary: Any) -> Atlas:
         "trees": _trees(summary.trees) if summary.trees else [],
         "coreference": _objects(summary.coreference.halves(), HALVES) if summary.coreference else [],
         "telling": [],
-        "remarks": list(summary.remarks),
+        "remarks": [*_few(summary.sources), *summary.remarks],
     }
     return Atlas(_told(data))
 
@@ -72,8 +73,16 @@ def _section(name: str, source: Any) -> dict[str, Any]:
     return {"name": name, "sources": names, "sample": sample, "texts": source.texts, "tokens": source.tokens}
 
 
+def _few(sources: Mapping[str, Any]) -> Iterator[str]:
+    """Warns of sections with few texts."""
+    for name, source in sources.items():
+        if 0 < source.texts < FEW:
+            what = name if name != "treebank" else "sentences of a treebank"
+            yield f"{what}: only {source.texts:,}, so that much of what stands out may be chance"
+
+
 def _roles() -> list[dict[str, str]]:
-    meanings = {**{rule.name: rule.meaning for rule in ROLES}, OTHER_ROLE: "none of these"}
+    meanings = {**{rule.name: rule.meaning for rule in ROLES}, OTHER_ROLE: "no rule of a role is met"}
     return [{"name": name, "short": SHORT[name], "meaning": meaning} for name, meaning in meanings.items()]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from attnprobe.measure.kinds import Measured
+
+MOST = 20  # names of files
+MORE = "…"
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Source:
     """Where the texts of one section come from; ``a + b`` has those of both.
 
     Attributes:
-        names: of the files, in order; none for texts in memory.
+        names: of the first files, in order, and "…" if there are more than MOST; none for texts in memory.
         texts, tokens: how many were measured.
     """
 
@@ -28,11 +31,18 @@ class Source:
     def of(cls, texts: Sequence[Measured]) -> Source:
         """Counts measured texts."""
         names = dict.fromkeys(text.record.file for text in texts if text.record.file)
-        return cls(tuple(names), len(texts), sum(text.n_tokens for text in texts))
+        return cls(_first(names), len(texts), sum(text.n_tokens for text in texts))
 
     def __add__(self, other: Source) -> Source:
-        names = tuple(dict.fromkeys([*self.names, *other.names]))
-        return Source(names, self.texts + other.texts, self.tokens + other.tokens)
+        names = dict.fromkeys([*self.names, *other.names])
+        return Source(_first(names), self.texts + other.texts, self.tokens + other.tokens)
+
+
+def _first(names: Collection[str]) -> tuple[str, ...]:
+    """Keeps the first names, and the sign that there are more."""
+    known = [name for name in names if name != MORE]
+    is_whole = len(known) <= MOST and MORE not in names
+    return tuple(known) if is_whole else (*known[:MOST], MORE)
 
 
 @dataclass(frozen=True)

@@ -118,4 +118,4 @@ def _sentence(remark: str) -> str:
 def _patterns() -> list[dict[str, str]]:
     """Lists the patterns that a head can have, as the data list roles."""
     known = [{"name": rule.name, "short": rule.short, "meaning": rule.meaning} for rule in PATTERNS]
-    return [*known, {"name": OTHER_PATTERN, "short": SHORT[OTHER_PATTERN], "meaning": "none of these"}]
+    return [*known, {"name": OTHER_PATTERN, "short": SHORT[OTHER_PATTERN], "meaning": "no rule of a pattern is met"}]

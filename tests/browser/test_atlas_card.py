@@ -100,7 +100,7 @@ def test_words_of_the_card(open_atlas: Open) -> None:
     assert findings == [head["findings"][0]["text"], head["findings"][1]["text"]]
     meanings = {role["name"]: role["meaning"] for role in atlas["roles"]}
     expect(page.locator("#card-words")).to_contain_text(f"Role {head['role']}: {meanings[head['role']]}.")
-    expect(page.locator("#card-words")).to_contain_text("Pattern heterogeneous: none of these.")
+    expect(page.locator("#card-words")).to_contain_text("Pattern heterogeneous: no rule of a pattern is met.")
     cells = page.locator("#card .plain tbody tr").first.locator("td").all_text_contents()
     assert cells == ["nsubj", "dep->head", "75.0", "40.0 (−1)", "+35.0", "30"]
 
