@@ -39,8 +39,9 @@ OUTPUT_MAPS = {
     "longformer": "encoder.layer.{}.attention.output.dense",  # padded to its window
     "xlm": "attentions.{}.out_lin",  # no module is a layer
     "mixtral": "layers.{}.self_attn.o_proj",  # experts take no copies
+    "xmod": "encoder.layer.{}.attention.output.dense",  # nor do adapters of languages, one for each text
 }
-WHOLE = ("xlm", "mixtral")
+WHOLE = ("xlm", "mixtral", "xmod")
 
 
 @contextmanager

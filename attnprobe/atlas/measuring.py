@@ -146,8 +146,8 @@ class AtlasMeasurement(NoRows):
     def empty(self, signature: str) -> AtlasSummary:
         """The summary of no text."""
         found: dict[str, Any] = {name: member.empty(signature) for name, member in self._all()}
-        if "importance" in found:
-            found["importance"] = replace(found["importance"], curve=None, kept=None)
+        if "importance" in found:  # without the curve, and without what is said of how long it takes
+            found["importance"] = replace(found["importance"], curve=None, kept=None, remarks=())
         if "patterns" in found:
             found["examples"] = Examples.none(self.model["layers"], self.model["heads"], self.seed)
         sources = Sources({section: Source() for section in self.members})
