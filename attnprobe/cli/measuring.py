@@ -163,7 +163,7 @@ def _inputs(records: Records, task: Task, quiet: bool) -> Inputs | Sections:
         if files := records.of_sections.get(name):
             read: dict[str, Any] = {"columns": Columns(also=tuple(section.labels)), "instead": section.instead}
             found[name] = Inputs.find(files, **read, encoding=records.encoding, tell=tell)
-    return Sections(found)
+    return Sections(found, tell)
 
 
 def _texts(records: Records, task: Task, tell: Callable[[str], None]) -> Inputs:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from attnprobe.corpus.chunks import Item
 from attnprobe.corpus.inputs import Inputs
-from attnprobe.readers.source import Source
+from attnprobe.readers.source import Source, warn
 from attnprobe.values.records import TEXTS, Record
 
 
 @dataclass(frozen=True)
 class Sections:
-    """The inputs of each section by name, read one after the other; used as one :class:`Inputs`."""
+    """The inputs of each section by name, read one after the other; used as one :class:`Inputs`.
+
+    Attributes:
+        tell: called with a message if a section turns out to have no records.
+    """
 
     inputs: Mapping[str, Inputs]
+    tell: Callable[[str], None] = warn
 
     @property
     def sources(self) -> list[Source]:
@@ -36,7 +41,16 @@ class Sections:
 
     def records(self) -> Iterator[Item]:
         """Reads the records, each with its section; the sources of all sections are opened at once."""
-        return in_sections({name: inputs.records() for name, inputs in self.inputs.items()})
+        return in_sections({name: self._told(inputs, inputs.records()) for name, inputs in self.inputs.items()})
+
+    def _told(self, inputs: Inputs, items: Iterator[Item]) -> Iterator[Item]:
+        """Passes the items of a section on, and tells if there are none."""
+        first = next(items, None)
+        if first is None:
+            self.tell(f"no records in {', '.join(repr(source.name) for source in inputs.sources)}")
+            return
+        yield first
+        yield from items
 
     def count(self) -> int | None:
         """Counts the records that will come, about; None if that takes reading them."""
@@ -63,7 +77,7 @@ class Sections:
 
     def known_to(self, tokenizer: Any) -> Sections:
         """Leaves out what :meth:`Inputs.known_to` does."""
-        return Sections({name: inputs.known_to(tokenizer) for name, inputs in self.inputs.items()})
+        return replace(self, inputs={name: inputs.known_to(tokenizer) for name, inputs in self.inputs.items()})
 
 
 def in_sections(items: Mapping[str, Iterable[Item]]) -> Iterator[Item]:

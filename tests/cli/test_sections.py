@@ -107,6 +107,10 @@ def test_a_record_that_cannot_be_used_is_listed(parted: Callable[..., pd.DataFra
 
 
 def test_estimate_reads_all_sections(parted: Callable[..., pd.DataFrame], run: Run) -> None:
+    Path("empty.conllu").write_text("", encoding="utf-8")
+    assert (
+        run("atlas", "texts.txt", "--conllu", "empty.conllu", "-n").err == "attnprobe: no records in 'empty.conllu'\n"
+    )
     found = dict(run("atlas", "texts.txt", *ALL, "-n").frame.to_numpy())
     assert found["texts"] == len(TEXTS) + 6 + 4
 
