@@ -149,3 +149,14 @@ def test_every_measure_says_what_it_is(atlas: Atlas) -> None:
     diverging = {measure["name"] for measure in atlas.data["measures"] if measure["diverging"]}
     assert {"statistics.offset", "norms.offset"} <= diverging
     assert "statistics.entropy" not in diverging
+
+
+def test_a_label_called_all_is_not_taken_for_the_total(summed: AtlasSummary, numbers: pandas.DataFrame) -> None:
+    relations = summed.relations
+    assert relations is not None
+    names = tuple("all" if name == "det" else name for name in relations.outcomes.names)
+    renamed = replace(relations, outcomes=replace(relations.outcomes, names=names))
+    atlas = attnprobe.read_atlas(as_json(dict(build_atlas(replace(summed, relations=renamed)).data)))
+    assert "relations.det" not in atlas.measures
+    found = atlas.numbers().to_frame().set_index("measure").loc["relations.all"]["value"]
+    assert found.tolist() == numbers.loc["relations.all"]["value"].tolist()

@@ -8,7 +8,9 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from attnprobe.measure.weights import keep_weights
 from attnprobe.render import atlas_page
 from attnprobe.render.page import PARTS, SCRIPTS, as_json, make_page, pack
 from attnprobe.render.steps import pack_halves
+from tests.atlases import fabricated
 
 TEXT = "The animal didn't cross the street."
 
@@ -47,6 +50,17 @@ def test_scripts_share_a_scope_without_a_name_twice(scripts: tuple[str, ...]) ->
     names = re.findall(r"^(?:async )?(?:function|const|let) (\w+)", script, re.MULTILINE)
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert len(names) > 100
+
+
+def test_an_atlas_page_holds_its_data_as_they_are() -> None:
+    data = fabricated(1, 2, against=True)
+    data["model"]["name"] = "<b>'my model'</b>"
+    stream = BytesIO()
+    atlas_page.write_html(SimpleNamespace(atlas=SimpleNamespace(data=data)), stream)
+    made = stream.getvalue().decode()
+    assert data_of(made) == data
+    assert made.count("street") == 1
+    assert "<b>" not in made
 
 
 def test_packed_weights_come_back() -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,10 @@ from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.workers import Recipe
 from attnprobe.errors import InputError, UsageError
-from attnprobe.values.options import Engine
+from attnprobe.values.options import Engine, Reading
 from attnprobe.values.records import Skipped
-from tests import toy
 from tests.cli.commandline import exit_code
+from tests.toy import LargestWeights
 
 TEXTS = [f"Sentence {number}: {'the animal was tired, ' * (number % 7)}and slept." for number in range(60)]
 
@@ -80,7 +82,10 @@ def cluster() -> Iterator[str]:
 
 
 def chunks(size: int = 8) -> list[list[Any]]:
-    records = [Record(str(number), text, None, "texts", number) for number, text in enumerate(TEXTS, start=1)]
+    records = [
+        Record(str(number), text, None, "texts", number, labels={"class": "odd" if number % 2 else "even"})
+        for number, text in enumerate(TEXTS, start=1)
+    ]
     records[20:20] = [Skipped("texts", 0, "empty", "none")]  # type: ignore[list-item]
     return [records[start : start + size] for start in range(0, len(records), size)]
 
@@ -102,28 +107,23 @@ def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
         for block, like in zip(one.rows, other.rows, strict=True):
             assert (block.axes, block.names) == (like.axes, like.names)
             assert block.values.tobytes() == like.values.tobytes()
-    one, other = (sum(result.summary for result in some) for some in (found, expected))
+    one, other = (reduce(add, (result.summary for result in some)) for some in (found, expected))
     assert one.signature == other.signature
     for name, array in one.arrays().items():
         assert np.array_equal(array, other.arrays()[name]), name
 
 
-def test_same_as_one_process_in_order(cluster: str, prober: Prober, recipe: Recipe) -> None:
-    """Processes on this machine are tested in cli/test_corpus.py, with the files they give."""
+def test_same_as_one_process_in_order(cluster: str, model: Path, prober: Prober) -> None:
+    """What is measured is of another package; processes on this machine are tested in cli/test_corpus.py."""
     heard: list[tuple[int, int]] = []
-    listening = Prober(prober.encoder, prober.settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
-    found = list(results(chunks(), listening, recipe, Engine("ray", 2)))
-    assert_same(found, list(prober.results(chunks())))
+    settings = Settings.choose(prober.encoder, LargestWeights.choose(prober.encoder, Reading()))
+    here = Prober(prober.encoder, settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
+    found = list(results(chunks(), here, Recipe({"model": str(model)}, settings), Engine("ray", 2)))
     assert heard == [(result.n_texts, result.n_tokens) for result in found]
     assert sum(texts for texts, _ in heard) == len(TEXTS)
+    assert_same(found, list(here.results(chunks())))
+    assert {*found[0].summary.arrays()} == {"even", "odd"}  # by the labels of records
     assert processors() == 2
-
-
-def test_measurement_of_another_package(cluster: str, model: Path, prober: Prober, tmp_path: Path) -> None:
-    source = toy.write_records(tmp_path / "texts.jsonl")
-    toy.run(source, tmp_path / "here", prober.encoder)
-    toy.run(source, tmp_path / "there", model, Engine("ray", 1))
-    assert toy.contents(tmp_path / "there") == toy.contents(tmp_path / "here")
 
 
 @dataclass

@@ -22,6 +22,7 @@ from attnprobe.corpus.prober import Result
 from attnprobe.measure.weights import keep_weights
 from tests.toy import TEXTS, contents, write_records
 from tests.toy_of_many import OwnWeights
+from tests.treebank import DOCUMENTS, ENGLISH
 
 ROOT = Path(__file__).parent.parent
 DRIVER = """
@@ -63,6 +64,7 @@ for call in (lambda: attnprobe.own(["the"], model, lest=1), lambda: attnprobe.ow
 print(json.dumps([done, [found.to_frame().to_csv(index=False) for found in frames], refused, attnprobe.own.__doc__]))
 """
 FILE = ["own", "texts.jsonl"]
+SECTIONS = ["many.txt", "--conllu", "bank.conllu", "--coref", "bank.conllu"]
 COMMANDS = {
     "list": ["--help"],
     "help": ["own", "-h"],
@@ -87,6 +89,8 @@ COMMANDS = {
     "metric and writer": ["heads", "The cat sat.", "-k", "left_share", "-f", "count"],
     "measurement": ["corpus", "texts.jsonl", "--measure", "largest", "-o", "largest.parquet", "--summary", "by.csv"],
     "resumed": ["own", "many.txt", "-o", "killed.csv", "--resume"],
+    "sections": ["parted", *SECTIONS, "-o", "sections.csv"],
+    "sections, workers": ["parted", *SECTIONS, "-o", "sections_of_two.csv", "--workers", "2"],
     "whole": ["own", "many.txt", "-o", "whole.csv", "--log", "json"],
 }
 CODES = {"csv": 3, "json": 3, "table": 3, "file": 3, "complete": 3, "figure": 3, "figure complete": 3, "tables": 3}
@@ -94,6 +98,7 @@ CODES |= {"measurement": 3, "parquet": 3, "parquet complete": 3, "nothing": 2, "
 ENTRY_POINTS = """
 [attnprobe.analyses]
 own = tests.toy_of_many:OWN
+parted = tests.toy_of_sections:PARTED
 [attnprobe.measurements]
 largest = tests.toy:LargestWeights
 [attnprobe.metrics]
@@ -111,6 +116,7 @@ def found(
     folder = tmp_path_factory.mktemp("own")
     write_records(folder / "texts.jsonl")
     (folder / "many.txt").write_text("\n".join(TEXTS * 6), encoding="utf-8")
+    (folder / "bank.conllu").write_text(ENGLISH + DOCUMENTS, encoding="utf-8")
     metadata = folder / "plugin" / "own-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
@@ -190,6 +196,8 @@ def test_same_bytes_after_a_kill_and_from_two_workers(found: tuple[Path, dict[st
     assert files["killed.csv.meta.json"] == files["whole.csv.meta.json"]
     assert files["workers.csv"] == files["out.csv"]
     assert files["of_two.csv"] == files["layers.csv"]
+    assert files["sections_of_two.csv"] == files["sections.csv"]
+    assert b'"documents","odd",' in files["sections.csv"]
     assert files["workers.csv.skipped.jsonl"] == files["out.csv.skipped.jsonl"]
     assert not [name for name in files if name.endswith((".parts", ".tmp", ".lock"))]
     last = json.loads(done["whole"][2].splitlines()[-1])

@@ -99,15 +99,16 @@ def of_importance(importance: Importances) -> Iterator[Measure]:
 
 def of_relations(relations: Relations) -> Iterator[Measure]:
     """Makes the measures of how often heads find relations: of all together, and of each that is not rare."""
-    found, command = best_of(relations), "attnprobe relations FILES --all-heads FILE"
-    for label, count in relations.counts():
-        if label != ALL_AND_PUNCT and found[label] and (label == ALL or count >= FEWEST):
+    command = "attnprobe relations FILES --all-heads FILE"
+    for label, heads in best_of(relations).items():
+        count = max((best.n for best in heads.values()), default=0)
+        if count and label != ALL_AND_PUNCT and (label == ALL or count >= FEWEST):
             which = "any relation but punctuation" if label == ALL else label
             meaning = (
                 f"how often the largest weight between words falls where {which} links them, in the better of the two "
                 f"directions; on all sentences ({count:,} times)"
             )
-            values: dict[Place, Number] = {place: (best.accuracy, None, None) for place, best in found[label].items()}
+            values: dict[Place, Number] = {place: (best.accuracy, None, None) for place, best in heads.items()}
             about = f"finds {'relations' if label == ALL else label}", meaning, "share"
             yield Measure(f"relations.{label}", "treebank", *about, command, values)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from attnprobe.analyses.related import OFFSETS, Relations
@@ -23,8 +21,16 @@ class Pointed(NamedTuple):
 
 
 def best_of(relations: Relations) -> dict[str, dict[tuple[int, int], Pointed]]:
-    """Finds for each relation and head the direction in which it is more often right, the first of equals."""
-    return {label: dict(_of_label([*rows])) for label, rows in groupby(relations.all_heads().rows, itemgetter(0))}
+    """Finds for each relation and head the direction in which it is more often right, the first of equals.
+
+    A label that is called as the total of all relations is left out.
+    """
+    rows, size = relations.all_heads().rows, len(relations.labels) + len(OFFSETS)
+    found: dict[str, dict[tuple[int, int], Pointed]] = {}
+    for start in range(0, len(rows), size):
+        of_label = rows[start : start + size]
+        found.setdefault(str(of_label[0][0]), dict(_of_label(of_label)))
+    return found
 
 
 def _of_label(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[tuple[int, int], Pointed]]:

@@ -6,18 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from attnprobe.analyses.kinds import CorpusAnalysis
 from attnprobe.cli.corpus_options import Tables
 from attnprobe.cli.options import Loading
-from attnprobe.cli.output import Output, note
+from attnprobe.cli.output import Output
 from attnprobe.errors import UsageError
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.options import Options
 from attnprobe.values.plugins import load
-from attnprobe.writers import FIGURES
+from attnprobe.writers import FIGURES, format_of
 
 WHY = "FILE is a result made before, for which no model runs"
 
@@ -66,9 +65,7 @@ def refuse_what_runs(loading: Loading, *groups: Options) -> None:
         group.refuse(WHY)
 
 
-def show_finished(
-    found: Any, analysis: CorpusAnalysis, options: Mapping[str, Any], saving: Tables, *, quiet: bool
-) -> None:
+def show_finished(found: Any, analysis: CorpusAnalysis, options: Mapping[str, Any], saving: Tables) -> None:
     """Writes or shows a result made before, and its further tables, as if a run had made it now.
 
     Raises:
@@ -79,14 +76,11 @@ def show_finished(
     from attnprobe.writers.files import check_target, write_file
 
     output = saving.destination()
-    tables = {name: Output.choose(path, None, saving.overwrite) for name, path in saving.tables().items()}
-    if output.path:
-        check_target(output.path, output.format, overwrite=saving.overwrite)
+    tables = {name: (path, format_of(path)) for name, path in saving.tables().items()}
+    for path, format in [*([(output.path, output.format)] if output.path else []), *tables.values()]:
+        check_target(path, format, overwrite=saving.overwrite)
     if output.format in FIGURES:
         check_matplotlib()
-    for name, table in tables.items():
-        assert isinstance(table.path, Path)
-        write_file(found.tables()[name](), table.path, table.format, overwrite=saving.overwrite)
+    for name, (path, format) in tables.items():
+        write_file(found.tables()[name](), path, format, overwrite=saving.overwrite)
     show_answer(found, analysis, options, replace(output, overwrite=saving.overwrite), "")
-    for remark in () if quiet else getattr(found, "remarks", ()):
-        note(remark)

@@ -77,7 +77,7 @@ def command_of(name: str, analysis: CorpusAnalysis) -> Command:
             raise UsageError("no FILE is named", "name files of texts, or - for standard input")
         if finished := finished_among(records.inputs, analysis, options):
             refuse_what_runs(loading, records, reading, running, engine, resuming)
-            show_finished(finished, analysis, options, saving, quiet=talking.quiet)
+            show_finished(finished, analysis, options, saving)
             return
         how = _applying(reading, analysis.reading) | vars(running)
         how |= {name: name in saving.tables() for name in analysis.costly}

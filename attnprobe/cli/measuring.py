@@ -104,17 +104,14 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
     from attnprobe.corpus.estimate import estimate
     from attnprobe.corpus.prober import Prober
     from attnprobe.corpus.run import CorpusRun
-    from attnprobe.corpus.sample import sample_names
     from attnprobe.corpus.workers import Recipe
     from attnprobe.measure.reading import remark_on_sequences
     from attnprobe.render.table import text_table
 
     encoder = asked.loading.encoder(**task.loads)
     if not asked.records.inputs:
-        inputs = inputs.known_to(encoder.tokenizer)
+        inputs = _known(inputs, encoder, asked.quiet)
         items = inputs.records()
-        if not asked.quiet:
-            note(f"no FILE is named: reading the {' and the '.join(sample_names(inputs.sources))}")
     settings = task.settings(encoder, destination)
     for remark in () if asked.quiet else filter(None, (encoder.case, remark_on_sequences(encoder, settings.reading))):
         note(remark)
@@ -189,6 +186,16 @@ def _texts(records: Records, task: Task, tell: Callable[[str], None]) -> Inputs:
         encoding=records.encoding,
         **taken,
     )
+
+
+def _known(inputs: Inputs | Sections, encoder: Encoder, quiet: bool) -> Inputs | Sections:
+    """Leaves out the built-in sentences that the model does not read; notes on standard error which are read."""
+    from attnprobe.corpus.sample import sample_names
+
+    inputs = inputs.known_to(encoder.tokenizer)
+    if not quiet:
+        note(f"no FILE is named: reading the {' and the '.join(sample_names(inputs.sources))}")
+    return inputs
 
 
 def _outputs(asked: Asked, task: Task, destination: Output, inputs: Inputs | Sections) -> Results:

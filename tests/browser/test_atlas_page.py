@@ -324,7 +324,8 @@ def test_every_tab_stop_has_a_name_and_is_seen(open_atlas: Open) -> None:
 
 COLOURS = """() => {
     const style = (element) => getComputedStyle(element);
-    const under = (element) => (/, 0\\)$/.test(style(element).backgroundColor) ? under(element.parentElement) : element);
+    const isClear = (element) => /, 0\\)$/.test(style(element).backgroundColor);
+    const under = (element) => (isClear(element) ? under(element.parentElement) : element);
     const found = document.querySelectorAll("h2, h3, p, #heads td, #heads .on button, .plain td");
     return [...found].map((element) => [style(element).color, style(under(element)).backgroundColor]);
 }"""

@@ -47,6 +47,12 @@ function headOfRow({ layer, head }) {
   return typeof layer === "number" && typeof head === "number" ? headButton({ layer, head }) : "";
 }
 
+/** Whether a gain may be none: its interval holds 0 or is unknown. @param {Cells} row */
+function isUnsure({ gain, gain_low: low, gain_high: high }) {
+  if (gain === undefined) return false;
+  return typeof low !== "number" || typeof high !== "number" || (low <= 0 && high >= 0);
+}
+
 /** @param {Cells} row */
 function treeOfRow(row) {
   if (typeof row.head === "number") return headOfRow(row);
@@ -86,7 +92,7 @@ const BASELINES = [
     rows: atlas.relations,
     about:
       `${sourceOf("treebank", "sentences")}. The head, its direction and the offset of the baseline are those that are right most often in even sentences; ` +
-      "all numbers are about the odd ones, which did not choose. The interval is a bootstrap over sentences; a gain whose interval holds 0 may be none.",
+      "all numbers are about the odd ones, which did not choose. The interval is a bootstrap over sentences; rows are dim where it holds 0, so that the gain may be none.",
   },
   {
     name: "trees",
@@ -104,14 +110,14 @@ const BASELINES = [
     rows: atlas.coreference,
     about:
       `${sourceOf("documents", "documents")}. Head and baseline are those that are right most often in even documents; all numbers are about the odd ones. ` +
-      "A head is right where its largest weight falls on the word that stands for an earlier mention of the same entity.",
+      "A head is right where its largest weight falls on the word that stands for an earlier mention of the same entity. Rows are dim where the gain may be none.",
   },
 ];
 
 function buildBaselines() {
   const parts = BASELINES.filter(({ rows }) => rows.length).map(({ name, title, about, columns, rows }) => {
     const id = `${name}-title`;
-    return make("div", { id: name }, make("h3", { id }, title), make("p", {}, about), plainTable(id, columns, rows));
+    return make("div", { id: name }, make("h3", { id }, title), make("p", {}, about), plainTable(id, columns, rows, isUnsure));
   });
   find("table-view", HTMLElement).append(make("div", { class: "beside" }, ...parts));
 }

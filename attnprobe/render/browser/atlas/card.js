@@ -30,13 +30,14 @@ function stepButton(name, key, step) {
   return button;
 }
 
-/** Chooses the next head of those whose roles are shown, from the last to the first. @param {number} step */
+/** Chooses the next head of those whose roles are shown, from the last to the first; the keys stay with the card. @param {number} step */
 function stepHead(step) {
   const { length } = atlas.heads;
   const from = atlas.heads.indexOf(headOfCard());
   const others = atlas.heads.map((_, at) => atlas.heads[(from + step * (at + 1) + length * (at + 2)) % length]);
   const head = others.find(isKept);
   if (head) change({ head });
+  if (!card.contains(document.activeElement)) card.focus({ preventScroll: true });
 }
 
 /** @param {Set<string>} changed */
@@ -98,7 +99,7 @@ function findingsOf(head) {
 /** @param {Head} head */
 function numbersOf(head) {
   const groups = numberGroups(head);
-  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. A name colours the grid.";
+  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
   return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
 }
 
@@ -130,9 +131,12 @@ const POINTED_COLUMNS = [
   { title: "relation", isText: true, cell: ({ relation }) => relation },
   { title: "direction", isText: true, cell: ({ direction }) => direction },
   { title: "accuracy, %", cell: ({ accuracy }) => percent(accuracy) },
-  { title: "offset", meaning: "the word at this distance is the baseline", cell: ({ baseline_offset: offset }) => signedNumber(offset) },
-  { title: "baseline, %", cell: ({ baseline }) => percent(baseline) },
-  { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
+  {
+    title: "baseline, %",
+    meaning: "the best fixed offset, and how often the word at this offset is the right one",
+    cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${signedNumber(offset)})`,
+  },
+  { title: "gain", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
   { title: "n", cell: ({ n }) => String(n) },
 ];
 

@@ -29,7 +29,10 @@ function kindEntries(by) {
     entry(colourOfKind(name, all), short, name, counts.get(name) ?? 0, meaning),
   );
   const same = atlas.heads.length - heads.length;
-  return same ? [...entries, entry(paletteColour("paper"), "=", "unchanged", same, `its ${by} is that of the other atlas`)] : entries;
+  if (same) entries.push(entry(paletteColour("paper"), "=", "unchanged", same, `the ${by} is that of the other atlas`));
+  const without = heads.filter((head) => kindOf(head, by) === null).length;
+  if (without) entries.push(entry(null, "–", `no ${by}`, without, ""));
+  return entries;
 }
 
 function clusterEntries() {
@@ -39,11 +42,11 @@ function clusterEntries() {
     .map((name) => entry(distinctColour(Number(name)), name, `cluster ${name}`, counts.get(name) ?? 0, ""));
 }
 
-/** @param {string} ground @param {string} short @param {string} name @param {number} count @param {string} meaning */
+/** @param {string | null} ground @param {string} short @param {string} name @param {number} count @param {string} meaning */
 function entry(ground, short, name, count, meaning) {
-  const swatch = make("span", { class: "swatch", "aria-hidden": "true" }, short);
-  swatch.style.backgroundColor = ground;
-  swatch.style.color = inkOn(ground);
+  const swatch = make("span", { class: ground ? "swatch" : "swatch empty", "aria-hidden": "true" }, short);
+  swatch.style.backgroundColor = ground ?? "";
+  swatch.style.color = ground ? inkOn(ground) : "";
   return make("li", {}, swatch, make("span", {}, make("b", {}, name), ` ${count}`, meaning && ` · ${meaning}`));
 }
 
@@ -73,7 +76,7 @@ function tick(head, name) {
 
 /** @param {string} name of a measure @param {number} without how many heads have no value */
 function aboutScale(name, without) {
-  const unit = measureNamed(name)?.unit;
+  const unit = unitOf(name);
   const what = state.shown === "change" ? "Change, this − other" : "Each line is a head";
   const none = without ? ` ${headCount(without)} without a value.` : "";
   const command = make("code", {}, measureNamed(name)?.command ?? "");

@@ -13,7 +13,7 @@ function numberGroups(head) {
 function numberGroup(head, group, measures) {
   const table = make(
     "table",
-    { class: "numbers", "data-group": group, "aria-label": GROUPS[group] ?? group },
+    { class: atlas.against ? "numbers compared" : "numbers", "data-group": group, "aria-label": GROUPS[group] ?? group },
     make("thead", {}, make("tr", {}, ...headersOf(measures).map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...measures.map((measure) => numberRow(head, measure))),
   );
@@ -39,7 +39,7 @@ function knownValues(name) {
 function numberRow(head, { name, title, unit, meaning }) {
   const button = make("button", { type: "button", "data-measure": name, title: `${meaning}. Colours the grid.` }, title);
   button.addEventListener("click", () => change({ colour: name }));
-  const units = unit && unit !== "share" ? [make("small", {}, ` ${unit}`)] : [];
+  const units = unit && unit !== "share" ? [make("small", {}, unit)] : [];
   const all = knownValues(name);
   const value = valueOf(head, name);
   const rank = value === null ? "–" : ordinal(rankAmong(all, value));

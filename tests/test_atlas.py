@@ -1,0 +1,58 @@
+"""attnprobe.atlas: the sections that it reads, the sentences that it has of its own, and what it is compared with."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import attnprobe
+from attnprobe import Encoder, Record, load_encoder
+from attnprobe.corpus.sample import LANGUAGES, sample_records, sample_sources
+from attnprobe.errors import InputError, UsageError
+from tests.test_vocabulary import folder_of as model_of
+from tests.treebank import DOCUMENTS, ENGLISH
+
+TEXTS = ["the cat sat on the mat .", "a dog", "it was warm"]
+
+
+def test_all_sections_are_measured(encoder_of: Callable[[str], Encoder], tmp_path: Path) -> None:
+    encoder, bank, documents = encoder_of("bert"), tmp_path / "bank.conllu", tmp_path / "documents.conllu"
+    bank.write_text(ENGLISH, encoding="utf-8")
+    documents.write_text(DOCUMENTS, encoding="utf-8")
+    found = attnprobe.atlas(TEXTS, encoder, treebank=bank, documents=[documents])
+    sizes = [(section["name"], section["texts"], section["sample"]) for section in found.data["sections"]]
+    assert sizes == [("texts", 3, False), ("treebank", 6, False), ("documents", 2, False)]
+    assert found.data["relations"]
+    assert found.data["coreference"]
+    found.save(tmp_path / "found.json")
+    for before in (found, tmp_path / "found.json"):
+        later = attnprobe.atlas(TEXTS[:2], encoder, against=before)
+        assert later.data["against"]["signature"] == found.signature
+        assert [section["name"] for section in later.data["sections"]] == ["texts"]
+
+
+def test_without_texts_the_built_in_sentences_are_read(encoder_of: Callable[[str], Encoder]) -> None:
+    (section,) = attnprobe.atlas(None, encoder_of("bert")).data["sections"]
+    assert (section["sources"], section["texts"], section["sample"]) == (["built-in sample (English)"], 60, True)
+
+
+@pytest.mark.parametrize("known", [("Chinese",), LANGUAGES, ("none",)], ids=" and ".join)
+def test_the_built_in_sentences_are_those_that_a_vocabulary_knows(known: tuple[str, ...], tmp_path: Path) -> None:
+    texts = {source.name: source.path.read_text(encoding="utf-8") for source in sample_sources() if source.path}
+    chosen = [text for name, text in texts.items() if any(language in name for language in known)]
+    pieces = ["zzz", *sorted({piece for text in chosen for piece in re.findall(r"[a-z]+|\S", text.lower())})]
+    tokenizer = load_encoder(model_of(tmp_path, pieces)).tokenizer
+    read = list(sample_records(tokenizer))
+    assert all(isinstance(record, Record) for record in read)
+    expected = ("English",) if known == ("none",) else sorted(known, reverse=True)
+    assert list(dict.fromkeys(record.file for record in read)) == [f"built-in sample ({name})" for name in expected]
+
+
+def test_arguments_that_are_no_texts_or_no_atlas_are_refused(encoder_of: Callable[[str], Encoder]) -> None:
+    with pytest.raises(UsageError, match="texts must be a list"):
+        attnprobe.atlas(TEXTS, encoder_of("bert"), treebank="bank.conllu")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="cannot open 'nothere'"):
+        attnprobe.atlas(TEXTS, encoder_of("bert"), against="nothere")
+    with pytest.raises(UsageError, match="1 ids for 0 texts"):
+        attnprobe.atlas(None, encoder_of("bert"), ids=["one"])
