@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from attnprobe.analyses.shares import HeadShares, metrics_of_shares
 from attnprobe.atlas.by_norm import ContributionListener
@@ -23,11 +24,13 @@ class SharingListener:
 
     Attributes:
         reducer: of some texts of one length.
+        sums: returns those of the reducer, once all layers have come.
         metrics, heads: the indices of those that are read.
         leads: whether this listener shows the blocks to the reducer; others that share it only read its sums.
     """
 
     reducer: Reducer
+    sums: Callable[[], Sequence[Sums]]
     metrics: Sequence[int]
     heads: Sequence[int]
     leads: bool = True
@@ -43,7 +46,7 @@ class SharingListener:
 
     def finish(self) -> Found:
         """Returns the sums of each text."""
-        return Found([self._picked(sums) for sums in self.reducer.sums])
+        return Found([self._picked(sums) for sums in self.sums()])
 
     def _picked(self, sums: Sums) -> Sums:
         return Sums(sums.total[:, self.heads][..., self.metrics], sums.count[:, self.metrics])
@@ -72,12 +75,13 @@ def listeners_together(
         device=encoder.device,
         compiled=encoder.compiled,
     )
-    names, heads = list(metrics), list(means.heads)
+    sums, names, heads = cache(lambda: reducer.sums), list(metrics), list(means.heads)
     of_means, of_shares = ([names.index(name) for name in some] for some in (means.metrics, metrics_of_shares()))
     made: dict[str, Listener] = {
-        "statistics": SharingListener(reducer, of_means, heads),
-        "patterns": SharingListener(reducer, of_shares, list(shares.heads), leads=False),
+        "statistics": SharingListener(reducer, sums, of_means, heads),
+        "patterns": SharingListener(reducer, sums, of_shares, list(shares.heads), leads=False),
     }
     if "norms" in members:
-        made["norms"] = ContributionListener(SharingListener(reducer.another(), of_means, heads))
+        of_norms = reducer.another()
+        made["norms"] = ContributionListener(SharingListener(of_norms, lambda: of_norms.sums, of_means, heads))
     return made

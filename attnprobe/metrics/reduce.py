@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -109,9 +108,9 @@ class Reducer:
             self.counts[self.layers.index(self.open.layer)] = self.open.counts()
         self.open = None
 
-    @cached_property
+    @property
     def sums(self) -> list[Sums]:
-        """The totals and counts of each text, after all layers have come."""
+        """The totals and counts of each text."""
         self._close_layer()
         totals = self._totals().cpu().numpy()
         totals = np.where(self.counts[:, :, None] > 0, totals, 0.0) + 0.0  # turns -0.0 into 0.0
