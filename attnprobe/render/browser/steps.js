@@ -114,8 +114,8 @@ function sceneOf(walk, words) {
   const facts = {
     query: name(walked.query),
     key: name(key),
-    layer: page.layers[state.layer],
-    head: page.heads[walked.head],
+    layer: /** @type {number} */ (page.layers[state.layer]),
+    head: /** @type {number} */ (page.heads[walked.head]),
     heads: page.steps?.heads ?? 0,
     keyDimensions: size,
     dimensions: width,
