@@ -111,6 +111,7 @@ def test_heads_are_chosen_from_the_card(open_atlas: Open) -> None:
     page.get_by_role("button", name="Next head").click()
     page.keyboard.press("n")
     assert chosen(page) == "0.2"
+    page.locator("#card-numbers summary").first.focus()  # which the next head replaces
     for _ in range(3):
         page.keyboard.press("p")
     assert chosen(page) == "5.11"

@@ -30,13 +30,14 @@ function stepButton(name, key, step) {
   return button;
 }
 
-/** Chooses the next head of those whose roles are shown, from the last to the first. @param {number} step */
+/** Chooses the next head of those whose roles are shown, from the last to the first; the keys stay with the card. @param {number} step */
 function stepHead(step) {
   const { length } = atlas.heads;
   const from = atlas.heads.indexOf(headOfCard());
   const others = atlas.heads.map((_, at) => atlas.heads[(from + step * (at + 1) + length * (at + 2)) % length]);
   const head = others.find(isKept);
   if (head) change({ head });
+  if (!card.contains(document.activeElement)) card.focus({ preventScroll: true });
 }
 
 /** @param {Set<string>} changed */

@@ -67,12 +67,19 @@ function showFilters() {
 /** @param {number} count */
 const headCount = (count) => `${count} ${count === 1 ? "head" : "heads"}`;
 
+/** The unit of a measure; empty where a number from 0 to 1 speaks for itself. @param {string} name of a measure */
+function unitOf(name) {
+  const unit = measureNamed(name)?.unit ?? "";
+  return ["share", "0 … 1"].includes(unit) ? "" : unit;
+}
+
 /** What a kind or a measure means. @param {string} colour */
 function meaningOf(colour) {
   const measure = measureNamed(colour);
   if (!measure) return `${colour}: ${KIND_MEANINGS[colour]}.`;
-  const unit = measure.unit && !measure.meaning.includes(measure.unit) ? ` (${measure.unit})` : "";
-  return `${measure.title}: ${measure.meaning}${unit}. Measured in the ${measure.section}.`;
+  const unit = unitOf(colour);
+  const said = unit && !measure.meaning.includes(unit) ? ` (${unit})` : "";
+  return `${measure.title}: ${measure.meaning}${said}. Measured in the ${measure.section}.`;
 }
 
 listeners.push(showFilters);

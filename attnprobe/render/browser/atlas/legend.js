@@ -76,7 +76,7 @@ function tick(head, name) {
 
 /** @param {string} name of a measure @param {number} without how many heads have no value */
 function aboutScale(name, without) {
-  const unit = measureNamed(name)?.unit;
+  const unit = unitOf(name);
   const what = state.shown === "change" ? "Change, this − other" : "Each line is a head";
   const none = without ? ` ${headCount(without)} without a value.` : "";
   const command = make("code", {}, measureNamed(name)?.command ?? "");

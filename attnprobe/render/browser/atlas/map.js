@@ -13,6 +13,8 @@ const mapDots = draw("g");
 const mapTip = draw("g", { "pointer-events": "none" });
 const mapPicture = draw("svg", { id: "map", role: "group", "aria-label": "Map of heads" }, mapDots, mapLabels, mapTip);
 const mapBox = make("div", { id: "map-box" }, mapPicture);
+/** Of base.css in the present theme, read once for a picture. @type {Record<string, string>} */
+const mapColours = { ink: "", quiet: "", paper: "" };
 const mapSize = { width: 0, height: 0, radius: 6 };
 
 function buildMap() {
@@ -106,16 +108,15 @@ function placePoints() {
 
 /** Colours the points, marks the chosen head, and labels those that matter. */
 function markMap() {
-  const ink = colour("var(--ink)");
-  const edge = colour("var(--quiet)");
+  for (const name of Object.keys(mapColours)) mapColours[name] = colour(`var(--${name})`);
   for (const { head, x, y, node } of points) {
     const isChosen = head === state.head;
     const attributes = {
       cx: x.toFixed(1),
       cy: y.toFixed(1),
       r: mapSize.radius + (isChosen ? CHOSEN : 0),
-      fill: colourOf(head) ?? colour("var(--paper)"),
-      stroke: isChosen ? ink : edge,
+      fill: colourOf(head) ?? mapColours.paper,
+      stroke: isChosen ? mapColours.ink : mapColours.quiet,
       "stroke-width": isChosen ? 2.5 : 0.7,
       opacity: isKept(head) || isChosen ? 1 : 0.15,
       "aria-pressed": String(isChosen),
@@ -184,8 +185,8 @@ function isInside({ left, right, top, bottom }) {
 
 /** @param {string} text @param {number} x @param {number} y @param {boolean} isStrong */
 function labelAt(text, x, y, isStrong) {
-  const halo = { stroke: colour("var(--paper)"), "stroke-width": 3, "paint-order": "stroke", "stroke-linejoin": "round" };
-  const look = { "font-size": LABEL.size + (isStrong ? 1 : 0), "font-weight": isStrong ? 700 : 400, fill: colour("var(--ink)") };
+  const halo = { stroke: mapColours.paper, "stroke-width": 3, "paint-order": "stroke", "stroke-linejoin": "round" };
+  const look = { "font-size": LABEL.size + (isStrong ? 1 : 0), "font-weight": isStrong ? 700 : 400, fill: mapColours.ink };
   return draw("text", { x: x.toFixed(1), y: y.toFixed(1), "text-anchor": "middle", ...look, ...halo }, text);
 }
 
