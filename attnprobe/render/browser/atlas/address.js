@@ -25,7 +25,7 @@ const FIELDS = {
     write: ({ sort: { by, down } }) => (down ? "-" : "") + by,
     read: (text, into) => {
       const by = text.replace(/^-/, "");
-      if (["layer", "head", ...colourings].includes(by)) into.sort = { by, down: text !== by };
+      if (["layer", "finding", ...colourings].includes(by)) into.sort = { by, down: text !== by };
     },
   },
   theme: {

@@ -6,7 +6,7 @@ const KINDS = /** @type {const} */ (["role", "pattern", "cluster"]); // what col
 
 /**
  * `colour` is a kind or a measure's name; `roles` are those shown, none: all of them; `sort.by` is a measure's name, a
- * kind, "layer" or "head"; `theme` is empty where the system chooses.
+ * kind, "layer" or "finding"; `theme` is empty where the system chooses.
  * @typedef {{
  *   colour: string, shown: typeof SHOWN[number], head: Head | null, roles: Set<string>,
  *   sort: { by: string, down: boolean }, theme: string,

@@ -43,7 +43,7 @@ function columnsShown() {
 
 function buildTable() {
   const groups = groupsOfMeasures.map((group) => make("option", { value: group }, GROUPS[group] ?? group));
-  const choice = make("select", { name: "table-group" }, ...groups);
+  const choice = make("select", { id: "table-group" }, ...groups);
   choice.addEventListener("change", () => chooseGroup(choice.value));
   const table = find("heads", HTMLTableElement);
   table.append(make("thead"), make("tbody"));
@@ -74,6 +74,7 @@ function fillTable() {
   const scales = new Map(columns.slice(FIRST_COLUMNS.length).map(({ by }) => [by, scaleOf(by)]));
   drawn.rows = new Map(atlas.heads.map((head) => [head, rowOf(head, scales)]));
   table.tBodies[0].replaceChildren(...drawn.rows.values());
+  find("table-group", HTMLSelectElement).value = drawn.group;
   find("heads-note", HTMLElement).textContent = noteOnShown();
 }
 
@@ -153,11 +154,14 @@ function showTable(changed) {
 }
 
 function drawTable() {
+  const { by } = state.sort;
+  const isOther = measureNamed(by) !== null && groupOf(by) !== drawn.group; // as an address may say
+  if (isOther) drawn.group = groupOf(by);
+  const isNew = isOther || waiting.has("shown") || !drawn.rows.size;
   const isSorted = waiting.has("sort");
-  const isOther = waiting.has("shown") || !drawn.rows.size;
   waiting.clear();
-  if (isOther) fillTable();
-  if (isOther || isSorted) sortTable();
+  if (isNew) fillTable();
+  if (isNew || isSorted) sortTable();
   markTable();
 }
 
