@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.api.tables import tokens as tokens
     from attnprobe.api.tables import trace as trace
     from attnprobe.api.tables import weights as weights
-    from attnprobe.atlas.data import Atlas as Atlas
-    from attnprobe.atlas.data import read_atlas as read_atlas
+    from attnprobe.atlases.data import Atlas as Atlas
+    from attnprobe.atlases.data import read_atlas as read_atlas
     from attnprobe.corpus.annotated import coreference as coreference
     from attnprobe.corpus.annotated import probe as probe
     from attnprobe.corpus.annotated import relations as relations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:  # the names of _HOMES, for type checkers
     from attnprobe.values.tokens import Tokens as Tokens
 
 _HOMES = {
-    "Atlas": "attnprobe.atlas.data",
+    "Atlas": "attnprobe.atlases.data",
     "AttnprobeError": "attnprobe.errors",
     "CaseWarning": "attnprobe.errors",
     "Columns": "attnprobe.values.records",
@@ -93,7 +93,7 @@ _HOMES = {
     "load_encoder": "attnprobe.models.loading",
     "patterns": "attnprobe.corpus.twins",
     "probe": "attnprobe.corpus.annotated",
-    "read_atlas": "attnprobe.atlas.data",
+    "read_atlas": "attnprobe.atlases.data",
     "read_records": "attnprobe.readers.readers",
     "relations": "attnprobe.corpus.annotated",
     "run_corpus": "attnprobe.corpus.twins",
@@ -118,7 +118,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *import_module("attnprobe.analyses").ANALYSES})
-
-
-import_module("attnprobe.atlas")  # once, or importing a module of this folder would set the name of the function to it
-del globals()["atlas"]

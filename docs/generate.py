@@ -12,7 +12,7 @@ from typing import Any
 
 from attnprobe.analyses import BUILT_IN, load_analysis
 from attnprobe.analyses.kinds import CorpusAnalysis, fields_of
-from attnprobe.atlas.schemas import schema
+from attnprobe.atlases.schemas import schema
 from attnprobe.models.families import FAMILIES, REFUSED, family_table
 from attnprobe.values.options import Running, spelled
 from attnprobe.values.table import Table
@@ -43,9 +43,9 @@ Of many texts: what is read and how a run goes are flags of `attnprobe corpus`, 
 HEAD_OF_ATLAS = """# The data of an atlas
 
 What `attnprobe atlas -o atlas.json` writes, what its [page](atlas.md) holds, and what `attnprobe.read_atlas` reads and
-checks: one JSON object, made of the objects below. The file `attnprobe/atlas/schema.json` is its JSON Schema (2020-12),
-from which `make docs` writes this page. It is strict: an unknown field is an error, so that none is passed over. Data
-of another form would have another `version`.
+checks: one JSON object, made of the objects below. The file `attnprobe/atlases/schema.json` is its JSON Schema
+(2020-12), from which `make docs` writes this page. It is strict: an unknown field is an error, so that none is passed
+over. Data of another form would have another `version`.
 
 No number is NaN or infinite. What has no meaning is absent from `values`, and null elsewhere. All digits of numbers are
 there, but for the weights of examples. The same run on the same machine gives the same bytes.

@@ -21,7 +21,7 @@ TOKENS = (
 def fabricated(
     layers: int = 6, heads: int = 12, against: bool = False, sections: tuple[str, ...] = SECTIONS, seed: int = 0
 ) -> dict[str, Any]:
-    """An atlas that follows ``attnprobe/atlas/schema.json``; equal arguments, equal atlas."""
+    """An atlas that follows ``attnprobe/atlases/schema.json``; equal arguments, equal atlas."""
     draw = np.random.default_rng(seed)
     measures = _measures(sections)
     places = [(layer, head) for layer in range(layers) for head in range(heads)]

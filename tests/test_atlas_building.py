@@ -12,11 +12,11 @@ import pytest
 
 import attnprobe
 from attnprobe import Atlas, Encoder
-from attnprobe.atlas.building import build_atlas
-from attnprobe.atlas.measures import FEWEST
-from attnprobe.atlas.schemas import schema
-from attnprobe.atlas.sources import Source, Sources
-from attnprobe.atlas.summary import AtlasSummary
+from attnprobe.atlases.building import build_atlas
+from attnprobe.atlases.measures import FEWEST
+from attnprobe.atlases.schemas import schema
+from attnprobe.atlases.sources import Source, Sources
+from attnprobe.atlases.summary import AtlasSummary
 from attnprobe.corpus.twins import summarize
 from tests.test_atlas_data import as_json
 

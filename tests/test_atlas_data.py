@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 
 from attnprobe import Atlas, read_atlas
-from attnprobe.atlas.changes import NumberChange, RoleChange, changes
-from attnprobe.atlas.data import write_json
-from attnprobe.atlas.schemas import KEYWORDS, schema
+from attnprobe.atlases.changes import NumberChange, RoleChange, changes
+from attnprobe.atlases.data import write_json
+from attnprobe.atlases.schemas import KEYWORDS, schema
 from attnprobe.errors import InputError, OutputError, UsageError
 from tests.atlases import RELATIONS, fabricated
 

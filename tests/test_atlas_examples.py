@@ -17,7 +17,7 @@ from attnprobe import Encoder, patterns
 from attnprobe.analyses.kept import digest_of
 from attnprobe.analyses.rules import ROLES
 from attnprobe.analyses.shares import SHARES, HeadShares, Patterns
-from attnprobe.atlas.examples import LEAST, MOST, RANDOM, ROLE_NAMES, Examples, clearness, examples_of
+from attnprobe.atlases.examples import LEAST, MOST, RANDOM, ROLE_NAMES, Examples, clearness, examples_of
 from attnprobe.attention.blocks import Block
 from attnprobe.corpus.again import completed
 from attnprobe.corpus.prober import Prober

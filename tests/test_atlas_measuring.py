@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ from attnprobe import (
     similarity,
     trees,
 )
-from attnprobe.atlas.data import Atlas
-from attnprobe.atlas.measuring import AtlasMeasurement
-from attnprobe.atlas.sources import Source
-from attnprobe.atlas.summary import AtlasSummary
+from attnprobe.atlases.data import Atlas
+from attnprobe.atlases.measuring import AtlasMeasurement
+from attnprobe.atlases.sources import Source
+from attnprobe.atlases.summary import AtlasSummary
 from attnprobe.corpus.again import completed
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
@@ -230,3 +231,12 @@ def test_names_of_many_files_are_cut() -> None:
     halves = sum((Source((name,), 1, 5) for name in names[15:]), Source())
     halves = sum((Source((name,), 1, 5) for name in names[:15]), Source()) + halves
     assert one_by_one == halves == Source((*names[:20], "…"), 30, 150)
+
+
+def test_what_is_compared_with_is_part_of_the_work(encoder_of: Callable[[str], Encoder], tmp_path: Path) -> None:
+    path, described = tmp_path / "old.json", []
+    for content in ("one", "other"):
+        path.write_text(content)
+        chosen = AtlasMeasurement.choose(encoder_of("bert"), Reading(), sections=["texts"], against=str(path))
+        described.append(chosen.described()["against"])
+    assert described[0] != described[1]

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import attnprobe.render
-from attnprobe.atlas.data import Atlas, Charted
+from attnprobe.atlases.data import Atlas, Charted
 from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
 from attnprobe.render.atlas_markdown import write_markdown
 from attnprobe.render.atlas_terminal import atlas_view

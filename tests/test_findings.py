@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from attnprobe.atlas.findings import findings_of, summary_of, telling
-from attnprobe.atlas.wording import percents
+from attnprobe.atlases.findings import findings_of, summary_of, telling
+from attnprobe.atlases.wording import percents
 from tests.atlases import fabricated
 
 LENGTH = 20  # tokens of a text: even attention gives 5 % to each

@@ -68,7 +68,7 @@ BUILT_IN: dict[str, Row] = {
         "Which heads matter: gradients, or heads switched off.",
     ),
     "atlas": (
-        "attnprobe.atlas.declared:ATLAS",
+        "attnprobe.atlases.declared:ATLAS",
         "One page: what every head of a model does.",
     ),
 }

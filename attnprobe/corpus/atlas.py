@@ -11,7 +11,7 @@ from attnprobe.models.encoder import Encoder
 from attnprobe.models.locate import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from attnprobe.atlas.data import Atlas
+    from attnprobe.atlases.data import Atlas
     from attnprobe.corpus.texts import Texts
     from attnprobe.values.records import Given
 
@@ -53,7 +53,7 @@ def atlas(
     Warns:
         UnknownTokensWarning, CaseWarning: as in :func:`corpus_stats`.
     """
-    from attnprobe.atlas.data import Atlas, read_atlas
+    from attnprobe.atlases.data import Atlas, read_atlas
 
     before = against if isinstance(against, Atlas) or against is None else read_atlas(against)
     found: Atlas = summarize(

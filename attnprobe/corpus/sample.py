@@ -10,7 +10,7 @@ from attnprobe.readers.readers import read_records
 from attnprobe.readers.source import Source
 from attnprobe.values.records import Record, Skipped
 
-FOLDER = Path(__file__).parents[1] / "atlas" / "samples"
+FOLDER = Path(__file__).parents[1] / "atlases" / "samples"
 LANGUAGES = ("English", "Chinese")
 
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from attnprobe.analyses.rules import OTHER_ROLE
-from attnprobe.atlas.data import Charted
+from attnprobe.atlases.data import Charted
 from attnprobe.render.atlas_text import NO_ROLE, Data, counts_of, model_name, read_of, roles_of, size_of
 from attnprobe.render.colours import KINDS, NO_KIND, Colour, ink_on
 from attnprobe.render.figure import house_style, save_figure

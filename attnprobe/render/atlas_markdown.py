@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from attnprobe.atlas.data import Charted
-from attnprobe.atlas.findings import LEAST_HELD_OUT
-from attnprobe.atlas.wording import link, percents
+from attnprobe.atlases.data import Charted
+from attnprobe.atlases.findings import LEAST_HELD_OUT
+from attnprobe.atlases.wording import link, percents
 from attnprobe.render.atlas_text import LIMITS, command_of, counts_of, model_name, read_of, roles_of, size_of, told
 from attnprobe.values.text import visible
 from attnprobe.writers.markdown import escaped

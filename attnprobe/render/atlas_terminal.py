@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attnprobe.atlas.changes import NumberChange, changes
-from attnprobe.atlas.data import Charted
+from attnprobe.atlases.changes import NumberChange, changes
+from attnprobe.atlases.data import Charted
 from attnprobe.render.atlas_text import NO_ROLE, counts_of, model_name, read_of, roles_of, size_of, told
 from attnprobe.render.role_grid import RoleGrid
 from attnprobe.values.text import visible

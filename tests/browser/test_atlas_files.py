@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from attnprobe.atlas.data import Atlas
+from attnprobe.atlases.data import Atlas
 from tests.atlases import fabricated
 from tests.browser.atlas_reading import number, saved, sparse
 from tests.browser.conftest import Open

@@ -6,7 +6,7 @@ from statistics import pstdev
 import pytest
 from playwright.sync_api import expect
 
-from attnprobe.atlas.changes import changes
+from attnprobe.atlases.changes import changes
 from tests.atlases import fabricated
 from tests.browser.atlas_reading import column, number, rows_of, sparse
 from tests.browser.conftest import Open

@@ -18,12 +18,12 @@ from attnprobe.analyses.shares import COLUMNS as PATTERN_COLUMNS
 from attnprobe.analyses.shares import Patterns
 from attnprobe.analyses.tree_scores import COLUMNS as TREE_COLUMNS
 from attnprobe.analyses.tree_scores import TreeScores
-from attnprobe.atlas.checking import VERSION
-from attnprobe.atlas.data import Atlas
-from attnprobe.atlas.examples import examples_of
-from attnprobe.atlas.findings import findings_of, telling
-from attnprobe.atlas.measures import FEWEST, Measure, Place, measures_of
-from attnprobe.atlas.pointed import best_of
+from attnprobe.atlases.checking import VERSION
+from attnprobe.atlases.data import Atlas
+from attnprobe.atlases.examples import examples_of
+from attnprobe.atlases.findings import findings_of, telling
+from attnprobe.atlases.measures import FEWEST, Measure, Place, measures_of
+from attnprobe.atlases.pointed import best_of
 from attnprobe.values.table import Table
 from attnprobe.version import __version__
 

@@ -50,7 +50,7 @@ class Wrong(Exception):  # noqa: N818
 @cache
 def schema() -> dict[str, Any]:
     """Reads the schema of an atlas."""
-    found: dict[str, Any] = json.loads((files("attnprobe.atlas") / "schema.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((files("attnprobe.atlases") / "schema.json").read_text(encoding="utf-8"))
     return found
 
 

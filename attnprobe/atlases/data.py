@@ -10,8 +10,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from attnprobe.atlas.changes import compared
-from attnprobe.atlas.checking import HINT, check
+from attnprobe.atlases.changes import compared
+from attnprobe.atlases.checking import HINT, check
 from attnprobe.errors import InputError
 from attnprobe.values.notebook import one_line
 from attnprobe.values.plugins import load
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMATS: Mapping[str, str] = {
     "html": "attnprobe.render.atlas_page:write_html",
-    "json": "attnprobe.atlas.data:write_json",
+    "json": "attnprobe.atlases.data:write_json",
     "markdown": "attnprobe.render.atlas_markdown:write_markdown",
     **{name: f"attnprobe.render.atlas_figure:write_{name}" for name in FIGURES},
 }

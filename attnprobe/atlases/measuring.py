@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar
 
 from attnprobe.analyses.coreference import COREFERENCE
@@ -13,11 +15,11 @@ from attnprobe.analyses.patterns import PATTERN_CLASSES
 from attnprobe.analyses.relations import RELATIONS
 from attnprobe.analyses.similarity import SIMILARITY
 from attnprobe.analyses.trees import TREES
-from attnprobe.atlas.by_norm import ByNorm
-from attnprobe.atlas.examples import Examples
-from attnprobe.atlas.sources import Source, Sources
-from attnprobe.atlas.summary import AtlasSummary
-from attnprobe.atlas.summing import listeners_together
+from attnprobe.atlases.by_norm import ByNorm
+from attnprobe.atlases.examples import Examples
+from attnprobe.atlases.sources import Source, Sources
+from attnprobe.atlases.summary import AtlasSummary
+from attnprobe.atlases.summing import listeners_together
 from attnprobe.errors import ModelError, UsageError
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.kinds import Found, Measurement
@@ -44,7 +46,7 @@ class AtlasMeasurement(NoRows):
     Attributes:
         model: name, type, layers and heads.
         members: the measurements of each section, by the names of the fields of
-            :class:`attnprobe.atlas.summary.AtlasSummary`.
+            :class:`attnprobe.atlases.summary.AtlasSummary`.
         reading: how texts are read.
         seed: of the examples.
         left_out: what the model does not allow, and why, in sentences.
@@ -113,11 +115,13 @@ class AtlasMeasurement(NoRows):
         return max(sum(member.size for member in members.values()) for members in self.members.values())
 
     def described(self) -> dict[str, Any]:
-        """The settings by section and member."""
-        return {
+        """The settings by section and member, and a digest of the atlas that this one is compared to."""
+        settings: dict[str, Any] = {
             section: {name: member.described() for name, member in members.items()}
             for section, members in self.members.items()
         }
+        content = None if self.against is None else Path(self.against).read_bytes()
+        return settings if content is None else {**settings, "against": sha256(content).hexdigest()}
 
     def signed(self) -> dict[str, object]:
         """The parts of all members; one that another has with another value is named with its member."""

@@ -15,10 +15,10 @@ from attnprobe.analyses.likeness import Similarity
 from attnprobe.analyses.related import Relations
 from attnprobe.analyses.shares import Patterns
 from attnprobe.analyses.tree_scores import TreeScores
-from attnprobe.atlas.building import build_atlas
-from attnprobe.atlas.data import Atlas, read_atlas
-from attnprobe.atlas.examples import Examples, Roles
-from attnprobe.atlas.sources import Sources
+from attnprobe.atlases.building import build_atlas
+from attnprobe.atlases.data import Atlas, read_atlas
+from attnprobe.atlases.examples import Examples, Roles
+from attnprobe.atlases.sources import Sources
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.stretches import KeptTexts, Stretches
 from attnprobe.values.notebook import one_line

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from attnprobe.atlas.schemas import Wrong, follows_schema
+from attnprobe.atlases.schemas import Wrong, follows_schema
 from attnprobe.errors import InputError
 
 VERSION = 1

@@ -17,7 +17,7 @@ from attnprobe.analyses.shares import Patterns
 from attnprobe.analyses.similarity import SIMILARITY
 from attnprobe.analyses.tree_scores import TreeScores
 from attnprobe.analyses.trees import TREES
-from attnprobe.atlas.pointed import best_of
+from attnprobe.atlases.pointed import best_of
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import Summary

@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 from attnprobe.analyses.rules import OTHER_ROLE, Thresholds
-from attnprobe.atlas.wording import ANSWERS, GROUPS, IMPORTANCE, ORDINALS, RULES, link, percents
+from attnprobe.atlases.wording import ANSWERS, GROUPS, IMPORTANCE, ORDINALS, RULES, link, percents
 from attnprobe.values.text import visible
 
 Head = Mapping[str, Any]

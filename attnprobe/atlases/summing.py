@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from attnprobe.analyses.shares import HeadShares, metrics_of_shares
-from attnprobe.atlas.by_norm import ContributionListener
+from attnprobe.atlases.by_norm import ContributionListener
 from attnprobe.attention.blocks import Observer
 from attnprobe.measure.heads import HeadMeans
 from attnprobe.measure.kinds import Found, Listener, Measurement

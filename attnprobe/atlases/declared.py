@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from attnprobe.analyses.coreference import LABELS as OF_DOCUMENTS
 from attnprobe.analyses.kinds import CorpusAnalysis, Section, groups_of
 from attnprobe.analyses.similarity import Clustering
-from attnprobe.atlas.data import FORMATS, Atlas, read_atlas
+from attnprobe.atlases.data import FORMATS, Atlas, read_atlas
 from attnprobe.values.options import Options, Reading, Without, choice, option
 from attnprobe.values.relations import LABELS as OF_SENTENCES
 
@@ -89,7 +89,7 @@ def is_atlas(path: Path) -> bool:
 
 
 ATLAS = CorpusAnalysis(
-    measurement="attnprobe.atlas.measuring:AtlasMeasurement",
+    measurement="attnprobe.atlases.measuring:AtlasMeasurement",
     columns={
         "layer": "layer, from 0",
         "head": "head, from 0",
@@ -119,7 +119,7 @@ ATLAS = CorpusAnalysis(
         ),
     },
     sample=True,
-    finished="attnprobe.atlas.declared:finished",
+    finished="attnprobe.atlases.declared:finished",
     loads=loads,
     meaning="One page: what every head of a model does.",
     examples=(
