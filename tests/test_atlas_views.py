@@ -85,9 +85,13 @@ def test_what_changed_is_listed() -> None:
     data["heads"][2]["values"]["statistics.entropy"] = [3.0, 2.9, 3.1]
     data["against"]["heads"][2]["values"]["statistics.entropy"] = [1.0, 0.9, 1.1]
     text = shown(data, 80)
-    assert "1 of 4 heads have another role:\n1.1  self → no role" in text.replace(" \n", "\n")
+    assert "1 of 4 heads has another role:\n1.1  self → no role" in text.replace(" \n", "\n")
     assert re.search(r"^1\.0 +entropy 1 → 3 \(\+2\)", text, re.MULTILINE)
     assert text.count("→") == 2
+    card = written(write_markdown, data).decode()
+    assert "### Changes from made-up\n\n1 of 4 heads has another role:\n\n- **1.1** self → no role\n" in card
+    assert "- **1.0** entropy 1 → 3" in card
+    assert "- the two have other texts\n" in card
 
 
 def test_data_never_steer_a_terminal() -> None:

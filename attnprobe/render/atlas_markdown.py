@@ -9,7 +9,17 @@ from typing import IO, Any
 from attnprobe.atlases.data import Charted
 from attnprobe.atlases.findings import LEAST_HELD_OUT
 from attnprobe.atlases.wording import link, percents
-from attnprobe.render.atlas_text import LIMITS, command_of, counts_of, model_name, read_of, roles_of, size_of, told
+from attnprobe.render.atlas_text import (
+    LIMITS,
+    changes_in_words,
+    command_of,
+    counts_of,
+    model_name,
+    read_of,
+    roles_of,
+    size_of,
+    told,
+)
 from attnprobe.values.text import visible
 from attnprobe.writers.markdown import escaped
 
@@ -40,10 +50,16 @@ def _parts(data: Data) -> Iterator[str]:
             f"{LEAST_HELD_OUT} links there or more, those with the most gain."
         )
         yield _relations(sorted(relations, key=lambda row: -float(row["gain"]))[:MOST])
+    if "against" in data:
+        yield f"### Changes from {escaped(model_name(data['against']))}"
+        for said, listed in changes_in_words(data):
+            yield escaped(said)
+            if listed:
+                yield "\n".join(f"- **{place}** {escaped(text)}" for place, text in listed)
     yield "### Limits"
     yield LIMITS
-    if data["remarks"]:
-        yield "\n".join(f"- {escaped(remark)}" for remark in data["remarks"])
+    if remarks := [*data["remarks"], *data.get("against", {}).get("remarks", ())]:
+        yield "\n".join(f"- {escaped(remark)}" for remark in remarks)
     yield "### How to measure it again"
     yield _fenced(command_of(data))
     yield "The signature names all that the numbers depend on; equal signatures and texts give equal numbers:"

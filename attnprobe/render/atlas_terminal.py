@@ -9,14 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attnprobe.atlases.changes import NumberChange, changes
 from attnprobe.atlases.data import Charted
-from attnprobe.render.atlas_text import NO_ROLE, counts_of, model_name, read_of, roles_of, size_of, told
+from attnprobe.render.atlas_text import changes_in_words, counts_of, model_name, read_of, roles_of, size_of, told
 from attnprobe.render.role_grid import RoleGrid
 from attnprobe.values.text import visible
 
 Data = Mapping[str, Any]
-MOST = 10  # changes that are listed
 NOTES = (
     "A head is layer.head, from 0. Attention is not importance: where a head looks is not yet what the model needs.",
     "-o FILE.html is the page with all numbers, -f json the data, -f markdown a section for a model card.",
@@ -37,44 +35,18 @@ def atlas_view(summary: Charted, width: int, **options: Any) -> RenderableType:
     if data["telling"]:
         parts += [Text("The most telling heads", "bold"), _lines(told(data)), ""]
     if "against" in data:
-        parts += [*_changes(data), ""]
+        parts += _changes(data)
     remarks = [*data["remarks"], *data.get("against", {}).get("remarks", ())]
     return Group(*parts, *(_text(note, "dim") for note in (*remarks, *NOTES)))
 
 
 def _changes(data: Data) -> Iterator[RenderableType]:
     """Lists heads with other roles, and the numbers that changed most, one of each measure."""
-    found = changes(data, most=1)
     yield _text(f"Changes from {model_name(data['against'])}", "bold")
-    roles = [(f"{one.layer}.{one.head}", f"{one.before or NO_ROLE} → {one.now or NO_ROLE}") for one in found.roles]
-    yield _text(f"{len(roles)} of {len(data['against']['heads'])} heads have another role{':' if roles else '.'}")
-    yield _lines(roles[:MOST])
-    if len(roles) > MOST:
-        yield _text(f"and {len(roles) - MOST} more", "dim")
-    yield ""
-    numbers = _largest(data, found.numbers)
-    yield _text(
-        "Numbers whose intervals are apart, the head that changed most of each:"
-        if numbers
-        else "No number with an interval has changed by more than its intervals."
-    )
-    yield _lines((f"{one.layer}.{one.head}", _written(data, one)) for one in numbers)
-
-
-def _largest(data: Data, found: Sequence[NumberChange]) -> list[NumberChange]:
-    """Chooses the largest changes, each relative to how far its measure's values are apart."""
-
-    def relative(one: NumberChange) -> float:
-        values = [head["values"][one.measure][0] for head in data["heads"] if one.measure in head["values"]]
-        span = max(values) - min(values)
-        return abs(one.change) / span if span else 0.0
-
-    return sorted(found, key=relative, reverse=True)[:MOST]
-
-
-def _written(data: Data, one: NumberChange) -> str:
-    titles = {measure["name"]: measure["title"] for measure in data["measures"]}
-    return f"{titles[one.measure]} {one.before:.3g} → {one.now:.3g} ({one.change:+.3g})"
+    for said, listed in changes_in_words(data):
+        yield _text(said)
+        yield _lines(listed)
+        yield ""
 
 
 def _lines(named: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> RichTable:

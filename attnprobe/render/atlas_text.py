@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from attnprobe.atlases.changes import NumberChange, changes
 from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
 
@@ -15,6 +16,7 @@ READ = {"texts": "text", "treebank": "sentence of a treebank", "documents": "doc
 PLURAL = {"texts": "texts", "treebank": "sentences of a treebank", "documents": "documents"}
 NO_ROLE = "no role"
 SAMPLE = "the sample that comes with attnprobe"
+MOST = 10  # changes that are listed
 FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
 LIMITS = (
     "A head's weights say where it looks, not that the model needs what is there. The heads named here were chosen "
@@ -77,3 +79,38 @@ def told(data: Data) -> Iterator[tuple[str, str]]:
     for place in data["telling"]:
         layer, head = place["layer"], place["head"]
         yield f"{layer}.{head}", heads[layer, head]["findings"][place["finding"]]["text"]
+
+
+def changes_in_words(data: Data) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yields what changed since another atlas: a sentence each, with ``layer.head`` and the change of heads."""
+    found = changes(data, most=1)
+    roles = [(f"{one.layer}.{one.head}", f"{one.before or NO_ROLE} → {one.now or NO_ROLE}") for one in found.roles]
+    more = f", and {len(roles) - MOST} more than these" if len(roles) > MOST else ""
+    have = "has" if len(roles) == 1 else "have"
+    of_all = f"{len(roles)} of {len(data['against']['heads'])} heads {have} another role"
+    yield f"{of_all}{more}{':' if roles else '.'}", roles[:MOST]
+    numbers = [(f"{one.layer}.{one.head}", _written(data, one)) for one in _largest(data, found.numbers)]
+    yield (
+        (
+            "Numbers whose intervals are apart, the head that changed most of each:"
+            if numbers
+            else "No number with an interval has changed by more than its intervals."
+        ),
+        numbers,
+    )
+
+
+def _largest(data: Data, found: Sequence[NumberChange]) -> list[NumberChange]:
+    """Chooses the largest changes, each relative to how far its measure's values are apart."""
+
+    def relative(one: NumberChange) -> float:
+        values = [head["values"][one.measure][0] for head in data["heads"] if one.measure in head["values"]]
+        span = max(values) - min(values)
+        return abs(one.change) / span if span else 0.0
+
+    return sorted(found, key=relative, reverse=True)[:MOST]
+
+
+def _written(data: Data, one: NumberChange) -> str:
+    titles = {measure["name"]: measure["title"] for measure in data["measures"]}
+    return f"{titles[one.measure]} {one.before:.3g} → {one.now:.3g} ({one.change:+.3g})"
