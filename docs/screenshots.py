@@ -41,8 +41,7 @@ def main() -> None:
 
 def draw_atlas(browser: Browser, path: Path) -> None:
     """Draws the page of an atlas with a head chosen: its first screen, and that of a phone in the dark."""
-    records = {"treebank": EXAMPLES / "treebank.conllu", "documents": EXAMPLES / "coreference.conllu"}
-    atlas(EXAMPLES / "sentences.txt", **records, importance="zero").save(path)
+    atlas(EXAMPLES / "sentences.txt", treebank=EXAMPLES / "treebank.conllu", importance="zero").save(path)
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(f"{path.as_uri()}#head=0.2")
     page.wait_for_selector("#heads tbody td")

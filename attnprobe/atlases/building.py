@@ -28,7 +28,7 @@ from attnprobe.values.table import Table
 from attnprobe.version import __version__
 
 NAMED = 5  # of the nearest heads, and of the relations of a head
-FEW = 30  # of fewer texts a reader is warned
+FEW = {"texts": 30, "treebank": 30, "documents": 10}  # of fewer a reader is warned
 SAMPLE = "built-in sample"  # how the names of the sentences begin that come with attnprobe
 Facts = Mapping[Place, Mapping[str, Any]]
 """Of each head, some of the fields that an atlas has of it."""
@@ -76,7 +76,7 @@ def _section(name: str, source: Any) -> dict[str, Any]:
 def _few(sources: Mapping[str, Any]) -> Iterator[str]:
     """Warns of sections with few texts."""
     for name, source in sources.items():
-        if 0 < source.texts < FEW:
+        if 0 < source.texts < FEW[name]:
             what = name if name != "treebank" else "sentences of a treebank"
             yield f"{what}: only {source.texts:,}, so that much of what stands out may be chance"
 
