@@ -8,7 +8,7 @@ from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
-from attnprobe.render.atlas_text import command_of, model_name
+from attnprobe.render.atlas_text import AGAIN, command_of, model_name
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
@@ -62,6 +62,7 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
         against=html.escape(_against(data)),
         notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(data)),
         command=html.escape(visible(command_of(data))),
+        again=html.escape(AGAIN),
         style=style,
         patterns=as_json(_patterns()),
         data=as_json(data),
@@ -101,9 +102,10 @@ def _count(count: int, noun: str) -> str:
 def _notes(data: Mapping[str, Any]) -> Iterator[str]:
     """Writes what a reader must know before trusting the page."""
     if any(section["sample"] for section in data["sections"]):
+        others = len(data["sections"]) > 1
         yield (
-            "These numbers come from the built-in sample of plain sentences, not from texts of yours: "
-            "name files of your own to see what heads do in them."
+            f"{'Statistics, roles, likeness and contributions' if others else 'These numbers'} come from the built-in "
+            "sample of plain sentences, not from texts of yours: name files of your own to see what heads do in them."
         )
     yield from map(_sentence, data["remarks"])
     yield from map(_sentence, data.get("against", {}).get("remarks", []))

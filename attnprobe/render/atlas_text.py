@@ -18,6 +18,10 @@ NO_ROLE = "no role"
 SAMPLE = "the sample that comes with attnprobe"
 MOST = 10  # changes that are listed
 FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
+AGAIN = (
+    "Files are named without their folders; --limit, --sample and the like, and what only the signature names, are not "
+    "repeated."
+)
 LIMITS = (
     "A head's weights say where it looks, not that the model needs what is there. The heads named here were chosen "
     "among all for what they show, and shares of weight were measured on the texts that chose them; only what is "
@@ -57,12 +61,18 @@ def counts_of(data: Data) -> dict[str, int]:
 
 
 def command_of(data: Data) -> str:
-    """Writes the command that measures all of it again, but for the options that the signature names."""
+    """Writes the command that measures all of it again, but for what AGAIN says."""
     read = [(FLAGS[section["name"]], section["sources"]) for section in data["sections"] if not section["sample"]]
     files = [name for flag, sources in read for source in sources for name in (*flag, source)]
     return shlex.join(
-        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], "-o", "atlas.html"]
+        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], *_off(data), "-o", "atlas.html"]
     )
+
+
+def _off(data: Data) -> list[str]:
+    """Repeats which heads are off; the one way that a command names, the signature names behind them."""
+    heads, _, how = part_of(data["signature"], "off").partition("(")
+    return ["--off", heads, *([] if how == "zero)" else ["--off-how", how.rstrip(")")])] if how else []
 
 
 def _importance(data: Data) -> list[str]:
