@@ -14,6 +14,8 @@ from rich.console import Console
 
 import attnprobe.render
 from attnprobe.atlases.data import Atlas, Charted
+from attnprobe.errors import MissingExtraError
+from attnprobe.render import figure
 from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
 from attnprobe.render.atlas_markdown import write_markdown
 from attnprobe.render.atlas_terminal import atlas_view
@@ -183,6 +185,13 @@ def test_the_figure_is_the_grid_with_its_legend_and_signature() -> None:
     assert drawn == written(write_svg, data)
     assert written(write_png, data).startswith(b"\x89PNG")
     assert written(write_pdf, data).startswith(b"%PDF")
+
+
+def test_a_figure_needs_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figure, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="needs matplotlib"):
+        Atlas(small()).save(tmp_path / "roles.svg")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_roles_have_the_colours_of_the_page() -> None:

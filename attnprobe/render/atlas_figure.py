@@ -12,7 +12,7 @@ from attnprobe.analyses.rules import OTHER_ROLE
 from attnprobe.atlases.data import Charted
 from attnprobe.render.atlas_text import NO_ROLE, Data, counts_of, model_name, read_of, roles_of, size_of
 from attnprobe.render.colours import KINDS, NO_KIND, Colour, ink_on
-from attnprobe.render.figure import house_style, save_figure
+from attnprobe.render.figure import check_matplotlib, house_style, save_figure
 from attnprobe.values.text import shorten, visible
 from attnprobe.writers import FIGURES
 
@@ -51,7 +51,12 @@ def draw_roles(data: Data) -> Figure:
 
 
 def write_figure(summary: Charted, stream: IO[bytes], format: str) -> None:
-    """Draws the grid of roles, and writes png, svg or pdf."""
+    """Draws the grid of roles, and writes png, svg or pdf.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_matplotlib()
     save_figure(draw_roles(summary.atlas.data), stream, format)
 
 
