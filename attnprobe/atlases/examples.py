@@ -263,7 +263,7 @@ def _text(text: Text, stretch: Stretch) -> dict[str, Any]:
         "id": text.id,
         "tokens": [label(string) for string in tokens.strings],
         "special": [role != Role.CONTENT for role in tokens.roles],
-        "n_tokens": text.n_tokens,
+        "n_tokens": len(text.tokens) + text.tokens.n_cut,
     }
 
 
@@ -279,4 +279,4 @@ def _known(value: float) -> float | None:
 def _rank(text: Measured) -> int:
     """Ranks a text by its length: 0 if it is shown whole, then the longer the later, at last if it is tiny."""
     length = text.n_tokens + text.windows[0].n_cut
-    return TINY if length < LEAST else max(bisect_left(LONGER, length), int(len(text.windows) > 1))
+    return TINY if length < LEAST else bisect_left(LONGER, length)
