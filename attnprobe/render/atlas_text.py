@@ -12,8 +12,11 @@ from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
 
 Data = Mapping[str, Any]
-READ = {"texts": "text", "treebank": "sentence of a treebank", "documents": "document"}
-PLURAL = {"texts": "texts", "treebank": "sentences of a treebank", "documents": "documents"}
+NOUNS = {
+    "texts": ("text", "texts"),
+    "treebank": ("sentence of a treebank", "sentences of a treebank"),
+    "documents": ("document", "documents"),
+}
 NO_ROLE = "no role"
 SAMPLE = "the sample that comes with attnprobe"
 MOST = 10  # changes that are listed
@@ -34,15 +37,29 @@ def model_name(data: Data) -> str:
 def read_of(data: Data) -> Iterator[str]:
     """Counts what was read, section by section."""
     for section in data["sections"]:
-        name, count = section["name"], section["texts"]
         of_sample = f" of {SAMPLE}" if section["sample"] else ""
-        yield f"{count:,} {(READ if count == 1 else PLURAL)[name]}{of_sample} ({section['tokens']:,} tokens)"
+        yield f"{count_of(section)}{of_sample} ({section['tokens']:,} tokens)"
+
+
+def count_of(section: Data) -> str:
+    """Counts the texts of a section.
+
+    >>> count_of({"name": "documents", "texts": 1}), count_of({"name": "texts", "texts": 1200})
+    ('1 document', '1,200 texts')
+    """
+    count = section["texts"]
+    return f"{count:,} {NOUNS[section['name']][count != 1]}"
 
 
 def size_of(data: Data) -> str:
     """Counts layers and heads."""
     layers, heads = len(data["model"]["layers"]), len(data["model"]["heads"])
     return f"{layers} layer{'' if layers == 1 else 's'} × {heads} head{'' if heads == 1 else 's'}"
+
+
+def shorts_of(data: Data) -> dict[str, str]:
+    """Returns the short name of each role."""
+    return {role["name"]: role["short"] for role in data["roles"]}
 
 
 def roles_of(data: Data) -> dict[tuple[int, int], str | None]:
