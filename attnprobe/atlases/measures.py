@@ -18,6 +18,7 @@ from attnprobe.analyses.similarity import SIMILARITY
 from attnprobe.analyses.tree_scores import TreeScores
 from attnprobe.analyses.trees import TREES
 from attnprobe.atlases.pointed import best_of
+from attnprobe.atlases.wording import GROUPS as MENTIONS
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import Summary
@@ -133,11 +134,9 @@ def of_coreference(coreference: Coreferences) -> Iterator[Measure]:
         if answer == ANSWER and accuracy is not None:
             found[group][layer, head] = (accuracy, None, None)
     for group, values in found.items():
-        which = "mentions" if group == "all" else f"{group} mentions"
-        meaning = (
-            f"of {which}: {COREFERENCE.columns['accuracy']}; {ANSWER} are compared by the weights from the mention"
-        )
-        about = f"antecedents of {which}", meaning, "share"
+        answer = "of the words that stand for earlier mentions, the answer has the largest weight from the mention"
+        meaning = f"of {MENTIONS[group]}: {COREFERENCE.columns['accuracy']}; {answer}"
+        about = f"antecedents of {MENTIONS[group]}", meaning, "share"
         yield Measure(f"coreference.{group}", "documents", *about, "attnprobe coreference FILES", values)
 
 
