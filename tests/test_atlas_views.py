@@ -19,7 +19,7 @@ from attnprobe.render import figure
 from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
 from attnprobe.render.atlas_markdown import write_markdown
 from attnprobe.render.atlas_terminal import atlas_view
-from attnprobe.render.atlas_text import command_of
+from attnprobe.render.atlas_text import changes_in_words, command_of
 from attnprobe.render.colours import KINDS, NO_KIND
 from tests.atlases import fabricated
 
@@ -94,6 +94,18 @@ def test_what_changed_is_listed() -> None:
     assert "### Changes from made-up\n\n1 of 4 heads has another role:\n\n- **1.1** self → no role\n" in card
     assert "- **1.0** entropy 1 → 3" in card
     assert "- the two have other texts\n" in card
+
+
+def test_changes_are_ordered_beside_the_spread_of_heads_before() -> None:
+    data = fabricated(1, 4, against=True)
+    numbers = {"statistics.entropy": [1.0, 1.0, 1.0, 1.2], "importance.importance": [0.0, 0.1, 0.1, 0.1]}
+    changed = {"statistics.entropy": (2, 3.0), "importance.importance": (0, 0.6)}  # by 23 and by 14 spreads
+    for at, (head, other) in enumerate(zip(data["heads"], data["against"]["heads"], strict=True)):
+        other["values"] = {name: [of[at], of[at] - 0.01, of[at] + 0.01] for name, of in numbers.items()}
+        now = {name: [value, value - 0.01, value + 0.01] for name, (place, value) in changed.items() if place == at}
+        head["values"] = other["values"] | now
+    _, (_, listed) = changes_in_words(data)
+    assert listed == [("0.2", "entropy 1 → 3 (+2)"), ("0.0", "importance 0 → 0.6 (+0.6)")]
 
 
 def test_data_never_steer_a_terminal() -> None:

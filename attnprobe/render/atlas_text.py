@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import pstdev
 from typing import Any
 
 from attnprobe.atlases.changes import NumberChange, changes
@@ -118,12 +119,12 @@ def changes_in_words(data: Data) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def _largest(data: Data, found: Sequence[NumberChange]) -> list[NumberChange]:
-    """Chooses the largest changes, each relative to how far its measure's values are apart."""
+    """Chooses the largest changes, as the page does: beside the spread of the measure over the other's heads."""
 
     def relative(one: NumberChange) -> float:
-        values = [head["values"][one.measure][0] for head in data["heads"] if one.measure in head["values"]]
-        span = max(values) - min(values)
-        return abs(one.change) / span if span else 0.0
+        heads = data["against"]["heads"]
+        spread = pstdev(head["values"][one.measure][0] for head in heads if one.measure in head["values"])
+        return abs(one.change) / spread if spread else 0.0
 
     return sorted(found, key=relative, reverse=True)[:MOST]
 
