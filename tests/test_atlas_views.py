@@ -171,6 +171,8 @@ def test_the_command_repeats_the_flag_of_each_file() -> None:
     data["measures"] = [{"name": "importance.importance"}, {"name": "importance.pooled_change"}]
     files = "'a b.txt' -x.txt --conllu en.conllu --conllu zh.conllu"
     assert command_of(data) == f"attnprobe atlas {files} --importance zero -m made-up -o atlas.html"
+    data["sections"][0]["sources"] = data["sections"][1]["sources"] = []  # texts in memory
+    assert command_of(data).startswith("attnprobe atlas FILES --conllu FILES --importance zero -m made-up")
 
 
 def test_the_card_counts_roles_where_heads_are_many() -> None:

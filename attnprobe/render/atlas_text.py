@@ -75,9 +75,13 @@ def counts_of(data: Data) -> dict[str, int]:
 
 
 def command_of(data: Data) -> str:
-    """Writes the command that measures all of it again, but for the options that the signature names."""
-    read = [(FLAGS[section["name"]], section["sources"]) for section in data["sections"] if not section["sample"]]
-    files = [name for flag, sources in read for source in sources for name in (*flag, source)]
+    """Writes the command that measures all of it again, but for the options that the signature names.
+
+    FILES stand for texts that came from memory; without them the command would read the built-in sample.
+    """
+    read = [section for section in data["sections"] if not section["sample"]]
+    named = [(FLAGS[section["name"]], source) for section in read for source in section["sources"] or ["FILES"]]
+    files = [word for flag, source in named for word in (*flag, source)]
     return shlex.join(
         ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], "-o", "atlas.html"]
     )
