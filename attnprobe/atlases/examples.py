@@ -264,7 +264,7 @@ def _text(text: Text, stretch: Stretch) -> dict[str, Any]:
         "id": text.id,
         "tokens": [label(string) for string in tokens.strings],
         "special": [role != Role.CONTENT for role in tokens.roles],
-        "n_tokens": text.n_tokens,
+        "n_tokens": len(text.tokens) + text.tokens.n_cut,
     }
 
 
@@ -285,4 +285,4 @@ def _rank(text: Measured) -> int:
     length = text.n_tokens + text.windows[0].n_cut
     if length < LEAST or text.labels.get(UNKNOWN):
         return LAST
-    return max(bisect_left(LONGER, length), int(len(text.windows) > 1))
+    return bisect_left(LONGER, length)

@@ -107,11 +107,6 @@ def findings_of(head: Head, atlas: Atlas) -> list[dict[str, Any]]:
     return [*by_subject.values()] or [_finding("role", "none", 0.0, "nothing stands out")]
 
 
-def summary_of(head: Head) -> str:
-    """Says in a sentence what a head does: by its first two findings."""
-    return "; ".join(finding["text"] for finding in head["findings"][:2])
-
-
 def telling(heads: Sequence[Head]) -> list[dict[str, int]]:
     """Chooses the most telling heads, each by one of its findings.
 

@@ -18,6 +18,7 @@ from attnprobe.analyses.similarity import SIMILARITY
 from attnprobe.analyses.tree_scores import TreeScores
 from attnprobe.analyses.trees import TREES
 from attnprobe.atlases.pointed import best_of
+from attnprobe.atlases.wording import GROUPS as MENTIONS
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import Summary
@@ -139,12 +140,9 @@ def of_coreference(coreference: Coreferences) -> Iterator[Measure]:
         if answer == ANSWER and accuracy is not None:
             found[group][layer, head], counts[group] = (accuracy, None, None), n
     for group, values in found.items():
-        which = "mentions" if group == "all" else f"{group} mentions"
-        meaning = (
-            f"{COREFERENCE.columns['accuracy']}, of {which}; the answer is the earlier mention with the largest weight "
-            f"from the mention (answer: {ANSWER})"
-        )
-        about = f"antecedents of {which}", meaning, "share", "attnprobe coreference FILES"
+        answer = "of the words that stand for earlier mentions, the answer has the largest weight from the mention"
+        meaning = f"of {MENTIONS[group]}: {COREFERENCE.columns['accuracy']}; {answer}"
+        about = f"antecedents of {MENTIONS[group]}", meaning, "share", "attnprobe coreference FILES"
         yield Measure(f"coreference.{group}", "documents", *about, counts.get(group, 0), values)
 
 

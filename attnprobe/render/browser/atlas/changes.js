@@ -1,4 +1,4 @@
-// What changed from the other atlas to this one. `changes` in atlas/changes.py finds the same.
+// What changed from the other atlas to this one. `changes` in atlases/changes.py finds the same.
 
 const MOST_CHANGED = 3; // heads of each measure
 
