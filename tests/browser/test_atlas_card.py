@@ -149,7 +149,7 @@ def test_lines_are_the_weights(open_atlas: Open) -> None:
         strong = np.sort(weights[weights >= 0.02])
         np.testing.assert_allclose(widths, 0.6 + 3.4 * strong, atol=1e-2)
     expect(page.locator("#example-why")).to_contain_text("Drawn at random")
-    expect(page.locator("#example-why")).to_contain_text(f"Only the first 10 of its {text['n_tokens']} tokens")
+    expect(page.locator("#example-why")).to_contain_text(f"Of its {text['n_tokens']} tokens, the 10 in a row")
     assert page.locator("#lines img, #example img, #example b").count() == 0
     token(page, "queries", 3).hover()
     expect(paths).to_have_count(int((weights[3] >= 0.02).sum()))
