@@ -1,4 +1,4 @@
-// What changed from the other atlas to this one. `changes` in atlas/changes.py finds the same.
+// What changed from the other atlas to this one. `changes` in atlases/changes.py finds the same.
 
 const MOST_CHANGED = 3; // heads of each measure
 
@@ -87,8 +87,9 @@ function buildChanges() {
   const section = find("changes", HTMLElement);
   if (!against) return section.remove();
   section.hidden = false;
-  const about = `From ${against.model.name} (attnprobe ${against.attnprobe}), the other, to this: a change is this minus the other.`;
-  section.append(make("p", {}, about), make("ul", { class: "note" }, ...against.remarks.map((remark) => make("li", {}, remark))));
+  const read = [`attnprobe ${against.attnprobe}`, ...sourcesOf(against)].join(" · ");
+  const about = `From the other, ${against.model.name} (${read}), to this: a change is this minus the other.`;
+  section.querySelector(".title")?.after(make("p", {}, about));
   section.append(make("div", { class: "beside" }, rolesPart(), numbersPart()));
 }
 

@@ -151,5 +151,10 @@ const GROUPS = {
   coreference: "Coreference of the documents",
 };
 
+/** What an atlas was read from, by section. @param {Atlas | Against} of */
+function sourcesOf({ sections }) {
+  return sections.map(({ name, sources, texts }) => `${name}: ${sources.join(", ")} (${texts.toLocaleString("en")})`);
+}
+
 /** @param {string} name of a measure */
 const groupOf = (name) => name.split(".")[0];

@@ -38,8 +38,7 @@ function shownInWords() {
   const other = atlas.against ? `, ${atlas.against.model.name}` : "";
   const beside = { this: "", other: ` of the other atlas${other}`, change: `, change from the other atlas${other}` };
   const roles = state.roles.size ? [`only ${[...state.roles].join(", ")}`] : [];
-  const sources = atlas.sections.map(({ name, sources, texts }) => `${name}: ${sources.join(", ")} (${texts.toLocaleString("en")})`);
-  return [[`colour by ${colouringInWords()}${beside[state.shown]}`, ...roles].join(" · "), sources.join(" · ")];
+  return [[`colour by ${colouringInWords()}${beside[state.shown]}`, ...roles].join(" · "), sourcesOf(atlas).join(" · ")];
 }
 
 /**
