@@ -76,8 +76,8 @@ function digitsBy(spread, value) {
 function measureButton(name) {
   const measure = measureNamed(name);
   const title = measure?.title ?? name;
-  const label = `colour by the change of ${GROUPS[groupOf(name)] ?? groupOf(name)}: ${title}`;
-  const button = make("button", { type: "button", title: measure?.meaning ?? "", "aria-label": label }, title.replaceAll("_", " "));
+  const label = `colour by the change of ${groupTitle(groupOf(name))}: ${title}`;
+  const button = make("button", { type: "button", title: measure?.meaning ?? "", "aria-label": label }, title);
   button.addEventListener("click", () => change({ colour: name, shown: "change" }));
   return button;
 }

@@ -158,3 +158,15 @@ function sourcesOf({ sections }) {
 
 /** @param {string} name of a measure */
 const groupOf = (name) => name.split(".")[0];
+
+/** @param {string} group */
+const groupTitle = (group) => GROUPS[group] ?? group;
+
+/** What a measure is called under the title of its group, which says what all of the group have in common. @param {Measure} measure */
+const titleInGroup = ({ title }) => title.replace(/ of contributions$/, "");
+
+/** The unit of a measure; empty where a number from 0 to 1 speaks for itself. @param {string} name of a measure */
+function unitOf(name) {
+  const unit = measureNamed(name)?.unit ?? "";
+  return ["share", "0 … 1"].includes(unit) ? "" : unit;
+}

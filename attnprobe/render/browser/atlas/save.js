@@ -29,8 +29,9 @@ function numbersAsCsv() {
 /** What colours stand for. */
 function colouringInWords() {
   const measure = measureNamed(state.colour);
-  const unit = measure?.unit ? ` (${measure.unit})` : "";
-  return measure ? `${measure.title.replaceAll("_", " ")}${unit}, ${GROUPS[groupOf(measure.name)] ?? groupOf(measure.name)}` : state.colour;
+  if (!measure) return state.colour;
+  const unit = unitOf(measure.name);
+  return `${titleInGroup(measure)}${unit && ` (${unit})`}, ${groupTitle(groupOf(measure.name))}`;
 }
 
 /** What a picture shows: a picture leaves the page. */

@@ -31,18 +31,18 @@ const drawn = { group: groupsOfMeasures[0] ?? "", rows: /** @type {Map<Head, HTM
 /** @returns {Column[]} */
 function columnsShown() {
   const measures = atlas.measures.filter(({ name }) => groupOf(name) === drawn.group);
-  const numbers = measures.map(({ name, title, meaning, unit }) => ({
-    by: name,
-    title,
-    meaning: `${meaning}${unit && ` (${unit})`}`,
+  const numbers = measures.map((measure) => ({
+    by: measure.name,
+    title: titleInGroup(measure),
+    meaning: meaningWithUnit(measure),
     down: true,
-    rank: (/** @type {Head} */ head) => valueOf(head, name),
+    rank: (/** @type {Head} */ head) => valueOf(head, measure.name),
   }));
   return [...FIRST_COLUMNS, ...numbers];
 }
 
 function buildTable() {
-  const groups = groupsOfMeasures.map((group) => make("option", { value: group }, GROUPS[group] ?? group));
+  const groups = groupsOfMeasures.map((group) => make("option", { value: group }, groupTitle(group)));
   const choice = make("select", { id: "table-group" }, ...groups);
   choice.addEventListener("change", () => chooseGroup(choice.value));
   const table = find("heads", HTMLTableElement);
@@ -65,7 +65,7 @@ function fillTable() {
   const table = find("heads", HTMLTableElement);
   const columns = columnsShown();
   const headers = columns.map(({ title, meaning, by }, at) => {
-    const button = make("button", { type: "button", title: meaning }, title.replaceAll("_", " "));
+    const button = make("button", { type: "button", title: meaning }, title);
     button.addEventListener("click", () => sortBy(columns[at]));
     button.tabIndex = at ? -1 : 0;
     return make("th", { scope: "col", "data-at": at, class: at < FIRST_COLUMNS.length ? by : "number" }, button);
