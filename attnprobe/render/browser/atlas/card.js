@@ -99,7 +99,7 @@ function findingsOf(head) {
 /** @param {Head} head */
 function numbersOf(head) {
   const groups = numberGroups(head);
-  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
+  const hint = "Small print: 95\u00a0% intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
   return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
 }
 
@@ -134,7 +134,7 @@ const POINTED_COLUMNS = [
   {
     title: "baseline, %",
     meaning: "the best fixed offset, and how often the word at this offset is the right one",
-    cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${signedNumber(offset)})`,
+    cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${withSign(String(offset), true)})`,
   },
   { title: "gain", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
   { title: "n", cell: ({ n }) => String(n) },

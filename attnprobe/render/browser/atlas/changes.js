@@ -43,7 +43,7 @@ function changedRoles() {
   for (const head of atlas.heads) {
     const other = otherOf(head);
     if (!other || other.role === head.role) continue;
-    const [before, now] = [other.role ?? "none", head.role ?? "none"];
+    const [before, now] = [other.role ?? "no role", head.role ?? "no role"];
     const key = JSON.stringify([before, now]);
     found.set(key, { before, now, heads: [...(found.get(key)?.heads ?? []), head] });
   }
@@ -62,14 +62,14 @@ const CHANGE_COLUMNS = [
   { title: "measure", isText: true, cell: ({ name }) => measureButton(name) },
   { title: "other", cell: ({ before, spread }) => digitsBy(spread, before) },
   { title: "this", cell: ({ now, spread }) => digitsBy(spread, now) },
-  { title: "change", meaning: "this minus the other", cell: ({ before, now, spread }) => `${now > before ? "+" : ""}${digitsBy(spread, now - before)}` },
+  { title: "change", meaning: "this minus the other", cell: ({ before, now, spread }) => digitsBy(spread, now - before, true) },
   { title: "in spreads", meaning: "the change, divided by the standard deviation over the heads of the other atlas", cell: (changed) => sizeOf(changed).toFixed(1) },
 ];
 
-/** A number with the digits that tell it from others of such a spread. @param {number} spread @param {number} value */
-function digitsBy(spread, value) {
+/** A number with the digits that tell it from others of such a spread. @param {number} spread @param {number} value @param {boolean} isChange */
+function digitsBy(spread, value, isChange = false) {
   const digits = spread > 0 ? Math.min(12, Math.max(0, 2 - Math.floor(Math.log10(spread)))) : 3;
-  return value.toFixed(digits).replace("-", "−");
+  return withSign(value.toFixed(digits), isChange);
 }
 
 /** A measure's name, which colours all heads by how it changed. @param {string} name */
@@ -105,7 +105,7 @@ function numbersPart() {
   const count = found.reduce((sum, { length }) => sum + length, 0);
   const most = found.flatMap((changed) => changed.slice(0, MOST_CHANGED)).sort((one, other) => sizeOf(other) - sizeOf(one));
   const about =
-    `${count.toLocaleString("en")} numbers changed so much that their two 95 % intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
+    `${count.toLocaleString("en")} numbers changed so much that their two 95\u00a0% intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
     "in the order of their change beside the spread of that measure over heads. " +
     "Numbers without intervals are not among them; of many intervals, some are apart by chance.";
   const title = make("h3", { id: "numbers-title" }, "The largest changes");

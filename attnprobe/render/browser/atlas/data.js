@@ -50,6 +50,11 @@ const atlasText = find("data", HTMLElement).textContent ?? "";
 /** @type {Atlas} */
 const atlas = JSON.parse(atlasText);
 
+// Wherever a finding is shown, its numbers stay in a line with their units.
+for (const { findings } of [...atlas.heads, ...(atlas.against?.heads ?? [])]) {
+  for (const finding of findings) finding.text = finding.text.replace(/(?<=\d) (?=%)|(?<=\bn) (?=\d)/g, "\u00a0");
+}
+
 /** @param {{ layer: number, head: number }} at */
 const keyOf = ({ layer, head }) => `${layer}.${head}`;
 const headsByKey = new Map(atlas.heads.map((head) => [keyOf(head), head]));

@@ -35,7 +35,5 @@ function headButton({ layer, head }) {
 
 /** A share in percent; empty where there is none. @param {unknown} share @param {boolean} signed */
 function percent(share, signed = false) {
-  if (typeof share !== "number") return "";
-  const text = (100 * share).toFixed(1).replace("-", "−");
-  return signed && share > 0 ? `+${text}` : text;
+  return typeof share === "number" ? withSign((100 * share).toFixed(1), signed) : "";
 }
