@@ -42,7 +42,7 @@ function stepHead(step) {
 
 /** @param {Set<string>} changed */
 function showCard(changed) {
-  if (["head", "shown", "theme"].some((name) => changed.has(name))) {
+  if (hasAny(changed, "head", "shown", "theme")) {
     const head = headOfCard();
     cardName.replaceChildren(keyOf(head), make("small", {}, ` ${headName(head)}`));
     cardWords.replaceChildren(...hintsOf(), ...namesOf(head), findingsOf(head));
@@ -136,7 +136,7 @@ const POINTED_COLUMNS = [
     meaning: "the best fixed offset, and how often the word at this offset is the right one",
     cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${withSign(String(offset), true)})`,
   },
-  { title: "gain", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
+  { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
   { title: "n", cell: ({ n }) => String(n) },
 ];
 

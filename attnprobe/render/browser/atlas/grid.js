@@ -29,7 +29,7 @@ function cellOf(head) {
 
 /** @param {Set<string>} changed */
 function showGrid(changed) {
-  if (["colour", "shown", "roles", "theme"].some((name) => changed.has(name))) {
+  if (hasAny(changed, "colour", "shown", "roles", "theme")) {
     for (const [head, button] of cells) paintCell(head, button);
   }
   for (const [head, button] of cells) button.setAttribute("aria-pressed", String(head === state.head));

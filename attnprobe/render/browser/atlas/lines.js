@@ -13,7 +13,7 @@ const scene = {
 
 const exampleChoice = make("div", { class: "options" });
 const exampleWhy = make("p", { id: "example-why" });
-const exampleSaid = make("p", { id: "example-said", role: "status" });
+const exampleSaid = make("p", { id: "example-said" });
 const exampleTable = make("div", { class: "wide" });
 const exampleText = make("details", {}, make("summary", {}, "As text"), exampleTable);
 /** @type {Lists} */
@@ -22,15 +22,16 @@ const lists = {
   key: make("ol", { id: "keys", "aria-label": "keys: tokens that are looked at" }),
 };
 const canvas = draw("svg", { id: "lines", preserveAspectRatio: "none", "aria-hidden": "true" });
-const tokens = make("div", { id: "tokens" }, lists.query, canvas, lists.key);
+const tokenLists = make("div", { id: "tokens" }, lists.query, canvas, lists.key);
 const exampleView = make("div", { id: "example", role: "group", "aria-label": "Examples" });
 
 function buildExample() {
   const samples = make("span", { class: "samples" }, ...lineSamples(Math.sqrt));
   const sides = make("div", { class: "sides", "aria-hidden": true }, make("span", {}, "queries"), samples, make("span", {}, "keys"));
   const choice = make("fieldset", {}, make("legend", {}, "Example"), exampleChoice);
-  exampleView.append(choice, exampleWhy, exampleSaid, sides, tokens, exampleText);
-  watchLists(tokens, lists, pointToken);
+  exampleView.append(choice, exampleWhy, exampleSaid, sides, tokenLists, exampleText);
+  tokenLists.style.setProperty("--row", `${ROW}px`);
+  watchLists(tokenLists, lists, pointToken);
   exampleText.addEventListener("toggle", writeExample);
 }
 
@@ -118,6 +119,7 @@ function drawExample() {
   canvas.style.height = `${height}px`;
   canvas.replaceChildren(...paths);
   markExample();
+  exampleSaid.ariaLive = scene.pointed ? "polite" : "off"; // a chosen head is said, what its example shows only when asked for
   exampleSaid.replaceChildren(...saidOf(scene.pointed, paths.length));
 }
 

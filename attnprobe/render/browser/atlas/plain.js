@@ -14,9 +14,9 @@
  * @param {(row: Row) => boolean} isUnsure which rows are dim
  */
 function plainTable(labelledBy, columns, rows, isUnsure = () => false) {
-  const kindOf = (/** @type {PlainColumn<Row>} */ column) => (column.isText ? "text" : "number");
-  const headers = columns.map((column) => make("th", { scope: "col", title: column.meaning ?? "", class: kindOf(column) }, column.title));
-  const cellsOf = (/** @type {Row} */ row) => columns.map((column) => make("td", { class: kindOf(column) }, column.cell(row)));
+  const classOf = (/** @type {PlainColumn<Row>} */ column) => (column.isText ? "text" : "number");
+  const headers = columns.map((column) => make("th", { scope: "col", title: column.meaning ?? "", class: classOf(column) }, column.title));
+  const cellsOf = (/** @type {Row} */ row) => columns.map((column) => make("td", { class: classOf(column) }, column.cell(row)));
   const lines = rows.map((row) => make("tr", { class: isUnsure(row) && "unsure" }, ...cellsOf(row)));
   const table = make("table", { class: "plain", "aria-labelledby": labelledBy });
   table.append(make("thead", {}, make("tr", {}, ...headers)), make("tbody", {}, ...lines));
