@@ -25,9 +25,7 @@ function buildCard() {
 /** @param {string} name @param {string} key @param {number} step */
 function stepButton(name, key, step) {
   const title = `${name} head (key ${key}, within the card)`;
-  const button = make("button", { type: "button", "aria-label": `${name} head`, "aria-keyshortcuts": key, title }, name);
-  button.addEventListener("click", () => stepHead(step));
-  return button;
+  return makeButton(() => stepHead(step), { "aria-label": `${name} head`, "aria-keyshortcuts": key, title }, name);
 }
 
 /** Chooses the next head of those whose roles are shown, from the last to the first; the keys stay with the card. @param {number} step */
@@ -117,13 +115,12 @@ function nearestOf({ nearest }) {
 function nearButton(head, distance) {
   const role = roleOf(head) ?? "role unknown";
   const label = `${headName(head)}, ${role}, distance ${number(distance)}`;
-  const words = [`${keyOf(head)} `, make("small", {}, number(distance))];
-  const button = make("button", { type: "button", "aria-label": label, title: `${role}, distance ${distance}` }, roleDot(head), ...words);
-  button.addEventListener("click", () => {
+  const choose = () => {
     change({ head });
     card.focus();
-  });
-  return button;
+  };
+  const words = [roleDot(head), `${keyOf(head)} `, make("small", {}, number(distance))];
+  return makeButton(choose, { "aria-label": label, title: `${role}, distance ${distance}` }, ...words);
 }
 
 /** @type {PlainColumn<Relation>[]} */

@@ -77,9 +77,8 @@ function measureButton(name) {
   const measure = measureNamed(name);
   const title = measure?.title ?? name;
   const label = `colour by the change of ${groupTitle(groupOf(name))}: ${title}`;
-  const button = make("button", { type: "button", title: measure?.meaning ?? "", "aria-label": label }, title);
-  button.addEventListener("click", () => change({ colour: name, shown: "change" }));
-  return button;
+  const show = () => change({ colour: name, shown: "change" });
+  return makeButton(show, { title: measure?.meaning ?? "", "aria-label": label }, title);
 }
 
 function buildChanges() {

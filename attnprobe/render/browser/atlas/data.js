@@ -67,7 +67,7 @@ const patternsByName = new Map(patterns.map((pattern) => [pattern.name, pattern]
 
 /** @param {number} layer @param {number} head */
 function headAt(layer, head) {
-  return headsByKey.get(`${layer}.${head}`) ?? null;
+  return headsByKey.get(keyOf({ layer, head })) ?? null;
 }
 
 /** The same head of the other atlas. @param {Known} head */
@@ -80,9 +80,9 @@ function measureNamed(name) {
   return measuresByName.get(name) ?? null;
 }
 
-/** @param {Known} head */
-function headName(head) {
-  return `layer ${head.layer}, head ${head.head}`;
+/** @param {{ layer: number, head: number }} at */
+function headName({ layer, head }) {
+  return `layer ${layer}, head ${head}`;
 }
 
 /** A head's value of this atlas, of the other one, or the change: this − other. @param {Head} head @param {string} name */

@@ -21,8 +21,7 @@ function buildGrid() {
 /** @param {Head | null} head */
 function cellOf(head) {
   if (!head) return [];
-  const button = make("button", { type: "button" });
-  button.addEventListener("click", () => change({ head }));
+  const button = makeButton(() => change({ head }), {});
   cells.set(head, button);
   return [button];
 }

@@ -38,8 +38,8 @@ function knownValues(name) {
 /** @param {Head} head @param {Measure} measure */
 function numberRow(head, measure) {
   const { name, meaning } = measure;
-  const button = make("button", { type: "button", "data-measure": name, title: `${meaning}. Colours the grid.` }, titleInGroup(measure));
-  button.addEventListener("click", () => change({ colour: name }));
+  const about = { "data-measure": name, title: `${meaning}. Colours the grid.` };
+  const button = makeButton(() => change({ colour: name }), about, titleInGroup(measure));
   const units = unitOf(name) ? [make("small", {}, unitOf(name))] : [];
   const all = knownValues(name);
   const value = valueOf(head, name);

@@ -1,4 +1,15 @@
-// Tables that do not sort, and buttons that lead to heads.
+// Buttons, and tables that do not sort.
+
+/**
+ * @param {() => unknown} act what a click does
+ * @param {Record<string, string>} attributes
+ * @param {(Node | string)[]} children
+ */
+function makeButton(act, attributes, ...children) {
+  const button = make("button", { type: "button", ...attributes }, ...children);
+  button.addEventListener("click", act);
+  return button;
+}
 
 /**
  * A column of a plain table; what `isText` is read from the left, numbers stand right.
@@ -26,11 +37,8 @@ function plainTable(labelledBy, columns, rows, isUnsure = () => false) {
 }
 
 /** A head's number, which chooses it. @param {{ layer: number, head: number }} place */
-function headButton({ layer, head }) {
-  const name = `layer ${layer}, head ${head}`;
-  const button = make("button", { type: "button", class: "head", "aria-label": name }, `${layer}.${head}`);
-  button.addEventListener("click", () => change({ head: headAt(layer, head) }));
-  return button;
+function headButton(place) {
+  return makeButton(() => change({ head: headAt(place.layer, place.head) }), { "aria-label": headName(place) }, keyOf(place));
 }
 
 /** A share in percent; empty where there is none. @param {unknown} share @param {boolean} signed */

@@ -170,9 +170,7 @@ function saveButtons(picture, what) {
 
 /** @param {string} label @param {() => Blob | Promise<Blob>} content @param {string} name */
 function saveButton(label, content, name) {
-  const button = make("button", { type: "button" }, label);
-  button.addEventListener("click", async () => download(await content(), name));
-  return button;
+  return makeButton(async () => download(await content(), name), {}, label);
 }
 
 function buildSaving() {

@@ -60,8 +60,7 @@ function fillTable() {
   const table = find("heads", HTMLTableElement);
   const columns = columnsShown();
   const headers = columns.map(({ title, meaning, by }, at) => {
-    const button = make("button", { type: "button", title: meaning }, title);
-    button.addEventListener("click", () => sortBy(columns[at]));
+    const button = makeButton(() => sortBy(columns[at]), { title: meaning }, title);
     button.tabIndex = at ? -1 : 0;
     return make("th", { scope: "col", "data-at": at, class: at < FIRST_COLUMNS.length ? by : "number" }, button);
   });
