@@ -79,7 +79,7 @@ def _measures(sections: tuple[str, ...]) -> list[dict[str, Any]]:
         {
             "name": name,
             "section": section,
-            "title": name.partition(".")[2],
+            "title": _title(name),
             "meaning": f"what {name} means",
             "unit": unit,
             "command": f"attnprobe {name}",
@@ -89,6 +89,12 @@ def _measures(sections: tuple[str, ...]) -> list[dict[str, Any]]:
         for name, section, unit in named
         if section in sections
     ]
+
+
+def _title(name: str) -> str:
+    """Titles a measure as ``attnprobe/atlases/measures.py`` does."""
+    group, _, column = name.partition(".")
+    return column.replace("_", " ") + " of contributions" * (group == "norms")
 
 
 def _head(
