@@ -1,6 +1,7 @@
 // What heads are measured against: relations and antecedents on texts that did not choose the head, trees beside chains.
 
 const BEST = 3; // heads of which trees are listed
+const FEW = 30; // questions, of which fewer say little
 
 /** @type {PlainColumn<Cells>[]} */
 const HEAD_AND_GAIN = [
@@ -47,10 +48,9 @@ function headOfRow({ layer, head }) {
   return typeof layer === "number" && typeof head === "number" ? headButton({ layer, head }) : "";
 }
 
-/** Whether a gain may be none: its interval holds 0 or is unknown. @param {Cells} row */
-function isUnsure({ gain, gain_low: low, gain_high: high }) {
-  if (gain === undefined) return false;
-  return typeof low !== "number" || typeof high !== "number" || (low <= 0 && high >= 0);
+/** Whether a gain may be none: its interval is not all above 0, or unknown; or it is of few. @param {Cells} row */
+function isUnsure({ gain, gain_low: low, n }) {
+  return gain !== undefined && !(typeof low === "number" && low > 0 && Number(n) >= FEW);
 }
 
 /** @param {Cells} row */
@@ -86,7 +86,7 @@ const BASELINES = [
     rows: atlas.relations,
     about:
       `${sourceOf("treebank", "sentences")}. The head, its direction and the offset of the baseline are those that are right most often in even sentences; ` +
-      "all numbers are about the odd ones, which did not choose. The interval is a bootstrap over sentences; rows are dim where it holds 0, so that the gain may be none.",
+      `all numbers are about the odd ones, which did not choose. The interval is a bootstrap over sentences; rows are dim unless all of it is above 0, and where n is below ${FEW}.`,
   },
   {
     name: "trees",
@@ -104,7 +104,8 @@ const BASELINES = [
     rows: atlas.coreference,
     about:
       `${sourceOf("documents", "documents")}. Head and baseline are those that are right most often in even documents; all numbers are about the odd ones. ` +
-      "A head is right where its largest weight falls on the word that stands for an earlier mention of the same entity. Rows are dim where the gain may be none.",
+      "A head is right where its largest weight falls on the word that stands for an earlier mention of the same entity: of all earlier mentions (answer mentions), of all earlier words (words), or where mentions look back at it from (back). " +
+      `Rules: nearest, the mention before; head match, the last one with the same head word; sieves, both and more in turn. Rows are dim unless the gain's interval is above 0, and where n is below ${FEW}.`,
   },
 ];
 

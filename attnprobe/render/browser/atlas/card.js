@@ -97,7 +97,9 @@ function findingsOf(head) {
 /** @param {Head} head */
 function numbersOf(head) {
   const groups = numberGroups(head);
-  const hint = "Small print: 95\u00a0% intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
+  const hint =
+    "Statistics are means over all tokens of a text as queries, added ones too, then over texts. Small print: 95\u00a0% intervals (Student's t). " +
+    "Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
   return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
 }
 
@@ -107,7 +109,7 @@ function nearestOf({ nearest }) {
     const found = headAt(layer, head);
     return found ? [make("li", {}, nearButton(found, distance))] : [];
   });
-  const hint = "Jensen-Shannon divergence of their weights, in nats: 0 is the same.";
+  const hint = "Jensen-Shannon divergence of their weights, in nats: from 0, the same, to 0.693 (ln 2), nothing in common.";
   return items.length ? [make("h3", {}, "Nearest heads"), make("p", { class: "hint" }, hint), make("ol", { class: "nearest" }, ...items)] : [];
 }
 

@@ -95,7 +95,7 @@ function buildChanges() {
 function rolesPart() {
   const roles = changedRoles();
   const count = roles.reduce((sum, { heads }) => sum + heads.length, 0);
-  const title = make("h3", { id: "roles-title" }, `${count} of ${othersByKey.size} heads have another role`);
+  const title = make("h3", { id: "roles-title" }, `${count} of ${othersByKey.size} heads ${count === 1 ? "has" : "have"} another role`);
   return make("div", {}, title, ...(count ? [plainTable("roles-title", ROLE_COLUMNS, roles)] : []));
 }
 
@@ -103,12 +103,13 @@ function numbersPart() {
   const found = atlas.measures.map(({ name }) => changedIn(name));
   const count = found.reduce((sum, { length }) => sum + length, 0);
   const most = found.flatMap((changed) => changed.slice(0, MOST_CHANGED)).sort((one, other) => sizeOf(other) - sizeOf(one));
+  const nothing = "No number changed so much that its two 95\u00a0% intervals are apart. Numbers without intervals are not tested.";
   const about =
     `${count.toLocaleString("en")} numbers changed so much that their two 95\u00a0% intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
     "in the order of their change beside the spread of that measure over heads. " +
     "Numbers without intervals are not among them; of many intervals, some are apart by chance.";
   const title = make("h3", { id: "numbers-title" }, "The largest changes");
-  return make("div", {}, title, make("p", {}, about), ...(count ? [plainTable("numbers-title", CHANGE_COLUMNS, most)] : []));
+  return make("div", {}, title, make("p", {}, count ? about : nothing), ...(count ? [plainTable("numbers-title", CHANGE_COLUMNS, most)] : []));
 }
 
 buildChanges();

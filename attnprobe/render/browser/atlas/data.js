@@ -24,7 +24,7 @@
  */
 /**
  * @typedef {{
- *   name: string, section: string, title: string, meaning: string, unit: string, command: string, diverging: boolean,
+ *   name: string, section: string, title: string, meaning: string, unit: string, command: string, n: number, diverging: boolean,
  * }} Measure
  */
 /** @typedef {{ name: string, short: string, meaning: string }} Role */

@@ -71,7 +71,16 @@ const headCount = (count) => `${count} ${count === 1 ? "head" : "heads"}`;
 function meaningOf(colour) {
   const measure = measureNamed(colour);
   if (!measure) return `${colour}: ${KIND_MEANINGS[colour]}.`;
-  return `${measure.title}: ${meaningWithUnit(measure)}. Measured in the ${measure.section}.`;
+  return `${measure.title}: ${meaningWithCount(measure)}.`;
+}
+
+/** What numbers are over. @type {Record<string, string>} */
+const COUNTED = { relations: "relations", trees: "edges", coreference: "mentions" };
+
+/** @param {Measure} measure */
+function meaningWithCount(measure) {
+  const { name, n, command } = measure;
+  return `${meaningWithUnit(measure)}; over ${n.toLocaleString("en")} ${COUNTED[groupOf(name)] ?? "texts"}, as ${command} measures it`;
 }
 
 /** @param {Measure} measure */

@@ -19,6 +19,7 @@ function numberGroup(head, group, measures) {
   );
   const summary = make("summary", {}, `${groupTitle(group)} (${measures.length})`);
   const details = make("details", { open: openGroups.has(group) }, summary, make("div", { class: "wide" }, table), ...notesOf(group));
+  rove(table.tBodies[0], "button", (key, at, count) => gridStep(key, at, count, 1));
   details.addEventListener("toggle", () => (details.open ? openGroups.add(group) : openGroups.delete(group)));
   return details;
 }
@@ -37,8 +38,8 @@ function knownValues(name) {
 
 /** @param {Head} head @param {Measure} measure */
 function numberRow(head, measure) {
-  const { name, meaning } = measure;
-  const about = { "data-measure": name, title: `${meaning}. Colours the grid.` };
+  const { name } = measure;
+  const about = { "data-measure": name, title: `${meaningWithCount(measure)}. Colours the grid.` };
   const button = makeButton(() => change({ colour: name }), about, titleInGroup(measure));
   const units = unitOf(name) ? [make("small", {}, unitOf(name))] : [];
   const all = knownValues(name);
@@ -102,9 +103,17 @@ function barOf(all, value, interval) {
   return draw("svg", { class: "bar", viewBox: "0 0 100 16", preserveAspectRatio: "none", "aria-hidden": "true" }, ticks, span, own);
 }
 
-/** What a group is compared to. @param {string} group */
+/** @type {Record<string, string>} */
+const NOTES = {
+  importance: "Heads were changed one at a time: others may do the same work, so a small number does not say that a head can be removed.",
+  relations: "In-sample: of all sentences, in the better of two directions. What is held out stands below the table of all heads.",
+  coreference: "In-sample: of all documents. What is held out stands below the table of all heads.",
+};
+
+/** What must be known of a group, and what it is compared to. @param {string} group */
 function notesOf(group) {
   const baselines = group === "trees" ? atlas.trees.filter(({ layer }) => layer === null) : [];
   const named = baselines.map(({ head, uuas }) => `${head} ${number(Number(uuas))}`);
-  return named.length ? [make("p", { class: "hint" }, `Without any head: ${named.join(", ")}.`)] : [];
+  const notes = [NOTES[group] ?? "", named.length ? `Without any head: ${named.join(", ")}.` : ""];
+  return notes.filter((note) => note).map((note) => make("p", { class: "hint" }, note));
 }
