@@ -79,15 +79,22 @@ def _measures(sections: tuple[str, ...]) -> list[dict[str, Any]]:
         {
             "name": name,
             "section": section,
-            "title": name.partition(".")[2],
+            "title": _title(name),
             "meaning": f"what {name} means",
             "unit": unit,
             "command": f"attnprobe {name}",
+            "n": 40,
             "diverging": name == "statistics.offset",
         }
         for name, section, unit in named
         if section in sections
     ]
+
+
+def _title(name: str) -> str:
+    """Titles a measure as ``attnprobe/atlases/measures.py`` does."""
+    group, _, column = name.partition(".")
+    return column.replace("_", " ") + " of contributions" * (group == "norms")
 
 
 def _head(

@@ -251,7 +251,7 @@ def _importance(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
     value, low, _ = head["values"].get(named, (0.0, None, None))
     place = sum(other > value for other in values)
     if place < min(math.ceil(len(values) / 10), len(ORDINALS)) and min(value, value if low is None else low) > 0:
-        text = f"{IMPORTANCE[column]} {value:.2g}, {ORDINALS[place]} of {len(values)}"
+        text = f"{IMPORTANCE[column].format(f'{value:.2g}')}, {ORDINALS[place]} of {len(values)}"
         yield _finding("importance", column, 1 - _middle(values) / value, text)
 
 

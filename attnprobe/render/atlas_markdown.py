@@ -10,6 +10,7 @@ from attnprobe.atlases.data import Charted
 from attnprobe.atlases.findings import LEAST_HELD_OUT
 from attnprobe.atlases.wording import link, percents
 from attnprobe.render.atlas_text import (
+    AGAIN,
     LIMITS,
     Data,
     changes_in_words,
@@ -63,7 +64,7 @@ def _parts(data: Data) -> Iterator[str]:
         yield "\n".join(f"- {escaped(remark)}" for remark in remarks)
     yield "### How to measure it again"
     yield _fenced(command_of(data))
-    yield "The signature names all that the numbers depend on; equal signatures and texts give equal numbers:"
+    yield f"{AGAIN} The signature names all that the numbers depend on; equal signatures and texts give equal numbers:"
     yield _fenced(data["signature"])
 
 

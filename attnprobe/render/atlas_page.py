@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
-from attnprobe.render.atlas_text import Data, command_of, count_of, model_name, size_of
+from attnprobe.render.atlas_text import AGAIN, Data, command_of, count_of, model_name, size_of
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
@@ -59,8 +59,10 @@ def make_atlas_page(data: Data) -> str:
         heading=html.escape(shorten(model, 120)),
         about=html.escape(_about(data)),
         against=html.escape(_against(data)),
-        notes="\n".join(f'<p class="note">{html.escape(note)}</p>' for note in _notes(data)),
+        notes=_paragraphs(_notes(data)),
+        differences=_paragraphs(map(_sentence, data.get("against", {}).get("remarks", []))),
         command=html.escape(visible(command_of(data))),
+        again=html.escape(AGAIN),
         style=style,
         patterns=as_json(_patterns()),
         data=as_json(data),
@@ -75,10 +77,14 @@ def _about(data: Data) -> str:
 
 
 def _against(data: Data) -> str:
-    """Describes the other atlas in one line; empty without one."""
-    if other := data.get("against"):
-        return " · ".join([f"compared with {visible(other['model']['name'])}", *_read(other)])
-    return ""
+    """Says that a comparison is shown; empty without one."""
+    other = data.get("against")
+    return f"compared with {visible(other['model']['name'])}: see Changes" if other else ""
+
+
+def _paragraphs(notes: Iterable[str]) -> str:
+    """Writes each note as a paragraph."""
+    return "\n".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
 
 
 def _read(data: Data) -> list[str]:
@@ -89,12 +95,12 @@ def _read(data: Data) -> list[str]:
 def _notes(data: Data) -> Iterator[str]:
     """Writes what a reader must know before trusting the page."""
     if any(section["sample"] for section in data["sections"]):
+        others = len(data["sections"]) > 1
         yield (
-            "These numbers come from the built-in sample of plain sentences, not from texts of yours: "
-            "name files of your own to see what heads do in them."
+            f"{'Statistics, roles, likeness and contributions' if others else 'These numbers'} come from the built-in "
+            "sample of plain sentences, not from texts of yours: name files of your own to see what heads do in them."
         )
     yield from map(_sentence, data["remarks"])
-    yield from map(_sentence, data.get("against", {}).get("remarks", []))
 
 
 def _sentence(remark: str) -> str:

@@ -22,6 +22,10 @@ NO_ROLE = "no role"
 SAMPLE = "the sample that comes with attnprobe"
 MOST = 10  # changes that are listed
 FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
+AGAIN = (
+    "Files are named without their folders; --limit, --sample and the like, and what only the signature names, are not "
+    "repeated."
+)
 LIMITS = (
     "A head's weights say where it looks, not that the model needs what is there. The heads named here were chosen "
     "among all for what they show, and shares of weight were measured on the texts that chose them; only what is "
@@ -75,7 +79,7 @@ def counts_of(data: Data) -> dict[str, int]:
 
 
 def command_of(data: Data) -> str:
-    """Writes the command that measures all of it again, but for the options that the signature names.
+    """Writes the command that measures all of it again, but for what AGAIN says.
 
     FILES stand for texts that came from memory; without them the command would read the built-in sample.
     """
@@ -83,8 +87,14 @@ def command_of(data: Data) -> str:
     named = [(FLAGS[section["name"]], source) for section in read for source in section["sources"] or ["FILES"]]
     files = [word for flag, source in named for word in (*flag, source)]
     return shlex.join(
-        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], "-o", "atlas.html"]
+        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], *_off(data), "-o", "atlas.html"]
     )
+
+
+def _off(data: Data) -> list[str]:
+    """Repeats which heads are off; the one way that a command names, the signature names behind them."""
+    heads, _, how = part_of(data["signature"], "off").partition("(")
+    return ["--off", heads, *([] if how == "zero)" else ["--off-how", how.rstrip(")")])] if how else []
 
 
 def _importance(data: Data) -> list[str]:

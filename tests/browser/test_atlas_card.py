@@ -97,7 +97,8 @@ def test_words_of_the_card(open_atlas: Open) -> None:
     choose(page, 3, 1)
     expect(page.locator("#card-title")).to_have_text("3.1 layer 3, head 1")
     findings = page.locator(".findings li").all_text_contents()
-    assert findings == [head["findings"][0]["text"], head["findings"][1]["text"]]
+    assert findings == [finding["text"].replace(" %", "\u00a0%") for finding in head["findings"]]
+    expect(page.locator("[data-measure='norms.sep_share']")).to_have_text("sep share")
     meanings = {role["name"]: role["meaning"] for role in atlas["roles"]}
     expect(page.locator("#card-words")).to_contain_text(f"Role {head['role']}: {meanings[head['role']]}.")
     expect(page.locator("#card-words")).to_contain_text("Pattern heterogeneous: no rule of a pattern is met.")
@@ -149,7 +150,7 @@ def test_lines_are_the_weights(open_atlas: Open) -> None:
         strong = np.sort(weights[weights >= 0.02])
         np.testing.assert_allclose(widths, 0.6 + 3.4 * strong, atol=1e-2)
     expect(page.locator("#example-why")).to_contain_text("Drawn at random")
-    expect(page.locator("#example-why")).to_contain_text(f"Only the first 10 of its {text['n_tokens']} tokens")
+    expect(page.locator("#example-why")).to_contain_text(f"Of its {text['n_tokens']} tokens, the 10 in a row")
     assert page.locator("#lines img, #example img, #example b").count() == 0
     token(page, "queries", 3).hover()
     expect(paths).to_have_count(int((weights[3] >= 0.02).sum()))

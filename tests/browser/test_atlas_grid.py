@@ -151,7 +151,8 @@ def test_keys_move_in_the_grid_and_choose(open_atlas: Open, data: dict[str, Any]
         page.keyboard.press(key)
     head = data["heads"][2 * 5 + 1]
     chosen = page.locator(ON)
-    expect(chosen).to_have_attribute("aria-label", f"layer 2, head 1: {head['role']}; {head['findings'][0]['text']}")
+    finding = head["findings"][0]["text"].replace(" %", "\u00a0%")
+    expect(chosen).to_have_attribute("aria-label", f"layer 2, head 1: {head['role']}; {finding}")
     expect(chosen).to_be_focused()
     said = page.locator("#said[role=status]")
     expect(said).to_contain_text(f"layer 2, head 1: {head['role']}")

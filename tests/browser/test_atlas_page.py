@@ -114,6 +114,30 @@ def test_the_document_does_not_scroll_sideways(open_atlas: Open) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+GROUNDS = (
+    """(selector) => [...document.querySelectorAll(selector)].map((one) => getComputedStyle(one).backgroundColor)"""
+)
+
+
+def test_high_contrast_and_paper(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "atlas.html"
+    path.write_text(make_atlas_page(COMPARED), encoding="utf-8")
+    page = browser.new_page(forced_colors="active")
+    page.goto(f"{path.as_uri()}#roles=broad")
+    rows_of(page)
+    assert len(set(page.evaluate(GROUNDS, "#legend .swatch"))) == page.locator("#legend .swatch").count()
+    on, off = (page.evaluate(GROUNDS, f"#roles {which} + span")[0] for which in (":checked", ":not(:checked)"))
+    assert on != off
+    page.emulate_media(forced_colors="none", media="print")
+    for name in ("#grid", "#legend", "#telling", "#card"):
+        expect(page.locator(name)).to_be_visible()
+    for name in ("#map-view", "#changes", "#table-view", ".buttons"):
+        expect(page.locator(name).first).to_be_hidden()
+    shown = [text.split(" ")[0] for text in page.locator("#controls label:visible").all_inner_texts()]
+    assert shown == ["Colour", "this", "broad"]
+    page.close()
+
+
 def test_size_of_a_large_atlas() -> None:
     """144 heads with 45 measures, two examples of 32 tokens each, no weight of them 0."""
     data = fabricated(12, 12, against=True)

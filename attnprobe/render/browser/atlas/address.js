@@ -41,7 +41,7 @@ function followAddress() {
   const follow = () => {
     Object.assign(state, stateIn(location.hash));
     told = stateText();
-    showAll();
+    redraw(Object.keys(state));
   };
   follow();
   addEventListener("hashchange", follow);

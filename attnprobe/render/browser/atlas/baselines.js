@@ -11,7 +11,7 @@ const HEAD_AND_GAIN = [
 /** @type {PlainColumn<Cells>[]} */
 const GAIN = [
   { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
-  { title: "95 % interval", meaning: "of the gain", cell: ({ gain_low, gain_high }) => (gain_low === null ? "" : `${percent(gain_low, true)} … ${percent(gain_high, true)}`) },
+  { title: "95\u00a0% interval", meaning: "of the gain", cell: ({ gain_low, gain_high }) => (gain_low === null ? "" : `${percent(gain_low, true)} … ${percent(gain_high, true)}`) },
 ];
 /** @type {PlainColumn<Cells>[]} */
 const RELATION_COLUMNS = [
@@ -20,7 +20,7 @@ const RELATION_COLUMNS = [
   HEAD_AND_GAIN[0],
   { title: "direction", isText: true, meaning: "dep->head: what the dependent attends to most; head->dep: what attends most to it", cell: ({ direction }) => String(direction ?? "") },
   HEAD_AND_GAIN[1],
-  { title: "offset", meaning: "the word at this distance from the dependent is the baseline", cell: ({ baseline_offset: offset }) => signedNumber(offset) },
+  { title: "offset", meaning: "the word at this distance from the dependent is the baseline", cell: ({ baseline_offset: offset }) => (typeof offset === "number" ? withSign(String(offset), true) : "") },
   HEAD_AND_GAIN[2],
   ...GAIN,
 ];
@@ -38,7 +38,7 @@ const COREFERENCE_COLUMNS = [
 const TREE_COLUMNS = [
   { title: "tree of", isText: true, cell: treeOfRow },
   { title: "UUAS, %", meaning: "the share of annotated edges that the tree has, whatever their direction", cell: ({ uuas }) => percent(uuas) },
-  { title: "95 % interval", cell: ({ low, high }) => (typeof low === "number" ? `${percent(low)} … ${percent(high)}` : "") },
+  { title: "95\u00a0% interval", cell: ({ low, high }) => (typeof low === "number" ? `${percent(low)} … ${percent(high)}` : "") },
   { title: "n", meaning: "how many edges are annotated", cell: ({ n }) => String(n) },
 ];
 
@@ -57,12 +57,6 @@ function isUnsure({ gain, gain_low: low, gain_high: high }) {
 function treeOfRow(row) {
   if (typeof row.head === "number") return headOfRow(row);
   return row.layer === null ? String(row.head) : `layer ${row.layer}, mean of heads`;
-}
-
-/** @param {unknown} number */
-function signedNumber(number) {
-  if (typeof number !== "number") return "";
-  return `${number > 0 ? "+" : ""}${number}`.replace("-", "−");
 }
 
 /** The best heads, the best mean of a layer, and the baselines. @returns {Cells[]} */

@@ -25,9 +25,7 @@ function buildCard() {
 /** @param {string} name @param {string} key @param {number} step */
 function stepButton(name, key, step) {
   const title = `${name} head (key ${key}, within the card)`;
-  const button = make("button", { type: "button", "aria-label": `${name} head`, "aria-keyshortcuts": key, title }, name);
-  button.addEventListener("click", () => stepHead(step));
-  return button;
+  return makeButton(() => stepHead(step), { "aria-label": `${name} head`, "aria-keyshortcuts": key, title }, name);
 }
 
 /** Chooses the next head of those whose roles are shown, from the last to the first; the keys stay with the card. @param {number} step */
@@ -42,7 +40,7 @@ function stepHead(step) {
 
 /** @param {Set<string>} changed */
 function showCard(changed) {
-  if (["head", "shown", "theme"].some((name) => changed.has(name))) {
+  if (hasAny(changed, "head", "shown", "theme")) {
     const head = headOfCard();
     cardName.replaceChildren(keyOf(head), make("small", {}, ` ${headName(head)}`));
     cardWords.replaceChildren(...hintsOf(), ...namesOf(head), findingsOf(head));
@@ -99,7 +97,7 @@ function findingsOf(head) {
 /** @param {Head} head */
 function numbersOf(head) {
   const groups = numberGroups(head);
-  const hint = "Small print: 95 % intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
+  const hint = "Small print: 95\u00a0% intervals over texts. Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
   return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
 }
 
@@ -117,13 +115,12 @@ function nearestOf({ nearest }) {
 function nearButton(head, distance) {
   const role = roleOf(head) ?? "role unknown";
   const label = `${headName(head)}, ${role}, distance ${number(distance)}`;
-  const words = [`${keyOf(head)} `, make("small", {}, number(distance))];
-  const button = make("button", { type: "button", "aria-label": label, title: `${role}, distance ${distance}` }, roleDot(head), ...words);
-  button.addEventListener("click", () => {
+  const choose = () => {
     change({ head });
     card.focus();
-  });
-  return button;
+  };
+  const words = [roleDot(head), `${keyOf(head)} `, make("small", {}, number(distance))];
+  return makeButton(choose, { "aria-label": label, title: `${role}, distance ${distance}` }, ...words);
 }
 
 /** @type {PlainColumn<Relation>[]} */
@@ -134,9 +131,9 @@ const POINTED_COLUMNS = [
   {
     title: "baseline, %",
     meaning: "the best fixed offset, and how often the word at this offset is the right one",
-    cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${signedNumber(offset)})`,
+    cell: ({ baseline, baseline_offset: offset }) => `${percent(baseline)} (${withSign(String(offset), true)})`,
   },
-  { title: "gain", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
+  { title: "gain, points", meaning: "accuracy minus baseline", cell: ({ gain }) => percent(gain, true) },
   { title: "n", cell: ({ n }) => String(n) },
 ];
 

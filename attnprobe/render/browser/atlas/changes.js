@@ -43,7 +43,7 @@ function changedRoles() {
   for (const head of atlas.heads) {
     const other = otherOf(head);
     if (!other || other.role === head.role) continue;
-    const [before, now] = [other.role ?? "none", head.role ?? "none"];
+    const [before, now] = [other.role ?? "no role", head.role ?? "no role"];
     const key = JSON.stringify([before, now]);
     found.set(key, { before, now, heads: [...(found.get(key)?.heads ?? []), head] });
   }
@@ -62,24 +62,23 @@ const CHANGE_COLUMNS = [
   { title: "measure", isText: true, cell: ({ name }) => measureButton(name) },
   { title: "other", cell: ({ before, spread }) => digitsBy(spread, before) },
   { title: "this", cell: ({ now, spread }) => digitsBy(spread, now) },
-  { title: "change", meaning: "this minus the other", cell: ({ before, now, spread }) => `${now > before ? "+" : ""}${digitsBy(spread, now - before)}` },
+  { title: "change", meaning: "this minus the other", cell: ({ before, now, spread }) => digitsBy(spread, now - before, true) },
   { title: "in spreads", meaning: "the change, divided by the standard deviation over the heads of the other atlas", cell: (changed) => sizeOf(changed).toFixed(1) },
 ];
 
-/** A number with the digits that tell it from others of such a spread. @param {number} spread @param {number} value */
-function digitsBy(spread, value) {
+/** A number with the digits that tell it from others of such a spread. @param {number} spread @param {number} value @param {boolean} isChange */
+function digitsBy(spread, value, isChange = false) {
   const digits = spread > 0 ? Math.min(12, Math.max(0, 2 - Math.floor(Math.log10(spread)))) : 3;
-  return value.toFixed(digits).replace("-", "−");
+  return withSign(value.toFixed(digits), isChange);
 }
 
 /** A measure's name, which colours all heads by how it changed. @param {string} name */
 function measureButton(name) {
   const measure = measureNamed(name);
   const title = measure?.title ?? name;
-  const label = `colour by the change of ${GROUPS[groupOf(name)] ?? groupOf(name)}: ${title}`;
-  const button = make("button", { type: "button", title: measure?.meaning ?? "", "aria-label": label }, title.replaceAll("_", " "));
-  button.addEventListener("click", () => change({ colour: name, shown: "change" }));
-  return button;
+  const label = `colour by the change of ${groupTitle(groupOf(name))}: ${title}`;
+  const show = () => change({ colour: name, shown: "change" });
+  return makeButton(show, { title: measure?.meaning ?? "", "aria-label": label }, title);
 }
 
 function buildChanges() {
@@ -87,8 +86,9 @@ function buildChanges() {
   const section = find("changes", HTMLElement);
   if (!against) return section.remove();
   section.hidden = false;
-  const about = `From ${against.model.name} (attnprobe ${against.attnprobe}), the other, to this: a change is this minus the other.`;
-  section.append(make("p", {}, about), make("ul", { class: "note" }, ...against.remarks.map((remark) => make("li", {}, remark))));
+  const read = [`attnprobe ${against.attnprobe}`, ...sourcesOf(against)].join(" · ");
+  const about = `From the other, ${against.model.name} (${read}), to this: a change is this minus the other.`;
+  section.querySelector(".title")?.after(make("p", {}, about));
   section.append(make("div", { class: "beside" }, rolesPart(), numbersPart()));
 }
 
@@ -104,7 +104,7 @@ function numbersPart() {
   const count = found.reduce((sum, { length }) => sum + length, 0);
   const most = found.flatMap((changed) => changed.slice(0, MOST_CHANGED)).sort((one, other) => sizeOf(other) - sizeOf(one));
   const about =
-    `${count.toLocaleString("en")} numbers changed so much that their two 95 % intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
+    `${count.toLocaleString("en")} numbers changed so much that their two 95\u00a0% intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
     "in the order of their change beside the spread of that measure over heads. " +
     "Numbers without intervals are not among them; of many intervals, some are apart by chance.";
   const title = make("h3", { id: "numbers-title" }, "The largest changes");

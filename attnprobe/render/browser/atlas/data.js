@@ -50,6 +50,11 @@ const atlasText = find("data", HTMLElement).textContent ?? "";
 /** @type {Atlas} */
 const atlas = JSON.parse(atlasText);
 
+// Wherever a finding is shown, its numbers stay in a line with their units.
+for (const { findings } of [...atlas.heads, ...(atlas.against?.heads ?? [])]) {
+  for (const finding of findings) finding.text = finding.text.replace(/(?<=\d) (?=%)|(?<=\bn) (?=\d)/g, "\u00a0");
+}
+
 /** @param {{ layer: number, head: number }} at */
 const keyOf = ({ layer, head }) => `${layer}.${head}`;
 const headsByKey = new Map(atlas.heads.map((head) => [keyOf(head), head]));
@@ -62,7 +67,7 @@ const patternsByName = new Map(patterns.map((pattern) => [pattern.name, pattern]
 
 /** @param {number} layer @param {number} head */
 function headAt(layer, head) {
-  return headsByKey.get(`${layer}.${head}`) ?? null;
+  return headsByKey.get(keyOf({ layer, head })) ?? null;
 }
 
 /** The same head of the other atlas. @param {Known} head */
@@ -75,9 +80,9 @@ function measureNamed(name) {
   return measuresByName.get(name) ?? null;
 }
 
-/** @param {Known} head */
-function headName(head) {
-  return `layer ${head.layer}, head ${head.head}`;
+/** @param {{ layer: number, head: number }} at */
+function headName({ layer, head }) {
+  return `layer ${layer}, head ${head}`;
 }
 
 /** A head's value of this atlas, of the other one, or the change: this − other. @param {Head} head @param {string} name */
@@ -151,5 +156,22 @@ const GROUPS = {
   coreference: "Coreference of the documents",
 };
 
+/** What an atlas was read from, by section. @param {Atlas | Against} of */
+function sourcesOf({ sections }) {
+  return sections.map(({ name, sources, texts }) => `${name}: ${sources.join(", ")} (${texts.toLocaleString("en")})`);
+}
+
 /** @param {string} name of a measure */
 const groupOf = (name) => name.split(".")[0];
+
+/** @param {string} group */
+const groupTitle = (group) => GROUPS[group] ?? group;
+
+/** What a measure is called under the title of its group, which says what all of the group have in common. @param {Measure} measure */
+const titleInGroup = ({ title }) => title.replace(/ of contributions$/, "");
+
+/** The unit of a measure; empty where a number from 0 to 1 speaks for itself. @param {string} name of a measure */
+function unitOf(name) {
+  const unit = measureNamed(name)?.unit ?? "";
+  return ["share", "0 … 1"].includes(unit) ? "" : unit;
+}

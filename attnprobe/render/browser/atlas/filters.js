@@ -8,7 +8,7 @@ const KIND_MEANINGS = {
 };
 
 function buildFilters() {
-  const groups = grouped(atlas.measures, ({ name }) => GROUPS[groupOf(name)] ?? groupOf(name));
+  const groups = grouped(atlas.measures, ({ name }) => groupTitle(groupOf(name)));
   const options = (/** @type {[string, string][]} */ named) => named.map(([value, text]) => make("option", { value }, text));
   find("colour", HTMLSelectElement).append(
     ...options(colourings.filter((one) => !measureNamed(one)).map((kind) => [kind, kind])),
@@ -67,19 +67,17 @@ function showFilters() {
 /** @param {number} count */
 const headCount = (count) => `${count} ${count === 1 ? "head" : "heads"}`;
 
-/** The unit of a measure; empty where a number from 0 to 1 speaks for itself. @param {string} name of a measure */
-function unitOf(name) {
-  const unit = measureNamed(name)?.unit ?? "";
-  return ["share", "0 … 1"].includes(unit) ? "" : unit;
-}
-
 /** What a kind or a measure means. @param {string} colour */
 function meaningOf(colour) {
   const measure = measureNamed(colour);
   if (!measure) return `${colour}: ${KIND_MEANINGS[colour]}.`;
-  const unit = unitOf(colour);
-  const said = unit && !measure.meaning.includes(unit) ? ` (${unit})` : "";
-  return `${measure.title}: ${measure.meaning}${said}. Measured in the ${measure.section}.`;
+  return `${measure.title}: ${meaningWithUnit(measure)}. Measured in the ${measure.section}.`;
+}
+
+/** @param {Measure} measure */
+function meaningWithUnit({ name, meaning }) {
+  const unit = unitOf(name);
+  return unit && !meaning.includes(unit) ? `${meaning} (${unit})` : meaning;
 }
 
 listeners.push(showFilters);

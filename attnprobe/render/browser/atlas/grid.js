@@ -21,15 +21,14 @@ function buildGrid() {
 /** @param {Head | null} head */
 function cellOf(head) {
   if (!head) return [];
-  const button = make("button", { type: "button" });
-  button.addEventListener("click", () => change({ head }));
+  const button = makeButton(() => change({ head }), {});
   cells.set(head, button);
   return [button];
 }
 
 /** @param {Set<string>} changed */
 function showGrid(changed) {
-  if (["colour", "shown", "roles", "theme"].some((name) => changed.has(name))) {
+  if (hasAny(changed, "colour", "shown", "roles", "theme")) {
     for (const [head, button] of cells) paintCell(head, button);
   }
   for (const [head, button] of cells) button.setAttribute("aria-pressed", String(head === state.head));

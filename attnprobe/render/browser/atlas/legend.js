@@ -5,8 +5,7 @@ const BAR = { width: 320, height: 12, ticks: 10, steps: 64 };
 /** @param {Set<string>} changed */
 function showLegend(changed) {
   const isScale = measureNamed(state.colour) !== null;
-  const fields = ["colour", "shown", "theme", "roles", ...(isScale ? ["head"] : [])];
-  if (fields.some((name) => changed.has(name))) {
+  if (hasAny(changed, "colour", "shown", "theme", "roles") || (isScale && changed.has("head"))) {
     find("legend", HTMLElement).replaceChildren(isScale ? scaleLegend(state.colour) : namesLegend(state.colour));
   }
 }

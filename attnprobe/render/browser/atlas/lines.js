@@ -13,7 +13,7 @@ const scene = {
 
 const exampleChoice = make("div", { class: "options" });
 const exampleWhy = make("p", { id: "example-why" });
-const exampleSaid = make("p", { id: "example-said", role: "status" });
+const exampleSaid = make("p", { id: "example-said" });
 const exampleTable = make("div", { class: "wide" });
 const exampleText = make("details", {}, make("summary", {}, "As text"), exampleTable);
 /** @type {Lists} */
@@ -22,15 +22,16 @@ const lists = {
   key: make("ol", { id: "keys", "aria-label": "keys: tokens that are looked at" }),
 };
 const canvas = draw("svg", { id: "lines", preserveAspectRatio: "none", "aria-hidden": "true" });
-const tokens = make("div", { id: "tokens" }, lists.query, canvas, lists.key);
+const tokenLists = make("div", { id: "tokens" }, lists.query, canvas, lists.key);
 const exampleView = make("div", { id: "example", role: "group", "aria-label": "Examples" });
 
 function buildExample() {
   const samples = make("span", { class: "samples" }, ...lineSamples(Math.sqrt));
   const sides = make("div", { class: "sides", "aria-hidden": true }, make("span", {}, "queries"), samples, make("span", {}, "keys"));
   const choice = make("fieldset", {}, make("legend", {}, "Example"), exampleChoice);
-  exampleView.append(choice, exampleWhy, exampleSaid, sides, tokens, exampleText);
-  watchLists(tokens, lists, pointToken);
+  exampleView.append(choice, exampleWhy, exampleSaid, sides, tokenLists, exampleText);
+  tokenLists.style.setProperty("--row", `${ROW}px`);
+  watchLists(tokenLists, lists, pointToken);
   exampleText.addEventListener("toggle", writeExample);
 }
 
@@ -54,8 +55,8 @@ function showExamples(head) {
 function exampleRadio(example, at) {
   const input = make("input", { type: "radio", name: "example", value: at, checked: at === 0 });
   input.addEventListener("change", () => showExample(at));
-  const share = example.share === null || example.role === MIXED ? "" : ` ${number(example.share)}`;
-  return make("label", { title: reasonOf(example) }, input, make("span", {}, example.why + share));
+  const share = shareOf(example);
+  return make("label", { title: reasonOf(example) }, input, make("span", {}, example.why, share === null ? "" : ` ${number(share)}`));
 }
 
 /** @param {number} at */
@@ -65,7 +66,7 @@ function showExample(at) {
   if (!example) return;
   const text = atlas.texts[example.text];
   for (const side of SIDES) lists[side].replaceChildren(...text.tokens.map((token, row) => tokenOf(text, token, row)));
-  exampleWhy.textContent = `Text ${text.id}. ${reasonOf(example)}${stretchOf(text)}`;
+  exampleWhy.textContent = `${reasonOf(example)}: the text with the id ${text.id}.${measuredIn(example)}${stretchOf(text)}`;
   drawExample();
   writeExample();
 }
@@ -77,17 +78,25 @@ function tokenOf(text, token, row) {
   return item;
 }
 
-/** Why an example was chosen, and what the head's role measures in it. @param {Example} example */
-function reasonOf({ why, role, share }) {
-  if (role === MIXED) return why === "random" ? "Drawn at random." : "The text in which it is most focused.";
-  const measured = role && share !== null ? ` What makes it “${role}” is ${number(share)} here.` : "";
-  return (why === "random" ? "Drawn at random." : "The text that shows its role most clearly.") + measured;
+/** Why an example was chosen. @param {Example} example */
+function reasonOf({ why, role }) {
+  if (why === "random") return "Drawn at random";
+  return role === MIXED ? "Where the head is most focused" : "Where the role shows most clearly";
+}
+
+/** The share by which a head has its role; null: a mixed head has none. @param {Example} example */
+const shareOf = ({ role, share }) => (role === MIXED ? null : share);
+
+/** @param {Example} example */
+function measuredIn(example) {
+  const share = shareOf(example);
+  return share === null ? "" : ` The share that makes the head “${example.role}” is ${number(share)} here.`;
 }
 
 /** @param {ShownText} text */
 function stretchOf({ tokens, n_tokens }) {
-  const shown = `Only the first ${tokens.length} of its ${n_tokens} tokens are shown: rows may sum to less than 1.`;
-  return tokens.length < n_tokens ? ` ${shown}` : "";
+  const shown = ` Of its ${n_tokens} tokens, the ${tokens.length} in a row that hide least weight are shown: weights may sum to less than 1.`;
+  return tokens.length < n_tokens ? shown : "";
 }
 
 /** @typedef {{ query: number, key: number, weight: number }} Line rows of the two lists */
@@ -110,6 +119,7 @@ function drawExample() {
   canvas.style.height = `${height}px`;
   canvas.replaceChildren(...paths);
   markExample();
+  exampleSaid.ariaLive = scene.pointed ? "polite" : "off"; // a chosen head is said, what its example shows only when asked for
   exampleSaid.replaceChildren(...saidOf(scene.pointed, paths.length));
 }
 

@@ -9,7 +9,7 @@ function start() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !find("keys-help", HTMLDialogElement).open) change({ head: null });
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showAll);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(["theme"]));
   listeners.unshift(showTheme);
   followAddress();
   listeners.push(sayHead);

@@ -13,8 +13,6 @@ const mapDots = draw("g");
 const mapTip = draw("g", { "pointer-events": "none" });
 const mapPicture = draw("svg", { id: "map", role: "group", "aria-label": "Map of heads" }, mapDots, mapLabels, mapTip);
 const mapBox = make("div", { id: "map-box" }, mapPicture);
-/** Of base.css in the present theme, read once for a picture. @type {Record<string, string>} */
-const mapColours = { ink: "", quiet: "", paper: "" };
 const mapSize = { width: 0, height: 0, radius: 6 };
 
 function buildMap() {
@@ -47,7 +45,7 @@ function buildMap() {
 function mapNote() {
   const missing = atlas.heads.length - points.length;
   if (!points.length) return "No map: how alike the heads are was not measured; the remarks above say why.";
-  const some = missing ? ` ${missing} heads without a place are left out.` : "";
+  const some = missing ? ` ${headCount(missing)} without a place: left out.` : "";
   return `Heads that lie near each other spread their weights alike. The axes have no meaning; colours are those of the grid.${some}`;
 }
 
@@ -108,15 +106,14 @@ function placePoints() {
 
 /** Colours the points, marks the chosen head, and labels those that matter. */
 function markMap() {
-  for (const name of Object.keys(mapColours)) mapColours[name] = colour(`var(--${name})`);
   for (const { head, x, y, node } of points) {
     const isChosen = head === state.head;
     const attributes = {
       cx: x.toFixed(1),
       cy: y.toFixed(1),
       r: mapSize.radius + (isChosen ? CHOSEN : 0),
-      fill: colourOf(head) ?? mapColours.paper,
-      stroke: isChosen ? mapColours.ink : mapColours.quiet,
+      fill: colourOf(head) ?? paletteColour("paper"),
+      stroke: isChosen ? paletteColour("ink") : paletteColour("quiet"),
       "stroke-width": isChosen ? 2.5 : 0.7,
       opacity: isKept(head) || isChosen ? 1 : 0.15,
       "aria-pressed": String(isChosen),
@@ -185,8 +182,8 @@ function isInside({ left, right, top, bottom }) {
 
 /** @param {string} text @param {number} x @param {number} y @param {boolean} isStrong */
 function labelAt(text, x, y, isStrong) {
-  const halo = { stroke: mapColours.paper, "stroke-width": 3, "paint-order": "stroke", "stroke-linejoin": "round" };
-  const look = { "font-size": LABEL.size + (isStrong ? 1 : 0), "font-weight": isStrong ? 700 : 400, fill: mapColours.ink };
+  const halo = { stroke: paletteColour("paper"), "stroke-width": 3, "paint-order": "stroke", "stroke-linejoin": "round" };
+  const look = { "font-size": LABEL.size + (isStrong ? 1 : 0), "font-weight": isStrong ? 700 : 400, fill: paletteColour("ink") };
   return draw("text", { x: x.toFixed(1), y: y.toFixed(1), "text-anchor": "middle", ...look, ...halo }, text);
 }
 
@@ -201,7 +198,7 @@ function showTip(point) {
 
 /** @param {Set<string>} changed */
 function showMap(changed) {
-  if (points.length && changed.size) markMap();
+  if (points.length && hasAny(changed, "colour", "shown", "head", "roles", "theme")) markMap();
 }
 
 buildMap();

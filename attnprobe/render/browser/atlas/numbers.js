@@ -13,11 +13,11 @@ function numberGroups(head) {
 function numberGroup(head, group, measures) {
   const table = make(
     "table",
-    { class: atlas.against ? "numbers compared" : "numbers", "data-group": group, "aria-label": GROUPS[group] ?? group },
+    { class: atlas.against ? "numbers compared" : "numbers", "data-group": group, "aria-label": groupTitle(group) },
     make("thead", {}, make("tr", {}, ...headersOf(measures).map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...measures.map((measure) => numberRow(head, measure))),
   );
-  const summary = make("summary", {}, `${GROUPS[group] ?? group} (${measures.length})`);
+  const summary = make("summary", {}, `${groupTitle(group)} (${measures.length})`);
   const details = make("details", { open: openGroups.has(group) }, summary, make("div", { class: "wide" }, table), ...notesOf(group));
   details.addEventListener("toggle", () => (details.open ? openGroups.add(group) : openGroups.delete(group)));
   return details;
@@ -26,7 +26,7 @@ function numberGroup(head, group, measures) {
 /** @param {Measure[]} measures */
 function headersOf(measures) {
   const counts = new Set(measures.map(({ name }) => knownValues(name).length));
-  const among = counts.size === 1 ? ` of ${[...counts][0]}` : "";
+  const among = counts.size === 1 ? ` of\u00a0${[...counts][0]}` : "";
   return ["measure", ...(atlas.against ? SHOWN : ["value"]), "all heads", `rank${among}`];
 }
 
@@ -36,10 +36,11 @@ function knownValues(name) {
 }
 
 /** @param {Head} head @param {Measure} measure */
-function numberRow(head, { name, title, unit, meaning }) {
-  const button = make("button", { type: "button", "data-measure": name, title: `${meaning}. Colours the grid.` }, title);
-  button.addEventListener("click", () => change({ colour: name }));
-  const units = unit && unit !== "share" ? [make("small", {}, unit)] : [];
+function numberRow(head, measure) {
+  const { name, meaning } = measure;
+  const about = { "data-measure": name, title: `${meaning}. Colours the grid.` };
+  const button = makeButton(() => change({ colour: name }), about, titleInGroup(measure));
+  const units = unitOf(name) ? [make("small", {}, unitOf(name))] : [];
   const all = knownValues(name);
   const value = valueOf(head, name);
   const rank = value === null ? "–" : ordinal(rankAmong(all, value));

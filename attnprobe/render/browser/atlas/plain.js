@@ -1,4 +1,15 @@
-// Tables that do not sort, and buttons that lead to heads.
+// Buttons, and tables that do not sort.
+
+/**
+ * @param {() => unknown} act what a click does
+ * @param {Record<string, string>} attributes
+ * @param {(Node | string)[]} children
+ */
+function makeButton(act, attributes, ...children) {
+  const button = make("button", { type: "button", ...attributes }, ...children);
+  button.addEventListener("click", act);
+  return button;
+}
 
 /**
  * A column of a plain table; what `isText` is read from the left, numbers stand right.
@@ -14,9 +25,9 @@
  * @param {(row: Row) => boolean} isUnsure which rows are dim
  */
 function plainTable(labelledBy, columns, rows, isUnsure = () => false) {
-  const kindOf = (/** @type {PlainColumn<Row>} */ column) => (column.isText ? "text" : "number");
-  const headers = columns.map((column) => make("th", { scope: "col", title: column.meaning ?? "", class: kindOf(column) }, column.title));
-  const cellsOf = (/** @type {Row} */ row) => columns.map((column) => make("td", { class: kindOf(column) }, column.cell(row)));
+  const classOf = (/** @type {PlainColumn<Row>} */ column) => (column.isText ? "text" : "number");
+  const headers = columns.map((column) => make("th", { scope: "col", title: column.meaning ?? "", class: classOf(column) }, column.title));
+  const cellsOf = (/** @type {Row} */ row) => columns.map((column) => make("td", { class: classOf(column) }, column.cell(row)));
   const lines = rows.map((row) => make("tr", { class: isUnsure(row) && "unsure" }, ...cellsOf(row)));
   const table = make("table", { class: "plain", "aria-labelledby": labelledBy });
   table.append(make("thead", {}, make("tr", {}, ...headers)), make("tbody", {}, ...lines));
@@ -26,16 +37,11 @@ function plainTable(labelledBy, columns, rows, isUnsure = () => false) {
 }
 
 /** A head's number, which chooses it. @param {{ layer: number, head: number }} place */
-function headButton({ layer, head }) {
-  const name = `layer ${layer}, head ${head}`;
-  const button = make("button", { type: "button", class: "head", "aria-label": name }, `${layer}.${head}`);
-  button.addEventListener("click", () => change({ head: headAt(layer, head) }));
-  return button;
+function headButton(place) {
+  return makeButton(() => change({ head: headAt(place.layer, place.head) }), { "aria-label": headName(place) }, keyOf(place));
 }
 
 /** A share in percent; empty where there is none. @param {unknown} share @param {boolean} signed */
 function percent(share, signed = false) {
-  if (typeof share !== "number") return "";
-  const text = (100 * share).toFixed(1).replace("-", "−");
-  return signed && share > 0 ? `+${text}` : text;
+  return typeof share === "number" ? withSign((100 * share).toFixed(1), signed) : "";
 }

@@ -29,8 +29,9 @@ function numbersAsCsv() {
 /** What colours stand for. */
 function colouringInWords() {
   const measure = measureNamed(state.colour);
-  const unit = measure?.unit ? ` (${measure.unit})` : "";
-  return measure ? `${measure.title.replaceAll("_", " ")}${unit}, ${GROUPS[groupOf(measure.name)] ?? groupOf(measure.name)}` : state.colour;
+  if (!measure) return state.colour;
+  const unit = unitOf(measure.name);
+  return `${titleInGroup(measure)}${unit && ` (${unit})`}, ${groupTitle(groupOf(measure.name))}`;
 }
 
 /** What a picture shows: a picture leaves the page. */
@@ -38,8 +39,7 @@ function shownInWords() {
   const other = atlas.against ? `, ${atlas.against.model.name}` : "";
   const beside = { this: "", other: ` of the other atlas${other}`, change: `, change from the other atlas${other}` };
   const roles = state.roles.size ? [`only ${[...state.roles].join(", ")}`] : [];
-  const sources = atlas.sections.map(({ name, sources, texts }) => `${name}: ${sources.join(", ")} (${texts.toLocaleString("en")})`);
-  return [[`colour by ${colouringInWords()}${beside[state.shown]}`, ...roles].join(" · "), sources.join(" · ")];
+  return [[`colour by ${colouringInWords()}${beside[state.shown]}`, ...roles].join(" · "), sourcesOf(atlas).join(" · ")];
 }
 
 /**
@@ -60,14 +60,14 @@ function sheet(title, body, size) {
   const box = { width: width + 2 * margin, height: top + size.height + line + key.height + margin };
   body.setAttribute("transform", `translate(${margin} ${top})`);
   key.node.setAttribute("transform", `translate(${margin} ${top + size.height + line})`);
-  const quiet = { "font-size": 12, fill: colour("var(--quiet)") };
+  const quiet = { "font-size": 12, fill: paletteColour("quiet") };
   return draw(
     "svg",
-    { ...box, viewBox: `0 0 ${box.width} ${box.height}`, "font-family": "system-ui, sans-serif", "font-size": 13, fill: colour("var(--ink)") },
+    { ...box, viewBox: `0 0 ${box.width} ${box.height}`, "font-family": "system-ui, sans-serif", "font-size": 13, fill: paletteColour("ink") },
     draw("title", {}, name),
     draw("desc", {}, [name, ...words].join(" · ")),
     draw("metadata", {}, atlas.signature),
-    draw("rect", { width: box.width, height: box.height, fill: colour("var(--paper)") }),
+    draw("rect", { width: box.width, height: box.height, fill: paletteColour("paper") }),
     draw("text", { x: margin, y: margin + 8, "font-weight": 600 }, short(name, most)),
     ...lines.map((text, at) => draw("text", { x: margin, y: margin + 8 + line * (at + 1), ...quiet }, short(text, most))),
     body,
@@ -90,20 +90,20 @@ function wrapped(text, most) {
 function gridPicture() {
   const { cell, gap, line } = SHEET;
   const { layers, heads } = atlas.model;
-  const quiet = { "font-size": 11, fill: colour("var(--quiet)"), "text-anchor": "middle" };
+  const quiet = { "font-size": 11, fill: paletteColour("quiet"), "text-anchor": "middle" };
   const middle = (/** @type {number} */ at) => (at + 1.5) * cell;
   const columns = heads.map((head, at) => draw("text", { x: middle(at), y: cell / 2 + 4, ...quiet }, String(head)));
   const rows = layers.map((layer, at) => draw("text", { x: cell / 2, y: middle(at) + 4, ...quiet }, String(layer)));
   const boxes = atlas.heads.map((head) => {
     const [x, y] = [heads.indexOf(head.head) + 1, layers.indexOf(head.layer) + 1].map((place) => place * cell);
-    const fill = colourOf(head) ?? colour("var(--paper)");
-    const look = { fill, stroke: colour("var(--rule)"), rx: 2 };
+    const fill = colourOf(head) ?? paletteColour("paper");
+    const look = { fill, stroke: paletteColour("rule"), rx: 2 };
     const label = { x: x + cell / 2, y: y + cell / 2 + 3, "font-size": 9, "text-anchor": "middle", fill: inkOn(fill) };
     const box = draw("rect", { x: x + gap / 2, y: y + gap / 2, width: cell - gap, height: cell - gap, ...look });
     return draw("g", { opacity: isKept(head) ? 1 : 0.15 }, draw("title", {}, headName(head)), box, draw("text", label, briefOf(head)));
   });
   const size = { width: (heads.length + 1) * cell, height: (layers.length + 1) * cell + line };
-  const axes = draw("text", { x: 0, y: size.height - 4, "font-size": 11, fill: colour("var(--quiet)") }, "rows: layers, columns: heads, both counted from 0");
+  const axes = draw("text", { x: 0, y: size.height - 4, "font-size": 11, fill: paletteColour("quiet") }, "rows: layers, columns: heads, both counted from 0");
   return sheet("heads by layer", draw("g", {}, ...columns, ...rows, ...boxes, axes), size);
 }
 
@@ -156,18 +156,21 @@ function swatches(width) {
 
 /** @param {() => SVGElement} picture @param {string} what */
 function saveButtons(picture, what) {
-  const texts = () => ({ Description: picture().querySelector("desc")?.textContent ?? "", Signature: atlas.signature, Software: "attnprobe" });
-  return [
-    saveButton("Save SVG", () => asSvg(picture()), fileName(what, "svg")),
-    saveButton("Save PNG", () => asPng(picture(), texts()), fileName(what, "png")),
-  ];
+  const textsOf = (/** @type {SVGElement} */ drawn) => ({
+    Description: drawn.querySelector("desc")?.textContent ?? "",
+    Signature: atlas.signature,
+    Software: "attnprobe",
+  });
+  const png = () => {
+    const drawn = picture();
+    return asPng(drawn, textsOf(drawn));
+  };
+  return [saveButton("Save SVG", () => asSvg(picture()), fileName(what, "svg")), saveButton("Save PNG", png, fileName(what, "png"))];
 }
 
 /** @param {string} label @param {() => Blob | Promise<Blob>} content @param {string} name */
 function saveButton(label, content, name) {
-  const button = make("button", { type: "button" }, label);
-  button.addEventListener("click", async () => download(await content(), name));
-  return button;
+  return makeButton(async () => download(await content(), name), {}, label);
 }
 
 function buildSaving() {

@@ -74,7 +74,11 @@ function colourAt(place, diverging) {
 function written(name, value, more = 0, isChange = state.shown === "change") {
   if (value === null) return "–";
   const digits = scaleOf(name, isChange).digits + more;
-  const text = digits > 4 + more ? value.toExponential(1 + more) : value.toFixed(digits);
-  const isRise = isChange && Number(text) > 0;
-  return (isRise ? "+" : "") + text.replaceAll("-", "−").replace(/^−(0\.?0*)$/, "$1");
+  return withSign(digits > 4 + more ? value.toExponential(1 + more) : value.toFixed(digits), isChange);
+}
+
+/** A number with a minus, not a hyphen, and of a change also a plus; 0 has neither. @param {string} text @param {boolean} isChange */
+function withSign(text, isChange = false) {
+  if (Number(text) === 0) return text.replace("-", "");
+  return (isChange && Number(text) > 0 ? "+" : "") + text.replaceAll("-", "−");
 }

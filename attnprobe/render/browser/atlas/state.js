@@ -41,13 +41,17 @@ const listeners = [];
 function change(news) {
   const changed = Object.entries(news).filter(([name, value]) => state[/** @type {keyof State} */ (name)] !== value);
   Object.assign(state, news);
-  const names = new Set(changed.map(([name]) => name));
-  for (const listener of listeners) listener(names);
+  redraw(changed.map(([name]) => name));
 }
 
-/** Draws all anew, such as for another theme. */
-function showAll() {
-  for (const listener of listeners) listener(new Set(Object.keys(state)));
+/** Draws what depends on fields of the state. @param {string[]} fields */
+function redraw(fields) {
+  for (const listener of listeners) listener(new Set(fields));
+}
+
+/** Whether one of some fields changed. @param {Set<string>} changed @param {string[]} fields */
+function hasAny(changed, ...fields) {
+  return fields.some((name) => changed.has(name));
 }
 
 /** Whether the head's role is among those shown. @param {Head} head */

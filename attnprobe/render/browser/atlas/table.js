@@ -12,7 +12,7 @@ const roleNames = [...new Set([...atlas.heads, ...othersByKey.values()].map(({ r
 const FIRST_COLUMNS = [
   { by: "layer", title: "head", meaning: "layer.head, both counted from 0", down: false, rank: (head) => atlas.heads.indexOf(head) },
   { by: "role", title: "role", meaning: "what the head mostly does", down: false, rank: (head) => rankOfRole(head) },
-  { by: "finding", title: "in words", meaning: "the strongest finding", down: true, rank: (head) => findingOf(head)?.strength ?? null },
+  { by: "finding", title: "in words", meaning: "the strongest finding", down: true, rank: (head) => shownOf(head)?.findings[0]?.strength ?? null },
 ];
 
 /** @param {Head} head */
@@ -21,28 +21,23 @@ function rankOfRole(head) {
   return role === null ? null : roleNames.indexOf(role);
 }
 
-/** The strongest finding of a head; of a change, this atlas's. @param {Head} head */
-function findingOf(head) {
-  return (state.shown === "other" ? otherOf(head) : head)?.findings[0] ?? null;
-}
-
 const drawn = { group: groupsOfMeasures[0] ?? "", rows: /** @type {Map<Head, HTMLTableRowElement>} */ (new Map()) };
 
 /** @returns {Column[]} */
 function columnsShown() {
   const measures = atlas.measures.filter(({ name }) => groupOf(name) === drawn.group);
-  const numbers = measures.map(({ name, title, meaning, unit }) => ({
-    by: name,
-    title,
-    meaning: `${meaning}${unit && ` (${unit})`}`,
+  const numbers = measures.map((measure) => ({
+    by: measure.name,
+    title: titleInGroup(measure),
+    meaning: meaningWithUnit(measure),
     down: true,
-    rank: (/** @type {Head} */ head) => valueOf(head, name),
+    rank: (/** @type {Head} */ head) => valueOf(head, measure.name),
   }));
   return [...FIRST_COLUMNS, ...numbers];
 }
 
 function buildTable() {
-  const groups = groupsOfMeasures.map((group) => make("option", { value: group }, GROUPS[group] ?? group));
+  const groups = groupsOfMeasures.map((group) => make("option", { value: group }, groupTitle(group)));
   const choice = make("select", { id: "table-group" }, ...groups);
   choice.addEventListener("change", () => chooseGroup(choice.value));
   const table = find("heads", HTMLTableElement);
@@ -65,49 +60,48 @@ function fillTable() {
   const table = find("heads", HTMLTableElement);
   const columns = columnsShown();
   const headers = columns.map(({ title, meaning, by }, at) => {
-    const button = make("button", { type: "button", title: meaning }, title.replaceAll("_", " "));
-    button.addEventListener("click", () => sortBy(columns[at]));
+    const button = makeButton(() => sortBy(columns[at]), { title: meaning }, title);
     button.tabIndex = at ? -1 : 0;
     return make("th", { scope: "col", "data-at": at, class: at < FIRST_COLUMNS.length ? by : "number" }, button);
   });
   table.tHead?.replaceChildren(make("tr", {}, ...headers));
-  const scales = new Map(columns.slice(FIRST_COLUMNS.length).map(({ by }) => [by, scaleOf(by)]));
-  drawn.rows = new Map(atlas.heads.map((head) => [head, rowOf(head, scales)]));
+  const measures = columns.slice(FIRST_COLUMNS.length).map(({ by }) => by);
+  drawn.rows = new Map(atlas.heads.map((head) => [head, rowOf(head, measures)]));
   table.tBodies[0].replaceChildren(...drawn.rows.values());
   find("table-group", HTMLSelectElement).value = drawn.group;
   find("heads-note", HTMLElement).textContent = noteOnShown();
 }
 
-/** @param {Head} head @param {Map<string, Scale>} scales */
-function rowOf(head, scales) {
-  const finding = findingOf(head)?.text ?? "";
+/** @param {Head} head @param {string[]} measures */
+function rowOf(head, measures) {
+  const finding = sentenceOf(head);
   const row = make(
     "tr",
     {},
     make("th", { scope: "row" }, headButton(head)),
     make("td", { class: "role" }, roleOf(head) ?? ""),
     make("td", { class: "finding", title: finding }, finding),
-    ...[...scales].map(([name, scale]) => numberCell(head, name, scale)),
+    ...measures.map((name) => numberCell(head, name)),
   );
   row.addEventListener("click", () => change({ head }));
   return row;
 }
 
-/** @param {Head} head @param {string} name @param {Scale} scale */
-function numberCell(head, name, scale) {
-  const value = valueOf(head, name);
+/** @param {Head} head @param {string} name of a measure */
+function numberCell(head, name) {
+  const [value, scale] = [valueOf(head, name), scaleOf(name)];
   if (value === null) return make("td");
   const interval = intervalOf(head, name);
-  const between = interval ? ` (95 %: ${interval.join(" to ")})` : "";
+  const between = interval ? ` (95\u00a0%: ${interval.join(" to ")})` : "";
   const cell = make("td", { title: `${value}${between}`, class: scale.diverging ? (value < 0 ? "less" : "more") : "amount" }, written(name, value, 1));
   cell.style.setProperty("--amount", `${Math.round(36 * amountOf(value, scale))}%`);
   return cell;
 }
 
 /** How strongly a value is coloured, from 0 to 1. @param {number} value @param {Scale} scale */
-function amountOf(value, { low, high, diverging }) {
-  if (diverging) return high ? Math.abs(value) / high : 0;
-  return high > low ? (value - low) / (high - low) : 0;
+function amountOf(value, scale) {
+  const place = placeOn(value, scale);
+  return scale.diverging ? Math.abs(2 * place - 1) : place;
 }
 
 function noteOnShown() {
@@ -149,7 +143,8 @@ const waiting = new Set();
 
 /** Draws the table once the rest of the page is on the screen. @param {Set<string>} changed */
 function showTable(changed) {
-  if (changed.size && !waiting.size) requestAnimationFrame(() => setTimeout(drawTable));
+  if (!hasAny(changed, "shown", "head", "roles", "sort")) return;
+  if (!waiting.size) requestAnimationFrame(() => setTimeout(drawTable));
   changed.forEach((name) => waiting.add(name));
 }
 

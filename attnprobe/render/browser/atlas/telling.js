@@ -5,9 +5,8 @@ function buildTelling() {
     const head = headAt(layer, number);
     const text = head?.findings[finding]?.text;
     if (!head || !text) return [];
-    const button = make("button", { type: "button", "data-key": keyOf(head) }, make("b", {}, `${layer}.${number}`), ` ${text}`);
-    button.addEventListener("click", () => change({ head }));
-    return [make("li", {}, button)];
+    const words = [make("b", {}, keyOf(head)), ` ${text}`];
+    return [make("li", {}, makeButton(() => change({ head }), { "data-key": keyOf(head) }, ...words))];
   });
   const list = find("telling-list", HTMLElement);
   list.append(...entries);
