@@ -15,9 +15,9 @@ import torch
 
 from attnprobe import Encoder, patterns
 from attnprobe.analyses.kept import digest_of
-from attnprobe.analyses.rules import ROLES
+from attnprobe.analyses.rules import ROLE_NAMES, ROLES
 from attnprobe.analyses.shares import SHARES
-from attnprobe.atlases.examples import LEAST, MOST, RANDOM, ROLE_NAMES, Examples, clearness, examples_of
+from attnprobe.atlases.examples import LEAST, MOST, RANDOM, Examples, clearness, examples_of
 from attnprobe.atlases.measuring import AtlasMeasurement
 from attnprobe.atlases.summary import AtlasSummary
 from attnprobe.attention.blocks import Block

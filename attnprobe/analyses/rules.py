@@ -151,6 +151,7 @@ ROLES = (
     ),
 )
 OTHER_ROLE = "mixed"
+ROLE_NAMES = (*(rule.name for rule in ROLES), OTHER_ROLE)
 SHORT = {**{rule.name: rule.short for rule in (*PATTERNS, *ROLES)}, OTHER_PATTERN: "·", OTHER_ROLE: "·"}
 
 

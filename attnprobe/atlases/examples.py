@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from attnprobe.analyses.kept import digest_of, written
-from attnprobe.analyses.rules import OTHER_ROLE, ROLES, Rule
+from attnprobe.analyses.rules import ROLE_NAMES, ROLES, Rule
 from attnprobe.analyses.shares import SHARES
 from attnprobe.atlases.sources import UNKNOWN
 from attnprobe.measure.kinds import Measured
@@ -27,7 +27,6 @@ LEAST, MOST = 8, 24  # tokens of a text that is shown whole
 LONGER = (MOST, 8 * MOST, 64 * MOST)  # of longer texts, those of fewer tokens come first
 LAST = len(LONGER) + 1
 RANDOM = 2  # texts, of which a head is shown the first that is not its clearest
-ROLE_NAMES = (*(rule.name for rule in ROLES), OTHER_ROLE)
 TOLD_BY = [SHARES.index(rule.reads[0]) for rule in ROLES]
 CELLS = ("chosen", "scores", "shares")  # arrays by layer, head and role
 DECIMALS = 4  # of weights

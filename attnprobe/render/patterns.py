@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from attnprobe.analyses.rules import OTHER_ROLE, ROLES, SHORT
+from attnprobe.analyses.rules import ROLE_NAMES, SHORT
 from attnprobe.render.role_grid import RoleGrid
 from attnprobe.render.table import heads_table
 from attnprobe.values.signature import counted, model_of
 from attnprobe.values.text import visible
 
-KNOWN = {name: SHORT[name] for name in (*(rule.name for rule in ROLES), OTHER_ROLE)}
+KNOWN = {name: SHORT[name] for name in ROLE_NAMES}
 
 
 def patterns_view(result: Any, width: int, **options: Any) -> RenderableType:

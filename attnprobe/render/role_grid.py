@@ -41,7 +41,7 @@ class RoleGrid:
             for layer in layers:
                 line = Text(f"{layer:>5} ", no_wrap=True)
                 for role in (self.roles.get((layer, head)) for head in shown):
-                    line.append(" ").append(f"{self._short(role, ink):^{CELL - 1}}", self._style(role, ink))
+                    line.append(" ").append(f"{self.short(role, ink):^{CELL - 1}}", self.style(role, ink))
                 if not ink.colours:
                     line.rstrip()
                 yield line
@@ -50,11 +50,12 @@ class RoleGrid:
         """Makes the legend of some roles: how many heads have each."""
         return RoleLegend(self, counts)
 
-    def _short(self, role: str | None, ink: Ink) -> str:
+    def short(self, role: str | None, ink: Ink) -> str:
+        """Returns a role's short name, in characters that the terminal has."""
         short = self.known.get(role or "", "")
         return "." if ink.ascii and short == SHORT[OTHER_ROLE] else ink.label(short)
 
-    def _style(self, role: str | None, ink: Ink) -> Style:
+    def style(self, role: str | None, ink: Ink) -> Style:
         """Chooses a role's colour; mixed heads have none."""
         if role is None or role == OTHER_ROLE:
             return Style(dim=role is not None)
@@ -79,7 +80,7 @@ class RoleLegend:
 
     def _entries(self, ink: Ink) -> Iterator[Text]:
         for role, count in self.counts.items():
-            short = self.grid._short(role, ink)
+            short = self.grid.short(role, ink)
             named = f"{count}" if short == role else f"{ink.label(role)} {count}"
             swatch = f" {short} " if ink.colours else short if short == role else f"{short}:"
-            yield Text.assemble((swatch, self.grid._style(role, ink)), " ", named) if short else Text(named)
+            yield Text.assemble((swatch, self.grid.style(role, ink)), " ", named) if short else Text(named)
