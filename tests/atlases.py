@@ -83,6 +83,7 @@ def _measures(sections: tuple[str, ...]) -> list[dict[str, Any]]:
             "meaning": f"what {name} means",
             "unit": unit,
             "command": f"attnprobe {name}",
+            "n": 40,
             "diverging": name == "statistics.offset",
         }
         for name, section, unit in named

@@ -48,14 +48,19 @@ def test_it_follows_the_schema_and_is_the_same_each_time(atlas: Atlas, summed: A
     assert as_json(dict(build_atlas(summed).data)) == content
 
 
-def test_means_and_intervals_are_those_of_the_summaries(numbers: pandas.DataFrame, summed: AtlasSummary) -> None:
+def test_means_and_intervals_are_those_of_the_summaries(
+    numbers: pandas.DataFrame, atlas: Atlas, summed: AtlasSummary
+) -> None:
+    counts = {measure["name"]: measure["n"] for measure in atlas.data["measures"]}
     groups = {"statistics": summed.statistics, "norms": summed.norms, "importance": summed.importance.sums}
     for group, summary in groups.items():
         rows = [row for row in summary.table().rows if row[3] is not None]
         assert rows
-        for layer, head, metric, mean, _, low, high, *_ in rows:
-            found = numbers.loc[(f"{group}.{metric}", layer, head)]
-            assert found.tolist() == [mean, low, high]
+        for layer, head, metric, mean, _, low, high, _, n_texts, _ in rows:
+            if metric != "importance":  # of heads switched off it is pooled_change
+                found = numbers.loc[(f"{group}.{metric}", layer, head)]
+                assert found.tolist() == [mean, low, high]
+                assert counts[f"{group}.{metric}"] == n_texts
     assert ("statistics.cross_share", 0, 0) not in numbers.index  # there are no pairs
     shares = summed.patterns.to_frame().set_index(["layer", "head"])
     assert numbers.loc["patterns.diagonal"]["value"].tolist() == shares["diagonal"].tolist()
@@ -119,14 +124,15 @@ def test_heads_are_placed_among_those_like_them(atlas: Atlas, summed: AtlasSumma
 
 def test_sources_are_named_without_the_folders_of_this_machine(summed: AtlasSummary) -> None:
     names = {"texts": ("/home/someone/letters.txt", "a/b.txt"), "documents": ("built-in sample (English)",)}
-    sources = Sources({name: Source(of, 3, 40) for name, of in names.items()})
+    sources = Sources({"texts": Source(names["texts"], 3, 40, 2), "documents": Source(names["documents"], 3, 40)})
     atlas = build_atlas(replace(summed, sources=sources, left_out=("left out: norms",)))
     assert atlas.data["sections"] == [
         {"name": "texts", "sources": ["letters.txt", "a/b.txt"], "sample": False, "texts": 3, "tokens": 40},
         {"name": "documents", "sources": [*names["documents"]], "sample": True, "texts": 3, "tokens": 40},
     ]
-    assert atlas.data["remarks"][:3] == [
+    assert atlas.data["remarks"][:4] == [
         "texts: only 3, so that much of what stands out may be chance",
+        "texts with more than a third of their tokens unknown to the vocabulary: 2",
         "documents: only 3, so that much of what stands out may be chance",
         "left out: norms",
     ]

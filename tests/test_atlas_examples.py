@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -16,12 +16,15 @@ import torch
 from attnprobe import Encoder, patterns
 from attnprobe.analyses.kept import digest_of
 from attnprobe.analyses.rules import ROLES
-from attnprobe.analyses.shares import SHARES, HeadShares, Patterns
+from attnprobe.analyses.shares import SHARES
 from attnprobe.atlases.examples import LEAST, MOST, RANDOM, ROLE_NAMES, Examples, clearness, examples_of
+from attnprobe.atlases.measuring import AtlasMeasurement
+from attnprobe.atlases.summary import AtlasSummary
 from attnprobe.attention.blocks import Block
 from attnprobe.corpus.again import completed
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
+from attnprobe.corpus.stats import CorpusStats
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.reading import tokenize
 from attnprobe.measure.running import measure
@@ -32,7 +35,8 @@ from attnprobe.values.records import Record
 from attnprobe.values.summary import Summary
 from attnprobe.values.text import label
 from attnprobe.values.tokens import Role, Tokens
-from tests.exact import EXACT, float64
+from tests.exact import EXACT
+from tests.test_atlas_measuring import exact
 
 LAYERS, HEADS = (0, 2), (1, 3, 4)
 DRAW = np.random.default_rng(0)
@@ -139,43 +143,11 @@ def test_what_is_kept_does_not_grow_with_the_number_of_texts() -> None:
     assert len(records) <= found.again_at_most == len(LAYERS) * len(HEADS) + RANDOM
 
 
-@dataclass(frozen=True)
-class Shown:
-    """Patterns and examples of the same texts."""
-
-    patterns: Patterns
-    examples: Examples
-    reading: Reading
-    is_answered: bool = False
-
-    @property
-    def asks(self) -> dict[str, Any]:
-        return {} if self.is_answered else {"summary": lambda: self.examples.asked(self.patterns.roles(), self.reading)}
-
-    def answered(self, name: str, kept: KeptTexts) -> Shown:
-        return replace(self, examples=self.examples.answered(kept), is_answered=True)
-
-    def of_texts(self, texts: Sequence[Measured], together: Any) -> Shown:
-        shares = self.patterns.shares_of(texts)
-        return replace(self, patterns=self.patterns.of_shares(shares), examples=self.examples.of_texts(texts, shares))
-
-    def __add__(self, other: Shown) -> Shown:
-        return replace(self, patterns=self.patterns + other.patterns, examples=self.examples + other.examples)
-
-
-class Showing(HeadShares):
-    """Measures the shares of heads, and chooses examples."""
-
-    def empty(self, signature: str) -> Any:
-        return Shown(super().empty(signature), none(self.layers, self.heads), Reading(level=self.level))
-
-
-def shown(records: Sequence[Record], encoder: Encoder, **options: Any) -> Shown:
+def shown(records: Sequence[Record], encoder: Encoder, **options: Any) -> AtlasSummary:
     reading = Reading(**options)
-    settings = Settings(Showing(**vars(HeadShares.choose(encoder, reading))), reading)
-    prober = Prober(encoder, settings, threads=1)
-    found = sum((result.summary for result in prober.results(settings.chunks(records))), prober.empty)
-    return completed(replace(found, reading=reading), encoder, threads=1)
+    settings = Settings(AtlasMeasurement.choose(encoder, reading, sections=["texts"]), reading)
+    found: AtlasSummary = CorpusStats(Prober(encoder, settings, threads=1), records).complete()
+    return completed(found, encoder, threads=1)
 
 
 SENTENCES = (
@@ -201,9 +173,8 @@ def test_weights_and_shares_are_those_of_each_text_alone(family: str, exact_of: 
     check(RECORDS[:-1] if family == "gpt2" else RECORDS, exact_of(family))  # which reads no pairs
 
 
-@pytest.mark.parametrize("options", [{"level": "word"}, {"max_length": 20}, {"max_length": 20, "stride": 4}])
-def test_weights_and_shares_follow_the_reading(options: dict[str, Any], exact_of: Callable[[str], Encoder]) -> None:
-    check(RECORDS[:-1], exact_of("bert"), **options)
+def test_weights_and_shares_are_those_of_texts_that_are_cut(exact_of: Callable[[str], Encoder]) -> None:
+    check(RECORDS[:-1], exact_of("bert"), max_length=20)
 
 
 def test_texts_that_are_all_long_are_shown_in_part(exact_of: Callable[[str], Encoder]) -> None:
@@ -214,14 +185,16 @@ def test_texts_that_are_all_long_are_shown_in_part(exact_of: Callable[[str], Enc
 
 def check(records: Sequence[Record], encoder: Encoder, **options: Any) -> list[dict[str, Any]]:
     """Compares the examples of some texts with what each text gives alone; returns the texts that are shown."""
-    with float64():
+    with exact():
         found = shown(records, encoder, **options)
+        assert found.patterns
+        assert found.examples
         alone = {record.id: patterns([record], encoder, **options).shares for record in records}
         roles = found.patterns.roles()
         layers = tuple(layer for layer, of_layer in enumerate(roles) if None not in of_layer)
         windows = {record.id: tokenize(encoder, *record.given, Reading(**options), words=False) for record in records}
-        kept = KeptWeights(layers, found.examples.heads, options.get("level", "token"))
-        weights = {id: measure(of_text[:1], encoder, kept).texts[0].windows[0] for id, of_text in windows.items()}
+        kept = KeptWeights(layers, found.examples.heads)
+        weights = {id: measure(of_text, encoder, kept).texts[0].windows[0] for id, of_text in windows.items()}
     texts, of_heads = examples_of(found.examples, roles)
     assert len(of_heads) == sum(map(len, roles))
     for (layer, head), examples in zip(np.ndindex(len(roles), encoder.heads), of_heads, strict=True):
@@ -229,16 +202,15 @@ def check(records: Sequence[Record], encoder: Encoder, **options: Any) -> list[d
         assert [example["why"] for example in examples] == (["clearest", "random"] if role else [])
         for example in examples:
             text = texts[example["text"]]
-            first = windows[text["id"]][0]
-            units = first.by_word() if kept.level == "word" else first
+            [tokens] = windows[text["id"]]
             whole = weights[text["id"]][layers.index(layer), head]
             start, size = stretch_that_hides_least(whole), len(text["tokens"])
             part = slice(start, start + size)
-            assert size == min(len(units), MOST)
+            assert size == min(len(tokens), MOST)
             np.testing.assert_allclose(example["weights"], whole[part, part], rtol=0, atol=ROUNDED)
-            assert text["tokens"] == [label(string) for string in units.strings[part]]
-            assert text["special"] == [role != Role.CONTENT for role in units.roles[part]]
-            assert text["n_tokens"] >= len(units) + first.n_cut
+            assert text["tokens"] == [label(string) for string in tokens.strings[part]]
+            assert text["special"] == [role != Role.CONTENT for role in tokens.roles[part]]
+            assert text["n_tokens"] == len(tokens) + tokens.n_cut
             assert example["share"] == pytest.approx(told(alone[text["id"]], layer, head, role), abs=EXACT)
     json.dumps([texts, of_heads], allow_nan=False)
     return texts
@@ -295,12 +267,11 @@ def test_examples_of_a_large_model_are_small() -> None:
         number: Text(
             record.id,
             tokens_of(MOST),
-            MOST,
             {head: Stretch(0, DRAW.dirichlet(np.ones(MOST), MOST)) for head in asked.wanted[number]},
         )
         for number, record in enumerate(records)
     }
-    data = examples_of(examples.answered(KeptTexts(asked, of_texts)), roles)
+    data = examples_of(examples.answered(KeptTexts(of_texts)), roles)
     assert len(json.dumps(data, separators=(",", ":"))) < 1_500_000
     shown_first = data[0][0]
     assert shown_first["tokens"][:2] == ["我", "<b>"]

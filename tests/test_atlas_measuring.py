@@ -172,17 +172,6 @@ def test_parts_are_stored_and_add_up(exact_of: Callable[[str], Encoder]) -> None
             measurement.empty(whole.signature).restored(wrong)
 
 
-def test_texts_that_are_shown_are_measured_once_more(encoder_of: Callable[[str], Encoder]) -> None:
-    encoder = encoder_of("bert")
-    found = measured(encoder, of("texts", TEXTS), chosen(encoder, ("texts",)))
-    assert [*found.asks] == ["summary"]
-    done = completed(found, encoder, 1)
-    assert not done.asks
-    assert done.examples
-    assert done.examples.kept
-    assert {text.id for text in done.examples.kept.texts.values()} <= {text.id for text in TEXTS}
-
-
 def test_the_signature_has_the_parts_of_all_members(encoder_of: Callable[[str], Encoder]) -> None:
     """Two members have a part of one name: the queries of means, and of the sample that heads are compared by."""
     encoder = encoder_of("bert")

@@ -14,10 +14,12 @@ from rich.console import Console
 
 import attnprobe.render
 from attnprobe.atlases.data import Atlas, Charted
+from attnprobe.errors import MissingExtraError
+from attnprobe.render import figure
 from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
 from attnprobe.render.atlas_markdown import write_markdown
 from attnprobe.render.atlas_terminal import atlas_view
-from attnprobe.render.atlas_text import command_of
+from attnprobe.render.atlas_text import changes_in_words, command_of
 from attnprobe.render.colours import KINDS, NO_KIND
 from tests.atlases import fabricated
 
@@ -94,6 +96,18 @@ def test_what_changed_is_listed() -> None:
     assert "- the two have other texts\n" in card
 
 
+def test_changes_are_ordered_beside_the_spread_of_heads_before() -> None:
+    data = fabricated(1, 4, against=True)
+    numbers = {"statistics.entropy": [1.0, 1.0, 1.0, 1.2], "importance.importance": [0.0, 0.1, 0.1, 0.1]}
+    changed = {"statistics.entropy": (2, 3.0), "importance.importance": (0, 0.6)}  # by 23 and by 14 spreads
+    for at, (head, other) in enumerate(zip(data["heads"], data["against"]["heads"], strict=True)):
+        other["values"] = {name: [of[at], of[at] - 0.01, of[at] + 0.01] for name, of in numbers.items()}
+        now = {name: [value, value - 0.01, value + 0.01] for name, (place, value) in changed.items() if place == at}
+        head["values"] = other["values"] | now
+    _, (_, listed) = changes_in_words(data)
+    assert listed == [("0.2", "entropy 1 → 3 (+2)"), ("0.0", "importance 0 → 0.6 (+0.6)")]
+
+
 def test_data_never_steer_a_terminal() -> None:
     text = shown(small(), 200)
     assert "\x1b" not in text
@@ -157,6 +171,8 @@ def test_the_command_repeats_the_flag_of_each_file() -> None:
     data["measures"] = [{"name": "importance.importance"}, {"name": "importance.pooled_change"}]
     files = "'a b.txt' -x.txt --conllu en.conllu --conllu zh.conllu"
     assert command_of(data) == f"attnprobe atlas {files} --importance zero -m made-up -o atlas.html"
+    data["sections"][0]["sources"] = data["sections"][1]["sources"] = []  # texts in memory
+    assert command_of(data).startswith("attnprobe atlas FILES --conllu FILES --importance zero -m made-up")
 
 
 def test_the_card_counts_roles_where_heads_are_many() -> None:
@@ -183,6 +199,13 @@ def test_the_figure_is_the_grid_with_its_legend_and_signature() -> None:
     assert drawn == written(write_svg, data)
     assert written(write_png, data).startswith(b"\x89PNG")
     assert written(write_pdf, data).startswith(b"%PDF")
+
+
+def test_a_figure_needs_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figure, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="needs matplotlib"):
+        Atlas(small()).save(tmp_path / "roles.svg")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_roles_have_the_colours_of_the_page() -> None:

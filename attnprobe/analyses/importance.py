@@ -74,8 +74,8 @@ IMPORTANCE = CorpusAnalysis(
     columns={
         "layer": "layer, from 0",
         "head": "head, from 0",
-        "importance": "mean over texts of what the method measures of one text; of heads switched off the change of "
-        "the objective, without the head minus with it, or pooled_change for sensitivity",
+        "importance": "mean over texts; by gradients: how much a small change of the head changes the objective; of "
+        "heads switched off: the objective without the head minus with it (for sensitivity, pooled_change)",
         "ci_low": "lower end of the 95 % interval over texts (Student's t)",
         "ci_high": "upper end",
         "normalized": "importance divided by the root of the sum of squares over the layer's heads (Molchanov 2017)",

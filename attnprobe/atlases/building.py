@@ -61,7 +61,7 @@ def build_atlas(summary: Any) -> Atlas:
         "trees": _trees(summary.trees) if summary.trees else [],
         "coreference": _objects(summary.coreference.halves(), HALVES) if summary.coreference else [],
         "telling": [],
-        "remarks": [*_few(summary.sources), *summary.remarks],
+        "remarks": [*_doubtful(summary.sources), *summary.remarks],
     }
     return Atlas(_told(data))
 
@@ -73,12 +73,14 @@ def _section(name: str, source: Any) -> dict[str, Any]:
     return {"name": name, "sources": names, "sample": sample, "texts": source.texts, "tokens": source.tokens}
 
 
-def _few(sources: Mapping[str, Any]) -> Iterator[str]:
-    """Warns of sections with few texts."""
+def _doubtful(sources: Mapping[str, Any]) -> Iterator[str]:
+    """Warns of sections with few texts, and with texts that the vocabulary does not know."""
     for name, source in sources.items():
+        what = name if name != "treebank" else "sentences of a treebank"
         if 0 < source.texts < FEW[name]:
-            what = name if name != "treebank" else "sentences of a treebank"
             yield f"{what}: only {source.texts:,}, so that much of what stands out may be chance"
+        if source.unknown:
+            yield f"{what} with more than a third of their tokens unknown to the vocabulary: {source.unknown:,}"
 
 
 def _roles() -> list[dict[str, str]]:

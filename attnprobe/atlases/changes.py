@@ -125,7 +125,7 @@ def _of_signatures(one: Data, other: Data) -> Iterator[str]:
     here, there = (dict(part.partition(":")[::2] for part in it["signature"].split("|")) for it in (one, other))
     shared = [name for name in {**here, **there} if name in ORDER or (name in here and name in there)]
     said = [
-        f"{_plain(name)} {here.get(name, 'none')} here, {there.get(name, 'none')} there"
+        f"{name.replace('_', ' ')} {here.get(name, 'none')} here, {there.get(name, 'none')} there"
         for name in shared
         if name != "model" and here.get(name) != there.get(name)
     ]
@@ -138,10 +138,6 @@ def _left(one: Data, other: Data) -> Iterator[str]:
     left = [entry["name"] for it in (one, other) for entry in it["measures"] if entry["name"] not in both]
     if left:
         yield f"in one of the two only, and not compared: {_some(left, ', ')}"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _some(names: Sequence[str], between: str) -> str:

@@ -118,6 +118,7 @@ class Atlas:
 
         Raises:
             UsageError: the suffix is another one.
+            MissingExtraError: matplotlib, which draws svg, png and pdf, is not installed.
             OutputError: the file exists and ``overwrite`` is off, or it cannot be written.
         """
         path = Path(path)

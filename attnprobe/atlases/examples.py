@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from attnprobe.analyses.kept import digest_of, written
 from attnprobe.analyses.rules import OTHER_ROLE, ROLES, Rule
 from attnprobe.analyses.shares import SHARES
+from attnprobe.atlases.sources import UNKNOWN
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.stretches import Head, KeptTexts, Stretch, Stretches, Text
 from attnprobe.values.options import Reading
@@ -24,7 +25,7 @@ from attnprobe.values.tokens import Role
 
 LEAST, MOST = 8, 24  # tokens of a text that is shown whole
 LONGER = (MOST, 8 * MOST, 64 * MOST)  # of longer texts, those of fewer tokens come first
-TINY = len(LONGER) + 1
+LAST = len(LONGER) + 1
 RANDOM = 2  # texts, of which a head is shown the first that is not its clearest
 ROLE_NAMES = (*(rule.name for rule in ROLES), OTHER_ROLE)
 TOLD_BY = [SHARES.index(rule.reads[0]) for rule in ROLES]
@@ -133,7 +134,7 @@ class Examples:
     def __add__(self, other: Examples) -> Examples:
         texts = tuple(sorted({*self.texts, *other.texts}))
         place = {text: index for index, text in enumerate(texts)}
-        rank = np.array([*(int(key[0]) for key, _ in texts), TINY + 1])  # the last is that of no text, −1
+        rank = np.array([*(int(key[0]) for key, _ in texts), LAST + 1])  # the last is that of no text, −1
         first, second = self._moved(place), other._moved(place)
         is_alike, is_equal = rank[first] == rank[second], self.scores == other.scores
         is_better = rank[second] < rank[first]
@@ -263,7 +264,7 @@ def _text(text: Text, stretch: Stretch) -> dict[str, Any]:
         "id": text.id,
         "tokens": [label(string) for string in tokens.strings],
         "special": [role != Role.CONTENT for role in tokens.roles],
-        "n_tokens": text.n_tokens,
+        "n_tokens": len(text.tokens) + text.tokens.n_cut,
     }
 
 
@@ -277,6 +278,11 @@ def _known(value: float) -> float | None:
 
 
 def _rank(text: Measured) -> int:
-    """Ranks a text by its length: 0 if it is shown whole, then the longer the later, at last if it is tiny."""
+    """Ranks a text by its length: 0 if it is shown whole, then the longer the later, at last if it says little.
+
+    So does one that is tiny, or unknown to the vocabulary.
+    """
     length = text.n_tokens + text.windows[0].n_cut
-    return TINY if length < LEAST else max(bisect_left(LONGER, length), int(len(text.windows) > 1))
+    if length < LEAST or text.labels.get(UNKNOWN):
+        return LAST
+    return bisect_left(LONGER, length)

@@ -107,11 +107,6 @@ def findings_of(head: Head, atlas: Atlas) -> list[dict[str, Any]]:
     return [*by_subject.values()] or [_finding("role", "none", 0.0, "nothing stands out")]
 
 
-def summary_of(head: Head) -> str:
-    """Says in a sentence what a head does: by its first two findings."""
-    return "; ".join(finding["text"] for finding in head["findings"][:2])
-
-
 def telling(heads: Sequence[Head]) -> list[dict[str, int]]:
     """Chooses the most telling heads, each by one of its findings.
 
@@ -256,7 +251,7 @@ def _importance(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
     value, low, _ = head["values"].get(named, (0.0, None, None))
     place = sum(other > value for other in values)
     if place < min(math.ceil(len(values) / 10), len(ORDINALS)) and min(value, value if low is None else low) > 0:
-        text = f"{IMPORTANCE[column]} {value:.2g}, {ORDINALS[place]} of {len(values)}"
+        text = f"{IMPORTANCE[column].format(f'{value:.2g}')}, {ORDINALS[place]} of {len(values)}"
         yield _finding("importance", column, 1 - _middle(values) / value, text)
 
 

@@ -18,6 +18,7 @@ from attnprobe.analyses.similarity import SIMILARITY
 from attnprobe.analyses.tree_scores import TreeScores
 from attnprobe.analyses.trees import TREES
 from attnprobe.atlases.pointed import best_of
+from attnprobe.atlases.wording import GROUPS as MENTIONS
 from attnprobe.metrics import METRICS, load_metrics
 from attnprobe.values.signature import part_of
 from attnprobe.values.summary import Summary
@@ -35,7 +36,7 @@ class Measure:
     """A number of heads.
 
     Attributes:
-        name, section, title, meaning, unit, command: as schema.json describes them.
+        name, section, title, meaning, unit, command, n: as schema.json describes them.
         values: of the heads for which it has a meaning.
     """
 
@@ -45,6 +46,7 @@ class Measure:
     meaning: str
     unit: str
     command: str
+    n: int
     values: Mapping[Place, Number]
 
     def entry(self) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def of_statistics(summary: Summary) -> Iterator[Measure]:
 def of_norms(summary: Summary) -> Iterator[Measure]:
     """Makes the measures of statistics of contributions."""
     command = "attnprobe corpus FILES --of norms --summary FILE"
-    meaning = "of contributions, where a weight counts by the length of what it adds: {}"
+    meaning = "{}, of contributions: weights times the length of what they add"
     yield from _of_metrics(summary, "norms", "{} of contributions", meaning, command)
 
 
@@ -69,15 +71,15 @@ def _of_metrics(summary: Summary, group: str, title: str, meaning: str, command:
     found = _means(summary)
     for name, metric in load_metrics(summary.metrics).items():
         about = title.format(_words(name)), meaning.format(METRICS[name][1]), _unit(metric.unit)
-        yield Measure(f"{group}.{name}", "texts", *about, command, found[name])
+        yield Measure(f"{group}.{name}", "texts", *about, command, *found[name])
 
 
 def of_patterns(patterns: Patterns) -> Iterator[Measure]:
     """Makes the measures of the shares that patterns and roles are read from, which no statistic is."""
-    for name, values in _means(patterns.shares).items():
+    for name, found in _means(patterns.shares).items():
         if name not in METRICS:
             command = "attnprobe patterns FILES"
-            yield Measure(f"patterns.{name}", "texts", _words(name), PATTERN_COLUMNS[name], "share", command, values)
+            yield Measure(f"patterns.{name}", "texts", _words(name), PATTERN_COLUMNS[name], "share", command, *found)
 
 
 def of_similarity(similarity: Similarity) -> Iterator[Measure]:
@@ -86,15 +88,19 @@ def of_similarity(similarity: Similarity) -> Iterator[Measure]:
     values = {place: (found[1], None, None) for place, found in near if found}
     name = "nearest_distance"
     about = "distance to the nearest head", SIMILARITY.columns[name], "nats"
-    yield Measure(f"similarity.{name}", "texts", *about, "attnprobe similarity FILES", values)
+    yield Measure(f"similarity.{name}", "texts", *about, "attnprobe similarity FILES", int(similarity.n_texts), values)
 
 
 def of_importance(importance: Importances) -> Iterator[Measure]:
-    """Makes the measures of what changes when a head is switched off, or changed a little."""
+    """Makes the measures of what changes when a head is switched off, or changed a little.
+
+    Of a head that is switched off its importance is the change of the pooled vector, which has a column of its own.
+    """
     method = part_of(importance.signature, "method")
     command, unit = f"attnprobe importance FILES --method {method}", "gradient" if method == "gradient" else "change"
-    for name, values in _means(importance.sums).items():
-        yield Measure(f"importance.{name}", "texts", _words(name), IMPORTANCE.columns[name], unit, command, values)
+    for name, found in _means(importance.sums).items():
+        if (name, unit) != ("importance", "change"):
+            yield Measure(f"importance.{name}", "texts", _words(name), IMPORTANCE.columns[name], unit, command, *found)
 
 
 def of_relations(relations: Relations) -> Iterator[Measure]:
@@ -106,11 +112,11 @@ def of_relations(relations: Relations) -> Iterator[Measure]:
             which = "any relation but punctuation" if label == ALL else label
             meaning = (
                 f"how often the largest weight between words falls where {which} links them, in the better of the two "
-                f"directions; on all sentences ({count:,} times)"
+                "directions; on all sentences"
             )
             values: dict[Place, Number] = {place: (best.accuracy, None, None) for place, best in heads.items()}
             about = f"finds {'relations' if label == ALL else label}", meaning, "share"
-            yield Measure(f"relations.{label}", "treebank", *about, command, values)
+            yield Measure(f"relations.{label}", "treebank", *about, command, count, values)
 
 
 def of_trees(trees: TreeScores) -> Iterator[Measure]:
@@ -121,24 +127,23 @@ def of_trees(trees: TreeScores) -> Iterator[Measure]:
         for layer, head, uuas, low, high, *_ in rows
         if layer is not None and head != "mean" and uuas is not None
     }
-    command = "attnprobe trees FILES --intervals FILE"
-    yield Measure("trees.uuas", "treebank", "draws trees (UUAS)", TREES.columns["uuas"], "share", command, values)
+    about = "draws trees (UUAS)", TREES.columns["uuas"], "share", "attnprobe trees FILES --intervals FILE"
+    yield Measure("trees.uuas", "treebank", *about, int(trees.edges), values)
 
 
 def of_coreference(coreference: Coreferences) -> Iterator[Measure]:
     """Makes the measures of how often heads find antecedents, for each group of mentions."""
     rows: Sequence[Sequence[Any]] = coreference.table().rows
     found: dict[str, dict[Place, Number]] = {group: {} for group in GROUPED}
-    for layer, head, answer, group, accuracy, _ in rows:
+    counts: dict[str, int] = {}
+    for layer, head, answer, group, accuracy, n in rows:
         if answer == ANSWER and accuracy is not None:
-            found[group][layer, head] = (accuracy, None, None)
+            found[group][layer, head], counts[group] = (accuracy, None, None), n
     for group, values in found.items():
-        which = "mentions" if group == "all" else f"{group} mentions"
-        meaning = (
-            f"of {which}: {COREFERENCE.columns['accuracy']}; {ANSWER} are compared by the weights from the mention"
-        )
-        about = f"antecedents of {which}", meaning, "share"
-        yield Measure(f"coreference.{group}", "documents", *about, "attnprobe coreference FILES", values)
+        answer = "of the words that stand for earlier mentions, the answer has the largest weight from the mention"
+        meaning = f"of {MENTIONS[group]}: {COREFERENCE.columns['accuracy']}; {answer}"
+        about = f"antecedents of {MENTIONS[group]}", meaning, "share", "attnprobe coreference FILES"
+        yield Measure(f"coreference.{group}", "documents", *about, counts.get(group, 0), values)
 
 
 GROUPS: Mapping[str, Callable[[Any], Iterator[Measure]]] = {
@@ -165,14 +170,18 @@ def measures_of(summary: Any) -> list[Measure]:
     return [measure for measure in found if measure.values]
 
 
-def _means(summary: Summary) -> dict[str, dict[Place, Number]]:
-    """Returns the means over texts with their intervals, by metric and head; what has no meaning is left out."""
+def _means(summary: Summary) -> dict[str, tuple[int, dict[Place, Number]]]:
+    """Returns by metric how many texts have it, and the means over texts with their intervals, by head.
+
+    What has no meaning is left out.
+    """
+    counts = dict(zip(summary.metrics, summary.n_texts.max(0, initial=0).astype(int).tolist(), strict=True))
     found: dict[str, dict[Place, Number]] = {name: {} for name in summary.metrics}
     rows: Sequence[Sequence[Any]] = summary.table().rows
     for layer, head, metric, mean, _, low, high, *_ in rows:
         if mean is not None:
             found[metric][layer, head] = (mean, low, high)
-    return found
+    return {metric: (counts[metric], values) for metric, values in found.items()}
 
 
 def _words(name: str) -> str:

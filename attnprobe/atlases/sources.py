@@ -11,6 +11,7 @@ import numpy as np
 from attnprobe.measure.kinds import Measured
 
 MOST = 20  # names of files
+UNKNOWN = "unknown"  # the label of tokens that says whether the vocabulary lacks too many of their text
 MORE = "…"
 
 
@@ -21,21 +22,25 @@ class Source:
     Attributes:
         names: of the first files, in order, and "…" if there are more than MOST; none for texts in memory.
         texts, tokens: how many were measured.
+        unknown: how many texts have too many tokens that the vocabulary lacks.
     """
 
     names: tuple[str, ...] = ()
     texts: int = 0
     tokens: int = 0
+    unknown: int = 0
 
     @classmethod
     def of(cls, texts: Sequence[Measured]) -> Source:
         """Counts measured texts."""
         names = dict.fromkeys(text.record.file for text in texts if text.record.file)
-        return cls(_first(names), len(texts), sum(text.n_tokens for text in texts))
+        unknown = sum(text.labels.get(UNKNOWN, False) for text in texts)
+        return cls(_first(names), len(texts), sum(text.n_tokens for text in texts), unknown)
 
     def __add__(self, other: Source) -> Source:
         names = dict.fromkeys([*self.names, *other.names])
-        return Source(_first(names), self.texts + other.texts, self.tokens + other.tokens)
+        counts = (getattr(self, name) + getattr(other, name) for name in ("texts", "tokens", "unknown"))
+        return Source(_first(names), *counts)
 
 
 def _first(names: Collection[str]) -> tuple[str, ...]:

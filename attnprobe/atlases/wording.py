@@ -13,8 +13,8 @@ GOVERNORS = {
 GROUPS = {"all": "mentions", "pronoun": "pronouns", "proper": "proper names", "nominal": "other noun phrases"}
 ANSWERS = {"mentions": "", "words": " among all earlier words", "back": " by the weights back from earlier mentions"}
 IMPORTANCE = {
-    "pooled_change": "switching it off changes the pooled vector by",
-    "importance": "by gradients its importance is",
+    "pooled_change": "switching it off changes the pooled vector by {} (1 − cosine)",
+    "importance": "by gradients its importance is {}",
 }
 RULES = {
     "nearest": "the nearest mention",

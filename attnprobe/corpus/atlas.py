@@ -48,7 +48,8 @@ def atlas(
         ``.save(path)``, as html, json, md, svg, png or pdf.
 
     Raises:
-        UsageError, InputError, ModelError: as in :func:`corpus_stats`; an InputError also for what is no atlas.
+        UsageError, InputError, ModelError: as in :func:`corpus_stats`; also an InputError for what is no atlas, and a
+            UsageError for one that shares no head or no measure with this one.
 
     Warns:
         UnknownTokensWarning, CaseWarning: as in :func:`corpus_stats`.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from attnprobe.attention.blocks import Block, Observer
-from attnprobe.attention.rows import check_probabilities, merge_pieces, refuse_pools, word_starts
+from attnprobe.attention.rows import check_probabilities, refuse_pools
 from attnprobe.measure.kinds import Found, Measured
 from attnprobe.measure.nothing import NoRows
 from attnprobe.measure.reading import read_text
@@ -42,14 +42,12 @@ class Text:
     """A text with what was kept of it.
 
     Attributes:
-        tokens: of its first window; words at level "word".
-        n_tokens: how many the whole text has, also those that were cut or are in other windows.
+        tokens: those that the model read.
         stretches: by layer and head.
     """
 
     id: str
     tokens: Tokens
-    n_tokens: int
     stretches: Mapping[Head, Stretch]
 
 
@@ -57,8 +55,8 @@ class Text:
 class Stretches(NoRows):
     """Keeps the weights of some heads, other ones of each text.
 
-    A text of more than ``most`` tokens is kept in part: for each head the stretch of its first window that hides least,
-    whose queries have most of their weight on keys within.
+    A text of more than ``most`` tokens is kept in part: for each head the stretch that hides least, whose queries have
+    most of their weight on keys within.
 
     Attributes:
         layers: of all heads that are kept, ascending.
@@ -71,17 +69,13 @@ class Stretches(NoRows):
     reading: Reading
     wanted: tuple[tuple[Head, ...], ...]
     most: int
+    alone = False
 
     @classmethod
     def of(cls, wanted: Sequence[Sequence[Head]], reading: Reading, most: int) -> Stretches:
         """Makes the measurement that keeps these heads."""
         layers = {layer for heads in wanted for layer, _ in heads}
         return cls(tuple(sorted(layers)), reading, tuple(map(tuple, wanted)), most)
-
-    @property
-    def alone(self) -> bool:
-        """Whether each text comes by itself: at level "word", since words differ between texts of one length."""
-        return self.reading.level == "word"
 
     @property
     def size(self) -> int:
@@ -98,14 +92,9 @@ class Stretches(NoRows):
         return {}
 
     def read(self, record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
-        """Reads the first window of a text, and says which heads are kept of it."""
-        windows = read_text(record, encoder, reading)
-        n_tokens = sum(len(self.units(window)) for window in windows) + windows[0].n_cut
-        return [replace(windows[0], labels={"heads": self.wanted[record.number], "n_tokens": n_tokens})]
-
-    def units(self, tokens: Tokens) -> Tokens:
-        """The tokens, or the words, between which weights are kept."""
-        return tokens.by_word() if self.alone else tokens
+        """Reads a text, and says which heads are kept of it."""
+        labels = {"heads": self.wanted[record.number]}
+        return [replace(window, labels=labels) for window in read_text(record, encoder, reading)]
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> StretchListener:
         """Makes a listener that keeps weights near the diagonal."""
@@ -113,7 +102,7 @@ class Stretches(NoRows):
 
     def empty(self, signature: str) -> KeptTexts:
         """Nothing of no text."""
-        return KeptTexts(self)
+        return KeptTexts()
 
 
 class StretchListener:
@@ -124,18 +113,13 @@ class StretchListener:
         TextError: rows are not probabilities.
     """
 
+    starts = None
+
     def __init__(self, measurement: Stretches, texts: Sequence[Tokens], encoder: Encoder) -> None:
         self.encoder, self.reach = encoder, measurement.most - 1
-        self.words = torch.tensor(texts[0].words, device=encoder.device) if measurement.alone else None
         self.bands = [
-            {head: np.zeros((len(measurement.units(text)), 2 * self.reach + 1)) for head in text.labels["heads"]}
-            for text in texts
+            {head: np.zeros((len(text), 2 * self.reach + 1)) for head in text.labels["heads"]} for text in texts
         ]
-
-    @property
-    def starts(self) -> list[int] | None:
-        """The first piece of each word, or any row."""
-        return None if self.words is None else word_starts(self.words)
 
     def start_layer(self, layer: int) -> Observer:
         """Returns the observer of the layer's blocks."""
@@ -144,7 +128,6 @@ class StretchListener:
     def _keep(self, layer: int, block: Block) -> None:
         refuse_pools(block, layer)
         check_probabilities(block.weights, self.encoder.dtype, layer, complete=block.complete)
-        block = block if self.words is None else merge_pieces(block, self.words)
         heads = range(*(block.heads or slice(None)).indices(self.encoder.heads))
         for weights, bands in zip(block.weights, self.bands[block.texts], strict=True):
             for (of, head), band in bands.items():
@@ -188,16 +171,11 @@ def stretch_of(band: Float[np.ndarray, "query offset"]) -> Stretch:
 class KeptTexts:
     """What is kept of some texts, by the number of each."""
 
-    measurement: Stretches
     texts: Mapping[int, Text] = field(default_factory=dict)
 
     def of_texts(self, texts: Sequence[Measured], together: Any) -> KeptTexts:
         """Gathers these texts."""
-        units = self.measurement.units
-        found = {
-            text.number: Text(text.id, units(text.windows[0]), text.labels["n_tokens"], text.found) for text in texts
-        }
-        return replace(self, texts=found)
+        return KeptTexts({text.number: Text(text.id, text.windows[0], text.found) for text in texts})
 
     def __add__(self, other: KeptTexts) -> KeptTexts:
-        return replace(self, texts={**self.texts, **other.texts})
+        return KeptTexts({**self.texts, **other.texts})

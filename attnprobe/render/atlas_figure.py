@@ -10,9 +10,9 @@ import numpy as np
 
 from attnprobe.analyses.rules import OTHER_ROLE
 from attnprobe.atlases.data import Charted
-from attnprobe.render.atlas_text import NO_ROLE, Data, counts_of, model_name, read_of, roles_of, size_of
+from attnprobe.render.atlas_text import NO_ROLE, Data, counts_of, model_name, read_of, roles_of, shorts_of, size_of
 from attnprobe.render.colours import KINDS, NO_KIND, Colour, ink_on
-from attnprobe.render.figure import house_style, save_figure
+from attnprobe.render.figure import check_matplotlib, house_style, save_figure
 from attnprobe.values.text import shorten, visible
 from attnprobe.writers import FIGURES
 
@@ -51,7 +51,12 @@ def draw_roles(data: Data) -> Figure:
 
 
 def write_figure(summary: Charted, stream: IO[bytes], format: str) -> None:
-    """Draws the grid of roles, and writes png, svg or pdf."""
+    """Draws the grid of roles, and writes png, svg or pdf.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    check_matplotlib()
     save_figure(draw_roles(summary.atlas.data), stream, format)
 
 
@@ -60,7 +65,7 @@ write_png, write_svg, write_pdf = (partial(write_figure, format=format) for form
 
 def _draw_grid(axes: Axes, data: Data) -> None:
     layers, heads, roles = data["model"]["layers"], data["model"]["heads"], roles_of(data)
-    shorts = {role["name"]: role["short"] for role in data["roles"]}
+    shorts = shorts_of(data)
     found = [[roles.get((layer, head)) or NO_ROLE for head in heads] for layer in layers]
     colours = [[_shares(colour_of(data, role)) for role in row] for row in found]
     axes.pcolormesh(np.array(colours), edgecolors="white", linewidth=1)

@@ -10,20 +10,22 @@ from attnprobe.atlases.data import Charted
 from attnprobe.atlases.findings import LEAST_HELD_OUT
 from attnprobe.atlases.wording import link, percents
 from attnprobe.render.atlas_text import (
+    AGAIN,
     LIMITS,
+    Data,
     changes_in_words,
     command_of,
     counts_of,
     model_name,
     read_of,
     roles_of,
+    shorts_of,
     size_of,
     told,
 )
 from attnprobe.values.text import visible
 from attnprobe.writers.markdown import escaped
 
-Data = Mapping[str, Any]
 WIDEST = 16  # heads side by side; of more, each layer's roles are counted
 MOST = 10  # relations
 
@@ -62,7 +64,7 @@ def _parts(data: Data) -> Iterator[str]:
         yield "\n".join(f"- {escaped(remark)}" for remark in remarks)
     yield "### How to measure it again"
     yield _fenced(command_of(data))
-    yield "The signature names all that the numbers depend on; equal signatures and texts give equal numbers:"
+    yield f"{AGAIN} The signature names all that the numbers depend on; equal signatures and texts give equal numbers:"
     yield _fenced(data["signature"])
 
 
@@ -77,10 +79,9 @@ def _measured(data: Data) -> str:
 
 def _grid(data: Data) -> str:
     """Makes a table of the roles' short names, layers down and heads across."""
-    roles, shorts = roles_of(data), {role["name"]: role["short"] for role in data["roles"]}
-    heads = data["model"]["heads"]
+    roles, shorts, heads = roles_of(data), shorts_of(data), data["model"]["heads"]
     rows = [
-        [f"**{layer}**", *(escaped(shorts.get(roles.get((layer, head)), "")) for head in heads)]
+        [f"**{layer}**", *(escaped(shorts.get(roles[layer, head] or "", "")) for head in heads)]
         for layer in data["model"]["layers"]
     ]
     return _table(["layer", *map(str, heads)], rows, ":-:")
@@ -97,11 +98,9 @@ def _counts_by_layer(data: Data) -> str:
 
 
 def _legend(data: Data) -> str:
-    shorts = {role["name"]: role["short"] for role in data["roles"]}
-    named = {name: shorts.get(name, name) for name in counts_of(data)}
+    named = [(name, shorts_of(data).get(name, name), count) for name, count in counts_of(data).items()]
     return ", ".join(
-        escaped(f"{name} {count}" if named[name] == name else f"{named[name]}: {name} {count}")
-        for name, count in counts_of(data).items()
+        escaped(f"{name} {count}" if short == name else f"{short}: {name} {count}") for name, short, count in named
     )
 
 

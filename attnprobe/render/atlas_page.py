@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
-from attnprobe.render.atlas_text import command_of, model_name
+from attnprobe.render.atlas_text import AGAIN, Data, command_of, count_of, model_name, size_of
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
@@ -40,7 +40,6 @@ SCRIPTS = (
     "atlas/address",
     "atlas/main",
 )
-NOUNS = {"texts": ("text", ""), "treebank": ("sentence", " of a treebank"), "documents": ("document", "")}  # by section
 STYLES = ("base.css", "tokens.css", "atlas/atlas.css", "atlas/card.css", "atlas/table.css")
 
 
@@ -49,7 +48,7 @@ def write_html(summary: Any, stream: IO[bytes]) -> None:
     stream.write(make_atlas_page(summary.atlas.data).encode())
 
 
-def make_atlas_page(data: Mapping[str, Any]) -> str:
+def make_atlas_page(data: Data) -> str:
     """Makes the whole page from the data of an atlas, which it holds as they are."""
     style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
     model = visible(model_name(data))
@@ -63,6 +62,7 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
         notes=_paragraphs(_notes(data)),
         differences=_paragraphs(map(_sentence, data.get("against", {}).get("remarks", []))),
         command=html.escape(visible(command_of(data))),
+        again=html.escape(AGAIN),
         style=style,
         patterns=as_json(_patterns()),
         data=as_json(data),
@@ -70,14 +70,13 @@ def make_atlas_page(data: Mapping[str, Any]) -> str:
     )
 
 
-def _about(data: Mapping[str, Any]) -> str:
+def _about(data: Data) -> str:
     """Describes the model and what was read in one line."""
-    model = data["model"]
-    size = f"{_count(len(model['layers']), 'layer')} × {_count(len(model['heads']), 'head')}, counted from 0"
-    return " · ".join([visible(model["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
+    size = f"{size_of(data)}, counted from 0"
+    return " · ".join([visible(data["model"]["type"]), size, *_read(data), f"attnprobe {data['attnprobe']}"])
 
 
-def _against(data: Mapping[str, Any]) -> str:
+def _against(data: Data) -> str:
     """Says that a comparison is shown; empty without one."""
     other = data.get("against")
     return f"compared with {visible(other['model']['name'])}: see Changes" if other else ""
@@ -88,27 +87,18 @@ def _paragraphs(notes: Iterable[str]) -> str:
     return "\n".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
 
 
-def _read(data: Mapping[str, Any]) -> list[str]:
+def _read(data: Data) -> list[str]:
     """Describes what was read for an atlas."""
-    counted = ((section["texts"], section["tokens"], *NOUNS[section["name"]]) for section in data["sections"])
-    return [f"{_count(texts, noun)}{of} with {_count(tokens, 'token')}" for texts, tokens, noun, of in counted]
+    return [f"{count_of(section)} with {section['tokens']:,} tokens" for section in data["sections"]]
 
 
-def _count(count: int, noun: str) -> str:
-    """Writes how many there are.
-
-    >>> _count(1, "head"), _count(1200, "head")
-    ('1 head', '1,200 heads')
-    """
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def _notes(data: Mapping[str, Any]) -> Iterator[str]:
+def _notes(data: Data) -> Iterator[str]:
     """Writes what a reader must know before trusting the page."""
     if any(section["sample"] for section in data["sections"]):
+        others = len(data["sections"]) > 1
         yield (
-            "These numbers come from the built-in sample of plain sentences, not from texts of yours: "
-            "name files of your own to see what heads do in them."
+            f"{'Statistics, roles, likeness and contributions' if others else 'These numbers'} come from the built-in "
+            "sample of plain sentences, not from texts of yours: name files of your own to see what heads do in them."
         )
     yield from map(_sentence, data["remarks"])
 

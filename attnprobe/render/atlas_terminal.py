@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,11 +10,20 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.atlases.data import Charted
-from attnprobe.render.atlas_text import changes_in_words, counts_of, model_name, read_of, roles_of, size_of, told
+from attnprobe.render.atlas_text import (
+    Data,
+    changes_in_words,
+    counts_of,
+    model_name,
+    read_of,
+    roles_of,
+    shorts_of,
+    size_of,
+    told,
+)
 from attnprobe.render.role_grid import RoleGrid
 from attnprobe.values.text import visible
 
-Data = Mapping[str, Any]
 NOTES = (
     "A head is layer.head, from 0. Attention is not importance: where a head looks is not yet what the model needs.",
     "-o FILE.html is the page with all numbers, -f json the data, -f markdown a section for a model card.",
@@ -28,8 +37,7 @@ def atlas_view(summary: Charted, width: int, **options: Any) -> RenderableType:
         options: those of the command, of which none matters here.
     """
     data = summary.atlas.data
-    known = {role["name"]: role["short"] for role in data["roles"]}
-    grid = RoleGrid(roles_of(data), known, width)
+    grid = RoleGrid(roles_of(data), shorts_of(data), width)
     parts: list[RenderableType] = [_text(f"{model_name(data)}: {size_of(data)}; {', '.join(read_of(data))}"), ""]
     parts += [grid, "", grid.legend(counts_of(data)), ""]
     if data["telling"]:

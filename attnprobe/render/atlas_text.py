@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import pstdev
 from typing import Any
 
 from attnprobe.atlases.changes import NumberChange, changes
@@ -12,12 +13,19 @@ from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
 
 Data = Mapping[str, Any]
-READ = {"texts": "text", "treebank": "sentence of a treebank", "documents": "document"}
-PLURAL = {"texts": "texts", "treebank": "sentences of a treebank", "documents": "documents"}
+NOUNS = {
+    "texts": ("text", "texts"),
+    "treebank": ("sentence of a treebank", "sentences of a treebank"),
+    "documents": ("document", "documents"),
+}
 NO_ROLE = "no role"
 SAMPLE = "the sample that comes with attnprobe"
 MOST = 10  # changes that are listed
 FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
+AGAIN = (
+    "Files are named without their folders; --limit, --sample and the like, and what only the signature names, are not "
+    "repeated."
+)
 LIMITS = (
     "A head's weights say where it looks, not that the model needs what is there. The heads named here were chosen "
     "among all for what they show, and shares of weight were measured on the texts that chose them; only what is "
@@ -34,15 +42,29 @@ def model_name(data: Data) -> str:
 def read_of(data: Data) -> Iterator[str]:
     """Counts what was read, section by section."""
     for section in data["sections"]:
-        name, count = section["name"], section["texts"]
         of_sample = f" of {SAMPLE}" if section["sample"] else ""
-        yield f"{count:,} {(READ if count == 1 else PLURAL)[name]}{of_sample} ({section['tokens']:,} tokens)"
+        yield f"{count_of(section)}{of_sample} ({section['tokens']:,} tokens)"
+
+
+def count_of(section: Data) -> str:
+    """Counts the texts of a section.
+
+    >>> count_of({"name": "documents", "texts": 1}), count_of({"name": "texts", "texts": 1200})
+    ('1 document', '1,200 texts')
+    """
+    count = section["texts"]
+    return f"{count:,} {NOUNS[section['name']][count != 1]}"
 
 
 def size_of(data: Data) -> str:
     """Counts layers and heads."""
     layers, heads = len(data["model"]["layers"]), len(data["model"]["heads"])
     return f"{layers} layer{'' if layers == 1 else 's'} × {heads} head{'' if heads == 1 else 's'}"
+
+
+def shorts_of(data: Data) -> dict[str, str]:
+    """Returns the short name of each role."""
+    return {role["name"]: role["short"] for role in data["roles"]}
 
 
 def roles_of(data: Data) -> dict[tuple[int, int], str | None]:
@@ -57,12 +79,22 @@ def counts_of(data: Data) -> dict[str, int]:
 
 
 def command_of(data: Data) -> str:
-    """Writes the command that measures all of it again, but for the options that the signature names."""
-    read = [(FLAGS[section["name"]], section["sources"]) for section in data["sections"] if not section["sample"]]
-    files = [name for flag, sources in read for source in sources for name in (*flag, source)]
+    """Writes the command that measures all of it again, but for what AGAIN says.
+
+    FILES stand for texts that came from memory; without them the command would read the built-in sample.
+    """
+    read = [section for section in data["sections"] if not section["sample"]]
+    named = [(FLAGS[section["name"]], source) for section in read for source in section["sources"] or ["FILES"]]
+    files = [word for flag, source in named for word in (*flag, source)]
     return shlex.join(
-        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], "-o", "atlas.html"]
+        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], *_off(data), "-o", "atlas.html"]
     )
+
+
+def _off(data: Data) -> list[str]:
+    """Repeats which heads are off; the one way that a command names, the signature names behind them."""
+    heads, _, how = part_of(data["signature"], "off").partition("(")
+    return ["--off", heads, *([] if how == "zero)" else ["--off-how", how.rstrip(")")])] if how else []
 
 
 def _importance(data: Data) -> list[str]:
@@ -101,12 +133,12 @@ def changes_in_words(data: Data) -> Iterator[tuple[str, list[tuple[str, str]]]]:
 
 
 def _largest(data: Data, found: Sequence[NumberChange]) -> list[NumberChange]:
-    """Chooses the largest changes, each relative to how far its measure's values are apart."""
+    """Chooses the largest changes, as the page does: beside the spread of the measure over the other's heads."""
 
     def relative(one: NumberChange) -> float:
-        values = [head["values"][one.measure][0] for head in data["heads"] if one.measure in head["values"]]
-        span = max(values) - min(values)
-        return abs(one.change) / span if span else 0.0
+        heads = data["against"]["heads"]
+        spread = pstdev(head["values"][one.measure][0] for head in heads if one.measure in head["values"])
+        return abs(one.change) / spread if spread else 0.0
 
     return sorted(found, key=relative, reverse=True)[:MOST]
 

@@ -25,7 +25,7 @@ def number(text: str) -> float | None:
 
 
 def saved(page: Page, box: str, at: int) -> bytes:
-    """The file that the so-manieth button of a box saves."""
+    """The file that a button saves, by its number in its box."""
     with page.expect_download() as download:
         page.locator(f"{box} button").nth(at).click()
     return Path(download.value.path()).read_bytes()
