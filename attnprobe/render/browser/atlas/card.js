@@ -63,28 +63,25 @@ function hintsOf() {
 /** The role and the pattern with what they mean; of a comparison those of both atlases, where they differ. @param {Head} head */
 function namesOf(head) {
   const other = atlas.against ? otherOf(head) : head;
-  const role = nameLine("Role", head.role, other?.role ?? null, rolesByName);
+  const role = nameLine("role", head.role, other?.role ?? null);
   role.prepend(roleDot(head));
-  return [role, nameLine("Pattern", head.pattern, other?.pattern ?? null, patternsByName)];
+  return [role, nameLine("pattern", head.pattern, other?.pattern ?? null)];
 }
 
 /** A dot in the colour of the head's role. @param {Head} head */
 function roleDot(head) {
   const dot = make("span", { class: "dot", "aria-hidden": true });
-  dot.style.background = colourOfKind(roleOf(head) ?? "", atlas.roles);
+  const role = roleOf(head);
+  if (role !== null) dot.style.background = colourOfKind("role", role);
   return dot;
 }
 
-/**
- * @param {string} kind
- * @param {string | null} name
- * @param {string | null} other of the other atlas
- * @param {Map<string, Role>} known
- */
-function nameLine(kind, name, other, known) {
-  const meaning = known.get(name ?? "")?.meaning;
-  const before = other === name ? "" : ` In the other atlas: ${other ?? "unknown"}.`;
-  return make("p", { class: "name" }, `${kind} `, make("strong", {}, name ?? "unknown"), meaning ? `: ${meaning}.` : ".", before);
+/** @param {Kind} kind @param {string | null} name @param {string | null} other of the other atlas */
+function nameLine(kind, name, other) {
+  const meaning = kindNamed(kind, name)?.meaning;
+  const before = other === name ? "" : ` In the other atlas: ${other ?? "none"}.`;
+  const title = { role: "Role ", pattern: "Pattern " }[kind];
+  return make("p", { class: "name" }, title, make("strong", {}, name ?? "none"), meaning ? `: ${meaning}.` : ".", before);
 }
 
 /** @param {Head} head */
@@ -98,7 +95,8 @@ function findingsOf(head) {
 function numbersOf(head) {
   const groups = numberGroups(head);
   const hint =
-    "Statistics are means over all tokens of a text as queries, added ones too, then over texts. Small print: 95\u00a0% intervals (Student's t). " +
+    "Statistics are means over all tokens of a text as queries, added ones too, then over texts. " +
+    "Small print: 95\u00a0% intervals over texts, of trees over sentences (Student's t). " +
     "Bars run from the lowest to the highest of all heads. Rank 1 is the highest. A name colours the grid.";
   return groups.length ? [make("h3", {}, "Numbers"), make("p", { class: "hint" }, hint), ...groups] : [];
 }
@@ -115,7 +113,7 @@ function nearestOf({ nearest }) {
 
 /** @param {Head} head @param {number} distance */
 function nearButton(head, distance) {
-  const role = roleOf(head) ?? "role unknown";
+  const role = kindInWords(head, "role");
   const label = `${headName(head)}, ${role}, distance ${number(distance)}`;
   const choose = () => {
     change({ head });

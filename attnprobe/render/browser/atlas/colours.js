@@ -17,10 +17,10 @@ function paletteColour(name) {
 /** One of the colours that tell things apart. @param {number} at */
 const distinctColour = (at) => paletteColour(`head-${at % COLOURS}`);
 
-/** The colour of a role or pattern. @param {string} name @param {Role[]} all roles, or patterns */
-function colourOfKind(name, all) {
-  const at = all.findIndex((one) => one.name === name);
-  return all[at]?.short === REST ? paletteColour("none") : distinctColour(at);
+/** The colour of a role or pattern. @param {Kind} kind @param {string} name */
+function colourOfKind(kind, name) {
+  const at = vocabulary[kind].findIndex((one) => one.name === name);
+  return vocabulary[kind][at]?.short === REST ? paletteColour("none") : distinctColour(at);
 }
 
 /**
@@ -33,7 +33,7 @@ function colourOf(head) {
   if (by === "role" || by === "pattern") {
     const name = kindOf(head, by);
     if (name !== null && !isChanged(head, by)) return paletteColour("paper");
-    return name && colourOfKind(name, by === "role" ? atlas.roles : patterns);
+    return name && colourOfKind(by, name);
   }
   if (by === "cluster") return head.cluster === null ? null : distinctColour(head.cluster);
   const value = valueOf(head, by);

@@ -60,10 +60,9 @@ const keyOf = ({ layer, head }) => `${layer}.${head}`;
 const headsByKey = new Map(atlas.heads.map((head) => [keyOf(head), head]));
 const othersByKey = new Map((atlas.against?.heads ?? []).map((head) => [keyOf(head), head]));
 const measuresByName = new Map(atlas.measures.map((measure) => [measure.name, measure]));
-const rolesByName = new Map(atlas.roles.map((role) => [role.name, role]));
-/** All patterns that a head can have. @type {Role[]} */
-const patterns = JSON.parse(find("patterns", HTMLElement).textContent ?? "");
-const patternsByName = new Map(patterns.map((pattern) => [pattern.name, pattern]));
+/** @typedef {"role" | "pattern"} Kind */
+/** All roles and patterns that a head can have. @type {Record<Kind, Role[]>} */
+const vocabulary = { role: atlas.roles, pattern: JSON.parse(find("patterns", HTMLElement).textContent ?? "") };
 
 /** @param {number} layer @param {number} head */
 function headAt(layer, head) {
@@ -106,9 +105,19 @@ function shownOf(head) {
   return state.shown === "other" ? otherOf(head) : head;
 }
 
-/** The role or pattern of a head that is shown. @param {Head} head @param {"role" | "pattern"} kind */
+/** @param {Kind} kind @param {string | null} name */
+function kindNamed(kind, name) {
+  return vocabulary[kind].find((one) => one.name === name) ?? null;
+}
+
+/** The role or pattern of a head that is shown. @param {Head} head @param {Kind} kind */
 function kindOf(head, kind) {
   return shownOf(head)?.[kind] ?? null;
+}
+
+/** The same in words. @param {Head} head @param {Kind} kind */
+function kindInWords(head, kind) {
+  return kindOf(head, kind) ?? `no ${kind}`;
 }
 
 /** The role of a head that is shown: of a change, this atlas's role. @param {Head} head */
@@ -116,7 +125,7 @@ function roleOf(head) {
   return kindOf(head, "role");
 }
 
-/** Whether a role or pattern differs from the other atlas, where changes are shown. @param {Head} head @param {"role" | "pattern"} kind */
+/** Whether a role or pattern differs from the other atlas, where changes are shown. @param {Head} head @param {Kind} kind */
 function isChanged(head, kind) {
   return state.shown !== "change" || head[kind] !== (otherOf(head)?.[kind] ?? null);
 }

@@ -34,7 +34,7 @@ function rolesToShow() {
 
 /** @param {string} name of a role */
 function chip(name) {
-  const title = rolesByName.get(name)?.meaning ?? "its role is unknown";
+  const title = kindNamed("role", name)?.meaning ?? "";
   const input = make("input", { type: "checkbox", name: "role", value: name });
   return make("label", { title }, input, make("span", {}, name === NO_ROLE ? "no role" : name, " ", make("b")));
 }

@@ -56,7 +56,7 @@ function briefOf(head) {
   if (by !== "role" && by !== "pattern") return written(by, valueOf(head, by));
   const name = kindOf(head, by);
   if (name === null) return "–";
-  return isChanged(head, by) ? ((by === "role" ? rolesByName : patternsByName).get(name)?.short ?? name) : "=";
+  return isChanged(head, by) ? (kindNamed(by, name)?.short ?? name) : "=";
 }
 
 /** The same in words. @param {Head} head */
@@ -64,7 +64,7 @@ function wordsOf(head) {
   const by = state.colour;
   if (by === "cluster") return head.cluster === null ? "no cluster" : `cluster ${head.cluster}`;
   if (by !== "role" && by !== "pattern") return `${measureNamed(by)?.title} ${written(by, valueOf(head, by), 1)}`;
-  const name = kindOf(head, by) ?? `no ${by}`;
+  const name = kindInWords(head, by);
   if (state.shown !== "change") return name;
   return isChanged(head, by) ? `${name}, was ${otherOf(head)?.[by] ?? `no ${by}`}` : `${name}, unchanged`;
 }

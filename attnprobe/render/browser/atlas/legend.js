@@ -14,18 +14,17 @@ function showLegend(changed) {
 function namesLegend(by) {
   const list = make("ul", { class: "names" });
   if (by === "cluster") list.append(...clusterEntries());
-  else list.append(...kindEntries(/** @type {"role" | "pattern"} */ (by)));
+  else list.append(...kindEntries(/** @type {Kind} */ (by)));
   return list;
 }
 
-/** @param {"role" | "pattern"} by */
+/** @param {Kind} by */
 function kindEntries(by) {
-  const all = by === "role" ? atlas.roles : patterns;
   const heads = atlas.heads.filter((head) => isChanged(head, by));
   const counts = countsOf(heads.flatMap((head) => kindOf(head, by) ?? []));
-  const named = all.filter(({ name }) => counts.has(name));
+  const named = vocabulary[by].filter(({ name }) => counts.has(name));
   const entries = named.map(({ name, short, meaning }) =>
-    entry(colourOfKind(name, all), short, name, counts.get(name) ?? 0, meaning),
+    entry(colourOfKind(by, name), short, name, counts.get(name) ?? 0, meaning),
   );
   const same = atlas.heads.length - heads.length;
   if (same) entries.push(entry(paletteColour("paper"), "=", "unchanged", same, `the ${by} is that of the other atlas`));

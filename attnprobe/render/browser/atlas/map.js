@@ -117,7 +117,7 @@ function markMap() {
       "stroke-width": isChosen ? 2.5 : 0.7,
       opacity: isKept(head) || isChosen ? 1 : 0.15,
       "aria-pressed": String(isChosen),
-      "aria-label": `${headName(head)}, ${roleOf(head) ?? "role unknown"}`,
+      "aria-label": `${headName(head)}, ${kindInWords(head, "role")}`,
     };
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
   }
