@@ -22,7 +22,7 @@ from tests.treebank import DOCUMENTS, ENGLISH
 TEXTS = ["The cat sat.", "A dog barked at it.", "Nobody saw the two of them.", "It rained."]
 NO_MODEL = {"metrics", "models"}
 COMMANDS = sorted({command.__name__ for command in (*FIRST, *LAST)} - NO_MODEL | set(ANALYSES))
-OF_TWO = {"compare", "view"}  # of two models the second has heads off
+WITH_ALL = {"compare", "view", "atlas"}  # of two models the second has heads off; contributions are found with all on
 NONSENSE = {
     ("--off", "0:2"): "no head 2: the model has 2",
     ("--off", "0:*", "--off-how", "one"): "one keeps all heads of layer 0",
@@ -78,7 +78,7 @@ def test_every_command_has_heads_off_in_all_runs(
     result = run(command, *given, "--off", "-2:0-1,0:1")
     assert result.code == 0, result.err
     off = {"0:*(zero)"} if command != "info" else set()
-    assert runs == off | ({None} if command in OF_TWO else set())
+    assert runs == off | ({None} if command in WITH_ALL else set())
     if command in ("heatmap", "view", "info"):
         assert "0:*(zero)" in result.text
 
