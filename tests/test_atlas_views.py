@@ -67,7 +67,7 @@ def test_the_grid_fits_the_terminal(width: int, blocks: int) -> None:
 def test_colours_add_nothing_that_is_not_written() -> None:
     data = small()
     coloured = shown(data, 80, force_terminal=True, color_system="truecolor")
-    assert re.search(r"48;[25];", coloured)  # of 256 colours, where a test before drew the same style for such a terminal
+    assert re.search(r"48;[25];", coloured)  # of 256 colours, if a test before drew the style for such a terminal
     words = shown(data, 80)
     assert plain(coloured).split() == words.replace("prev:", "prev").replace("·:", "·").split()
     assert "prev: previous token 1   broad 1   ·: mixed 1   no role 3" in words
