@@ -58,6 +58,8 @@ bench: .venv/dev
 	$(BIN)/python benchmarks/importance.py
 	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/knowledge.py
+	$(BIN)/python benchmarks/atlas.py
+	$(BIN)/python benchmarks/atlas_page.py
 
 # The oldest transformers that is supported, and the newest.
 compat: .venv-5.2.0/tested .venv-5/tested
