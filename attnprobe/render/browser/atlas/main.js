@@ -15,11 +15,17 @@ function start() {
   listeners.push(sayHead);
 }
 
-/** Says to a screen reader which head was chosen. @param {Set<string>} changed */
+/** Says to a screen reader, and on a phone, which head was chosen. @param {Set<string>} changed */
 function sayHead(changed) {
   if (!changed.has("head")) return;
   const { head } = state;
-  find("said", HTMLElement).textContent = head ? `${headName(head)}: ${wordsOf(head)}. ${sentenceOf(head)}` : "no head is chosen";
+  find("said", HTMLElement).textContent = head ? `${headName(head)}: ${inWords(head)}` : "no head is chosen";
+}
+
+/** What colours a head, and what it does; once where both begin alike. @param {Head} head */
+function inWords(head) {
+  const [words, sentence] = [wordsOf(head), sentenceOf(head)];
+  return sentence.startsWith(words) ? sentence : `${words}. ${sentence}`;
 }
 
 start();
