@@ -15,7 +15,6 @@ from jaxtyping import Float, Int
 from attnprobe.analyses.kept import digest_of, written
 from attnprobe.analyses.rules import ROLE_NAMES, ROLES, Rule
 from attnprobe.analyses.shares import SHARES
-from attnprobe.atlases.sources import UNKNOWN
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.stretches import Head, KeptTexts, Stretch, Stretches, Text
 from attnprobe.values.options import Reading
@@ -282,6 +281,6 @@ def _rank(text: Measured) -> int:
     So does one that is tiny, or unknown to the vocabulary.
     """
     length = text.n_tokens + text.windows[0].n_cut
-    if length < LEAST or text.labels.get(UNKNOWN):
+    if length < LEAST or text.unknown:
         return LAST
     return bisect_left(LONGER, length)

@@ -17,7 +17,7 @@ from attnprobe.analyses.similarity import SIMILARITY
 from attnprobe.analyses.trees import TREES
 from attnprobe.atlases.by_norm import ByNorm
 from attnprobe.atlases.examples import Examples
-from attnprobe.atlases.sources import UNKNOWN, Source, Sources
+from attnprobe.atlases.sources import Source, Sources
 from attnprobe.atlases.summary import AtlasSummary
 from attnprobe.atlases.summing import listeners_together
 from attnprobe.errors import ModelError, UsageError
@@ -28,7 +28,6 @@ from attnprobe.measure.reading import reader_of
 from attnprobe.measure.running import added
 from attnprobe.measure.several import SeveralListener
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.vocabulary import is_mostly_unknown
 from attnprobe.values.options import Reading
 from attnprobe.values.records import Record
 from attnprobe.values.tokens import Tokens
@@ -133,14 +132,13 @@ class AtlasMeasurement(NoRows):
         return parts
 
     def read(self, record: Record, encoder: Encoder, reading: Reading) -> list[Tokens]:
-        """Reads a record as the members of its section do, and labels it with the section and whether it is unknown.
+        """Reads a record as the members of its section do, and labels it with the section.
 
         Raises:
             UsageError: the record cannot be used.
         """
         windows = reader_of(*self.members[record.section].values())(record, encoder, reading)
-        more = {SECTION: record.section, UNKNOWN: is_mostly_unknown(encoder.tokenizer, windows)}
-        return [replace(window, labels={**window.labels, **more}) for window in windows]
+        return [replace(window, labels={**window.labels, SECTION: record.section}) for window in windows]
 
     def begin(self, texts: Sequence[Tokens], encoder: Encoder) -> AtlasListener:
         """Makes a listener that shows each block to the members of the texts' section."""

@@ -11,7 +11,6 @@ import numpy as np
 from attnprobe.measure.kinds import Measured
 
 MOST = 20  # names of files
-UNKNOWN = "unknown"  # the label of tokens that says whether the vocabulary lacks too many of their text
 MORE = "…"
 
 
@@ -34,7 +33,7 @@ class Source:
     def of(cls, texts: Sequence[Measured]) -> Source:
         """Counts measured texts."""
         names = dict.fromkeys(text.record.file for text in texts if text.record.file)
-        unknown = sum(text.labels.get(UNKNOWN, False) for text in texts)
+        unknown = sum(text.unknown for text in texts)
         return cls(_first(names), len(texts), sum(text.n_tokens for text in texts), unknown)
 
     def __add__(self, other: Source) -> Source:

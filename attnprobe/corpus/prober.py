@@ -171,7 +171,7 @@ class Prober:
                 by_text[window.owner] = result if window.owner not in by_text else by_text[window.owner] + result
         kept = [chunk.texts[owner] for owner in sorted(by_text)]
         measured = [
-            Measured(text.record, text.windows, by_text[owner])
+            Measured(text.record, text.windows, by_text[owner], text.unknown)
             for owner, text in enumerate(chunk.texts)
             if owner in by_text
         ]

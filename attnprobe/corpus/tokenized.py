@@ -10,7 +10,7 @@ from attnprobe.corpus.settings import Settings
 from attnprobe.errors import UsageError
 from attnprobe.measure.reading import reader_of, script_without_words
 from attnprobe.models.encoder import Encoder
-from attnprobe.models.vocabulary import count_unknown, is_mostly_unknown
+from attnprobe.models.vocabulary import MOST_UNKNOWN, count_unknown
 from attnprobe.values.records import Record, Skipped
 from attnprobe.values.tokens import Tokens
 
@@ -81,4 +81,4 @@ def _is_unknown(encoder: Encoder, windows: Sequence[Tokens], most: float | None)
     unknown, content = count_unknown(encoder.tokenizer, windows)
     if most is not None and unknown > most * content:
         raise UsageError(f"{unknown:,} of {content:,} tokens are unknown to the model's vocabulary")
-    return is_mostly_unknown(encoder.tokenizer, windows)
+    return unknown > MOST_UNKNOWN * content

@@ -44,11 +44,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Measured:
-    """One text that was measured: its record, its windows, and the result."""
+    """One text that was measured: its record, its windows, the result, and whether too many tokens are unknown."""
 
     record: Record
     windows: Sequence[Tokens]
     found: Any
+    unknown: bool = False
 
     @property
     def id(self) -> str:

@@ -107,17 +107,11 @@ def count_unknown(tokenizer: Any, windows: Sequence[Tokens]) -> tuple[int, int]:
     return content.count(tokenizer.unk_token), len(content)
 
 
-def is_mostly_unknown(tokenizer: Any, windows: Sequence[Tokens]) -> bool:
-    """Tests whether the vocabulary lacks so many tokens of a text that its numbers mean little: above MOST_UNKNOWN."""
-    unknown, content = count_unknown(tokenizer, windows)
-    return unknown > MOST_UNKNOWN * content
-
-
 def remark_on_unknown(tokenizer: Any, windows: Sequence[Tokens], texts: Sequence[str]) -> str:
     """Writes the remark on texts with a share of unknown tokens above MOST_UNKNOWN; empty for other texts."""
-    if not is_mostly_unknown(tokenizer, windows):
-        return ""
     unknown, content = count_unknown(tokenizer, windows)
+    if unknown <= MOST_UNKNOWN * content:
+        return ""
     starts = [text[:TRIED] for text in texts]
     worst = max(starts, key=lambda start: share_unknown(tokenizer, start))
     better = next((one for one in _otherwise(tokenizer, worst) if share_unknown(tokenizer, one) <= MOST_UNKNOWN), None)
