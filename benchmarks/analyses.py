@@ -5,7 +5,6 @@ process, A B A B; ratios are of medians, by the clock and of the time of all cor
 `python benchmarks/analyses.py [LINES [ROUNDS]]`; `make bench` writes the table into docs/benchmarks.md.
 """
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from statistics import median
 import numpy as np
 import torch
 from corpora import lines, long_text
+from peaks import peak, print_peak
 from transformers import AutoModel, BertConfig, BertModel
 
 from attnprobe import Encoder, corpus_stats, load_encoder
@@ -113,23 +113,6 @@ def ratios(base: Run, other: Run, rounds: int) -> list[str]:
     return found
 
 
-def peak(count: int) -> float:
-    """The peak memory in MB of a process of its own that compares all heads over so many lines of a file."""
-    command = [sys.executable, __file__, "--peak", str(count)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def peak_of(count: int) -> None:
-    """Prints the peak memory of this process; lines come again if there are too few."""
-    known = lines(count)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "lines.txt"
-        path.write_text("\n".join((known * (count // len(known) + 1))[:count]), encoding="utf-8")
-        summarize("similarity", path)
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    print(next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024)
-
-
 def table(count: int, rounds: int) -> str:
     """The whole comparison in Markdown."""
     warnings.simplefilter("ignore")  # texts are cut
@@ -154,7 +137,7 @@ def table(count: int, rounds: int) -> str:
         add(f"{what}, weights in memory: loop over pairs in numpy / compiled", found, "≥ 4, aim 8")
         whole = analysis("similarity", many, [text], all_queries=True, max_length=LENGTH)
         add(f"{what}: loop over pairs, weights in memory / similarity from the text", ratios(whole, loop, rounds), "")
-    few, more = peak(1000), peak(10000)
+    few, more = peak(__file__, 1000), peak(__file__, 10000)
     add("similarity, 1,000 and 10,000 lines: peak memory", [f"{few:.0f} and {more:.0f} MB", ""], "equal")
     head = f"{torch.get_num_threads()} threads; medians of {rounds} rounds, ten times as many of rollout; "
     head += (
@@ -165,7 +148,7 @@ def table(count: int, rounds: int) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
-        peak_of(int(sys.argv[2]))
+        print_peak(int(sys.argv[2]), lambda path: summarize("similarity", path))
     else:
         count, rounds = (int(argument) for argument in (*sys.argv[1:], *("1000", "3")[len(sys.argv) - 1 :]))
         page = PAGE.read_text(encoding="utf-8")

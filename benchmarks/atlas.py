@@ -4,9 +4,7 @@ Real text that every Python has, or the texts of FILES as well, MiniLM on a CPU 
 of processor time. Run it as `python benchmarks/atlas.py [LINES [ROUNDS [FILES]]]`.
 """
 
-import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +13,7 @@ from statistics import median
 
 import torch
 from corpora import lines
+from peaks import peak, print_peak
 
 from attnprobe import Encoder, atlas, corpus_stats, find_sources, load_encoder, patterns, read_records, similarity
 
@@ -53,23 +52,6 @@ def compare(name: str, encoder: Encoder, texts: Sequence[str], rounds: int) -> N
         print(f"  {what:18} {middle:7.2f} s  {ratio:.2f} x corpus ({min(each):.2f} to {max(each):.2f})", flush=True)
 
 
-def peak(count: int) -> float:
-    """The peak memory in MB of a process of its own that makes an atlas of so many lines."""
-    command = [sys.executable, __file__, "--peak", str(count)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def peak_of(count: int) -> None:
-    """Prints the peak memory of this process; lines come again if there are too few."""
-    known = lines(count)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "lines.txt"
-        path.write_text("\n".join((known * (count // len(known) + 1))[:count]), encoding="utf-8")
-        atlas(path, threads=1)
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    print(next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024)
-
-
 def main(count: int = 1000, rounds: int = 3, *files: str) -> None:
     torch.set_num_threads(1)
     encoder = load_encoder()
@@ -78,12 +60,13 @@ def main(count: int = 1000, rounds: int = 3, *files: str) -> None:
         compare(
             Path(file).name, encoder, [record.text for record in read_records(find_sources([file]))][:count], rounds
         )
-    print(f"peak memory of an atlas of 1,000 and 10,000 lines: {peak(1000):.0f} and {peak(10000):.0f} MB")
+    few, more = peak(__file__, 1000), peak(__file__, 10000)
+    print(f"peak memory of an atlas of 1,000 and 10,000 lines: {few:.0f} and {more:.0f} MB")
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # texts are cut
     if sys.argv[1:2] == ["--peak"]:
-        peak_of(int(sys.argv[2]))
+        print_peak(int(sys.argv[2]), lambda path: atlas(path, threads=1))
     else:
         main(*map(int, sys.argv[1:3]), *sys.argv[3:])

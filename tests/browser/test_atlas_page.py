@@ -12,7 +12,7 @@ from tests.atlases import fabricated
 from tests.browser.atlas_reading import column, rows_of, saved
 from tests.browser.conftest import Open
 from tests.browser.test_access import NAMELESS, contrast
-from tests.browser.test_safety import ATTEMPTS
+from tests.browser.test_safety import assert_policy_holds
 
 COMPARED = fabricated(against=True)
 HOSTILE = "=1+1<script>alert(1)</script>\"'&${alert(1)}\u202e\u2028\n]]>"
@@ -48,19 +48,7 @@ def test_names_of_any_kind_are_shown_and_do_nothing(open_atlas: Open) -> None:
 def test_policy_holds(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "atlas.html"
     path.write_text(make_atlas_page(COMPARED), encoding="utf-8")
-    page = browser.new_page()
-    page.goto(path.as_uri())
-    answers: list[str] = []
-    page.on("response", lambda response: answers.append(response.url))
-    page.on("requestfailed", lambda request: answers.append(str(request.failure)))
-    page.evaluate("document.addEventListener('securitypolicyviolation', () => (window.refused = true))")
-    for attempt in ATTEMPTS:
-        page.evaluate("window.refused = window.broken = null")
-        page.evaluate(f"() => {{ {attempt}; }}")
-        page.wait_for_function("window.refused")
-        assert page.evaluate("window.broken") is None, attempt
-    assert set(answers) <= {"csp"}
-    page.close()
+    assert_policy_holds(browser, path)
 
 
 STOP = """() => {
