@@ -273,6 +273,22 @@ def test_changes_are_roles_and_numbers_whose_intervals_are_apart() -> None:
     assert changes(data) == ([], [])
 
 
+@pytest.mark.parametrize("lacking", ["this", "the other"])
+def test_roles_that_were_not_measured_are_not_compared(lacking: str) -> None:
+    data = fabricated(2, 2, against=True)
+    for name, heads in {"this": data["heads"], "the other": data["against"]["heads"]}.items():
+        for head in heads if lacking == name else heads[2:]:
+            head["role"] = None
+    assert changes(data).roles is None
+    for heads in (data["heads"], data["against"]["heads"]):
+        heads[0]["role"], heads[1]["role"] = None, "self"
+    data["heads"][0]["role"] = "broad"
+    assert changes(data).roles == [RoleChange(0, 0, None, "broad")]
+    for heads in (data["heads"], data["against"]["heads"]):
+        heads[0]["role"] = heads[1]["role"] = None
+    assert changes(data).roles == []
+
+
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:
     shown = Atlas(fabricated(1, 2))._repr_html_()
     assert shown.startswith('<iframe title="attnprobe" sandbox="allow-scripts allow-downloads"')

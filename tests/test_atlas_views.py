@@ -94,6 +94,11 @@ def test_what_changed_is_listed() -> None:
     assert "### Changes from made-up\n\n1 of 4 heads has another role:\n\n- **1.1** self → no role\n" in card
     assert "- **1.0** entropy 1 → 3" in card
     assert "- the two have other texts\n" in card
+    for head in data["against"]["heads"]:
+        head["role"] = None
+    not_compared = "Roles are not compared: one of the two atlases has none."
+    assert f"{not_compared}\n\nNumbers whose" in shown(data, 80).replace(" \n", "\n")
+    assert f"### Changes from made-up\n\n{not_compared}\n\nNumbers whose" in written(write_markdown, data).decode()
 
 
 def test_changes_are_ordered_beside_the_spread_of_heads_before() -> None:

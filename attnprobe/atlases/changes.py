@@ -38,9 +38,9 @@ class NumberChange(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What changed from the other atlas to this one."""
+    """What changed from the other atlas to this one; roles are None where only one of the two has any."""
 
-    roles: list[RoleChange]
+    roles: list[RoleChange] | None
     numbers: list[NumberChange]
 
 
@@ -158,11 +158,6 @@ def changes(atlas: Data, most: int = 3) -> Changes:
         for head in atlas["heads"]
         if (head["layer"], head["head"]) in others
     ]
-    roles = [
-        RoleChange(now["layer"], now["head"], before["role"], now["role"])
-        for now, before in pairs
-        if now["role"] != before["role"]
-    ]
     numbers = []
     for name in (measure["name"] for measure in atlas["measures"]):
         found = [
@@ -171,7 +166,19 @@ def changes(atlas: Data, most: int = 3) -> Changes:
             if _apart(now["values"].get(name), before["values"].get(name))
         ]
         numbers += sorted(found, key=lambda one: -abs(one.change))[:most]
-    return Changes(roles, numbers)
+    return Changes(_of_roles(pairs), numbers)
+
+
+def _of_roles(pairs: Sequence[tuple[Data, Data]]) -> list[RoleChange] | None:
+    """Finds heads that have another role; None if only one of the two atlases has roles."""
+    now_any, before_any = (any(pair[at]["role"] for pair in pairs) for at in (0, 1))
+    if now_any != before_any:
+        return None
+    return [
+        RoleChange(now["layer"], now["head"], before["role"], now["role"])
+        for now, before in pairs
+        if now["role"] != before["role"]
+    ]
 
 
 def _change(name: str, now: Data, before: Data) -> NumberChange:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import pstdev
 from typing import Any
 
-from attnprobe.atlases.changes import NumberChange, changes
+from attnprobe.atlases.changes import NumberChange, RoleChange, changes
 from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
 
@@ -20,6 +20,7 @@ NOUNS = {
 }
 NO_ROLE = "no role"
 SAMPLE = "the sample that comes with attnprobe"
+NOT_COMPARED = "Roles are not compared: one of the two atlases has none."
 MOST = 10  # changes that are listed
 FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
 AGAIN = (
@@ -116,11 +117,7 @@ def told(data: Data) -> Iterator[tuple[str, str]]:
 def changes_in_words(data: Data) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yields what changed since another atlas: a sentence each, with ``layer.head`` and the change of heads."""
     found = changes(data, most=1)
-    roles = [(f"{one.layer}.{one.head}", f"{one.before or NO_ROLE} → {one.now or NO_ROLE}") for one in found.roles]
-    more = f", and {len(roles) - MOST} more than these" if len(roles) > MOST else ""
-    have = "has" if len(roles) == 1 else "have"
-    of_all = f"{len(roles)} of {len(data['against']['heads'])} heads {have} another role"
-    yield f"{of_all}{more}{':' if roles else '.'}", roles[:MOST]
+    yield (NOT_COMPARED, []) if found.roles is None else _of_roles(data, found.roles)
     numbers = [(f"{one.layer}.{one.head}", _written(data, one)) for one in _largest(data, found.numbers)]
     yield (
         (
@@ -130,6 +127,14 @@ def changes_in_words(data: Data) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         ),
         numbers,
     )
+
+
+def _of_roles(data: Data, found: Sequence[RoleChange]) -> tuple[str, list[tuple[str, str]]]:
+    roles = [(f"{one.layer}.{one.head}", f"{one.before or NO_ROLE} → {one.now or NO_ROLE}") for one in found]
+    more = f", and {len(roles) - MOST} more than these" if len(roles) > MOST else ""
+    have = "has" if len(roles) == 1 else "have"
+    of_all = f"{len(roles)} of {len(data['against']['heads'])} heads {have} another role"
+    return f"{of_all}{more}{':' if roles else '.'}", roles[:MOST]
 
 
 def _largest(data: Data, found: Sequence[NumberChange]) -> list[NumberChange]:
