@@ -24,10 +24,11 @@ from attnprobe.atlases.examples import examples_of
 from attnprobe.atlases.findings import findings_of, telling
 from attnprobe.atlases.measures import FEWEST, Measure, Place, measures_of
 from attnprobe.atlases.pointed import best_of
+from attnprobe.atlases.schemas import most_of
 from attnprobe.values.table import Table
 from attnprobe.version import __version__
 
-NAMED = 5  # of the nearest heads, and of the relations of a head
+NEAREST, POINTED = most_of("nearest", "head"), most_of("relations", "head")
 FEW = {"texts": 30, "treebank": 30, "documents": 10}  # of fewer a reader is warned
 SAMPLE = "built-in sample"  # how the names of the sentences begin that come with attnprobe
 Facts = Mapping[Place, Mapping[str, Any]]
@@ -125,7 +126,7 @@ def _of_similarity(similarity: Similarity) -> Facts:
 def _nearest(similarity: Similarity, index: int) -> list[dict[str, Any]]:
     distances = similarity.distances[index]
     order = [other for other in np.argsort(distances, kind="stable").tolist() if other != index]
-    named = [(*similarity.labels[other], float(distances[other])) for other in order[:NAMED]]
+    named = [(*similarity.labels[other], float(distances[other])) for other in order[:NEAREST]]
     return [{"layer": layer, "head": head, "distance": distance} for layer, head, distance in named]
 
 
@@ -136,7 +137,7 @@ def _of_relations(relations: Relations) -> Facts:
         for place, pointed in heads.items():
             if label not in (ALL, ALL_AND_PUNCT) and pointed.n >= FEWEST and pointed.gain > 0:
                 found.setdefault(place, []).append(pointed._asdict())
-    return {place: {"relations": sorted(rows, key=lambda row: -row["gain"])[:NAMED]} for place, rows in found.items()}
+    return {place: {"relations": sorted(rows, key=lambda row: -row["gain"])[:POINTED]} for place, rows in found.items()}
 
 
 FACTS: Mapping[str, Callable[[Any], Facts]] = {

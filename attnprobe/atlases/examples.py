@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from attnprobe.analyses.kept import digest_of, written
 from attnprobe.analyses.rules import ROLE_NAMES, ROLES, Rule
 from attnprobe.analyses.shares import SHARES
+from attnprobe.atlases.schemas import most_of
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.stretches import Head, KeptTexts, Stretch, Stretches, Text
 from attnprobe.values.options import Reading
@@ -22,7 +23,7 @@ from attnprobe.values.records import Record
 from attnprobe.values.text import label
 from attnprobe.values.tokens import Role
 
-LEAST, MOST = 8, 24  # tokens of a text that is shown whole
+LEAST, MOST = 8, most_of("tokens", "text")  # tokens of a text that is shown whole
 LONGER = (MOST, 8 * MOST, 64 * MOST)  # of longer texts, those of fewer tokens come first
 LAST = len(LONGER) + 1
 RANDOM = 2  # texts, of which a head is shown the first that is not its clearest

@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any
 
 from attnprobe.analyses.rules import OTHER_ROLE, Thresholds
+from attnprobe.atlases.schemas import most_of
 from attnprobe.atlases.wording import ANSWERS, GROUPS, IMPORTANCE, ORDINALS, RULES, link, percents
 from attnprobe.values.text import visible
 
@@ -30,7 +31,7 @@ Atlas = Mapping[str, Any]
 MOST = Thresholds().most
 LEAST_HELD_OUT = 30  # links or mentions of a finding: of fewer, an interval says little
 ALIKE = 0.02  # nats between two heads that do nearly the same; 0.693 between those that share nothing
-TOLD = 10  # telling heads
+TOLD = most_of("telling")  # heads
 
 
 @dataclass(frozen=True)

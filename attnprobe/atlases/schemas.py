@@ -54,6 +54,12 @@ def schema() -> dict[str, Any]:
     return found
 
 
+def most_of(field: str, of: str | None = None) -> int:
+    """Returns how many items a field holds at most, of the whole atlas or of one of the objects in ``$defs``."""
+    rules = schema() if of is None else schema()["$defs"][of]
+    return int(rules["properties"][field]["maxItems"])
+
+
 @cache
 def follows_schema() -> Check:
     """Makes the check that a value follows the schema, which raises :class:`Wrong`."""
