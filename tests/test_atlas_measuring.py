@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from torch import Tensor
 
 from attnprobe import (
     Encoder,
@@ -28,10 +29,12 @@ from attnprobe.atlases.data import Atlas
 from attnprobe.atlases.measuring import AtlasMeasurement
 from attnprobe.atlases.sources import Source
 from attnprobe.atlases.summary import AtlasSummary
+from attnprobe.attention.value_norms import value_norms
 from attnprobe.corpus.again import completed
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.stats import CorpusStats
+from attnprobe.models import sources
 from attnprobe.values.options import Reading, Running
 from attnprobe.values.signature import part_of
 from attnprobe.values.table import Table
@@ -178,6 +181,25 @@ def test_the_signature_has_the_parts_of_all_members(encoder_of: Callable[[str], 
     signature = Settings(chosen(encoder, importance="sensitivity", seed=5)).sign(encoder)
     parts = {"queries": "all", "similarity_queries": "32", "seed": "5", "method": "gradient"}
     assert {name: part_of(signature, name) for name in parts} == parts
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])
+def test_norms_of_values_are_computed_of_texts_alone(
+    family: str, encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where values come out of hooked modules (deberta-v2)."""
+    lengths: list[int] = []
+
+    def noted(value: Tensor, matrices: Tensor) -> Tensor:
+        lengths.append(value.shape[2])
+        return value_norms(value, matrices)
+
+    monkeypatch.setattr(sources, "value_norms", noted)
+    encoder = encoder_of(family)
+    records = [*of("texts", TEXTS[2:4]), *of("treebank", SENTENCES[:2]), *of("documents", DOCUMENTS[:1])]
+    assert measured(encoder, records, chosen(encoder)).norms
+    windows = [window for text in TEXTS[2:4] for window in encoder.tokenize(*text.given)]
+    assert sorted(lengths) == sorted(len(window) for window in windows for _ in range(encoder.layers))
 
 
 PAIRS = "similarity, relations, trees, coreference"

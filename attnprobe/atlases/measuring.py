@@ -178,6 +178,11 @@ class AtlasListener(SeveralListener):
     names: Sequence[str]
     count: int
 
+    @property
+    def reads_values(self) -> bool:
+        """Whether blocks must carry the norms of values, which only one section's members read."""
+        return any(getattr(member, "reads_values", False) for member, _ in self.members)
+
     def finish(self) -> Found:
         """Returns the results of all members, by name."""
         found = {name: listener.finish() for name, (_, listener) in zip(self.names, self.members, strict=True)}

@@ -10,7 +10,7 @@ Runs know nothing else about what they measure, be it of one text or a corpus, i
 whose name stands in MEASUREMENTS also has ``choose(encoder, reading, **options)``, which makes a measurement of what a
 person asked for. A measurement without rows is a NoRows of ``nothing.py``, one without a summary uses NoSummary;
 ``tests/toy.py`` is a whole example. One that needs blocks to carry the norms of
-values has ``reads_values``, which is True.
+values has ``reads_values``, which is True; its listeners may have it, too: False where their texts need none.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -30,6 +31,8 @@ def measure(texts: Sequence[Tokens], encoder: Encoder, measurement: Measurement)
     def observe(layer: int, group: int) -> Observer | None:
         return listeners[group].start_layer(layer) if layer in measurement.layers else None
 
+    if not any(getattr(listener, "reads_values", True) for listener in listeners):
+        encoder = replace(encoder, sources=())
     if measurement.layers:
         encoder.observe(by_length, observe, groups, [listener.starts for listener in listeners])
     found = [listener.finish() for listener in listeners]
