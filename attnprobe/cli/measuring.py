@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import typer
@@ -16,6 +18,8 @@ from attnprobe.cli.log import Pace, log_as
 from attnprobe.cli.options import Loading
 from attnprobe.cli.output import Output, Progress, note
 from attnprobe.cli.remarks import exit_code, remarks, say_done
+from attnprobe.errors import UsageError
+from attnprobe.values.arguments import shown
 from attnprobe.values.options import Engine
 from attnprobe.values.records import TEXTS, Columns
 
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from attnprobe.corpus.sections import Sections
     from attnprobe.corpus.settings import Settings
     from attnprobe.models.encoder import Encoder
+
+ANNOTATED = "conllu"  # the format of files that hold annotations, whatever they are read for
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,40 @@ def _inputs(records: Records, task: Task, quiet: bool) -> Inputs | Sections:
         if files := records.of_sections.get(name):
             read: dict[str, Any] = {"columns": Columns(also=tuple(section.labels)), "instead": section.instead}
             found[name] = Inputs.find(files, **read, encoding=records.encoding, tell=tell)
+    flags = [f"--{section.flag}" for section in task.sections.values()]
+    _refuse_unquoted(found, dict(_behind(flags, sys.argv[1:])))
     return Sections(found, tell)
+
+
+def _refuse_unquoted(found: Mapping[str, Inputs], behind: Mapping[Path, str]) -> None:
+    """Refuses a FILE of annotated sentences that stands where the shell puts what a pattern without quotes matches.
+
+    Args:
+        found: the inputs of each section.
+        behind: the flag that each such FILE stands behind.
+
+    Raises:
+        UsageError: there is one, and no flag names it.
+    """
+    texts, *others = found.values()
+    named = {path.resolve() for inputs in others for path in inputs.files}
+    for source in texts.sources:
+        path = source.path.resolve() if source.path and source.format == ANNOTATED else None
+        if path and path not in named and (flag := behind.get(path)):
+            raise UsageError(
+                f"{flag} takes one file, so that {shown(source.name)} behind it is a FILE of texts",
+                f"{flag} before each, or a pattern in quotes: {flag} 'data/*.conllu'; FILES come first",
+            )
+
+
+def _behind(flags: Collection[str], arguments: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Yields the paths that follow the value of one of the flags with no other option between, and the flag."""
+    flag, at = "", 0
+    for number, argument in enumerate(arguments):
+        if argument.startswith("-"):
+            flag, at = argument, number
+        elif flag in flags and number > at + 1:
+            yield Path(argument).resolve(), flag
 
 
 def _texts(records: Records, task: Task, tell: Callable[[str], None]) -> Inputs:

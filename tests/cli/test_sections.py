@@ -59,6 +59,23 @@ def test_each_section_is_read_and_halved_as_if_alone(parted: Callable[..., pd.Da
     assert other.loc["documents"].equals(found.loc["documents"])
 
 
+@pytest.mark.parametrize("flag", ["--conllu", "--coref"])
+def test_a_pattern_without_quotes_is_no_text(parted: Callable[..., pd.DataFrame], run: Run, flag: str) -> None:
+    Path("more.conllu").write_text(ENGLISH, encoding="utf-8")
+    for before in ([], ["texts.txt"]):
+        said = f"{flag} takes one file, so that 'more.conllu' behind it is a FILE of texts"
+        check_error(run("atlas", *before, flag, "bank.conllu", "./more.conllu"), 2, said, f"{flag} 'data/*.conllu'")
+    meant: list[list[str]] = [
+        ["more.conllu", flag, "bank.conllu"],
+        [flag, "bank.conllu", "-q", "more.conllu"],
+        [flag, "bank.conllu", "bank.conllu"],
+        [flag, "bank.conllu", "texts.txt"],
+        [flag, "bank.conllu", flag, "more.conllu", "more.conllu"],
+    ]
+    for arguments in meant:
+        parted("--limit", "1", *arguments)
+
+
 class KilledError(BaseException):
     """In place of a SIGKILL."""
 
