@@ -14,6 +14,7 @@ import pytest
 from attnprobe import Atlas, read_atlas
 from attnprobe.atlases.changes import NumberChange, RoleChange, changes
 from attnprobe.atlases.data import write_json
+from attnprobe.atlases.declared import is_atlas
 from attnprobe.atlases.schemas import KEYWORDS, schema
 from attnprobe.errors import InputError, OutputError, UsageError
 from tests.atlases import RELATIONS, fabricated
@@ -288,6 +289,33 @@ def test_roles_that_were_not_measured_are_not_compared(lacking: str) -> None:
     for heads in (data["heads"], data["against"]["heads"]):
         heads[0]["role"] = heads[1]["role"] = None
     assert changes(data).roles == []
+
+
+class Endless(io.RawIOBase):
+    """JSON Lines without end, which counts the bytes that are read."""
+
+    line, count = b'{"text": "\\"format\\": \\"attnprobe-atlas\\""}\n', 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        at = self.count % len(self.line)
+        buffer[:] = (self.line * (len(buffer) // len(self.line) + 2))[at : at + len(buffer)]
+        self.count += len(buffer)
+        return len(buffer)
+
+
+def test_only_the_beginning_tells_an_atlas_from_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, path = fabricated(against=True), tmp_path / "atlas.json"
+    others = (json.dumps(data, indent=1), json.dumps(fabricated(), sort_keys=True))
+    for content in (as_json(data), *map(str.encode, others)):
+        path.write_bytes(b"\xef\xbb\xbf" + content)
+        assert is_atlas(path)
+    texts = Endless()
+    monkeypatch.setattr(Path, "open", lambda path, mode: io.BufferedReader(texts))
+    assert not is_atlas(path)
+    assert texts.count <= 2**17
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own() -> None:

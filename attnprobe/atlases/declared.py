@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from attnprobe.analyses.coreference import LABELS as OF_DOCUMENTS
 from attnprobe.analyses.kinds import CorpusAnalysis, Section, groups_of
 from attnprobe.analyses.similarity import Clustering
 from attnprobe.atlases.data import FORMATS, Atlas, read_atlas
+from attnprobe.readers.streams import HEAD
 from attnprobe.values.options import Options, Reading, Without, choice, option
 from attnprobe.values.relations import LABELS as OF_SENTENCES
 
@@ -80,12 +80,13 @@ def finished(name: str, options: Mapping[str, Any]) -> Atlas | None:
 
 
 def is_atlas(path: Path) -> bool:
-    """Tests whether a file holds an atlas, by what it says of itself; it may be damaged further on."""
+    """Tests whether a file holds an atlas, by what its first HEAD bytes say of it; it may be damaged further on.
+
+    What attnprobe writes begins so. Of an atlas whose fields something else put in order, the mark may come too late.
+    """
     with path.open("rb") as file:
-        if not OPENING.match(file.read(2**12)):
-            return False
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return MARK.search(content) is not None
+        head = file.read(HEAD)
+    return OPENING.match(head) is not None and MARK.search(head) is not None
 
 
 ATLAS = CorpusAnalysis(
