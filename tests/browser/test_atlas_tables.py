@@ -1,5 +1,6 @@
 """The tables of an atlas's page: all heads, what they are measured against, and what changed."""
 
+import re
 from collections.abc import Callable
 from statistics import pstdev
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from attnprobe.atlases.changes import changes
-from tests.atlases import fabricated
+from tests.atlases import RELATIONS, fabricated
 from tests.browser.atlas_reading import column, number, rows_of, sparse
 from tests.browser.conftest import Open
 
@@ -71,6 +72,20 @@ def test_an_address_says_how_the_table_is_sorted(open_atlas: Open) -> None:
     assert [number(text) for text in column(page, 3)] == pytest.approx(values, abs=1e-3)
     page.locator("#heads thead button").nth(2).click()
     assert "sort=-finding" in page.evaluate("location.hash")
+
+
+def test_an_address_says_which_numbers_the_table_shows(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    headers = page.locator("#heads thead th")
+    page.locator("#table-group").select_option("relations")
+    expect(headers).to_have_text(["head", "role", "in words", *RELATIONS])
+    expect(page).to_have_url(re.compile("&group=relations&sort=layer$"))
+    page.reload()
+    expect(headers).to_have_text(["head", "role", "in words", *RELATIONS])
+    expect(page.locator("#table-group")).to_have_value("relations")
+    page.go_back()
+    expect(headers.last).to_have_text("offset")
+    expect(page.locator("#table-group")).to_have_value("statistics")
 
 
 def test_a_row_chooses_its_head_and_filtered_roles_are_hidden(open_atlas: Open) -> None:
