@@ -167,3 +167,12 @@ def test_changes_are_those_that_python_finds(open_atlas: Open) -> None:
     expect(page.locator("#changes .note")).to_have_count(1)
     tables.nth(1).locator("tbody button").nth(1).click()
     assert page.evaluate("[state.colour, state.shown]") == [ordered[0].measure, "change"]
+
+
+def test_roles_of_an_atlas_without_any_are_not_compared(open_atlas: Open) -> None:
+    data = fabricated(2, 3, against=True)
+    for head in data["against"]["heads"]:
+        head["role"] = None
+    page = open_atlas(data)
+    expect(page.locator("#changes")).to_contain_text("Roles are not compared: one of the two atlases has none.")
+    expect(page.locator("#changes")).not_to_contain_text("another role")
