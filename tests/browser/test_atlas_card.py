@@ -1,11 +1,13 @@
 """The card of a head, its examples and the map of heads show what the atlas holds."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from attnprobe.render.atlas_page import make_atlas_page
 from tests.atlases import fabricated
 from tests.browser.conftest import Open
 
@@ -130,6 +132,25 @@ def test_heads_are_chosen_from_the_card(open_atlas: Open) -> None:
     expect(page.locator("#card-title")).to_contain_text("0.0")
 
 
+def test_groups_stay_open_from_head_to_head(open_atlas: Open) -> None:
+    """Also where the next head is chosen before the browser tells that a group was opened."""
+    page = open_atlas(ATLAS)
+    page.evaluate(
+        """() => {
+            document.querySelector("#card-numbers details:not([open])").open = true;
+            change({ head: headAt(2, 2) });
+        }"""
+    )
+    assert page.locator("#card-numbers details[open]").count() == 2
+    page.locator("#card-numbers summary").first.click()
+    choose(page, 3, 3)
+    assert page.locator("#card-numbers details").evaluate_all("all => all.map(({ open }) => open)")[:3] == [
+        False,
+        True,
+        False,
+    ]
+
+
 def token(page: Page, side: str, at: int) -> Locator:
     return page.locator(f"#{side} button").nth(at)
 
@@ -202,6 +223,17 @@ def test_the_map_chooses_heads(open_atlas: Open) -> None:
     page.evaluate("change({ roles: new Set(['broad']) })")
     faded = page.locator("#map [data-key][opacity='0.15']").count()
     assert faded == sum(head["role"] != "broad" for head in ATLAS["heads"] if head is not ATLAS["heads"][at])
+
+
+def test_the_map_waits_for_no_observer(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "atlas.html"
+    path.write_text(make_atlas_page(ATLAS), encoding="utf-8")
+    page = browser.new_page()
+    page.add_init_script("window.ResizeObserver = class { observe() {} }")
+    page.goto(path.as_uri())
+    assert page.evaluate("new Set(points.map(({ x }) => x)).size") == len(ATLAS["heads"])
+    assert page.evaluate("mapPicture.clientWidth === mapBox.clientWidth")
+    page.close()
 
 
 def test_a_phone_and_an_atlas_without_places_or_examples(open_atlas: Open) -> None:

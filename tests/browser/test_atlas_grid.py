@@ -196,7 +196,7 @@ def test_a_finding_is_a_link(open_atlas: Open, data: dict[str, Any]) -> None:
     page.locator("#grid button").nth(13).click()
     page.locator("#theme").click()
     expect(page).to_have_url(
-        re.compile(r"#colour=trees.uuas&shown=other&head=2.3&roles=same\+word&sort=layer&theme=dark$")
+        re.compile(r"#colour=trees.uuas&shown=other&head=2.3&roles=same\+word&group=statistics&sort=layer&theme=dark$")
     )
     before = cells(page)
     page.reload()
@@ -212,11 +212,15 @@ def test_a_finding_is_a_link(open_atlas: Open, data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "at",
-    ["colour=toString&shown=both&head=9.9&roles=__proto__&sort=-constructor&theme=url(x)", "table-view", "%E0%A4%A"],
+    [
+        "colour=toString&shown=both&head=9.9&roles=__proto__&group=toString&sort=-constructor&theme=url(x)",
+        "table-view",
+        "%E0%A4%A",
+    ],
 )
 def test_an_address_that_makes_no_sense_changes_nothing(open_atlas: Open, data: dict[str, Any], at: str) -> None:
     page = open_atlas(data, at=at)
-    assert page.evaluate("stateText()") == "colour=role&shown=this&head=0.0&sort=layer"
+    assert page.evaluate("stateText()") == "colour=role&shown=this&head=0.0&group=statistics&sort=layer"
 
 
 @pytest.mark.parametrize(("width", "beside"), [(360, False), (900, False), (901, True)])

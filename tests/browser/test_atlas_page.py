@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from attnprobe.render.atlas_page import make_atlas_page
-from tests.atlases import fabricated
+from tests.atlases import RELATIONS, fabricated
 from tests.browser.atlas_reading import column, rows_of, saved
 from tests.browser.conftest import Open
 from tests.browser.test_access import NAMELESS, contrast
@@ -35,6 +35,7 @@ def test_names_of_any_kind_are_shown_and_do_nothing(open_atlas: Open) -> None:
     rows_of(page)
     assert column(page, 1)[0] == HOSTILE
     page.locator("#table-group").select_option("relations")
+    expect(page.locator("#heads thead th")).to_have_count(3 + len(RELATIONS) + 1)
     page.locator("#heads thead button").last.click()
     page.evaluate("(colour) => change({ colour })", f"relations.{HOSTILE}")
     expect(page.locator("#heads thead th").last).to_have_attribute("aria-sort", "descending")

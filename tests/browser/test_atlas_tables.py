@@ -1,5 +1,6 @@
 """The tables of an atlas's page: all heads, what they are measured against, and what changed."""
 
+import re
 from collections.abc import Callable
 from statistics import pstdev
 
@@ -7,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from attnprobe.atlases.changes import changes
-from tests.atlases import fabricated
+from tests.atlases import RELATIONS, fabricated
 from tests.browser.atlas_reading import column, number, rows_of, sparse
 from tests.browser.conftest import Open
 
@@ -59,6 +60,7 @@ def test_columns_sort_and_what_is_missing_comes_last(open_atlas: Open) -> None:
         assert [number(text) for text in texts[: len(values)]] == pytest.approx(ordered, abs=1e-3)
         assert texts[len(values) :] == [""] * (len(data["heads"]) - len(values))
     page.locator("#heads thead button").nth(1).click()
+    expect(page.locator("#heads thead th").nth(1)).to_have_attribute("aria-sort", "ascending")
     roles = [head["role"] or "" for head in data["heads"]]
     assert column(page, 1) == [*sorted(filter(None, roles)), ""]
 
@@ -73,10 +75,24 @@ def test_an_address_says_how_the_table_is_sorted(open_atlas: Open) -> None:
     assert "sort=-finding" in page.evaluate("location.hash")
 
 
+def test_an_address_says_which_numbers_the_table_shows(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    headers = page.locator("#heads thead th")
+    page.locator("#table-group").select_option("relations")
+    expect(headers).to_have_text(["head", "role", "in words", *RELATIONS])
+    expect(page).to_have_url(re.compile("&group=relations&sort=layer$"))
+    page.reload()
+    expect(headers).to_have_text(["head", "role", "in words", *RELATIONS])
+    expect(page.locator("#table-group")).to_have_value("relations")
+    page.go_back()
+    expect(headers.last).to_have_text("offset")
+    expect(page.locator("#table-group")).to_have_value("statistics")
+
+
 def test_a_row_chooses_its_head_and_filtered_roles_are_hidden(open_atlas: Open) -> None:
     page = open_atlas(ATLAS)
     rows_of(page).nth(17).click()
-    expect(page.locator("#heads .on")).to_have_count(1)
+    expect(page.locator("#heads .on th")).to_have_text("1.5")
     assert page.evaluate("keyOf(state.head)") == "1.5"
     page.locator("#heads tbody .on button").focus()
     for key in ("ArrowDown", "End", "Enter"):
@@ -152,3 +168,12 @@ def test_changes_are_those_that_python_finds(open_atlas: Open) -> None:
     expect(page.locator("#changes .note")).to_have_count(1)
     tables.nth(1).locator("tbody button").nth(1).click()
     assert page.evaluate("[state.colour, state.shown]") == [ordered[0].measure, "change"]
+
+
+def test_roles_of_an_atlas_without_any_are_not_compared(open_atlas: Open) -> None:
+    data = fabricated(2, 3, against=True)
+    for head in data["against"]["heads"]:
+        head["role"] = None
+    page = open_atlas(data)
+    expect(page.locator("#changes")).to_contain_text("Roles are not compared: one of the two atlases has none.")
+    expect(page.locator("#changes")).not_to_contain_text("another role")

@@ -178,6 +178,18 @@ def test_chosen_layers_and_heads_keep_their_numbers(open_page: Open, minilm: Enc
     np.testing.assert_allclose(shown(page), keep_weights(TEXT, minilm).weights[5, [3, 7]], atol=1e-5)
 
 
+def test_a_token_of_lists_that_are_about_to_change_is_the_one_that_was_seen(page: Page) -> None:
+    """What is clicked before words are decoded is a piece, and what is pointed at goes with its list."""
+    code = """() => {
+        change({ choice: { ...state.choice, words: true } }, "choice");
+        point({ side: "key", at: 15 });
+        lists.query.querySelectorAll("button")[10].click();
+    }"""
+    page.evaluate(code)
+    expect(page.locator("#tokens [aria-pressed=true]")).to_have_text("8it")
+    assert page.evaluate("state.pointed") is None
+
+
 def test_quick_changes_end_in_the_last(page: Page, sentence: View, weights: np.ndarray) -> None:
     page.evaluate(
         "change({choice: {...state.choice, special: 'hide'}}, 'choice'); change({layer: 3}, 'heads'); select(5, 7)"

@@ -195,6 +195,9 @@ def test_keys_are_chosen_in_the_table_and_by_a_click(page: Page) -> None:
     expect(page.locator("#steps-query")).to_be_focused()
     page.get_by_text("Numbers by dimension").click()
     expect(page.locator("#walk details tbody tr")).to_have_count(32)
+    token(page, "keys", 7).click()
+    expect(page.locator("#steps-key")).to_have_value("7")
+    expect(page.locator("#walk details")).to_have_attribute("open", "")
 
 
 def test_words_are_walked_by_their_first_piece(page: Page) -> None:

@@ -43,7 +43,7 @@ function readControl(input) {
   else if (input.name === "threshold") change({ threshold: thresholdAt(input.value) }, "lines");
   else {
     const value = input.name === "words" ? input.value === "words" : input.value;
-    change({ choice: { ...state.choice, [input.name]: value }, pointed: null }, "choice");
+    change({ choice: { ...state.choice, [input.name]: value } }, "choice");
   }
 }
 

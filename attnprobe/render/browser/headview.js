@@ -32,8 +32,11 @@ async function showHeads(what) {
     const { queries, keys } = shownUnits(choice);
     const fresh = choice !== scene.choice;
     Object.assign(scene, { layer, choice, units: unitsOf(choice), queries, keys, heads, weights });
-    if (fresh) fillLists();
-    if (fresh) scrollToKept();
+    if (fresh) {
+      state.pointed = null;
+      fillLists();
+      scrollToKept();
+    }
   }
   drawLines();
 }

@@ -170,8 +170,7 @@ function dimensionsTable(q, k, products, words) {
   });
   const table = make("table", {}, make("thead", {}, make("tr", {}, ...names)), make("tbody", {}, ...rows));
   const details = make("details", {}, make("summary", {}, words.table), make("div", { class: "wide" }, table));
-  details.open = walked.numbers;
-  details.addEventListener("toggle", () => (walked.numbers = details.open));
+  details.open = find("walk", HTMLElement).querySelector("details")?.open ?? false; // as in the pane that this is drawn over
   return details;
 }
 

@@ -15,7 +15,8 @@ function point(place) {
  */
 function keep({ side, at }, beside) {
   const rows = keptRows(side);
-  const pieces = piecesOf((side === "query" ? scene.queries : scene.keys)[at], state.choice);
+  if (!scene.choice) return;
+  const pieces = piecesOf((side === "query" ? scene.queries : scene.keys)[at], scene.choice);
   const others = beside ? state.kept[side].filter((piece) => !pieces.includes(piece)) : [];
   const isLetGo = rows.includes(at) && (beside || rows.length === 1);
   const kept = isLetGo ? others : [...others, ...pieces].sort((one, other) => one - other);

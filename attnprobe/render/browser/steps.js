@@ -11,7 +11,6 @@ const walked = {
   /** @type {number | null} */ key: null,
   head: 0,
   all: false, // whether all keys are in the table
-  numbers: false, // whether those of each dimension are shown
   kept: "", // the tokens that clicks chose, when the pane was drawn
   drawn: "",
   latest: 0,

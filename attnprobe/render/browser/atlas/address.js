@@ -21,11 +21,17 @@ const FIELDS = {
       if (roles.every((role) => rolesToShow().includes(role))) into.roles = new Set(roles);
     },
   },
+  group: {
+    write: ({ group }) => group || null,
+    read: (text, into) => readWord(text, groupsOfMeasures, (group) => (into.group = group)),
+  },
   sort: {
     write: ({ sort: { by, down } }) => (down ? "-" : "") + by,
     read: (text, into) => {
       const by = text.replace(/^-/, "");
-      if (["layer", "finding", ...colourings].includes(by)) into.sort = { by, down: text !== by };
+      if (!["layer", "finding", ...colourings].includes(by)) return;
+      into.sort = { by, down: text !== by };
+      if (measureNamed(by)) into.group = groupOf(by); // which has its column
     },
   },
   theme: {

@@ -93,6 +93,10 @@ function buildChanges() {
 }
 
 function rolesPart() {
+  const [mine, others] = [atlas.heads, [...othersByKey.values()]].map((heads) => heads.some(({ role }) => role !== null));
+  if (mine !== others) {
+    return make("div", {}, make("h3", {}, "Roles"), make("p", {}, "Roles are not compared: one of the two atlases has none."));
+  }
   const roles = changedRoles();
   const count = roles.reduce((sum, { heads }) => sum + heads.length, 0);
   const title = make("h3", { id: "roles-title" }, `${count} of ${othersByKey.size} heads ${count === 1 ? "has" : "have"} another role`);

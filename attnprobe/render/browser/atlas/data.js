@@ -173,6 +173,8 @@ function sourcesOf({ sections }) {
 /** @param {string} name of a measure */
 const groupOf = (name) => name.split(".")[0];
 
+const groupsOfMeasures = [...new Set(atlas.measures.map(({ name }) => groupOf(name)))];
+
 /** @param {string} group */
 const groupTitle = (group) => GROUPS[group] ?? group;
 

@@ -12,6 +12,7 @@ function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(["theme"]));
   listeners.unshift(showTheme);
   followAddress();
+  fitMap();
   listeners.push(sayHead);
 }
 

@@ -39,7 +39,7 @@ function buildMap() {
   mapBox.addEventListener("mouseleave", () => showTip(null));
   mapBox.addEventListener("focusin", (event) => showTip(pointOf(event.target)));
   mapBox.addEventListener("focusout", () => showTip(null));
-  new ResizeObserver(() => mapBox.clientWidth !== mapSize.width && placePoints()).observe(mapBox);
+  new ResizeObserver(fitMap).observe(mapBox);
 }
 
 function mapNote() {
@@ -82,6 +82,11 @@ function nearestTowards(key, at) {
     .filter(({ other, way: [ahead, aside] }) => (ahead || aside ? ahead > 0 : isForward ? other > at : other < at))
     .map(({ other, way: [ahead, aside] }) => ({ other, cost: ahead + 2 * Math.abs(aside) }));
   return found.length ? found.reduce((one, next) => (next.cost < one.cost ? next : one)).other : -1;
+}
+
+/** Places the points anew if the width of the page is not that for which they were. */
+function fitMap() {
+  if (mapBox.clientWidth !== mapSize.width) placePoints();
 }
 
 /** Fits the map to the width of the page, with both axes in the same scale. */

@@ -3,8 +3,16 @@
 /** The groups that are open, which stay so from head to head: at first the first one. */
 const openGroups = new Set(atlas.measures.slice(0, 1).map(({ name }) => groupOf(name)));
 
+/** Notes which groups the reader opened and closed. */
+function noteOpen() {
+  for (const { open, dataset } of cardNumbers.querySelectorAll("details")) {
+    openGroups[open ? "add" : "delete"](dataset.group ?? "");
+  }
+}
+
 /** The groups of the measures that the head has. @param {Head} head */
 function numberGroups(head) {
+  noteOpen();
   const known = atlas.measures.filter(({ name }) => valuesOfBoth(head, name).length);
   return [...grouped(known, ({ name }) => groupOf(name))].map(([group, measures]) => numberGroup(head, group, measures));
 }
@@ -13,14 +21,13 @@ function numberGroups(head) {
 function numberGroup(head, group, measures) {
   const table = make(
     "table",
-    { class: atlas.against ? "numbers compared" : "numbers", "data-group": group, "aria-label": groupTitle(group) },
+    { class: atlas.against ? "numbers compared" : "numbers", "aria-label": groupTitle(group) },
     make("thead", {}, make("tr", {}, ...headersOf(measures).map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...measures.map((measure) => numberRow(head, measure))),
   );
   const summary = make("summary", {}, `${groupTitle(group)} (${measures.length})`);
-  const details = make("details", { open: openGroups.has(group) }, summary, make("div", { class: "wide" }, table), ...notesOf(group));
+  const details = make("details", { "data-group": group, open: openGroups.has(group) }, summary, make("div", { class: "wide" }, table), ...notesOf(group));
   rove(table.tBodies[0], "button", (key, at, count) => gridStep(key, at, count, 1));
-  details.addEventListener("toggle", () => (details.open ? openGroups.add(group) : openGroups.delete(group)));
   return details;
 }
 

@@ -5,11 +5,11 @@ const NO_ROLE = "none"; // in the filters and in the address
 const KINDS = /** @type {const} */ (["role", "pattern", "cluster"]); // what colours can stand for besides a measure
 
 /**
- * `colour` is a kind or a measure's name; `roles` are those shown, none: all of them; `sort.by` is a measure's name, a
- * kind, "layer" or "finding"; `theme` is empty where the system chooses.
+ * `colour` is a kind or a measure's name; `roles` are those shown, none: all of them; `group` is that of the
+ * measures in the table; `sort.by` is one of these, a kind, "layer" or "finding"; `theme` is empty where the system chooses.
  * @typedef {{
  *   colour: string, shown: typeof SHOWN[number], head: Head | null, roles: Set<string>,
- *   sort: { by: string, down: boolean }, theme: string,
+ *   group: string, sort: { by: string, down: boolean }, theme: string,
  * }} State
  */
 
@@ -27,6 +27,7 @@ function openingState() {
     shown: "this",
     head: first ? headAt(first.layer, first.head) : null,
     roles: new Set(),
+    group: groupsOfMeasures[0] ?? "",
     sort: { by: "layer", down: false },
     theme: "",
   };

@@ -5,7 +5,6 @@
  * @typedef {{ by: string, title: string, meaning: string, down: boolean, rank: (head: Head) => number | null }} Column
  */
 
-const groupsOfMeasures = [...new Set(atlas.measures.map(({ name }) => groupOf(name)))];
 const roleNames = [...new Set([...atlas.heads, ...othersByKey.values()].map(({ role }) => role ?? ""))].sort();
 
 /** @type {Column[]} */
@@ -21,11 +20,12 @@ function rankOfRole(head) {
   return role === null ? null : roleNames.indexOf(role);
 }
 
-const drawn = { group: groupsOfMeasures[0] ?? "", rows: /** @type {Map<Head, HTMLTableRowElement>} */ (new Map()) };
+/** The row of each head. @type {Map<Head, HTMLTableRowElement>} */
+let rowsByHead = new Map();
 
 /** @returns {Column[]} */
 function columnsShown() {
-  const measures = atlas.measures.filter(({ name }) => groupOf(name) === drawn.group);
+  const measures = atlas.measures.filter(({ name }) => groupOf(name) === state.group);
   const numbers = measures.map((measure) => ({
     by: measure.name,
     title: titleInGroup(measure),
@@ -49,10 +49,8 @@ function buildTable() {
 
 /** @param {string} group */
 function chooseGroup(group) {
-  drawn.group = group;
-  drawn.rows.clear();
-  const isKnown = columnsShown().some(({ by }) => by === state.sort.by);
-  change({ sort: isKnown ? { ...state.sort } : { by: "layer", down: false } });
+  const isLeft = measureNamed(state.sort.by) !== null;
+  change({ group, sort: isLeft ? { by: "layer", down: false } : state.sort });
 }
 
 /** Draws the head of the table and all rows anew. */
@@ -66,9 +64,9 @@ function fillTable() {
   });
   table.tHead?.replaceChildren(make("tr", {}, ...headers));
   const measures = columns.slice(FIRST_COLUMNS.length).map(({ by }) => by);
-  drawn.rows = new Map(atlas.heads.map((head) => [head, rowOf(head, measures)]));
-  table.tBodies[0].replaceChildren(...drawn.rows.values());
-  find("table-group", HTMLSelectElement).value = drawn.group;
+  rowsByHead = new Map(atlas.heads.map((head) => [head, rowOf(head, measures)]));
+  table.tBodies[0].replaceChildren(...rowsByHead.values());
+  find("table-group", HTMLSelectElement).value = state.group;
   find("heads-note", HTMLElement).textContent = noteOnShown();
 }
 
@@ -123,12 +121,12 @@ function sortTable() {
   const ranked = atlas.heads.map((head) => ({ head, rank: columns[at].rank(head) }));
   ranked.sort((one, other) => inOrder(one.rank, other.rank, down)); // which keeps the order of equal ones
   markSorted(table, at, down);
-  table.tBodies[0].append(...ranked.map(({ head }) => /** @type {HTMLElement} */ (drawn.rows.get(head))));
+  table.tBodies[0].append(...ranked.map(({ head }) => /** @type {HTMLElement} */ (rowsByHead.get(head))));
 }
 
 /** Hides heads of other roles, and marks the chosen one, to which the Tab key leads. */
 function markTable() {
-  for (const [head, row] of drawn.rows) {
+  for (const [head, row] of rowsByHead) {
     row.hidden = !isKept(head);
     row.classList.toggle("on", head === state.head);
     row.querySelector("button")?.setAttribute("aria-pressed", String(head === state.head));
@@ -143,16 +141,13 @@ const waiting = new Set();
 
 /** Draws the table once the rest of the page is on the screen. @param {Set<string>} changed */
 function showTable(changed) {
-  if (!hasAny(changed, "shown", "head", "roles", "sort")) return;
+  if (!hasAny(changed, "shown", "head", "roles", "group", "sort")) return;
   if (!waiting.size) requestAnimationFrame(() => setTimeout(drawTable));
   changed.forEach((name) => waiting.add(name));
 }
 
 function drawTable() {
-  const { by } = state.sort;
-  const isOther = measureNamed(by) !== null && groupOf(by) !== drawn.group; // as an address may say
-  if (isOther) drawn.group = groupOf(by);
-  const isNew = isOther || waiting.has("shown") || !drawn.rows.size;
+  const isNew = hasAny(waiting, "shown", "group");
   const isSorted = waiting.has("sort");
   waiting.clear();
   if (isNew) fillTable();
