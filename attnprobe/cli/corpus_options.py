@@ -14,7 +14,7 @@ from attnprobe.errors import UsageError
 from attnprobe.measure import MEASUREMENTS
 from attnprobe.values.arguments import shown
 from attnprobe.values.options import INPUT, OUTPUT, Options, choice, option, whole
-from attnprobe.writers import FIGURES, WRITERS
+from attnprobe.writers import FIGURES, SELF_DESCRIBING, WRITERS
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,11 @@ class Tables(Saving):
         _, *formats = self.choices("format")
         return Output.choose(self.output, self.format, True, formats, self.spreadsheet_safe)
 
+    def plan(self) -> Output:
+        """Settles how standard output gets the plan of a run: in the format of the result, if that is text."""
+        in_text = self.format == "table" or self.format in WRITERS.keys() - SELF_DESCRIBING
+        return Output.choose(None, self.format if in_text else None, False)
+
 
 @dataclass(frozen=True)
 class Results(Tables):
@@ -138,7 +143,7 @@ class Resuming(Options):
     dry_run: bool = option(
         False,
         flags=("-n", "--dry-run"),
-        help="Say how much work it would be, from a sample, and stop.",
+        help="Say how much work it would be, from a sample, as -f says, and stop.",
     )
 
 

@@ -123,7 +123,7 @@ def _measure(asked: Asked, task: Task, ending: Ending) -> None:
         note(remark)
     prober = Prober(encoder, settings)
     if asked.resuming.dry_run:
-        Output.choose(None, None, False).write(estimate(prober, items, destination.format), text_table)
+        asked.saving.plan().write(estimate(prober, items, destination.format), text_table)
         return
     recipe = Recipe({**asked.loading.arguments(), **task.loads}, settings)
     stream, safe = task.stream(settings, destination), asked.saving.spreadsheet_safe

@@ -1066,6 +1066,23 @@ def test_dry_run_of_nothing(corpus: Run, tmp_path: Path) -> None:
     assert (table["texts"], table["tokens"], table["rows"]) == ("0", "about 0", "0")
 
 
+def test_dry_run_in_the_format_that_is_asked_for(run: Run, tiny: Path, lines: Path, tmp_path: Path) -> None:
+    first = {"what": "texts", "how much": "38"}
+
+    def plan(command: str, *arguments: object) -> bytes:
+        result = run(command, lines, "-m", tiny, "-n", "-q", *arguments)
+        assert result.code == 0, result.err
+        return result.out
+
+    assert json.loads(plan("patterns", "-f", "json"))[0] == first
+    for beside in ([], ["-o", tmp_path / "out"]):
+        assert json.loads(plan("corpus", "-f", "jsonl", *beside).splitlines()[0]) == first
+    assert re.search(rb"texts +38\b", plan("corpus", "-f", "table"))
+    for binary in ("parquet", "png"):
+        assert plan("similarity", "-f", binary).startswith(b'"what","how much"\n"texts","38"\n')
+    check_error(run("corpus", lines, "-m", tiny, "-n", "-f", "json"), 2, "a corpus cannot be written as json", "jsonl")
+
+
 def test_dry_run_on_a_terminal(corpus: Run, lines: Path) -> None:
     result = corpus(lines, "-n", terminal=True)
     assert result.code == 0
