@@ -180,6 +180,7 @@ def test_layout_by_width(open_page: Open, twelve: Encoder) -> None:
     assert box(page, "#grid")["bottom"] <= 800
     row = box(page, "#queries li >> nth=0")["height"]
     page = open_page(made, width=1920, height=1080)
+    expect(page.locator("#ranking button")).to_have_count(144)
     assert box(page, "#queries li >> nth=0")["height"] > 1.15 * row
     assert box(page, "#grid")["bottom"] <= 1080
     page = open_page(made, width=390, height=844)

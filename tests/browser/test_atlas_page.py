@@ -103,6 +103,7 @@ def test_the_document_does_not_scroll_sideways(open_atlas: Open) -> None:
     rows_of(page)
     for width in (1280, 900, 360):
         page.set_viewport_size({"width": width, "height": 700})
+        page.wait_for_function("(width) => innerWidth === width", arg=width)
         assert page.evaluate(WIDTH) <= width
     page.locator("#map").evaluate("map => map.setAttribute('width', 2000)")  # as before it is drawn for a new width
     assert page.evaluate(WIDTH) <= 360

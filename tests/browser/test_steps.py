@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from attnprobe import Encoder, Trace, View, trace, view
 from tests.browser.conftest import PAIR, TEXT, Open
-from tests.browser.reading import choose, labels, token
+from tests.browser.reading import choose, labels, shown, token
 
 HALF = 2.0**-11  # what a float16 may move by, relative to itself
 SHORT = "She wasn't told, was she?"
@@ -221,6 +221,7 @@ def test_the_steps_say_how_they_differ_from_the_head_view(page: Page) -> None:
     token(page, "queries", 3).click()
     token(page, "keys", 6).click()
     ready(page, 3)
+    expect(page.locator("#steps-key")).to_have_value("6")
     expect(said).to_be_empty()
     weight = page.locator("#walk .keys .on [data-column=weight]").text_content()
     own = "Weights here are the model's own, before special tokens are hidden"
@@ -240,6 +241,7 @@ def test_a_pair_and_chosen_heads(open_page: Open, minilm: Encoder) -> None:
     choose(page, "layer", 1)
     choose(page, "head", 1)
     choose(page, "pair", "ab")
+    shown(page)
     token(page, "queries", 2).click()
     query = page.evaluate("scene.queries")[2]
     ready(page, query)

@@ -93,8 +93,8 @@ function buildChanges() {
 }
 
 function rolesPart() {
-  const [mine, others] = [atlas.heads, [...othersByKey.values()]].map((heads) => heads.some(({ role }) => role !== null));
-  if (mine !== others) {
+  const both = atlas.heads.filter(otherOf);
+  if (both.some(({ role }) => role !== null) !== both.some((head) => otherOf(head)?.role != null)) {
     return make("div", {}, make("h3", {}, "Roles"), make("p", {}, "Roles are not compared: one of the two atlases has none."));
   }
   const roles = changedRoles();
