@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable
 from functools import cache
@@ -13,6 +15,9 @@ from typing import TYPE_CHECKING
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "ATTNPROBE_MODEL"):
     os.environ.pop(name, None)
+
+gc.disable()  # until all is imported, of which nothing is garbage
+re._MAXCACHE = 1 << 14  # of the patterns that transformers compiles for each model, most are the same
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job inherits ignored
 
@@ -25,6 +30,12 @@ if TYPE_CHECKING:  # what runs no test itself, as xdist's first process, need no
 
 settings.register_profile("same", derandomize=True)  # the same examples in every run, so that a failure is the change's
 settings.load_profile("same")
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is from now on looked for among what tests make, not among modules."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,20 +107,41 @@ def texts_of(family: str) -> dict[str, str]:
     return SPELLED if family in ("byt5", "canine", "dia", "speecht5", "vits") else TEXTS
 
 
+Expected = dict[str, np.ndarray]  # metric -> (layer, head)
+
+
+@pytest.fixture(scope="module")
+def expected_of_texts(
+    exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
+) -> Callable[[str], list[Expected]]:
+    """What is expected of each of a family's texts, computed once."""
+
+    def expect(family: str) -> list[Expected]:
+        encoder, plain = exact_of(family), plain_of(family)
+        with float64():
+            return [expected_of(plain, encoder, text) for text in texts_of(family).values()]
+
+    return cache(expect)
+
+
 @pytest.mark.parametrize("family", marked(MEASURED))
 def test_numbers_are_those_of_eager_attention(
     family: str,
     encoder_of: Callable[[str], Encoder],
     exact_of: Callable[[str], Encoder],
-    plain_of: Callable[[str], Plain],
+    expected_of_texts: Callable[[str], list[Expected]],
 ) -> None:
-    """Also: attention is neither uniform nor one-hot, or the numbers would prove little."""
-    encoder, exact, plain, spread = encoder_of(family), exact_of(family), plain_of(family), []
-    for text in texts_of(family).values():
+    """Also: attention is neither uniform nor one-hot, or the numbers would prove little.
+
+    In float32 all texts as one batch, and one by one those of NUMERIC; of other families only the first.
+    """
+    encoder, exact, spread = encoder_of(family), exact_of(family), []
+    texts, all_expected = list(texts_of(family).values()), expected_of_texts(family)
+    for number, (text, expected) in enumerate(zip(texts, all_expected, strict=True)):
         with float64():
-            expected = expected_of(plain, encoder, text)
             assert_same(head_stats(text, exact, long_range=LONG_RANGE), expected, EXACT)
-        assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, noise_of(encoder, text))
+        if number == 0 or family in NUMERIC:
+            assert_same(head_stats(text, encoder, long_range=LONG_RANGE), expected, noise_of(encoder, text))
         spread.append(expected["relative_entropy"].mean(1))
         assert np.isnan(expected["outside_share"]).all() == (family not in INCOMPLETE)
     assert (np.mean(spread, 0) > 0.05).all()
@@ -190,6 +212,25 @@ def number_of_elements(nested: Any) -> int:
 
 
 @pytest.mark.parametrize("family", marked(BATCHED))
+def test_batch_gives_the_numbers_of_each_text(
+    family: str,
+    encoder_of: Callable[[str], Encoder],
+    exact_of: Callable[[str], Encoder],
+    expected_of_texts: Callable[[str], list[Expected]],
+) -> None:
+    """Texts of several lengths."""
+    encoder, exact, all_expected = encoder_of(family), exact_of(family), expected_of_texts(family)
+    texts = [encoder.tokenize(text)[0] for text in texts_of(family).values()]
+    assert len({len(text) for text in texts}) >= 3
+    with float64():
+        found = sums_of(texts, exact)
+    for in_float64, usual, expected in zip(found, sums_of(texts, encoder), all_expected, strict=True):
+        assert_means(in_float64, expected, EXACT)
+        assert_means(usual, expected, noise(encoder, max(map(len, texts))))
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("family", NUMERIC)
 def test_batch_gives_what_each_text_gives_alone(family: str, exact_of: Callable[[str], Encoder]) -> None:
     assert_batch_equals_singles(family, exact_of(family))
 
@@ -414,10 +455,11 @@ def expected_means(
     plain: Plain, encoder: Encoder, texts: Sequence[str], layers: Sequence[Layer]
 ) -> dict[str, np.ndarray]:
     """Every metric of a text or pair by its definition: (layer, head), the mean over queries; NaN without meaning."""
-    cls, sep, added, punctuation = kinds_of_tokens(plain, encoder, texts)
+    tokens, encoding = encoder.tokenize(*texts)[0], plain.encode(texts)
+    cls, sep, added, punctuation = kinds_of_tokens(plain, tokens, encoding, texts)
     by_layer = [means_of_layer(layer, cls, sep, added, punctuation) for layer in layers]
-    to_same = same_token(plain, encoder, texts)
-    to_other = other_text(plain, texts) if len(texts) == 2 else None
+    to_same = same_token(plain, tokens, encoding)
+    to_other = other_text(encoding) if len(texts) == 2 else None
     for means, layer in zip(by_layer, layers, strict=True):
         none = np.full(len(layer.weights), np.nan)
         is_known = not layer.pooled and to_same.any()
@@ -466,18 +508,16 @@ def means_of_layer(
 
 
 def kinds_of_tokens(
-    plain: Plain, encoder: Encoder, texts: Sequence[str]
+    plain: Plain, tokens: Tokens, encoding: Any, texts: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Which tokens are classification tokens, separators, added at all, punctuation.
 
     Tokenizers that give no offsets, or wrong ones, are tested in test_tokenizers.py; what attnprobe makes of them is
     taken.
     """
-    tokens = encoder.tokenize(*texts)[0]
     if not plain.tokenizer.is_fast or tokens.words is None:
         roles = np.array(tokens.roles)
         return roles == Role.CLS, roles == Role.SEP, roles != Role.CONTENT, are_punctuation(tokens.texts)
-    encoding = plain.encode(texts)
     added = encoding["special_tokens_mask"][0].numpy() == 1
     assert added.sum() == plain.tokenizer.num_special_tokens_to_add(pair=len(texts) == 2)
     ids = encoding["input_ids"][0].numpy()
@@ -496,16 +536,16 @@ def are_punctuation(surfaces: Sequence[str]) -> np.ndarray:
     return np.array([{unicodedata.category(character)[0] for character in surface} == {"P"} for surface in surfaces])
 
 
-def other_text(plain: Plain, texts: Sequence[str]) -> np.ndarray:
+def other_text(encoding: Any) -> np.ndarray:
     """(query, key) of a pair: True between tokens of different texts."""
-    numbers = np.array([-1 if number is None else number for number in plain.encode(texts).sequence_ids(0)])
+    numbers = np.array([-1 if number is None else number for number in encoding.sequence_ids(0)])
     return np.not_equal.outer(numbers, numbers) & np.not_equal.outer(numbers < 0, numbers >= 0)
 
 
-def same_token(plain: Plain, encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
+def same_token(plain: Plain, tokens: Tokens, encoding: Any) -> np.ndarray:
     """(query, key) of the text: True between two positions with a token of one number, not that of unknown ones."""
-    ids = plain.encode(texts)["input_ids"][0].numpy()
-    added = np.array(encoder.tokenize(*texts)[0].roles) != Role.CONTENT
+    ids = encoding["input_ids"][0].numpy()
+    added = np.array(tokens.roles) != Role.CONTENT
     unknown = added | (ids == plain.tokenizer.unk_token_id)
     same: np.ndarray = np.equal.outer(ids, ids) & ~np.logical_or.outer(unknown, unknown) & ~np.eye(len(ids), dtype=bool)
     return same
@@ -524,6 +564,12 @@ def assert_same(frame: pd.DataFrame, expected: dict[str, np.ndarray], tolerance:
     assert frame["head"].tolist() == np.tile(np.arange(heads), layers).tolist()
     for name, values in expected.items():
         assert_close(name, frame[name].to_numpy(float), values.ravel(), tolerance, expected["distance"].ravel())
+
+
+def assert_means(sums: Sums, expected: Expected, tolerance: float) -> None:
+    """Every metric of a text's sums is that expected; see :func:`assert_close`."""
+    for name, means in zip(load_metrics(), np.moveaxis(sums.means(), -1, 0), strict=True):
+        assert_close(name, means, expected[name], tolerance, expected["distance"])
 
 
 def sums_of(texts: Sequence[Tokens], encoder: Encoder) -> list[Sums]:

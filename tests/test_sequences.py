@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ def dna(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 
 
 CASED = {"do_lower_case": False}
+
+
+def test_the_vocabulary_is_not_gone_through_where_sequences_are_known_as_they_stand(
+    encoder_of: Callable[[str], Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a million characters in CANINE."""
+    tokenizer = copy(encoder_of("roberta").tokenizer)
+    monkeypatch.setattr(tokenizer, "get_vocab", lambda: pytest.fail("the whole vocabulary"))
+    assert way_of(tokenizer) == Way()
 
 
 @pytest.mark.parametrize("text", [SEQUENCE, SEQUENCE.lower(), f"{SEQUENCE}*", "MKTVR--QERLKSI.V*"])

@@ -50,9 +50,9 @@ def way_of(tokenizer: Any, kmer: int | None = None) -> Way:
     Args:
         kmer: how many residues to a word, where this is decided already.
     """
-    if kmer is None and kmer_of(tokenizer) == 1:
-        apart = (not _knows(tokenizer, probe) and _knows(tokenizer, kmers(probe, 1)) for probe in PROBES)
-        kmer = 1 if any(apart) else None
+    apart = (not _knows(tokenizer, probe) and _knows(tokenizer, kmers(probe, 1)) for probe in PROBES)
+    if kmer is None and any(apart) and kmer_of(tokenizer) == 1:  # last, because it goes through the whole vocabulary
+        kmer = 1
     forms = [probe if kmer is None else kmers(probe, min(kmer, len(probe))) for probe in PROBES]
     capitals = any(_knows(tokenizer, form) and not _knows(tokenizer, form.lower()) for form in forms)
     return Way(kmer, capitals)

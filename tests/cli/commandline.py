@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -75,14 +76,13 @@ def as_usual(task: bool | None = None, **options: Any) -> bool:
 def exit_code() -> int:
     """Runs main as the interpreter would: an exception that escapes is a traceback and exit code 1."""
     try:
-        cli.main()
+        with patch.object(gc, "freeze"):  # for what a process of its own would not live to collect
+            cli.main()
     except SystemExit as exit:
         return exit.code or 0  # type: ignore[return-value]
     except Exception:
         traceback.print_exc()
         return 1
-    finally:
-        gc.unfreeze()  # what a process of its own would not live to collect
     return 0
 
 
