@@ -1,6 +1,7 @@
 """The engines that measure elsewhere, Ray above all: the same bytes, and clear words when a worker is lost.
 
-One local Ray with two processors serves all tests here; one test lets the command start a Ray of its own.
+One local Ray with two processors serves all tests here; one test lets the command start a Ray of its own. A process
+that imports torch takes seconds, so true workers are asked only what concerns the measuring.
 """
 
 import os
@@ -23,11 +24,12 @@ from attnprobe.corpus.engines import results
 from attnprobe.corpus.on_ray import on_ray
 from attnprobe.corpus.prober import Prober, Result
 from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.workers import Recipe
-from attnprobe.errors import InputError, UsageError
+from attnprobe.corpus.workers import Recipe, Worker
+from attnprobe.errors import InputError, ModelError, UsageError
 from attnprobe.values.options import Engine, Reading
 from attnprobe.values.records import Skipped
 from tests.cli.commandline import exit_code
+from tests.ray_toy import LOADING, MEASURING, ToyRecipe, ToyWorker
 from tests.toy import LargestWeights
 
 TEXTS = [f"Sentence {number}: {'the animal was tired, ' * (number % 7)}and slept." for number in range(60)]
@@ -52,6 +54,8 @@ def recipe(model: Path, prober: Prober) -> Recipe:
 ROOT = Path(__file__).parent.parent
 START_RAY = """
 import ray, sys
+node = ray._private.node.Node
+node.start_log_monitor = node.start_monitor = node.start_api_server = lambda self, **options: None  # not asked here
 ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
@@ -60,7 +64,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of a running Ray of two processors, to which this process is connected.
+    """The address of a running Ray of two processors, which RAY_ADDRESS names.
 
     It belongs to another process: Ray leaves what it starts a cluster with to the garbage collector, which would warn.
     """
@@ -68,17 +72,30 @@ def cluster() -> Iterator[str]:
         environment.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one to the home folder
         environment.setenv("RAY_AUTH_MODE", "token")
         environment.delenv("RAY_ADDRESS", raising=False)
-        environment.setenv("PYTHONPATH", str(ROOT))  # the actors find the toy there
-        import ray  # looks at the environment when it is imported
-
+        environment.setenv("PYTHONPATH", str(ROOT))  # the actors find the toys there
         command = [sys.executable, "-c", START_RAY]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             address = process.stdout.readline().strip()
-            ray.init(address, log_to_driver=False, logging_level="ERROR")
+            environment.setenv("RAY_ADDRESS", address)
             yield address
-            ray.shutdown()
             process.communicate("")
+
+
+@pytest.fixture
+def connected(cluster: str) -> Iterator[Any]:
+    """Ray, to which this process is connected."""
+    import ray  # looks at the environment when it is imported
+
+    ray.init(cluster, log_to_driver=False, logging_level="ERROR")
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def toy(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers are toys, which need neither torch nor a model."""
+    monkeypatch.setattr(attnprobe.corpus.on_ray, "Worker", ToyWorker)
 
 
 def chunks(size: int = 8) -> list[list[Any]]:
@@ -88,15 +105,6 @@ def chunks(size: int = 8) -> list[list[Any]]:
     ]
     records[20:20] = [Skipped("texts", 0, "empty", "none")]  # type: ignore[list-item]
     return [records[start : start + size] for start in range(0, len(records), size)]
-
-
-def processors() -> float:
-    """How many the cluster has that this process is connected to."""
-    import ray
-
-    assert ray.is_initialized()
-    count: float = ray.cluster_resources()["CPU"]
-    return count
 
 
 def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
@@ -113,53 +121,72 @@ def assert_same(found: Sequence[Result], expected: Sequence[Result]) -> None:
         assert np.array_equal(array, other.arrays()[name]), name
 
 
-def test_same_as_one_process_in_order(cluster: str, model: Path, prober: Prober) -> None:
+def test_same_as_one_process(cluster: str, model: Path, prober: Prober) -> None:
     """What is measured is of another package; processes on this machine are tested in cli/test_corpus.py."""
     heard: list[tuple[int, int]] = []
     settings = Settings.choose(prober.encoder, LargestWeights.choose(prober.encoder, Reading()))
     here = Prober(prober.encoder, settings, 1, on_batch=lambda texts, tokens: heard.append((texts, tokens)))
-    found = list(results(chunks(), here, Recipe({"model": str(model)}, settings), Engine("ray", 2)))
+    found = list(results(chunks(), here, Recipe({"model": str(model)}, settings), Engine("ray", 1)))
     assert heard == [(result.n_texts, result.n_tokens) for result in found]
     assert sum(texts for texts, _ in heard) == len(TEXTS)
     assert_same(found, list(here.results(chunks())))
     assert {*found[0].summary.arrays()} == {"even", "odd"}  # by the labels of records
-    assert processors() == 2
+
+
+def test_a_worker_started_anew_loads_the_model_itself(prober: Prober, recipe: Recipe) -> None:
+    assert_same([Worker(recipe).measure(chunks()[0])], list(prober.results(chunks()[:1])))
 
 
 @dataclass
 class Bomb:
-    """Ends the process that unpickles it, unless the file is there; then it is a record."""
+    """Ends the process that unpickles it, unless the file is there; then it is a number."""
 
     flag: str
+    number: int = 0
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        record = "__import__('attnprobe').Record('1', 'It went off.')"
         explode = f"(open({self.flag!r}, 'x'), __import__('os')._exit(1))"
-        return eval, (f"{record} if __import__('os').path.exists({self.flag!r}) else {explode}",)
+        return eval, (f"{self.number} if __import__('os').path.exists({self.flag!r}) else {explode}",)
 
 
-def test_chunk_of_a_lost_actor_is_measured_again_and_an_error_is_that_of_a_single_process(
-    cluster: str, model: Path, prober: Prober, tmp_path: Path
-) -> None:
-    strict = Settings.choose(prober.encoder, profile=True, on_error="fail")
-    usable = [[Bomb(str(tmp_path / "exploded"))], *chunks(40)[1:]]
-    its = [chunks(20)[0], *usable, [Record("1", "", None, "texts", 9)]]
-    found = on_ray(its, Recipe({"model": str(model)}, strict), workers=1)  # type: ignore[arg-type]
-    expected = prober.results([its[0], [Record("1", "It went off.")], *usable[1:]])
-    assert_same([next(found) for _ in range(3)], list(expected))
+@pytest.mark.usefixtures("toy")
+def test_chunks_of_a_lost_actor_are_measured_again_in_order_up_to_an_error(connected: Any, tmp_path: Path) -> None:
+    numbers = [[number] for number in range(8)]
+    mined = [*numbers[:4], [Bomb(str(tmp_path / "exploded"), 4)], *numbers[5:], [], [8]]
+    found = on_ray(mined, ToyRecipe(), workers=2)  # type: ignore[arg-type]
+    processes, measured = zip(*(next(found) for _ in numbers), strict=True)
     assert (tmp_path / "exploded").exists()
+    assert list(measured) == numbers
+    lost, other, anew = processes[0], processes[1], processes[4]
+    assert len({lost, other, anew}) == 3
+    assert processes[5:] == (other, anew, other)
     with pytest.raises(InputError) as caught:
         next(found)
-    assert str(caught.value) == "texts:9: the text is empty"
-    assert caught.value.hint.startswith("--on-error skip")
+    assert (str(caught.value), caught.value.hint) == (str(MEASURING), MEASURING.hint)
+    assert connected.cluster_resources()["CPU"] == 2
 
 
-def test_a_model_that_cannot_be_loaded_there(cluster: str, recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(AttnprobeError, match="nowhere"):
-        list(on_ray(chunks(), Recipe({"model": str(tmp_path / "nowhere")}, recipe.settings), workers=1))
+@pytest.mark.usefixtures("toy")
+def test_a_model_that_cannot_be_loaded_there() -> None:
+    with pytest.raises(ModelError) as caught:
+        next(on_ray([[1]], ToyRecipe(fails=True), workers=1))  # type: ignore[arg-type]
+    assert (str(caught.value), caught.value.hint) == (str(LOADING), LOADING.hint)
 
 
-def test_no_room(cluster: str, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("toy")
+def test_a_lost_worker_is_reported_in_a_line_and_the_cluster_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(attnprobe.corpus.on_ray, "RESTARTS", 0)
+    with pytest.raises(AttnprobeError, match=r"^a Ray worker ended unexpectedly") as caught:
+        list(on_ray([[Bomb(str(tmp_path / "flag"))]], ToyRecipe(), workers=1))  # type: ignore[list-item,arg-type]
+    assert "\n" not in f"{caught.value}{caught.value.hint}"
+    assert capfd.readouterr() == ("", "")
+    assert request.getfixturevalue("connected").cluster_resources()["CPU"] == 2
+
+
+@pytest.mark.usefixtures("connected")
+def test_no_room(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attnprobe.corpus.on_ray, "START_SECONDS", 1)
     with pytest.raises(AttnprobeError, match="runs 0 of 2 workers"):
         list(on_ray(chunks(), recipe, workers=2, num_gpus=1))
@@ -181,23 +208,6 @@ def test_no_cluster_at_the_address() -> None:
         attnprobe.corpus.on_ray._connect(ray, "127.0.0.1:9", 1, 0)
 
 
-LOSE_A_WORKER = """
-import sys
-from attnprobe import AttnprobeError, load_encoder
-from attnprobe.corpus import on_ray
-from attnprobe.corpus.settings import Settings
-from attnprobe.corpus.workers import Recipe
-from tests.test_ray import Bomb
-model, flag = sys.argv[1:]
-recipe = Recipe({"model": model}, Settings.choose(load_encoder(model)))
-on_ray.RESTARTS = 0
-try:
-    list(on_ray.on_ray([[Bomb(flag)]], recipe, workers=1))
-except AttnprobeError as error:
-    sys.exit(f"{error}; {error.hint}")
-"""
-
-
 def run(command: Sequence[str | Path], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs Python, with time enough for a busy machine; a variable that is given as "" is taken away."""
     command = [sys.executable, *command]
@@ -205,15 +215,6 @@ def run(command: Sequence[str | Path], folder: Path, **environment: str) -> subp
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
-
-
-def test_a_lost_worker_is_reported_in_a_line_and_the_cluster_stays(cluster: str, model: Path, tmp_path: Path) -> None:
-    ended = run(["-c", LOSE_A_WORKER, model, tmp_path / "flag"], ROOT, RAY_ADDRESS=cluster)
-    assert ended.stdout == ""
-    assert ended.stderr.startswith("a Ray worker ended unexpectedly")
-    assert len(ended.stderr.splitlines()) == 1
-    assert ended.returncode == 1
-    assert processors() == 2
 
 
 def test_command_on_a_ray_of_its_own(
