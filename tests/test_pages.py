@@ -28,6 +28,7 @@ from tests.cli.commandline import Stream, as_usual, exit_code
 ROOT = Path(__file__).parent.parent
 EXAMPLES = runpy.run_path(str(ROOT / "docs" / "examples.py"))
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in EXAMPLES["pages"]()}
+LOAD_ENCODER = loading.load_encoder
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.])")
 CONFIG = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 SHELL = re.compile(r"[|<>;&]")  # in a command that only a shell understands
@@ -52,11 +53,10 @@ def check(printed: str, expected: str) -> None:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Encoder) -> Path:
     """Where a page's examples run, in their order, with the default model loaded once."""
-    load_encoder = loading.load_encoder
 
-    @functools.wraps(load_encoder)
+    @functools.wraps(LOAD_ENCODER)
     def load(model: Any = DEFAULT_MODEL, **options: Any) -> Encoder:
-        return minilm if as_usual(model=model, **options) else load_encoder(model, **options)
+        return minilm if as_usual(model=model, **options) else LOAD_ENCODER(model, **options)
 
     monkeypatch.setattr(loading, "load_encoder", load)
     monkeypatch.chdir(tmp_path)
@@ -66,25 +66,31 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minilm: Encoder) -> 
     return tmp_path
 
 
-def printed_here(command: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What ``attnprobe ...`` prints, run in this process."""
+def printed_here(command: str, monkeypatch: pytest.MonkeyPatch, *, silenced: bool) -> str:
+    """What ``attnprobe ...`` or ``python -c ...`` prints, run in this process; code may change the models it loads."""
     out, err = Stream(io.BytesIO()), Stream(io.BytesIO())
+    program, *arguments = shlex.split(command)
     with monkeypatch.context() as patch:
-        patch.setattr(sys, "argv", shlex.split(command))
+        patch.setattr(sys, "argv", [program, *arguments])
         patch.setattr(sys, "stdout", out)
         patch.setattr(sys, "stderr", err)
-        code = exit_code()
+        if program == "python":
+            patch.setattr(loading, "load_encoder", LOAD_ENCODER)
+            code = exec(arguments[1], {"__name__": "__main__"}) or 0
+        else:
+            code = exit_code()
     said = re.sub("attnprobe: done: .+\n", "", err.buffer.getvalue().decode())
-    assert (code, said) == (0, ""), command
+    assert (code, said if not silenced else "") == (0, ""), command
     return str(out.buffer.getvalue().decode())
 
 
 def printed(command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a command prints: attnprobe runs in this process, and what it is piped into in a shell."""
+    """What a command prints: attnprobe and code run in this process, and what they are piped into in a shell."""
     first, _, then = command.partition(" | ")
-    if not first.startswith("attnprobe ") or SHELL.search(re.sub(r"'[^']*'|\"[^\"]*\"", "", first)):
+    first, silenced = re.subn(r" 2> \S+$", "", first)
+    if not first.startswith(("attnprobe ", "python -c ")) or SHELL.search(re.sub(r"'[^']*'|\"[^\"]*\"", "", first)):
         return str(EXAMPLES["shell"](command, folder))
-    out = printed_here(first, monkeypatch)
+    out = printed_here(first, monkeypatch, silenced=bool(silenced))
     if not then:
         return out
     (folder / ".piped").write_text(out, encoding="utf-8")

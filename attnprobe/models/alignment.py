@@ -201,14 +201,21 @@ def surface(piece: str) -> str:
     >>> [surface(piece) for piece in ["##ing", "ing</w>", "play@@", "▁the", "&amp;</w>", "@-@", "##"]]
     ['ing', 'ing', 'play', 'the', '&', '-', '##']
     """
-    return html.unescape(_forms(piece)[1]).strip(f"{SPACE} ")
+    if piece.isascii() and piece.isalnum():  # most have no mark
+        return piece
+    return html.unescape(_dashed(CONTINUED.sub("", piece))).strip(f"{SPACE} ")
 
 
 def _forms(piece: str) -> list[str]:
     """Lists the forms of a piece: without its tokenizer's marks, also without Moses' dash, as it is, and escaped."""
     bare = CONTINUED.sub("", piece)
     escaped = "".join(ESCAPED.get(character, character) for character in piece)
-    return [bare, "-" if bare == "@-@" else bare, piece, escaped]
+    return [bare, _dashed(bare), piece, escaped]
+
+
+def _dashed(bare: str) -> str:
+    """Writes Moses' dash as it is in a text."""
+    return "-" if bare == "@-@" else bare
 
 
 @lru_cache(maxsize=1 << 14)

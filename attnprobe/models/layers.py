@@ -18,7 +18,7 @@ from attnprobe.models.heads import LayerParts
 from attnprobe.models.outlets import Outlet
 from attnprobe.models.parts import visit_layers
 from attnprobe.models.passing import Layers, layer_modules
-from attnprobe.models.selfcheck import SAMPLE
+from attnprobe.models.selfcheck import SAMPLE, SHORT
 from attnprobe.values.tokens import Tokens
 
 
@@ -29,7 +29,7 @@ def find_layers(encoder: Encoder) -> Layers:
         ModelError: weights are hooked, and heads cannot be changed.
     """
     encoder = editable(replace(encoder, off=None))
-    tokens = encoder.tokenize(SAMPLE)[0]
+    tokens = encoder.tokenize(SAMPLE, max_length=min(SHORT, encoder.max_length or SHORT))[0]
     try:
         layers = Layers(encoder.outlets or _outlets(encoder, tokens), layer_modules(encoder, tokens))
         _check(encoder, layers, [tokens] * 3)
