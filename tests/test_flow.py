@@ -42,24 +42,18 @@ KINDS = {  # of attention: what makes each different from BERT's
 FAMILIES = [family for kind in KINDS.values() for family in kind if family in MEASURED]
 
 
-FUSIONS: dict[str, Callable[[Sequence[float]], float]] = {"mean": lambda of: sum(of) / len(of), "max": max, "min": min}
+FUSIONS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "max": np.max, "min": np.min}
 
 
-def by_loops(
+def rolled_by_layer(
     layers: Sequence[np.ndarray], *, heads: Sequence[int] | None = None, fusion: str = "mean", residual: float = 0.5
 ) -> np.ndarray:
     """(layer, query, key) of weights (head, query, key): fuse, make rows sum to 1, mix, multiply from the left."""
-    rolled, found = np.eye(layers[0].shape[1]).tolist(), []
+    own = np.eye(layers[0].shape[1])
+    rolled, found = own, []
     for weights in layers:
-        length, chosen = weights.shape[1], range(len(weights)) if heads is None else heads
-        mixed = []
-        for query in range(length):
-            row = [FUSIONS[fusion]([float(weights[head, query, key]) for head in chosen]) for key in range(length)]
-            mixed.append([(1 - residual) * a / sum(row) + residual * (key == query) for key, a in enumerate(row)])
-        rolled = [
-            [sum(mixed[query][via] * rolled[via][key] for via in range(length)) for key in range(length)]
-            for query in range(length)
-        ]
+        fused = FUSIONS[fusion](weights if heads is None else weights[list(heads)], axis=0)
+        rolled = ((1 - residual) * fused / fused.sum(-1, keepdims=True) + residual * own) @ rolled
         found.append(rolled)
     return np.array(found)
 
@@ -103,7 +97,7 @@ def test_rollout_is_that_of_plain_loops(
 ) -> None:
     plain, exact = plain_of(family), exact_of(family)
     with float64():
-        expected = by_loops(weights_of(plain, TEXT))
+        expected = rolled_by_layer(weights_of(plain, TEXT))
         found = follow(exact, all_queries=True, all_layers=True)
     assert_close(found.shares, expected)
     assert_close(found.shares.sum(-1), np.ones(expected.shape[:2]))
@@ -128,7 +122,7 @@ def test_options_are_those_of_plain_loops(
 ) -> None:
     plain, exact = plain_of(family), exact_of(family)
     with float64():
-        assert_close(everything(exact, **options), by_loops(weights_of(plain, TEXT), **options))
+        assert_close(everything(exact, **options), rolled_by_layer(weights_of(plain, TEXT), **options))
 
 
 def test_heads_are_fused_before_layers_are_multiplied(
@@ -137,7 +131,7 @@ def test_heads_are_fused_before_layers_are_multiplied(
     plain, exact = plain_of("bert"), exact_of("bert")
     with float64():
         weights = weights_of(plain, TEXT)
-        each = [by_loops(weights, heads=[head]) for head in range(len(weights[0]))]
+        each = [rolled_by_layer(weights, heads=[head]) for head in range(len(weights[0]))]
         assert np.abs(everything(exact) - np.mean(each, axis=0)).max() > 1e-4
 
 
@@ -147,7 +141,7 @@ def test_pair_and_words(exact_of: Callable[[str], Encoder], plain_of: Callable[[
     assert words is not None
     assert len(words) > max(words) + 1, "no word has several pieces"
     with float64():
-        expected = by_loops(weights_of(plain, TEXT, PAIR))
+        expected = rolled_by_layer(weights_of(plain, TEXT, PAIR))
         assert_close(everything(exact, pair=PAIR), expected)
         assert_close(everything(exact, pair=PAIR, level="word"), merged(expected, words))
 
@@ -159,7 +153,7 @@ def test_global_attention_reaches_all_tokens(
     mask = torch.zeros_like(plain.encode([TEXT])["input_ids"])
     mask[0, 0] = 1
     with float64():
-        expected = by_loops(weights_of(plain, TEXT, global_attention_mask=mask))
+        expected = rolled_by_layer(weights_of(plain, TEXT, global_attention_mask=mask))
         assert_close(everything(exact, global_attention="cls"), expected)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import pickle
 import re
 import warnings
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from attnprobe import Columns, Encoder, Record, corpus_stats, find_sources, head_stats, load_encoder, read_records
+from attnprobe import Columns, Encoder, Record, corpus_stats, find_sources, head_stats, read_records
 from attnprobe.corpus.engines import in_processes
 from attnprobe.corpus.prober import Prober
 from attnprobe.corpus.settings import Settings
@@ -30,8 +30,8 @@ from attnprobe.models.encoding import encode
 from attnprobe.models.tokenizing import cut, tokenize
 from attnprobe.values.tokens import Role, Tokens
 from tests.eager import eager_layers
-from tests.exact import doubled, float64
-from tests.families import build
+from tests.exact import float64
+from tests.plain import Plain
 from tests.rows import STORED
 from tests.test_tokenizers import NAMES, WITHOUT_PAIRS, tokenizer_of
 
@@ -201,13 +201,8 @@ def test_words_that_cannot_be_read(family: str, texts: list[Any], reason: str) -
 
 
 @pytest.fixture(scope="module")
-def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return cache(lambda family: build(family, tmp_path_factory.mktemp("models") / family))
-
-
-@pytest.fixture(scope="module")
-def bert(folder_of: Any) -> Encoder:
-    return load_encoder(folder_of("bert"))
+def bert(encoder_of: Callable[[str], Encoder]) -> Encoder:
+    return encoder_of("bert")
 
 
 def ids_and_owners(family: str, words: list[str]) -> tuple[list[int], list[int | None]]:
@@ -221,41 +216,37 @@ def ids_and_owners(family: str, words: list[str]) -> tuple[list[int], list[int |
 
 def between_units(weights: np.ndarray, owners: list[int | None], level: str) -> tuple[np.ndarray, list[bool]]:
     """Weights summed over the key's tokens, their mean over the query's; and which units are of the text."""
-    members: dict[Any, list[int]] = {}
-    for at, owner in enumerate(owners):
-        members.setdefault(("added", at) if owner is None else ("word", owner) if level == "word" else at, []).append(
-            at
-        )
-    merged = np.zeros((len(weights), len(members), len(members)))
-    for query, rows in enumerate(members.values()):
-        for key, columns in enumerate(members.values()):
-            for row in rows:
-                for column in columns:
-                    merged[:, query, key] += weights[:, row, column] / len(rows)
-    return merged, [owners[rows[0]] is not None for rows in members.values()]
+    units = [("added", at) if owner is None else owner if level == "word" else at for at, owner in enumerate(owners)]
+    members = np.array([[unit == each for unit in units] for each in dict.fromkeys(units)], dtype=float)
+    merged: np.ndarray = members / members.sum(1, keepdims=True) @ weights @ members.T
+    return merged, [unit[0] != "added" if isinstance(unit, tuple) else True for unit in dict.fromkeys(units)]
 
 
-def plain_statistics(rows: np.ndarray, chosen: list[int]) -> dict[str, float]:
-    """Of one head, means over the queries chosen."""
-    entropy = [-sum(weight * math.log(weight) for weight in rows[query] if weight > 0) for query in chosen]
-    distance = [sum(weight * abs(key - query) for key, weight in enumerate(rows[query])) for query in chosen]
-    before = [rows[query][query - 1] if query else 0.0 for query in chosen]
-    return {
-        "entropy": sum(entropy) / len(chosen),
-        "distance": sum(distance) / len(chosen),
-        "previous_share": sum(before) / len(chosen),
-        "self_share": sum(rows[query][query] for query in chosen) / len(chosen),
+def plain_statistics(weights: np.ndarray, chosen: list[bool]) -> dict[str, np.ndarray]:
+    """Of each head, means over the queries chosen."""
+    query, key = np.indices(weights.shape[1:])
+    by_query = {
+        "entropy": -weights * np.log(np.where(weights > 0, weights, 1)),
+        "distance": weights * abs(key - query),
+        "previous_share": weights * (key == query - 1),
+        "self_share": weights * (key == query),
     }
+    return {name: values.sum(-1)[:, chosen].mean(-1) for name, values in by_query.items()}
 
 
 @pytest.mark.parametrize("level", ["word", "token"])
 @pytest.mark.parametrize("queries", ["all", "content"])
 @pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta", "t5", "byt5"])
-def test_statistics_are_those_of_eager_attention(family: str, queries: str, level: str, folder_of: Any) -> None:
+def test_statistics_are_those_of_eager_attention(
+    family: str,
+    queries: str,
+    level: str,
+    exact_of: Callable[[str], Encoder],
+    plain_of: Callable[[str], Plain],
+) -> None:
     texts = [WORDS[name] for name in ("contraction", "chinese", "fused", "emoji", "one", "repeated")]
     metrics = ["entropy", "distance", "previous_share", "self_share"]
-    encoder = doubled(load_encoder(folder_of(family)))
-    eager = type(encoder.model).from_pretrained(folder_of(family), attn_implementation="eager").double().eval()
+    encoder, plain = exact_of(family), plain_of(family)
     with float64():
         found = corpus_stats(texts, encoder, metrics, level=level, queries=queries, threads=1).to_frame()
         for number, words in enumerate(texts, start=1):
@@ -264,12 +255,11 @@ def test_statistics_are_those_of_eager_attention(family: str, queries: str, leve
             rows = found[found["id"] == str(number)]
             assert set(rows["n_tokens"]) == {len(ids)}
             expected = []
-            for layer in eager_layers(eager, inputs):
+            for layer in eager_layers(plain.model, inputs):
                 weights, typed = between_units(layer.weights, owners, level)
-                chosen = [at for at, is_typed in enumerate(typed) if is_typed or queries == "all"]
-                expected += [plain_statistics(head, chosen) for head in weights]
+                expected.append(plain_statistics(weights, [is_typed or queries == "all" for is_typed in typed]))
             for name in metrics:
-                values = np.array([statistics[name] for statistics in expected])
+                values = np.concatenate([statistics[name] for statistics in expected])
                 assert (np.abs(rows[name].to_numpy() - values) <= STORED * (1 + np.abs(values))).all(), name
 
 
@@ -362,7 +352,7 @@ class Deadly(Record):
 
 @pytest.mark.usefixtures("warm_workers")
 def test_words_and_labels_go_to_other_processes_and_the_death_of_one_is_explained(
-    bert: Encoder, folder_of: Any, tmp_path: Path
+    bert: Encoder, folder_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
     records = list(read_records(find_sources([str(lines(tmp_path / "a.jsonl"))]), Columns("tokens", labels=("tag",))))
     settings = Settings.choose(bert, level="word", max_length=64)

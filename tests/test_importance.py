@@ -101,8 +101,8 @@ def test_gradients_are_rows_of_the_jacobian(
 
             sizes = encoder.layers, encoder.heads, OUTPUT_MAPS[family]
             factors, o = with_factors(plain.model, *sizes, inputs["input_ids"], pooled)
-            rows = [torch.autograd.grad(one, factors, retain_graph=True)[0] for one in o]
-            jacobian = torch.stack(rows).numpy()  # (d, layer, token, head)
+            [rows] = torch.autograd.grad(o, factors, torch.eye(len(o)), is_grads_batched=True)
+            jacobian = rows.numpy()  # (d, layer, token, head)
             of_norm = np.einsum("d,dlth->lth", o.detach().numpy(), jacobian)
             close(found["sensitivity"][number], np.linalg.norm(jacobian.sum(2), axis=0))
             close(found["norm"][number], np.abs(of_norm.sum(1)))

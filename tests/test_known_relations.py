@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -196,54 +195,60 @@ def maps_of(plain: Plain, tokenizer: Any, words: Sequence[str]) -> np.ndarray:
     return found
 
 
-def best_tree(scores: np.ndarray) -> set[frozenset[int]]:
-    """The edges of a maximum spanning tree, by Kruskal."""
-    group, tree = list(range(len(scores))), set()
-    for _, a, b in sorted((-scores[a, b], a, b) for a, b in combinations(range(len(scores)), 2)):
-        if group[a] != group[b]:
-            tree.add(frozenset((a, b)))
-            group = [group[a] if each == group[b] else each for each in group]
-    return tree
+def best_trees(scores: np.ndarray) -> np.ndarray:
+    """(..., word, word) whether an edge is in the maximum spanning tree: no path of heavier edges goes around it."""
+    widest = scores.copy()
+    for via in range(scores.shape[-1]):
+        widest = np.maximum(widest, np.minimum(widest[..., :, via, None], widest[..., None, via, :]))
+    found: np.ndarray = scores == widest
+    return found
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_relations_and_trees_are_those_of_plain_loops(
+def test_relations_and_trees_are_those_of_eager_attention(
     family: str,
     folder_of: Callable[[str], Path],
     exact_of: Callable[[str], Encoder],
     plain_of: Callable[[str], Plain],
     tmp_path: Path,
 ) -> None:
+    """Word by word and edge by edge, for all layers and heads at once."""
     exact, plain, bank = exact_of(family), plain_of(family), write(tmp_path / "bank.conllu", ENGLISH)
     tokenizer = AutoTokenizer.from_pretrained(folder_of(family), add_prefix_space=True)  # of words apart
     with float64():
         relations, trees = attnprobe.relations(bank, exact), attnprobe.trees(bank, exact)
         read = [(heads, maps_of(plain, tokenizer, words), words) for words, heads in sentences(ENGLISH)]
-    right: dict[tuple[str, int, int, str], list[bool]] = {}
-    weight: dict[tuple[str, int, int, str], list[float]] = {}
-    parsed: dict[tuple[int, int], list[bool]] = {}
+    right: dict[tuple[str, str], list[np.ndarray]] = {}  # of (layer, head)
+    weight: dict[tuple[str, str], list[np.ndarray]] = {}
+    parsed: list[np.ndarray] = []
     for heads, maps, words in read:
-        gold = {frozenset(edge) for edge in edges(words, heads)}
-        for layer, head in np.ndindex(maps.shape[:2]):
-            a = maps[layer, head].copy()
-            tree = best_tree((a + a.T)[np.ix_(spoken(heads), spoken(heads))])
-            parsed.setdefault((layer, head), []).extend(edge in tree for edge in gold)
-            np.fill_diagonal(a, -1)
-            for at, (of, label, _) in enumerate(heads):
-                for direction, row in (("dep->head", a[at]), ("head->dep", a[:, at])):
-                    if of >= 0:
-                        key = (label, layer, head, direction)
-                        right.setdefault(key, []).append(int(row.argmax()) == of)
-                        weight.setdefault(key, []).append(row[of])
+        either = (maps + maps.swapaxes(-2, -1))[..., spoken(heads), :][..., spoken(heads)]
+        in_tree = best_trees(either)
+        parsed += [in_tree[..., at, of] for at, of in edges(words, heads)]
+        a = np.where(np.eye(len(words), dtype=bool), -1, maps)
+        for at, (of, label, _) in enumerate(heads):
+            for direction, row in (("dep->head", a[..., at, :]), ("head->dep", a[..., at])):
+                if of >= 0:
+                    right.setdefault((label, direction), []).append(row.argmax(-1) == of)
+                    weight.setdefault((label, direction), []).append(row[..., of])
     rows = relations.all_heads().to_frame()
     rows = rows[rows["layer"].notna() & ~rows["relation"].isin(["all", "all+punct"])]
     rows = rows.set_index(["relation", "layer", "head", "direction"])
-    assert set(rows.index) == set(right)
-    assert rows["accuracy"].to_dict() == pytest.approx({key: np.mean(each) for key, each in right.items()})
-    check(rows["weight"], {key: np.mean(each) for key, each in weight.items()})
+    check(rows["accuracy"], by_head(right))
+    check(rows["weight"], by_head(weight))
     uuas = trees.to_frame().query("layer == layer and head != 'mean'").set_index(["layer", "head"])["uuas"]
-    assert uuas.to_dict() == pytest.approx({key: np.mean(each) for key, each in parsed.items()})
+    check(uuas, dict(np.ndenumerate(np.mean(parsed, 0))))
 
 
-def check(found: pd.Series, expected: dict[tuple[str, int, int, str], float]) -> None:
+def by_head(found: dict[tuple[str, str], list[np.ndarray]]) -> dict[tuple[str, int, int, str], float]:
+    """The means by relation, layer, head and direction."""
+    return {
+        (label, layer, head, direction): mean
+        for (label, direction), each in found.items()
+        for (layer, head), mean in np.ndenumerate(np.mean(each, 0))
+    }
+
+
+def check(found: pd.Series, expected: dict[Any, float]) -> None:
+    assert set(found.index) == set(expected)
     np.testing.assert_allclose(found.to_numpy(), [expected[key] for key in found.index], rtol=0, atol=10 * EXACT)

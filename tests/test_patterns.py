@@ -1,8 +1,7 @@
-"""The shares that patterns and roles are read from, held to plain loops; the rules at their thresholds."""
+"""The shares that patterns and roles are read from, held to eager attention; the rules at their thresholds."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -40,44 +39,40 @@ FAMILIES = [
 WITHOUT_ADDED = ["gpt2", "qwen3", "gpt_oss"]
 
 
-def mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values) if values else math.nan
-
-
-def looped(
-    a: Sequence[Sequence[float]], added: Sequence[bool], segments: Sequence[int], ids: Sequence[Any]
-) -> dict[str, float]:
-    """The shares of one head and text; ``ids`` are None where the vocabulary lacks a token."""
-    n = len(a)
-    places = range(n)
-    is_first = [k == 0 for k in places]
-    own, all_own, even, all_even = 0.0, 0.0, 0.0, 0.0
-    for q in places:
-        for k in places:
-            if segments[q] and segments[k]:
-                all_own, all_even = all_own + a[q][k], all_even + 1 / n
-                if segments[q] == segments[k]:
-                    own, even = own + a[q][k], even + 1 / n
+def shares_of(
+    a: np.ndarray, added: Sequence[bool], segments: Sequence[int], ids: Sequence[Any]
+) -> dict[str, np.ndarray]:
+    """(head,) the shares of a layer's weights on a text; ``ids`` are None where the vocabulary lacks a token."""
+    n, is_added, places = len(ids), np.array(added), np.arange(len(ids))
+    of_text = np.multiply.outer(segments, segments) > 0
+    own = of_text & np.equal.outer(segments, segments)
+    known = np.array([number is not None for number in ids]) & ~is_added
+    others = (
+        np.array([[one == other for other in ids] for one in ids])
+        & np.outer(known, known)
+        & (places[:, None] != places)
+    )
+    asking, none = others.any(1), np.full(len(a), np.nan)
     is_pair = 2 in segments
-    others = [
-        [k for k in places if k != q and ids[q] is not None and not added[q] and not added[k] and ids[k] == ids[q]]
-        for q in places
-    ]
+
+    def mean(cells: np.ndarray) -> np.ndarray:
+        """The mean over queries of the weights on these cells."""
+        found: np.ndarray = (a * cells).sum(-1).mean(-1)
+        return found
+
     return {
-        "vertical": mean(
-            [math.fsum(a[q][k] for k in places if (added if any(added) else is_first)[k]) for q in places]
-        ),
-        "diagonal": mean([math.fsum(a[q][k] for k in places if abs(k - q) <= 1 and not added[k]) for q in places]),
-        "block": own / all_own if is_pair else math.nan,
-        "block_even": even / all_even if is_pair else math.nan,
-        "same_token_share": mean([math.fsum(a[q][k] for k in others[q]) for q in places if others[q]]),
-        "same_token_even": mean([len(others[q]) / n for q in places if others[q]]),
-        "first_share": math.nan if any(added) else mean([a[q][0] for q in places]),
+        "vertical": mean(is_added if any(added) else places == 0),
+        "diagonal": mean((abs(places[:, None] - places) <= 1) & ~is_added),
+        "block": mean(own) / mean(of_text) if is_pair else none,
+        "block_even": np.full(len(a), own.sum() / of_text.sum()) if is_pair else none,
+        "same_token_share": (a * others).sum(-1)[:, asking].mean(-1) if asking.any() else none,
+        "same_token_even": np.full(len(a), others.sum(1)[asking].mean() / n) if asking.any() else none,
+        "first_share": none if any(added) else mean(places == 0),
     }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_shares_of_families_are_those_of_loops(
+def test_shares_are_those_of_eager_attention(
     family: str, exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
     encoder, plain = exact_of(family), plain_of(family)
@@ -92,17 +87,16 @@ def test_shares_of_families_are_those_of_loops(
         added = [role != Role.CONTENT for role in tokens.roles]
         known = [None if id == plain.tokenizer.unk_token_id else id for id in ids]
         for at, layer in enumerate(layers):
-            for head, weights in enumerate(layer.weights.tolist()):
-                if layer.pooled:
-                    assert found.shares.n_texts[at, SHARES.index("vertical")] == 0
-                    assert found.roles()[at][head] is None
-                    continue
-                expected = looped(weights, added, tokens.segments, known)
-                row = dict(zip(SHARES, found.shares.mean[at, head], strict=True))
-                n_texts = dict(zip(SHARES, found.shares.n_texts[at], strict=True))
-                for name, value in expected.items():
-                    ours = row[name] if n_texts[name] else math.nan
-                    assert ours == pytest.approx(value, abs=EXACT, nan_ok=True), (family, text, at, head, name)
+            if layer.pooled:
+                assert found.shares.n_texts[at, SHARES.index("vertical")] == 0
+                assert found.roles()[at] == [None] * len(layer.weights)
+                continue
+            for name, expected in shares_of(layer.weights, added, tokens.segments, known).items():
+                column = SHARES.index(name)
+                ours = found.shares.mean[at, :, column] if found.shares.n_texts[at, column] else np.nan
+                np.testing.assert_allclose(
+                    np.broadcast_to(ours, expected.shape), expected, rtol=0, atol=EXACT, err_msg=f"{text} {at} {name}"
+                )
         assert bool(found.remarks) == (not any(added)) == (family in WITHOUT_ADDED)
 
 

@@ -32,7 +32,7 @@ from tests.eager import eager_layers
 from tests.exact import EXACT, float64
 from tests.plain import Plain
 from tests.rows import noise
-from tests.test_flow import FAMILIES, by_loops
+from tests.test_flow import FAMILIES, rolled_by_layer
 
 S = "The researchers quietly probed unremarkable attention heads, and the heads they probed attended to punctuation."
 TEXT, PAIR = "She wasn't told (unhappily) of it.", "Nobody had told her?"
@@ -77,7 +77,7 @@ def scores_by_loops(
         found["from_cls"].append(sum(given) / len(given) if given else math.nan)
         rows = [[float(weight) for weight in a[token]] for a in maps]
         found["entropy"].append(-sum(w * math.log(w) for row in rows for w in row if w > 0) / len(maps))
-    last = by_loops(layers, heads=heads)[-1]
+    last = rolled_by_layer(layers, heads=heads)[-1]
     first_cls = [at for at, role in enumerate(roles) if role == Role.CLS][:1] or range(len(roles))
     rolled = [sum(last[query][key] for query in first_cls) / len(first_cls) for key in range(len(roles))]
     number = range(len(roles)) if words is None else words
