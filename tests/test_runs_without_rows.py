@@ -29,7 +29,13 @@ DRIVER = """
 import functools, io, json, multiprocessing, os, pathlib, signal, sys, time
 import attnprobe
 from attnprobe.models import loading
+from tests import toy_of_sections
 from tests.cli.commandline import Stream, exit_code
+
+context = multiprocessing.get_context("fork")  # all start from this process, which has imported all
+multiprocessing.get_context = lambda method: context
+loading.load_encoder = functools.cache(loading.load_encoder)
+file, model = pathlib.Path("texts.jsonl"), loading.load_encoder(os.environ["ATTNPROBE_MODEL"])
 
 state = pathlib.Path("killed.csv.parts", "state.npz")
 killed = os.fork()
@@ -42,17 +48,12 @@ os.kill(killed, signal.SIGKILL)
 os.waitpid(killed, 0)
 assert not os.path.exists("killed.csv")
 
-context = multiprocessing.get_context("forkserver")  # workers start from a new process that has imported all
-context.set_forkserver_preload(["attnprobe.corpus.workers", "transformers.models.bert.modeling_bert"])
-multiprocessing.get_context = lambda method: context
-loading.load_encoder = functools.cache(loading.load_encoder)
 done, usual = [], (sys.stdout, sys.stderr)
 for arguments in json.load(sys.stdin):
     sys.argv = ["attnprobe", *arguments]
     sys.stdout, sys.stderr = out, err = Stream(io.BytesIO()), Stream(io.BytesIO())
     done.append([exit_code(), out.buffer.getvalue().decode(), err.buffer.getvalue().decode()])
 sys.stdout, sys.stderr = usual
-file, model = pathlib.Path("texts.jsonl"), loading.load_encoder(os.environ["ATTNPROBE_MODEL"])
 records = attnprobe.read_records(attnprobe.find_sources([str(file)]))
 frames = [attnprobe.own(texts, model, on_error="skip", layers="0-1") for texts in (file, [file], records)]
 refused = []
@@ -124,7 +125,7 @@ def found(
     paths = os.pathsep.join([str(metadata.parent), str(ROOT)])
     how: dict[str, Any] = {
         "cwd": folder,
-        "env": {**os.environ, "PYTHONPATH": paths, "ATTNPROBE_MODEL": str(folder_of("bert"))},
+        "env": {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "ATTNPROBE_MODEL": str(folder_of("bert"))},
     }
     command, given = [sys.executable, "-c", DRIVER], json.dumps(list(COMMANDS.values()))
     process = subprocess.run(command, input=given, **how, capture_output=True, text=True, check=True)
