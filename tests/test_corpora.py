@@ -14,6 +14,7 @@ from attnprobe import METRICS, Encoder, Record, Skipped, corpus_stats, head_stat
 from attnprobe.corpus import prober
 from attnprobe.corpus import settings as corpus_settings
 from attnprobe.corpus.stats import CorpusStats
+from attnprobe.corpus.threads import Replicas
 from attnprobe.errors import InputError, TextError, UsageError
 from tests.exact import EXACT
 from tests.rows import STORED, check_rows, noise
@@ -177,6 +178,15 @@ def test_threads_change_no_byte(bert: Encoder) -> None:
     for name, array in one.summary.arrays().items():
         np.testing.assert_array_equal(two.summary.arrays()[name], array, err_msg=name)
         np.testing.assert_array_equal(four.summary.arrays()[name], array, err_msg=name)
+
+
+def test_replicas_are_made_for_what_runs_at_once(bert: Encoder) -> None:
+    replicas = Replicas(bert, 2)
+    with replicas.one() as first:
+        assert first.model is not bert.model
+    with replicas.one() as again, replicas.one() as other:
+        assert again is first
+        assert other.model not in (first.model, bert.model)
 
 
 def test_same_run_gives_the_same_bytes_and_leaves_torch_as_it_was(bert: Encoder) -> None:

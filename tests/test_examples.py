@@ -1,6 +1,7 @@
-"""The examples, run as a reader runs them: offline, with the default model, in a few seconds each."""
+"""The examples, run as a reader runs them: offline, with the default model, which is loaded once for all of them."""
 
 import csv
+import io
 import os
 import re
 import runpy
@@ -8,13 +9,29 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from attnprobe import Encoder
+from attnprobe.models import loading
+from attnprobe.models.locate import DEFAULT_MODEL
+from tests.cli.commandline import Stream, as_usual, exit_code
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = ("pandas_pipeline.py", "shell_pipeline.sh", "sklearn_pipeline.py")
 ELSEWHERE = ("previous_token.py",)  # in test_readme.py; what pages read is tried by test_pages.py
 Printed = Callable[[str], str]
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_encoder = loading.load_encoder
+
+    def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
+        return minilm if as_usual(model=model, **options) else load_encoder(model, **options)
+
+    monkeypatch.setattr(loading, "load_encoder", load)
 
 
 @pytest.fixture
@@ -30,14 +47,14 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return run
 
 
-def run(name: str, *arguments: str, stdin: str = "", commands: Path = Path(sys.executable).parent) -> str:
+def run(name: str, *arguments: str, commands: Path, stdin: str = "") -> str:
     """What a shell example prints; it must end well and have nothing to say on standard error.
 
     Args:
         commands: the folder of ``attnprobe``.
     """
     command, environment = ["bash", str(EXAMPLES / name), *arguments], {**os.environ}
-    environment["PATH"] = f"{commands}:{environment['PATH']}"
+    environment["PATH"] = f"{commands}:{Path(sys.executable).parent}:{environment['PATH']}"
     ended = subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout
@@ -73,15 +90,6 @@ def test_sklearn_pipeline(printed: Printed) -> None:
     assert re.findall(r"\w+", predicted) == ["recipe", "warranty"]
 
 
-def test_shell_pipeline_finds_the_previous_token_head() -> None:
-    found = heads(run("shell_pipeline.sh").splitlines())
-    assert len(found) == 5
-    assert (found[0]["layer"], found[0]["head"], found[0]["texts"]) == ("0", "2", "20")
-    means = [float(row["mean_previous_share"]) for row in found]
-    assert means == sorted(means, reverse=True)
-    assert means[0] > 0.8
-
-
 ROWS = """\
 "id","n_tokens","layer","head","entropy"
 "1, with a comma",4,0,0,1
@@ -93,13 +101,44 @@ ROWS = """\
 """
 
 
+def stand_in(folder: Path, rows: str = "") -> Path:
+    """Puts an ``attnprobe`` into a folder that prints some rows, and keeps what it was given."""
+    command = folder / "attnprobe"
+    (folder / "rows").write_text(rows, encoding="utf-8")
+    command.write_text(f"#!/bin/sh\ncd '{folder}'\nprintf '%s\\n' \"$@\" > given\ncat > texts\ncat rows\n")
+    command.chmod(0o755)
+    return folder
+
+
+def given(folder: Path) -> list[str]:
+    """The arguments that the stand-in was given."""
+    return (folder / "given").read_text(encoding="utf-8").splitlines()
+
+
+def test_shell_pipeline_finds_the_previous_token_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that the script gives runs in this process, and the script is run anew with what it prints."""
+    run("shell_pipeline.sh", commands=stand_in(tmp_path))
+    out, err = Stream(io.BytesIO()), Stream(io.BytesIO())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "argv", ["attnprobe", *given(tmp_path)])
+        patch.setattr(sys, "stdin", Stream(io.BytesIO((tmp_path / "texts").read_bytes())))
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        assert exit_code() == 0
+    assert err.buffer.getvalue() == b""
+    rows = out.buffer.getvalue().decode()
+    found = heads(run("shell_pipeline.sh", commands=stand_in(tmp_path, rows)).splitlines())
+    assert len(found) == 5
+    assert (found[0]["layer"], found[0]["head"], found[0]["texts"]) == ("0", "2", "20")
+    means = [float(row["mean_previous_share"]) for row in found]
+    assert means == sorted(means, reverse=True)
+    assert means[0] > 0.8
+
+
 def test_shell_pipeline_on_standard_input(tmp_path: Path) -> None:
     """What it gives the command and makes of its rows, which need no model here."""
-    command = tmp_path / "attnprobe"
-    command.write_text(f"#!/bin/sh\ncd '{tmp_path}'\necho $@ > given\ncat > texts\ncat << 'END'\n{ROWS}END\n")
-    command.chmod(0o755)
     texts = "Some text, with a comma.\n\nAnother one.\n"
-    printed = run("shell_pipeline.sh", "-", "entropy", "2", stdin=texts, commands=tmp_path)
+    printed = run("shell_pipeline.sh", "-", "entropy", "2", stdin=texts, commands=stand_in(tmp_path, ROWS))
     assert printed.splitlines() == ["layer,head,mean_entropy,texts", "0,1,1.7500,2", "1,0,1.7500,1"]
     assert (tmp_path / "texts").read_text() == texts
-    assert (tmp_path / "given").read_text().split() == ["corpus", "-", "-k", "entropy", "-f", "csv"]
+    assert given(tmp_path) == ["corpus", "-", "-k", "entropy", "-f", "csv"]
