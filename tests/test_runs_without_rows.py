@@ -64,6 +64,7 @@ for call in (lambda: attnprobe.own(["the"], model, lest=1), lambda: attnprobe.ow
         refused.append(str(error))
 print(json.dumps([done, [found.to_frame().to_csv(index=False) for found in frames], refused, attnprobe.own.__doc__]))
 """
+ALONE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # no thread is there when a process is forked
 FILE = ["own", "texts.jsonl"]
 SECTIONS = ["many.txt", "--conllu", "bank.conllu", "--coref", "bank.conllu"]
 COMMANDS = {
@@ -125,7 +126,7 @@ def found(
     paths = os.pathsep.join([str(metadata.parent), str(ROOT)])
     how: dict[str, Any] = {
         "cwd": folder,
-        "env": {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "ATTNPROBE_MODEL": str(folder_of("bert"))},
+        "env": {**os.environ, **ALONE, "PYTHONPATH": paths, "ATTNPROBE_MODEL": str(folder_of("bert"))},
     }
     command, given = [sys.executable, "-c", DRIVER], json.dumps(list(COMMANDS.values()))
     process = subprocess.run(command, input=given, **how, capture_output=True, text=True, check=True)
