@@ -214,6 +214,11 @@ def test_an_atlas_in_place_of_texts_needs_no_torch(tmp_path: Path) -> None:
     assert paths[2].read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_the_installed_command_runs() -> None:
+    command = [Path(sys.executable).parent / "attnprobe", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("attnprobe ")
+
+
 def test_library_import_is_light() -> None:
     _, heavy = check("import attnprobe; attnprobe.METRICS; attnprobe.Tokens; dir(attnprobe)")
     assert heavy == []
