@@ -133,7 +133,7 @@ def test_numbers_are_those_of_eager_attention(
 ) -> None:
     """Also: attention is neither uniform nor one-hot, or the numbers would prove little.
 
-    In float32 all texts as one batch, and one by one those of NUMERIC; of other families only the first.
+    In float32 the texts of NUMERIC are run one by one, and of other families the first, as all come in batches below.
     """
     encoder, exact, spread = encoder_of(family), exact_of(family), []
     texts, all_expected = list(texts_of(family).values()), expected_of_texts(family)

@@ -1,4 +1,4 @@
-"""Rollout and maximum flow are those of plain loops over the model's own attention, in float64."""
+"""Rollout and maximum flow are those computed from the model's own attention, in float64."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_twenty_families_are_compared() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_rollout_is_that_of_plain_loops(
+def test_rollout_is_that_of_eager_attention(
     family: str,
     encoder_of: Callable[[str], Encoder],
     exact_of: Callable[[str], Encoder],
@@ -117,7 +117,7 @@ def test_rollout_is_that_of_plain_loops(
     ids=str,
 )
 @pytest.mark.parametrize("family", ["bert", "modernbert", "deberta-v2"])
-def test_options_are_those_of_plain_loops(
+def test_options_are_those_of_eager_attention(
     family: str, options: dict[str, Any], exact_of: Callable[[str], Encoder], plain_of: Callable[[str], Plain]
 ) -> None:
     plain, exact = plain_of(family), exact_of(family)

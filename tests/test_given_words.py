@@ -1,4 +1,4 @@
-"""Words as given: every tokenizer reads them one by one, and statistics between them are those of plain loops."""
+"""Words as given: every tokenizer reads them one by one, and statistics between them are those of eager attention."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def between_units(weights: np.ndarray, owners: list[int | None], level: str) -> 
     units = [("added", at) if owner is None else owner if level == "word" else at for at, owner in enumerate(owners)]
     members = np.array([[unit == each for unit in units] for each in dict.fromkeys(units)], dtype=float)
     merged: np.ndarray = members / members.sum(1, keepdims=True) @ weights @ members.T
-    return merged, [unit[0] != "added" if isinstance(unit, tuple) else True for unit in dict.fromkeys(units)]
+    return merged, [not isinstance(unit, tuple) for unit in dict.fromkeys(units)]
 
 
 def plain_statistics(weights: np.ndarray, chosen: list[bool]) -> dict[str, np.ndarray]:

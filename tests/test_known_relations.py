@@ -1,4 +1,4 @@
-"""Relations whose answers are known: of heads made by hand, of labels by chance, and by plain loops."""
+"""Relations whose answers are known: of heads made by hand, of labels by chance, and by eager attention."""
 
 from __future__ import annotations
 

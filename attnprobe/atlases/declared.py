@@ -82,7 +82,7 @@ def finished(name: str, options: Mapping[str, Any]) -> Atlas | None:
 def is_atlas(path: Path) -> bool:
     """Tests whether a file holds an atlas, by what its first HEAD bytes say of it; it may be damaged further on.
 
-    What attnprobe writes begins so. Of an atlas whose fields something else put in order, the mark may come too late.
+    What attnprobe writes begins so. An atlas whose fields another program has put in another order may not be known.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)

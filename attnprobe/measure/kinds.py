@@ -9,8 +9,8 @@
 Runs know nothing else about what they measure, be it of one text or a corpus, in threads, processes or on Ray. A class
 whose name stands in MEASUREMENTS also has ``choose(encoder, reading, **options)``, which makes a measurement of what a
 person asked for. A measurement without rows is a NoRows of ``nothing.py``, one without a summary uses NoSummary;
-``tests/toy.py`` is a whole example. One that needs blocks to carry the norms of
-values has ``reads_values``, which is True; its listeners may have it, too: False where their texts need none.
+``tests/toy.py`` is a whole example. One that needs blocks to carry the norms of values has ``reads_values``, which is
+True; its listeners may have it, too: False where their texts need none.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def as_usual(task: bool | None = None, **options: Any) -> bool:
 def exit_code() -> int:
     """Runs main as the interpreter would: an exception that escapes is a traceback and exit code 1."""
     try:
-        with patch.object(gc, "freeze"):  # for what a process of its own would not live to collect
+        with patch.object(gc, "freeze"):  # what this process makes until then is garbage later
             cli.main()
     except SystemExit as exit:
         return exit.code or 0  # type: ignore[return-value]

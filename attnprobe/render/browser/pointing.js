@@ -14,8 +14,8 @@ function point(place) {
  * @param {boolean} beside
  */
 function keep({ side, at }, beside) {
-  const rows = keptRows(side);
   if (!scene.choice) return;
+  const rows = keptRows(side);
   const pieces = piecesOf((side === "query" ? scene.queries : scene.keys)[at], scene.choice);
   const others = beside ? state.kept[side].filter((piece) => !pieces.includes(piece)) : [];
   const isLetGo = rows.includes(at) && (beside || rows.length === 1);
