@@ -28,6 +28,7 @@ def assert_close(name: str, ours: np.ndarray, theirs: np.ndarray, tolerance: flo
     Args:
         distance: the distances that belong to the values.
     """
+    assert ours.shape == theirs.shape, name
     assert (np.isnan(ours) == np.isnan(theirs)).all(), f"{name} is empty elsewhere"
     if name == "sink_share" and tolerance > max(EXACT, STORED):
         return

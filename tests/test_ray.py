@@ -55,7 +55,7 @@ ROOT = Path(__file__).parent.parent
 START_RAY = """
 import ray, sys
 node = ray._private.node.Node
-node.start_log_monitor = node.start_monitor = node.start_api_server = lambda self, **options: None  # not asked here
+node.start_log_monitor = node.start_monitor = node.start_api_server = lambda *args, **options: None  # not asked here
 ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()

@@ -175,6 +175,15 @@ def screen() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
+def read(screen: tuple[int, int]) -> str:
+    """All that was written to the terminal, which may come in several pieces, some a moment later."""
+    os.write(screen[1], b"\0")
+    written = b""
+    while not written.endswith(b"\0"):
+        written += os.read(screen[0], 10_000)
+    return written[:-1].decode()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals are another thing there")
 @pytest.mark.parametrize("quiet", [["-q"], []], ids=["quiet", "before torch"])
 def test_a_terminal_shows_what_is_loaded(quiet: list[str], screen: tuple[int, int]) -> None:
@@ -183,7 +192,7 @@ def test_a_terminal_shows_what_is_loaded(quiet: list[str], screen: tuple[int, in
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=screen[1], stdin=subprocess.DEVNULL, env=environment, check=False
     )
-    written = os.read(screen[0], 10_000).decode()
+    written = read(screen)
     assert "torch" in written.removeprefix(ERASED)
     assert ("loading sentence" in written) != bool(quiet), written
     assert written.startswith(ERASED) != bool(quiet), written
@@ -201,7 +210,7 @@ def test_a_terminal_shows_what_is_loaded_until_it_is_there(
         patch.setattr(sys, "stdout", Stream(io.BytesIO()))
         patch.setattr(sys, "stderr", terminal)
         assert exit_code() == 0
-    assert os.read(screen[0], 10_000).decode() == ERASED
+    assert read(screen) == ERASED
 
 
 def test_an_atlas_in_place_of_texts_needs_no_torch(tmp_path: Path) -> None:
