@@ -8,9 +8,9 @@ import os
 import re
 import signal
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "ATTNPROBE_MODEL"):
@@ -43,6 +43,22 @@ def minilm() -> Encoder:
     from attnprobe import load_encoder
 
     return load_encoder()
+
+
+@pytest.fixture
+def loaded_once(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever loads the default model as usual gets the one that is loaded already."""
+    from attnprobe.models import loading
+    from attnprobe.models.locate import DEFAULT_MODEL
+    from tests.cli.commandline import as_usual
+
+    load_encoder = loading.load_encoder
+
+    @wraps(load_encoder)
+    def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
+        return minilm if as_usual(model=model, **options) else load_encoder(model, **options)
+
+    monkeypatch.setattr(loading, "load_encoder", load)
 
 
 @pytest.fixture(scope="session")

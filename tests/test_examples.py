@@ -9,29 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from attnprobe import Encoder
-from attnprobe.models import loading
-from attnprobe.models.locate import DEFAULT_MODEL
-from tests.cli.commandline import Stream, as_usual, exit_code
+from tests.cli.commandline import Stream, exit_code
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TESTED = ("pandas_pipeline.py", "shell_pipeline.sh", "sklearn_pipeline.py")
 ELSEWHERE = ("previous_token.py",)  # in test_readme.py; what pages read is tried by test_pages.py
 Printed = Callable[[str], str]
-
-
-@pytest.fixture(autouse=True)
-def _loaded_once(minilm: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    load_encoder = loading.load_encoder
-
-    def load(model: str = DEFAULT_MODEL, **options: Any) -> Encoder:
-        return minilm if as_usual(model=model, **options) else load_encoder(model, **options)
-
-    monkeypatch.setattr(loading, "load_encoder", load)
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 @pytest.fixture
