@@ -30,7 +30,10 @@ def fabricated(
         "format": "attnprobe-atlas",
         "version": 1,
         "attnprobe": "0.0.0",
-        "model": {"name": "made-up", "type": "bert", "layers": [*range(layers)], "heads": [*range(heads)]},
+        "model": {
+            **{"name": "made-up", "source": "org/made-up", "type": "bert"},
+            **{"layers": [*range(layers)], "heads": [*range(heads)]},
+        },
         "signature": f"model:made-up|seed:{seed}",
         "sections": [
             {"name": name, "sources": [f"{name}.txt"], "sample": False, "texts": 40, "tokens": 900} for name in sections
@@ -50,7 +53,7 @@ def fabricated(
     }
     if against:
         other = fabricated(layers, heads, False, sections, seed + 1)
-        kept = ("layer", "head", "role", "pattern", "values", "findings")
+        kept = ("layer", "head", "role", "pattern", "off", "values", "findings")
         atlas["against"] = {
             **{name: other[name] for name in ("attnprobe", "model", "signature", "sections")},
             "heads": [{name: head[name] for name in kept} for head in other["heads"]],
@@ -130,6 +133,7 @@ def _head(
         "pattern": "heterogeneous",
         "cluster": int(draw.integers(4)),
         "place": [float(draw.normal()), float(draw.normal())],
+        "off": None,
         "values": values,
         "findings": findings,
         "nearest": [{"layer": layer, "head": head, "distance": 0.01 * at} for at, (layer, head) in enumerate(nearest)],

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pandas
 import pytest
 
 import attnprobe
-from attnprobe import Atlas, Encoder
+from attnprobe import Atlas, Encoder, load_encoder
 from attnprobe.atlases.building import build_atlas
 from attnprobe.atlases.measures import FEWEST
+from attnprobe.atlases.measuring import AtlasMeasurement
 from attnprobe.atlases.schemas import schema
 from attnprobe.atlases.sources import Source, Sources
 from attnprobe.atlases.summary import AtlasSummary
 from attnprobe.corpus.twins import summarize
+from attnprobe.values.options import Reading
 from tests.test_atlas_data import as_json
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -136,6 +139,35 @@ def test_sources_are_named_without_the_folders_of_this_machine(summed: AtlasSumm
         "documents: only 3, so that much of what stands out may be chance",
         "left out: norms",
     ]
+
+
+def test_heads_that_are_off_are_named_and_never_told(encoder_of: Callable[[str], Encoder]) -> None:
+    encoder = encoder_of("bert")
+    with encoder.heads_off("0:1"), encoder.heads_off([(1, 0)], how="mean"):
+        atlas = attnprobe.atlas(TEXTS * 3, encoder)
+    off = {(0, 1): "zero", (1, 0): "mean"}
+    assert {place: head["off"] for place, head in heads_of(atlas).items() if head["off"]} == off
+    for place, how in off.items():
+        first, *others = heads_of(atlas)[place]["findings"]
+        assert (first["kind"], first["key"]) == ("off", how)
+        assert others
+        assert place not in {(told["layer"], told["head"]) for told in atlas.data["telling"]}
+    now = attnprobe.atlas(TEXTS * 3, encoder).against(atlas).data
+    assert not any(head["off"] for head in now["heads"])
+    assert [head["off"] for head in now["against"]["heads"]] == [head["off"] for head in atlas.data["heads"]]
+
+
+def heads_of(atlas: Atlas) -> dict[tuple[int, int], Any]:
+    return {(head["layer"], head["head"]): head for head in atlas.data["heads"]}
+
+
+def test_the_model_is_named_as_it_was_given(encoder_of: Callable[[str], Encoder], tmp_path: Path) -> None:
+    encoder, given = encoder_of("bert"), str(tmp_path / "a model")
+    named = replace(encoder, location=replace(encoder.location, name=given))
+    model = AtlasMeasurement.choose(named, Reading(), sections=["texts"]).model
+    assert (model["name"], model["source"]) == ("a model", given)
+    in_memory = load_encoder(encoder.model, tokenizer=encoder.tokenizer)
+    assert AtlasMeasurement.choose(in_memory, Reading(), sections=["texts"]).model["source"] is None
 
 
 def test_what_was_not_measured_is_absent(summed: AtlasSummary) -> None:

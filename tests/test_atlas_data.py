@@ -77,6 +77,8 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "too long a name": (put("previous", "roles", 0, "short"), "roles[0].short must have at most 5 characters"),
     "too many": (lambda data: data["telling"].extend(data["telling"][:1] * 10), "telling must hold at most 10"),
     "too long a text": (put(["a"] * 25, "texts", 0, "tokens"), "texts[0].tokens must hold at most 24"),
+    "off in no way": (put("one", "heads", 0, "off"), "heads[0].off must be one of 'zero', 'mean', 'uniform', null"),
+    "no source": (lambda data: data["against"]["model"].pop("source"), "against.model.source is missing"),
     "too strong": (put(1.2, "heads", 0, "findings", 0, "strength"), "findings[0].strength must be at most 1; got 1.2"),
     "of the other": (put("x", "against", "heads", 1, "layer"), "against.heads[1].layer must be a whole number"),
     "a group": (put("verb", "coreference", 0, "group"), "coreference[0].group must be one of"),

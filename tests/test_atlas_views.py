@@ -36,7 +36,7 @@ def small(**about: Any) -> dict[str, Any]:
     data["relations"] = [*data["relations"][2:], {**data["relations"][0], "n": 29}]
     for row, gain in zip(data["relations"], (0.1, 0.3, 0.9), strict=True):
         row |= {"layer": 0, "head": 1, "gain": gain, "relation": f"{row['relation']}|{EVIL}" if gain < 0.2 else "obj"}
-    data["model"]["name"] = f"models/{EVIL}"
+    data["model"] |= {"name": f"models/{EVIL}", "source": f"org/{EVIL}"}
     return data
 
 
@@ -159,9 +159,7 @@ Heads and offsets were chosen on even sentences; the numbers are those of odd on
 def test_the_card_is_markdown_that_holds_no_markup_of_the_data() -> None:
     card = written(write_markdown, small()).decode()
     assert card.startswith(CARD)
-    command = (
-        "attnprobe atlas texts.txt --conllu treebank.txt --coref documents.txt --importance sensitivity -m 'models/"
-    )
+    command = "attnprobe atlas texts.txt --conllu treebank.txt --coref documents.txt --importance sensitivity -m 'org/"
     assert command in card
     assert card.endswith("\n```text\nmodel:made-up|seed:0\n```\n")
     assert "- contributions cannot be measured: no values of layer 0 are found\n" in card
@@ -175,9 +173,42 @@ def test_the_command_repeats_the_flag_of_each_file() -> None:
     data["sections"][1]["sources"] = ["en.conllu", "zh.conllu"]
     data["measures"] = [{"name": "importance.importance"}, {"name": "importance.pooled_change"}]
     files = "'a b.txt' -x.txt --conllu en.conllu --conllu zh.conllu"
-    assert command_of(data) == f"attnprobe atlas {files} --importance zero -m made-up -o atlas.html"
+    assert command_of(data) == f"attnprobe atlas {files} --importance zero -m org/made-up -o atlas.html"
     data["sections"][0]["sources"] = data["sections"][1]["sources"] = []  # texts in memory
-    assert command_of(data).startswith("attnprobe atlas FILES --conllu FILES --importance zero -m made-up")
+    assert command_of(data).startswith("attnprobe atlas FILES --conllu FILES --importance zero -m org/made-up")
+
+
+@pytest.mark.parametrize(
+    ("source", "flag"),
+    [
+        ("sentence-transformers/all-MiniLM-L6-v2", ""),
+        ("/data/all-MiniLM-L6-v2", " -m /data/all-MiniLM-L6-v2"),
+        ("../my models/it's", """ -m '../my models/it'"'"'s'"""),
+        (None, " -m MODEL"),
+    ],
+)
+def test_the_command_takes_the_model_as_it_was_given(source: str | None, flag: str) -> None:
+    data = fabricated(1, 1, sections=("texts",))
+    data["model"]["source"], data["signature"] = source, "off:3:1,5:*(mean)"
+    command = f"attnprobe atlas texts.txt --importance sensitivity{flag} --off '3:1,5:*' --off-how mean -o atlas.html"
+    assert command_of(data) == command
+    assert f"```text\n{command}\n```" in written(write_markdown, data).decode()
+
+
+def test_heads_that_are_off_are_marked_in_every_grid() -> None:
+    data = fabricated(2, 2)
+    for head, off in zip(data["heads"], (None, "zero", None, "mean"), strict=True):
+        head |= {"role": "broad", "off": off}
+    for options in ({}, {"force_terminal": True, "color_system": "truecolor"}):
+        lines = [" ".join(line.split()) for line in plain(shown(data, 80, **options)).splitlines()]
+        assert {"0 broad off", "1 broad off"} <= {*lines}
+        assert [line for line in lines if line.endswith("off 2")] == ["broad 2 off 2"]
+    card = written(write_markdown, data).decode()
+    assert "| **0** | broad | off |" in card
+    assert ": broad 2, off 2. Layers" in card
+    comments = re.findall(r"<!-- (.*?) -->", written(write_svg, data).decode())
+    assert comments.count("off") == 2
+    assert "off: 2" in comments
 
 
 def test_the_card_counts_roles_where_heads_are_many() -> None:
@@ -188,7 +219,7 @@ def test_the_card_counts_roles_where_heads_are_many() -> None:
     rows = [line.split(" | ") for line in card.splitlines() if line.startswith("| **")]
     assert [sum(int(cell.strip(" |") or 0) for cell in row[1:]) for row in rows] == [20, 20]
     assert "do in 40 texts of the sample that comes with attnprobe (900 tokens); attnprobe" in card
-    assert "attnprobe atlas --importance sensitivity -m made-up -o atlas.html" in card
+    assert "attnprobe atlas --importance sensitivity -m org/made-up -o atlas.html" in card
     assert not {"### The most telling heads", "### Relations, held out"} & {*card.splitlines()}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from attnprobe.atlases.findings import findings_of, telling
 from attnprobe.atlases.wording import percents
-from tests.atlases import fabricated
+from tests.atlases import SECTIONS, fabricated
 
 LENGTH = 20  # tokens of a text: even attention gives 5 % to each
 
@@ -18,13 +18,15 @@ def head_of(layer: int = 0, head: int = 0, role: str | None = "mixed", **about: 
     values = {name.replace("__", "."): number for name, number in about.items() if "__" in name}
     rest = {name: value for name, value in about.items() if "__" not in name}
     whole = {name: value if isinstance(value, list) else [value, None, None] for name, value in values.items()}
-    return {"layer": layer, "head": head, "role": role, "nearest": [], "findings": [], "values": whole, **rest}
+    plain: dict[str, Any] = {"role": role, "off": None, "nearest": [], "findings": []}
+    return {"layer": layer, "head": head, **plain, "values": whole, **rest}
 
 
 def atlas_of(*heads: dict[str, Any], **about: Any) -> dict[str, Any]:
-    texts = {"name": "texts", "texts": 10, "tokens": 10 * LENGTH}
-    empty: dict[str, Any] = {"relations": [], "trees": [], "coreference": [], "roles": fabricated(1, 1)["roles"]}
-    return {"sections": [texts], "heads": list(heads), **empty, **about}
+    sections = [{"name": name, "texts": 10, "tokens": 10 * LENGTH} for name in SECTIONS]
+    rows = ("measures", "relations", "trees", "coreference")
+    empty: dict[str, Any] = {**{name: [] for name in rows}, "roles": fabricated(1, 1)["roles"]}
+    return {"sections": sections, "heads": list(heads), **empty, **about}
 
 
 def said(head: dict[str, Any], *others: dict[str, Any], **about: Any) -> dict[str, Any]:
@@ -53,7 +55,19 @@ def said(head: dict[str, Any], *others: dict[str, Any], **about: Any) -> dict[st
         (
             head_of(role="same word", patterns__same_token_share=0.28, patterns__same_token_even=0.1),
             0.2,
-            "same word: 28 % of its weight falls on other occurrences of the token, with even attention 10 %",
+            "same word: of a token that recurs, 28 % of the weight falls on its other occurrences, with even attention "
+            "10 %",
+        ),
+        (
+            head_of(role="same word", statistics__same_token_share=0.28, norms__same_token_share=0.1),
+            0.28,
+            "same word: of a token that recurs, 28 % of the weight falls on its other occurrences, which contribute "
+            "only 10 % by norm",
+        ),
+        (
+            head_of(statistics__same_token_share=0.49, statistics__cls_share=0.3, statistics__sep_share=0.2),
+            0,
+            "mixed: no role above its threshold; most weight: [CLS] or its like 30 %, [SEP] or its like 20 %",
         ),
         (
             head_of(role="block of a pair", patterns__block=0.998, patterns__block_even=0.52),
@@ -128,7 +142,9 @@ def relation(name: str, **about: Any) -> dict[str, Any]:
     [
         (relation("obj"), "obj → its verb 75 %, the best fixed offset 37 % (held out, n 1,200)"),
         (relation("det", direction="head->dep"), "noun → its det 75 %, "),
-        (relation("all+punct"), "any word → its head word 75 %, "),
+        (relation("all"), "any word → its head word 75 %, "),
+        (relation("all+punct"), "any word or punctuation mark → its head word 75 %, "),
+        (relation("all+punct", direction="head->dep"), "head word → its dependent or punctuation mark 75 %, "),
         (relation("obj", accuracy=0.374), "obj → its verb 37.4 %, the best fixed offset 37.0 % "),
         (relation("主语:a\x1b"), "主语:a␛ → its head word 75 %, "),
         (relation("obj", gain_low=-0.01), None),
@@ -217,7 +233,7 @@ def test_no_share_is_rounded_to_all_or_none(shares: tuple[float, ...], written: 
 
 def shown(layer: int, *findings: tuple[str, str, float]) -> Mapping[str, Any]:
     made = [{"kind": kind, "key": key, "strength": by, "text": f"{kind} {key}"} for kind, key, by in findings]
-    return {"layer": layer, "head": 0, "findings": made}
+    return {"layer": layer, "head": 0, "off": None, "findings": made}
 
 
 def test_telling_heads_are_the_strongest_of_each_kind() -> None:
@@ -231,6 +247,46 @@ def test_telling_heads_are_the_strongest_of_each_kind() -> None:
     chosen = telling(heads)
     assert [(one["layer"], one["finding"]) for one in chosen[:4]] == [(1, 0), (0, 1), (2, 1), (4, 0)]
     assert len(chosen) == len({one["layer"] for one in chosen}) == 10
+
+
+NUMBERS = {  # what is found of each, in which section
+    "statistics.previous_share": (0.9, "role", "texts"),
+    "norms.next_share": (0.7, "norm", "texts"),
+    "importance.importance": (2.0, "importance", "texts"),
+    "similarity.nearest_distance": (0.001, "likeness", "texts"),
+    "trees.uuas": ([0.8, 0.7, 0.9], "tree", "treebank"),
+    "relations.obj": (0.9, "relation", "treebank"),
+    "coreference.all": (0.9, "coreference", "documents"),
+}
+
+
+@pytest.mark.parametrize("measure", NUMBERS)
+@pytest.mark.parametrize("few", [10, 9])
+def test_what_rests_on_few_texts_is_said_and_not_told(measure: str, few: int) -> None:
+    value, kind, section = NUMBERS[measure]
+    about: dict[str, Any] = {"role": "previous token", "statistics__next_share": 0.1, "off": None}
+    near = [{"layer": 0, "head": 1, "distance": 0.001}] if kind == "likeness" else []
+    head = head_of(**about, **{measure.replace(".", "__"): value}, nearest=near)
+    others = [head_of(head=at, importance__importance=0.1, nearest=[{"distance": 0.5}]) for at in (1, 2)]
+    rows = {"relations": [relation("obj")], "trees": TREES, "coreference": [mentions("all", "mentions")]}
+    atlas = atlas_of(head, *others, **{name: made for name, made in rows.items() if measure.startswith(name)})
+    for read in atlas["sections"]:
+        read |= {"texts": few if read["name"] == section != "texts" else 2000, "tokens": 2000 * LENGTH}
+    atlas["measures"] = [{"name": measure, "n": few}] if section == "texts" else []
+    head["findings"] = findings_of(head, atlas)
+    found = next(finding for finding in head["findings"] if finding["kind"] == kind)
+    assert found["text"].endswith(f" (in {few} of 2,000 texts)") == (section == "texts")
+    assert (found["strength"] > 0) == (few == 10)
+    assert telling([head]) == ([{"layer": 0, "head": 0, "finding": 0}] if few == 10 else [])
+
+
+@pytest.mark.parametrize("how", ["zero", "mean", "uniform"])
+def test_a_head_that_is_off_says_so_first_and_is_never_told(how: str) -> None:
+    head = head_of(role="previous token", statistics__previous_share=0.9999, off=how)
+    head["findings"] = findings_of(head, atlas_of(head))
+    assert head["findings"][0]["text"].startswith(f"this head is off ({how}): ")
+    assert [finding["kind"] for finding in head["findings"]] == ["off", "role"]
+    assert telling([head]) == []
 
 
 def test_findings_of_a_whole_atlas_follow_the_rules() -> None:

@@ -48,13 +48,13 @@ def build_atlas(summary: Any) -> Atlas:
         "format": "attnprobe-atlas",
         "version": VERSION,
         "attnprobe": __version__,
-        "model": {name: summary.model[name] for name in ("name", "type", "layers", "heads")},
+        "model": {name: summary.model[name] for name in ("name", "source", "type", "layers", "heads")},
         "signature": summary.signature,
         "sections": [_section(name, source) for name, source in summary.sources.items()],
         "measures": [measure.entry() for measure in measures],
         "roles": _roles(),
         "heads": [
-            _head(place, measures, [*facts, examples])
+            _head(place, summary.model["off"].how(*place), measures, [*facts, examples])
             for place in product(summary.model["layers"], summary.model["heads"])
         ],
         "texts": texts,
@@ -89,8 +89,8 @@ def _roles() -> list[dict[str, str]]:
     return [{"name": name, "short": SHORT[name], "meaning": meaning} for name, meaning in meanings.items()]
 
 
-def _head(place: Place, measures: Sequence[Measure], facts: Sequence[Facts]) -> dict[str, Any]:
-    found: dict[str, Any] = dict.fromkeys(("role", "pattern", "cluster", "place"))
+def _head(place: Place, off: str | None, measures: Sequence[Measure], facts: Sequence[Facts]) -> dict[str, Any]:
+    found: dict[str, Any] = {**dict.fromkeys(("role", "pattern", "cluster", "place")), "off": off}
     found["values"] = {measure.name: [*measure.values[place]] for measure in measures if place in measure.values}
     found |= {"findings": [], "nearest": [], "relations": [], "examples": []}
     for fact in facts:

@@ -10,7 +10,7 @@ from attnprobe.values.signature import ORDER, part_of
 
 Data = Mapping[str, Any]
 NAMED = 4  # things that a remark names
-KEPT = ("layer", "head", "role", "pattern", "findings")
+KEPT = ("layer", "head", "role", "pattern", "off", "findings")
 
 
 class RoleChange(NamedTuple):

@@ -10,7 +10,8 @@ further, to 1, as far as can be:
 - likeness: 1 − d / m, where d is the distance to the nearest head, and m the middle head's to that head's nearest.
 
 Relations and antecedents are findings of a head only if one half of the texts chose it for them, by what it does on the
-other half, and where the interval of the gain is above 0.
+other half, and where the interval of the gain is above 0. Findings over few texts, sentences or documents have no
+strength. Of a head that is off this is said first.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from attnprobe.analyses.rules import OTHER_ROLE, Thresholds
 from attnprobe.atlases.schemas import most_of
-from attnprobe.atlases.wording import ANSWERS, GROUPS, IMPORTANCE, ORDINALS, RULES, link, percents
+from attnprobe.atlases.wording import ANSWERS, GROUPS, IMPORTANCE, OFF, ORDINALS, RULES, link, percents
 from attnprobe.values.text import visible
 
 Head = Mapping[str, Any]
 Atlas = Mapping[str, Any]
 MOST = Thresholds().most
+LEAST_TEXTS = 10  # of a finding that has strength: of fewer, what stands out may be chance
 LEAST_HELD_OUT = 30  # links or mentions of a finding: of fewer, an interval says little
 ALIKE = 0.02  # nats between two heads that do nearly the same; 0.693 between those that share nothing
 TOLD = most_of("telling")  # heads
@@ -44,6 +46,8 @@ class Share:
         verb: how it falls there.
         even: computes what a head without the role would have, of the head and the atlas.
         uneven: whether that depends on the texts so much that it is said.
+        of: says of which weight it is a share, around the number.
+        adds: how it contributes.
     """
 
     column: str
@@ -51,6 +55,18 @@ class Share:
     verb: str
     even: Callable[[Head, Atlas], float]
     uneven: bool = False
+    of: str = "{} of its weight"
+    adds: str = "contributes"
+
+
+class Over(NamedTuple):
+    """Over how many texts, sentences or documents a number is, of all that were read."""
+
+    texts: int
+    all: int
+
+    def __str__(self) -> str:
+        return "" if self.texts == self.all else f" (in {self.texts:,} of {self.all:,} texts)"
 
 
 def _evenly(head: Head, atlas: Atlas) -> float:
@@ -72,20 +88,28 @@ def _of_middle(column: str) -> Callable[[Head, Atlas], float]:
 
 
 BEFORE, AFTER, ITSELF = "the token before", "the token after", "the token itself"
-AGAIN, CLS, SEP = "other occurrences of the token", "[CLS] or its like", "[SEP] or its like"
+CLS, SEP = "[CLS] or its like", "[SEP] or its like"
+RECURRING = "of a token that recurs, {} of the weight"
 SHARES = {
     "previous token": Share("previous_share", BEFORE, "falls on", _evenly),
     "next token": Share("next_share", AFTER, "falls on", _evenly),
     "self": Share("self_share", ITSELF, "stays on", _evenly),
-    "same word": Share("same_token_share", AGAIN, "falls on", _of_column("same_token_even"), uneven=True),
+    "same word": Share(
+        *("same_token_share", "its other occurrences", "falls on", _of_column("same_token_even"), True),
+        of=RECURRING,
+        adds="contribute",
+    ),
     "classification token": Share("cls_share", CLS, "rests on", _evenly),
     "separator": Share("sep_share", SEP, "rests on", _evenly),
     "first token": Share("first_share", "the first token", "rests on", _evenly),
     "punctuation": Share("punctuation_share", "punctuation", "falls on", _of_middle("punctuation_share")),
-    "block of a pair": Share("block", "the query's own text", "stays in", _of_column("block_even"), uneven=True),
+    "block of a pair": Share(
+        *("block", "the query's own text", "stays in", _of_column("block_even"), True),
+        of="{} of the weight within texts",
+    ),
     "local": Share("diagonal", f"{ITSELF} and its neighbours", "falls on", _three),
 }
-WHOLE = ("block of a pair", "local")  # of which the others are parts, or which is of pairs alone
+APART = ("block of a pair", "same word", "local")  # of pairs or of tokens that recur alone, or with others as parts
 
 
 def findings_of(head: Head, atlas: Atlas) -> list[dict[str, Any]]:
@@ -100,7 +124,7 @@ def findings_of(head: Head, atlas: Atlas) -> list[dict[str, Any]]:
     """
     if not head["values"]:
         return [_finding("role", "none", 0.0, "nothing was measured of it")]
-    makers = (_role, _norms, _relations, _antecedents, _trees, _importance, _likeness)
+    makers = (_off, _role, _norms, _relations, _antecedents, _trees, _importance, _likeness)
     found = [finding for make in makers for finding in make(head, atlas)]
     by_subject: dict[tuple[str, str], dict[str, Any]] = {}
     for finding in sorted(found, key=lambda finding: -float(finding["strength"])):
@@ -113,7 +137,7 @@ def telling(heads: Sequence[Head]) -> list[dict[str, int]]:
 
     Of all findings, from the strongest on, those are chosen whose head was not chosen before, nor another head for the
     same kind and key; so each role, relation and so on is told of the head that shows it most, of those still there.
-    Findings of no strength, such as what mixed heads look at, are left out.
+    Findings of no strength, such as what mixed heads look at, are left out, and heads that are off.
 
     Returns:
         ``layer``, ``head`` and the number of the ``finding`` of ten at most.
@@ -122,7 +146,7 @@ def telling(heads: Sequence[Head]) -> list[dict[str, int]]:
         (finding, {"layer": head["layer"], "head": head["head"], "finding": at})
         for head in heads
         for at, finding in enumerate(head["findings"])
-        if finding["strength"] > 0
+        if finding["strength"] > 0 and not head["off"]
     ]
     chosen: list[dict[str, int]] = []
     taken: set[tuple[Any, Any]] = set()
@@ -140,8 +164,20 @@ def share_of(head: Head, column: str) -> float | None:
     return next((value[0] for value in found if value), None)
 
 
-def _finding(kind: str, key: str, strength: float, text: str) -> dict[str, Any]:
-    return {"kind": kind, "key": key, "strength": min(max(strength, 0.0), 1.0), "text": text}
+def _finding(kind: str, key: str, strength: float, text: str, over: Over | None = None) -> dict[str, Any]:
+    shown = 0.0 if over and over.texts < LEAST_TEXTS else min(max(strength, 0.0), 1.0)
+    return {"kind": kind, "key": key, "strength": shown, "text": f"{text}{over or ''}"}
+
+
+def _over(atlas: Atlas, section: str, *measures: str) -> Over:
+    """Counts the texts of a section, and those that some of its measures are over, which are counted in texts."""
+    read = sum(one["texts"] for one in atlas["sections"] if one["name"] == section)
+    return Over(min([read, *(one["n"] for one in atlas["measures"] if one["name"] in measures)]), read)
+
+
+def _off(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
+    if head["off"]:
+        yield _finding("off", head["off"], 1.0, OFF[head["off"]])
 
 
 def _subject(finding: Mapping[str, Any]) -> tuple[str, str]:
@@ -166,7 +202,8 @@ def _role(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
         entropy = share_of(head, "relative_entropy") or 0.0
         of_largest = f" ({percents(entropy)[0]} of the largest possible entropy)" if entropy else ""
         text = f"broad: it spreads its weight almost evenly{of_largest}"
-        yield _finding("role", role, _beyond(entropy, Thresholds().broad), text)
+        over = _over(atlas, "texts", "statistics.relative_entropy")
+        yield _finding("role", role, _beyond(entropy, Thresholds().broad), text, over)
     elif role in SHARES and share_of(head, SHARES[role].column) is not None:
         yield _of_share(head, atlas, role, SHARES[role])
     elif role:
@@ -179,19 +216,19 @@ def _role(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
 def _of_share(head: Head, atlas: Atlas, role: str, share: Share) -> dict[str, Any]:
     """Says how much weight makes the role, beside even attention and contributions where these say something else."""
     weight, even = share_of(head, share.column) or 0.0, share.even(head, atlas)
-    of = "the weight within texts" if share.column == "block" else "its weight"
-    text = f"{role}: {percents(weight)[0]} of {of} {share.verb} {share.where}"
+    text = f"{role}: {share.of.format(percents(weight)[0])} {share.verb} {share.where}"
     norm = head["values"].get(f"norms.{share.column}")
     if norm and norm[0] < weight / 2:
-        text += f", which contributes only {percents(norm[0])[0]} by norm"
+        text += f", which {share.adds} only {percents(norm[0])[0]} by norm"
     elif share.uneven:
         text += f", with even attention {percents(even)[0]}"
-    return _finding("role", role, _beyond(weight, even), text)
+    over = _over(atlas, "texts", f"statistics.{share.column}", f"patterns.{share.column}")
+    return _finding("role", role, _beyond(weight, even), text, over)
 
 
 def _most_of(head: Head) -> str:
     """Says where the most weight of a mixed head falls; nothing if that is unknown."""
-    known = [(share_of(head, share.column), share) for name, share in SHARES.items() if name not in WHOLE]
+    known = [(share_of(head, share.column), share) for name, share in SHARES.items() if name not in APART]
     shares = [(weight, share.where) for weight, share in known if weight is not None]
     most = sorted(shares, key=lambda pair: -pair[0])[:2]
     written = zip(percents(*(weight for weight, _ in most), MOST), most, strict=False)  # none reads as the threshold
@@ -202,10 +239,11 @@ def _norms(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
     """Says what a head has as its role by contributions, if its weights do not say so."""
     for name, share in SHARES.items():
         norm, weight = head["values"].get(f"norms.{share.column}"), share_of(head, share.column)
-        if norm and weight is not None and weight < MOST <= norm[0] and name not in (*WHOLE, "same word"):
+        if norm and weight is not None and weight < MOST <= norm[0] and name not in APART:
             contributed, weighs = percents(norm[0], weight)
             text = f"by norm, {share.where} contributes {contributed}, with {weighs} of its weight"
-            yield _finding("norm", name, _beyond(norm[0], share.even(head, atlas)), text)
+            over = _over(atlas, "texts", f"norms.{share.column}")
+            yield _finding("norm", name, _beyond(norm[0], share.even(head, atlas)), text, over)
 
 
 def _held_out(rows: Sequence[Mapping[str, Any]], head: Head) -> Iterator[tuple[Mapping[str, Any], float]]:
@@ -220,7 +258,8 @@ def _relations(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
     for row, strength in _held_out(atlas["relations"], head):
         right, baseline = percents(row["accuracy"], row["baseline"])
         text = f"{link(row['relation'], row['direction'])} {right}, the best fixed offset {baseline}"
-        yield _finding("relation", row["relation"], strength, f"{text} (held out, n {row['n']:,})")
+        text += f" (held out, n {row['n']:,})"
+        yield _finding("relation", row["relation"], strength, text, _over(atlas, "treebank"))
 
 
 def _antecedents(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
@@ -229,7 +268,7 @@ def _antecedents(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
         whose = f"finds antecedents of {GROUPS.get(row['group'], row['group'])}{ANSWERS[row['answer']]}"
         rule = RULES.get(row["baseline_name"], row["baseline_name"])
         text = f"{whose} in {right}, {rule} {baseline} (held out, n {row['n']:,})"
-        yield _finding("coreference", row["group"], strength, text)
+        yield _finding("coreference", row["group"], strength, text, _over(atlas, "documents"))
 
 
 def _trees(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
@@ -241,7 +280,7 @@ def _trees(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
         joining = "neighbours" if baselines.get("chain") == best else "words at one distance"
         of_head, of_baseline = percents(uuas, best)
         text = f"its trees have {of_head} of the edges (UUAS), joining {joining} {of_baseline}"
-        yield _finding("tree", "uuas", _beyond(uuas, best), text)
+        yield _finding("tree", "uuas", _beyond(uuas, best), text, _over(atlas, "treebank"))
 
 
 def _importance(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
@@ -253,7 +292,7 @@ def _importance(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
     place = sum(other > value for other in values)
     if place < min(math.ceil(len(values) / 10), len(ORDINALS)) and min(value, value if low is None else low) > 0:
         text = f"{IMPORTANCE[column].format(f'{value:.2g}')}, {ORDINALS[place]} of {len(values)}"
-        yield _finding("importance", column, 1 - _middle(values) / value, text)
+        yield _finding("importance", column, 1 - _middle(values) / value, text, _over(atlas, "texts", named))
 
 
 def _likeness(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
@@ -263,4 +302,5 @@ def _likeness(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
         other = head["nearest"][0]
         middle = _middle([near["distance"] for near in nearest])
         text = f"does nearly the same as {other['layer']}.{other['head']} (distance {other['distance']:.2g})"
-        yield _finding("likeness", "nearest", 1 - other["distance"] / middle if middle else 0.0, text)
+        over = _over(atlas, "texts", "similarity.nearest_distance")
+        yield _finding("likeness", "nearest", 1 - other["distance"] / middle if middle else 0.0, text, over)

@@ -30,6 +30,7 @@ from attnprobe.measure.several import SeveralListener
 from attnprobe.models.encoder import Encoder
 from attnprobe.values.options import Reading
 from attnprobe.values.records import Record
+from attnprobe.values.switches import Off
 from attnprobe.values.tokens import Tokens
 
 SECTION = "section"  # the label of tokens that names the section of their record
@@ -44,7 +45,7 @@ class AtlasMeasurement(NoRows):
     """Measures all that the model allows, for ``atlas``: of each section what its texts are for.
 
     Attributes:
-        model: name, type, layers and heads.
+        model: name, source, type, layers, heads, and which are off.
         members: the measurements of each section, by the names of the fields of
             :class:`attnprobe.atlases.summary.AtlasSummary`.
         reading: how texts are read.
@@ -87,7 +88,9 @@ class AtlasMeasurement(NoRows):
             members[section], why = _possible(makers[section])
             reasons |= why
         heads = {"layers": [*range(encoder.layers)], "heads": [*range(encoder.heads)]}
-        model = {"name": encoder.location.short_name, "type": encoder.kind, **heads}
+        source = encoder.location.name if encoder.origin is None else None
+        named = {"name": encoder.location.short_name, "source": source, "type": encoder.kind}
+        model = {**named, **heads, "off": encoder.off or Off()}
         return cls(model, members, reading, seed, tuple(_in_words(reasons)), against)
 
     def _all(self) -> Iterator[tuple[str, Measurement]]:

@@ -46,7 +46,7 @@ class AtlasSummary:
 
     Attributes:
         signature: what the numbers depend on.
-        model: name, type, layers and heads, as the atlas says them.
+        model: name, source, type, layers and heads, as the atlas says them, and which heads are off.
         sources: where the texts of each section come from.
         left_out: what the model does not allow to measure, and why, in sentences.
         statistics, patterns, norms, similarity, importance: of the section ``texts``; norms are the statistics of

@@ -10,11 +10,18 @@ GOVERNORS = {
     **dict.fromkeys(("nsubj", "csubj", "obj", "iobj", "obl", "ccomp", "xcomp", "advcl", "aux", "mark", "expl"), VERB),
     **dict.fromkeys(("det", "amod", "nummod", "case", "nmod", "acl", "appos", "clf"), NOUN),
 }
+ANY_WORD = {"all": "any word", "all+punct": "any word or punctuation mark"}
+DEPENDENTS = {"all": "dependent", "all+punct": "dependent or punctuation mark"}
 GROUPS = {"all": "mentions", "pronoun": "pronouns", "proper": "proper names", "nominal": "other noun phrases"}
 ANSWERS = {"mentions": "", "words": " among all earlier words", "back": " by the weights back from earlier mentions"}
 IMPORTANCE = {
     "pooled_change": "switching it off changes the pooled vector by {} (1 − cosine)",
     "importance": "by gradients its importance is {}",
+}
+OFF = {
+    "zero": "this head is off (zero): its weights are computed, and go nowhere",
+    "mean": "this head is off (mean): it writes the same for every token of a text; its weights go nowhere",
+    "uniform": "this head is off (uniform): it writes as if its weights were even; those it computes go nowhere",
 }
 RULES = {
     "nearest": "the nearest mention",
@@ -45,11 +52,13 @@ def _percent(share: float, places: int) -> str:
 def link(relation: str, direction: str) -> str:
     """Writes from which word to which one a head looks.
 
-    >>> link("obj", "dep->head"), link("det", "head->dep"), link("all", "dep->head")
-    ('obj → its verb', 'noun → its det', 'any word → its head word')
+    >>> link("obj", "dep->head"), link("det", "head->dep")
+    ('obj → its verb', 'noun → its det')
+    >>> link("all", "dep->head"), link("all+punct", "dep->head")
+    ('any word → its head word', 'any word or punctuation mark → its head word')
     """
     governor = GOVERNORS.get(relation.partition(":")[0], ANY)
-    dependent = {"all": "dependent", "all+punct": "dependent"}.get(relation, visible(relation))
+    named = visible(relation)
     if direction == "head->dep":
-        return f"{governor} → its {dependent}"
-    return f"{'any word' if dependent == 'dependent' else dependent} → its {governor}"
+        return f"{governor} → its {DEPENDENTS.get(relation, named)}"
+    return f"{ANY_WORD.get(relation, named)} → its {governor}"

@@ -100,6 +100,8 @@ def _notes(data: Data) -> Iterator[str]:
             f"{'Statistics, roles, likeness and contributions' if others else 'These numbers'} come from the built-in "
             "sample of plain sentences, not from texts of yours: name files of your own to see what heads do in them."
         )
+    if any(head["off"] for head in [*data["heads"], *data.get("against", {}).get("heads", ())]):
+        yield "Heads that are off are struck through in the grid: their weights are computed, and go nowhere."
     yield from map(_sentence, data["remarks"])
 
 

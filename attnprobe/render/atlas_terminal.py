@@ -9,8 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from attnprobe.analyses.rules import OTHER_ROLE
 from attnprobe.atlases.data import Charted
 from attnprobe.render.atlas_text import (
+    OFF,
     Data,
     changes_in_words,
     counts_of,
@@ -37,7 +39,7 @@ def atlas_view(summary: Charted, width: int, **options: Any) -> RenderableType:
         options: those of the command, of which none matters here.
     """
     data = summary.atlas.data
-    grid = RoleGrid(roles_of(data), shorts_of(data), width)
+    grid = RoleGrid(roles_of(data), shorts_of(data), width, (OTHER_ROLE, OFF))
     parts: list[RenderableType] = [_text(f"{model_name(data)}: {size_of(data)}; {', '.join(read_of(data))}"), ""]
     parts += [grid, "", grid.legend(counts_of(data)), ""]
     if data["telling"]:

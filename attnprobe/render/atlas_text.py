@@ -9,6 +9,7 @@ from statistics import pstdev
 from typing import Any
 
 from attnprobe.atlases.changes import NumberChange, RoleChange, changes
+from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
 
@@ -19,6 +20,7 @@ NOUNS = {
     "documents": ("document", "documents"),
 }
 NO_ROLE = "no role"
+OFF = "off"  # in place of the role of a head that is off
 SAMPLE = "the sample that comes with attnprobe"
 NOT_COMPARED = "Roles are not compared: one of the two atlases has none."
 MOST = 10  # changes that are listed
@@ -64,32 +66,39 @@ def size_of(data: Data) -> str:
 
 
 def shorts_of(data: Data) -> dict[str, str]:
-    """Returns the short name of each role."""
-    return {role["name"]: role["short"] for role in data["roles"]}
+    """Returns the short name of each role, and of heads that are off."""
+    return {**{role["name"]: role["short"] for role in data["roles"]}, OFF: OFF}
 
 
 def roles_of(data: Data) -> dict[tuple[int, int], str | None]:
-    """Returns the role of each head by its layer and number."""
-    return {(head["layer"], head["head"]): head["role"] for head in data["heads"]}
+    """Returns the role of each head by its layer and number; OFF of a head that is off, whatever its weights do."""
+    return {(head["layer"], head["head"]): OFF if head["off"] else head["role"] for head in data["heads"]}
 
 
 def counts_of(data: Data) -> dict[str, int]:
-    """Counts the heads of each role that any has, in the order of their rules, then those without one."""
+    """Counts the heads of each role that any has, in the order of their rules, those that are off or have none last."""
     counts = Counter(role or NO_ROLE for role in roles_of(data).values())
-    return {name: counts[name] for name in (*(role["name"] for role in data["roles"]), NO_ROLE) if counts[name]}
+    return {name: counts[name] for name in (*(role["name"] for role in data["roles"]), OFF, NO_ROLE) if counts[name]}
 
 
 def command_of(data: Data) -> str:
     """Writes the command that measures all of it again, but for what AGAIN says.
 
-    FILES stand for texts that came from memory; without them the command would read the built-in sample.
+    FILES stand for texts that came from memory, without which the command would read the built-in sample; MODEL for a
+    model from there.
     """
     read = [section for section in data["sections"] if not section["sample"]]
     named = [(FLAGS[section["name"]], source) for section in read for source in section["sources"] or ["FILES"]]
     files = [word for flag, source in named for word in (*flag, source)]
     return shlex.join(
-        ["attnprobe", "atlas", *files, *_importance(data), "-m", data["model"]["name"], *_off(data), "-o", "atlas.html"]
+        ["attnprobe", "atlas", *files, *_importance(data), *_model(data), *_off(data), "-o", "atlas.html"]
     )
+
+
+def _model(data: Data) -> list[str]:
+    """Names the model, if it is not the one that is taken without a name."""
+    source = data["model"]["source"]
+    return [] if source == DEFAULT_MODEL else ["-m", source or "MODEL"]
 
 
 def _off(data: Data) -> list[str]:

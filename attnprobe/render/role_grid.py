@@ -24,11 +24,13 @@ class RoleGrid:
         roles: by layer and head; None, or no entry: it has none.
         known: the short name of each role there is, in an order that gives them their colours.
         width: in characters.
+        plain: the roles that have no colour.
     """
 
     roles: Mapping[tuple[int, int], str | None]
     known: Mapping[str, str]
     width: int
+    plain: tuple[str, ...] = (OTHER_ROLE,)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         ink = Ink.of(console, options)
@@ -56,8 +58,8 @@ class RoleGrid:
         return "." if ink.ascii and short == SHORT[OTHER_ROLE] else ink.label(short)
 
     def style(self, role: str | None, ink: Ink) -> Style:
-        """Chooses a role's colour; mixed heads have none."""
-        if role is None or role == OTHER_ROLE:
+        """Chooses a role's colour."""
+        if role is None or role in self.plain:
             return Style(dim=role is not None)
         return kind_shade([*self.known].index(role)) if ink.colours and role in self.known else Style()
 

@@ -58,6 +58,10 @@ class Off:
     def __bool__(self) -> bool:
         return bool(self.zero or self.mean or self.uniform)
 
+    def how(self, layer: int, head: int) -> str | None:
+        """Returns the name of the way in which a head is off; None: it is on."""
+        return next((one.name for one in fields(self) if (layer, head) in getattr(self, one.name)), None)
+
     @property
     def layers(self) -> list[int]:
         """Lists the layers that have heads switched off, in ascending order."""

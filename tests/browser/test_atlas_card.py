@@ -80,6 +80,24 @@ def test_numbers_intervals_and_ranks(open_atlas: Open, against: bool) -> None:
         )
 
 
+@pytest.mark.parametrize("shown", ["this", "other"])
+def test_a_head_that_is_off_is_marked(open_atlas: Open, shown: str) -> None:
+    atlas = fabricated(2, 3, against=True)
+    told = "this head is off (zero): its weights are computed, and go nowhere"
+    off = (atlas if shown == "this" else atlas["against"])["heads"][1]
+    off |= {"off": "zero", "findings": [{"kind": "off", "key": "zero", "strength": 1, "text": told}, *off["findings"]]}
+    page = open_atlas(atlas)
+    expect(page.get_by_text("Heads that are off are struck through in the grid")).to_be_visible()
+    page.evaluate("(shown) => change({ shown })", shown)
+    marked = page.locator("#grid button").evaluate_all(
+        """(cells) => cells.map((cell) => [getComputedStyle(cell).textDecorationLine === "line-through",
+            cell.getAttribute("aria-label").includes("this head is off")])"""
+    )
+    assert marked == [[at == 1, at == 1] for at in range(6)]
+    choose(page, 0, 1)
+    expect(page.locator("#card .findings li").first).to_have_text(told)
+
+
 def test_a_bar_runs_from_the_lowest_to_the_highest_head(open_atlas: Open) -> None:
     page = open_atlas(ATLAS)
     choose(page, 3, 1)

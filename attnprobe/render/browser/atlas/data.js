@@ -12,7 +12,7 @@
 /**
  * A head as both atlases of a comparison have it.
  * @typedef {{
- *   layer: number, head: number, role: string | null, pattern: string | null,
+ *   layer: number, head: number, role: string | null, pattern: string | null, off: string | null,
  *   values: Record<string, Estimate>, findings: Finding[],
  * }} Known
  */
@@ -29,7 +29,7 @@
  */
 /** @typedef {{ name: string, short: string, meaning: string }} Role */
 /** @typedef {{ name: string, sources: string[], sample: boolean, texts: number, tokens: number }} Section */
-/** @typedef {{ name: string, type: string, layers: number[], heads: number[] }} Model */
+/** @typedef {{ name: string, source: string | null, type: string, layers: number[], heads: number[] }} Model */
 /** @typedef {{ id: string, tokens: string[], special: boolean[], n_tokens: number }} ShownText */
 /** @typedef {Record<string, string | number | null>} Cells */
 /**
