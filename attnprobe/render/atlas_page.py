@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator
 from string import Template
 from typing import IO, Any
@@ -36,6 +37,7 @@ SCRIPTS = (
     "atlas/table",
     "atlas/baselines",
     "atlas/changes",
+    "atlas/edges",
     "atlas/save",
     "atlas/address",
     "atlas/main",
@@ -61,8 +63,8 @@ def make_atlas_page(data: Data) -> str:
         against=html.escape(_against(data)),
         notes=_paragraphs(_notes(data)),
         differences=_paragraphs(map(_sentence, data.get("against", {}).get("remarks", []))),
-        command=html.escape(visible(command_of(data))),
-        again=html.escape(AGAIN),
+        command=_unbroken(visible(command_of(data))),
+        again=_unbroken(AGAIN),
         style=style,
         patterns=as_json(_patterns()),
         data=as_json(data),
@@ -84,7 +86,12 @@ def _against(data: Data) -> str:
 
 def _paragraphs(notes: Iterable[str]) -> str:
     """Writes each note as a paragraph."""
-    return "\n".join(f'<p class="note">{html.escape(note)}</p>' for note in notes)
+    return "\n".join(f'<p class="note">{_unbroken(note)}</p>' for note in notes)
+
+
+def _unbroken(text: str) -> str:
+    """Writes text in HTML, with flags such as --explain that no line break takes apart."""
+    return re.sub(r"--\w[\w-]*", r'<span class="flag">\g<0></span>', html.escape(text))
 
 
 def _read(data: Data) -> list[str]:

@@ -1,6 +1,7 @@
 """The page of an atlas as a whole: the keyboard, themes, widths, its size, and what must never happen."""
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,6 +15,7 @@ from tests.browser.conftest import Open
 from tests.browser.test_access import NAMELESS, contrast
 from tests.browser.test_safety import assert_policy_holds
 
+ATLAS = fabricated()
 COMPARED = fabricated(against=True)
 HOSTILE = "=1+1<script>alert(1)</script>\"'&${alert(1)}\u202e\u2028\n]]>"
 
@@ -107,6 +109,54 @@ def test_the_document_does_not_scroll_sideways(open_atlas: Open) -> None:
         assert page.evaluate(WIDTH) <= width
     page.locator("#map").evaluate("map => map.setAttribute('width', 2000)")  # as before it is drawn for a new width
     assert page.evaluate(WIDTH) <= 360
+
+
+SEEN = """(selector) => [...document.querySelectorAll(selector)].filter((one) => one.checkVisibility()).map((one) => {
+    const { left, right, width, height } = one.getBoundingClientRect();
+    const box = one.closest(".wide").getBoundingClientRect();
+    return [one.textContent.replace(/\\s+/g, " "), left >= box.left && right <= box.right, width, height];
+})"""
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_a_phone_shows_twelve_heads_numbers_and_changes(open_atlas: Open, width: int) -> None:
+    page = open_atlas(COMPARED, width=width)
+    rows_of(page)
+    heads = page.evaluate(SEEN, "#grid button")
+    assert len(heads) == 72
+    assert all(is_seen and min(size) >= 24 for _, is_seen, *size in heads)
+    assert [name for name, is_seen, *_ in page.evaluate(SEEN, "#heads thead th") if is_seen][:3] == [
+        "head",
+        "role",
+        "entropy",
+    ]
+    changes = [(name, is_seen) for name, is_seen, *_ in page.evaluate(SEEN, "#changes .beside > :last-child th")]
+    assert changes == [(name, True) for name in ("head", "measure", "change", "in spreads")]
+    page.locator("#heads thead button").nth(1).focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#heads thead button").nth(3)).to_be_focused()
+
+
+def test_what_is_wider_than_its_place_fades_until_its_end(open_atlas: Open) -> None:
+    page = open_atlas(fabricated(2, 16), width=360)
+    box = page.locator(".wide:has(> #grid)")
+    expect(box).to_have_css("mask-image", re.compile("gradient"))
+    box.evaluate("box => box.scrollLeft = box.scrollWidth")
+    expect(box).to_have_css("mask-image", "none")
+    page.set_viewport_size({"width": 340, "height": 700})
+    expect(box).to_have_css("mask-image", re.compile("gradient"))
+    page.set_viewport_size({"width": 900, "height": 700})
+    expect(box).to_have_css("mask-image", "none")
+
+
+def test_lines_do_not_break_within_a_flag(open_atlas: Open) -> None:
+    page = open_atlas({**ATLAS, "remarks": ["read with --max-tokens 5"]})
+    flags = page.locator(".flag").all_text_contents()
+    assert {"--explain", "--max-tokens"} <= {*flags}
+    assert {flag.evaluate("one => getComputedStyle(one).whiteSpace") for flag in page.locator(".flag").all()} == {
+        "nowrap"
+    }
+    assert "attnprobe patterns --explain has" in page.locator("#colour-meaning").inner_text()
 
 
 GROUNDS = (

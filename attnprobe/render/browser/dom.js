@@ -51,7 +51,7 @@ function rove(group, items, step) {
   stopAt(all(), all()[0]);
   group.addEventListener("focusin", (event) => stopAt(all(), /** @type {HTMLElement} */ (event.target)));
   group.addEventListener("keydown", (event) => {
-    const found = all();
+    const found = all().filter((item) => item.checkVisibility());
     const at = found.indexOf(/** @type {HTMLElement} */ (event.target));
     const next = at < 0 ? -1 : step(event.key, at, found.length);
     if (next < 0 || next >= found.length || next === at) return;

@@ -60,8 +60,8 @@ const ROLE_COLUMNS = [
 const CHANGE_COLUMNS = [
   { title: "head", isText: true, cell: ({ head }) => headButton(head) },
   { title: "measure", isText: true, cell: ({ name }) => measureButton(name) },
-  { title: "other", cell: ({ before, spread }) => digitsBy(spread, before) },
-  { title: "this", cell: ({ now, spread }) => digitsBy(spread, now) },
+  { title: "other", isSpare: true, cell: ({ before, spread }) => digitsBy(spread, before) },
+  { title: "this", isSpare: true, cell: ({ now, spread }) => digitsBy(spread, now) },
   { title: "change", meaning: "this minus the other", cell: ({ before, now, spread }) => digitsBy(spread, now - before, true) },
   { title: "in spreads", meaning: "the change, divided by the standard deviation over the heads of the other atlas", cell: (changed) => sizeOf(changed).toFixed(1) },
 ];

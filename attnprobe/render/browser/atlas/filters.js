@@ -61,7 +61,7 @@ function showFilters() {
     input.setAttribute("aria-label", `${input.value}: ${headCount(count)}`);
     /** @type {Element} */ (input.parentElement?.querySelector("b")).textContent = String(count);
   }
-  find("colour-meaning", HTMLElement).textContent = meaningOf(state.colour);
+  find("colour-meaning", HTMLElement).replaceChildren(...withFlags(meaningOf(state.colour)));
 }
 
 /** @param {number} count */

@@ -77,7 +77,7 @@ function aboutScale(name, without) {
   const unit = unitOf(name);
   const what = state.shown === "change" ? "Change, this − other" : "Each line is a head";
   const none = without ? ` ${headCount(without)} without a value.` : "";
-  const command = make("code", {}, measureNamed(name)?.command ?? "");
+  const command = make("code", {}, ...withFlags(measureNamed(name)?.command ?? ""));
   return [`${what}${unit ? `, in ${unit}` : ""}.${none} Measured alone by `, command];
 }
 

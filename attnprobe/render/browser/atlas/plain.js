@@ -1,4 +1,4 @@
-// Buttons, and tables that do not sort.
+// Buttons, flags, and tables that do not sort.
 
 /**
  * @param {() => unknown} act what a click does
@@ -11,10 +11,15 @@ function makeButton(act, attributes, ...children) {
   return button;
 }
 
+/** Text with its flags, such as --explain, which no line break takes apart. @param {string} text */
+function withFlags(text) {
+  return text.split(/(--\w[\w-]*)/).map((part, at) => (at % 2 ? make("span", { class: "flag" }, part) : part));
+}
+
 /**
- * A column of a plain table; what `isText` is read from the left, numbers stand right.
+ * A column of a plain table; what `isText` is read from the left, numbers stand right; what `isSpare` is left out on a phone.
  * @template Row
- * @typedef {{ title: string, meaning?: string, isText?: boolean, cell: (row: Row) => string | Node }} PlainColumn
+ * @typedef {{ title: string, meaning?: string, isText?: boolean, isSpare?: boolean, cell: (row: Row) => string | Node }} PlainColumn
  */
 
 /**
@@ -25,7 +30,7 @@ function makeButton(act, attributes, ...children) {
  * @param {(row: Row) => boolean} isUnsure which rows are dim
  */
 function plainTable(labelledBy, columns, rows, isUnsure = () => false) {
-  const classOf = (/** @type {PlainColumn<Row>} */ column) => (column.isText ? "text" : "number");
+  const classOf = (/** @type {PlainColumn<Row>} */ column) => `${column.isText ? "text" : "number"}${column.isSpare ? " spare" : ""}`;
   const headers = columns.map((column) => make("th", { scope: "col", title: column.meaning ?? "", class: classOf(column) }, column.title));
   const cellsOf = (/** @type {Row} */ row) => columns.map((column) => make("td", { class: classOf(column) }, column.cell(row)));
   const lines = rows.map((row) => make("tr", { class: isUnsure(row) && "unsure" }, ...cellsOf(row)));
