@@ -6,18 +6,19 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import pstdev
 from typing import Any
 
 import jsonschema
 import pytest
 
 from attnprobe import Atlas, read_atlas
-from attnprobe.atlases.changes import NumberChange, RoleChange, changes
+from attnprobe.atlases.changes import HeadChange, RoleChange, changed_most, changes, largest, spread_of
 from attnprobe.atlases.data import write_json
 from attnprobe.atlases.declared import is_atlas
 from attnprobe.atlases.schemas import KEYWORDS, schema
 from attnprobe.errors import InputError, OutputError, UsageError
-from tests.atlases import RELATIONS, fabricated
+from tests.atlases import RELATIONS, fabricated, make_alike
 
 SCHEMA = jsonschema.Draft202012Validator(schema())
 
@@ -269,12 +270,43 @@ def test_changes_are_roles_and_numbers_whose_intervals_are_apart() -> None:
         head["values"]["importance.importance"] = [0.2, 0.1, 0.25]
     found = changes(atlas.against(Atlas(other)).data)
     assert found.roles == [RoleChange(0, 1, "separator", "broad")]
-    assert found.numbers == [
-        NumberChange("importance.importance", 0, 1, 0.9, 0.2),
-        NumberChange("importance.importance", 0, 0, 0.5, 0.2),
-    ]
+    measure = "importance.importance"
+    assert [one[:-1] for one in found.numbers] == [(measure, 0, 1, 0.9, 0.2), (measure, 0, 0, 0.5, 0.2)]
     assert found.numbers[0].change == pytest.approx(-0.7)
+    assert found.numbers[0].size == pytest.approx(0.7 / pstdev([0.5, 0.9, 0.1, 0.4]))
+    assert largest(found.numbers, most=1) == found.numbers[:1]
+    assert changed_most(found) == [
+        HeadChange(0, 1, 1, found.numbers[0], found.roles[0]),
+        HeadChange(0, 0, 1, found.numbers[1], None),
+    ]
     assert changes(data) == ([], [])
+
+
+def test_a_measure_in_which_heads_are_alike_says_nothing_of_heads() -> None:
+    data, measure = fabricated(2, 3, against=True), "statistics.entropy"
+    make_alike(data, measure)
+    assert len({head["values"][measure][0] for head in data["against"]["heads"]}) > 1
+    found = changes(data)
+    assert found.numbers
+    assert measure not in {one.measure for one in found.numbers}
+    assert spread_of(data, measure) == 0
+
+
+def test_heads_that_were_alike_and_are_not_have_changed() -> None:
+    data, measure = fabricated(1, 4, against=True, sections=("texts",)), "statistics.entropy"
+    make_alike(data, measure)
+    for head, value in zip(data["heads"], (0.2, 0.4, 0.4, 0.6), strict=True):
+        head["values"][measure] = [value, value - 0.01, value + 0.01]
+    found = [one for one in changes(data).numbers if one.measure == measure]
+    assert [one.head for one in found] == [3, 1, 2, 0]
+    assert found[0].size == pytest.approx((0.6 - 0.01) / pstdev([0.2, 0.4, 0.4, 0.6]))
+
+
+def test_of_a_single_head_all_changes_are_found() -> None:
+    data = fabricated(1, 1, against=True)
+    data["heads"][0]["values"] = {"statistics.entropy": [3.0, 2.9, 3.1]}
+    data["against"]["heads"][0]["values"] = {"statistics.entropy": [1.0, 0.9, 1.1]}
+    assert [(one.change, one.size) for one in changes(data).numbers] == [(2, 0)]
 
 
 @pytest.mark.parametrize("lacking", ["this", "the other"])

@@ -19,10 +19,11 @@ from attnprobe.render import figure
 from attnprobe.render.atlas_figure import write_pdf, write_png, write_svg
 from attnprobe.render.atlas_markdown import write_markdown
 from attnprobe.render.atlas_terminal import atlas_view
-from attnprobe.render.atlas_text import changes_in_words, command_of
+from attnprobe.render.atlas_text import changes_in_words, command_of, names_of
 from attnprobe.render.colours import KINDS, NO_KIND
-from tests.atlases import fabricated
+from tests.atlases import fabricated, make_alike
 
+ON = "made-up on texts.txt, treebank.txt, documents.txt"
 EVIL = "<b>|`*a*_[x](y) \x1b[31m$2$ 一致&lt;\u202e"
 
 
@@ -87,18 +88,76 @@ def test_what_changed_is_listed() -> None:
     data["heads"][2]["values"]["statistics.entropy"] = [3.0, 2.9, 3.1]
     data["against"]["heads"][2]["values"]["statistics.entropy"] = [1.0, 0.9, 1.1]
     text = shown(data, 80)
-    assert "1 of 4 heads has another role:\n1.1  self → no role" in text.replace(" \n", "\n")
+    assert "1 of 4 heads has another role:\n1  self → no role: 1.1" in text.replace(" \n", "\n")
+    assert re.search(r"^1\.0 +1 number: entropy 1 → 3 \(\+2\)", text, re.MULTILINE)
+    assert "\n1 number has changed so much that" in text
     assert re.search(r"^1\.0 +entropy 1 → 3 \(\+2\)", text, re.MULTILINE)
-    assert text.count("→") == 2
+    assert text.count("→") == 3
     card = written(write_markdown, data).decode()
-    assert "### Changes from made-up\n\n1 of 4 heads has another role:\n\n- **1.1** self → no role\n" in card
+    assert f"### Changes from {ON}\n\n1 of 4 heads has another role:\n\n- **1** self → no role: 1.1\n" in card
     assert "- **1.0** entropy 1 → 3" in card
     assert "- the two have other texts\n" in card
     for head in data["against"]["heads"]:
         head["role"] = None
     not_compared = "Roles are not compared: one of the two atlases has none."
-    assert f"{not_compared}\n\nNumbers whose" in shown(data, 80).replace(" \n", "\n")
-    assert f"### Changes from made-up\n\n{not_compared}\n\nNumbers whose" in written(write_markdown, data).decode()
+    assert f"{not_compared}\n\nThe heads that" in shown(data, 80).replace(" \n", "\n")
+    assert f"### Changes from {ON}\n\n{not_compared}\n\nThe heads that" in written(write_markdown, data).decode()
+
+
+def test_heads_are_grouped_by_what_their_roles_were_and_are() -> None:
+    data = fabricated(1, 4, against=True)
+    for of, roles in ((data, "self self broad self"), (data["against"], "broad self self broad")):
+        for head, role in zip(of["heads"], roles.split(), strict=True):
+            head["role"] = role
+    said, listed = next(changes_in_words(data))
+    assert said == "3 of 4 heads have another role:"
+    assert listed == [("2", "broad → self: 0.0, 0.3"), ("1", "self → broad: 0.2")]
+
+
+def test_the_heads_that_changed_most_come_with_counts_and_their_largest_change() -> None:
+    data = fabricated(1, 3, against=True)
+    made = {"statistics.entropy": ((1, 2, 3), (1, 2, 4)), "importance.importance": ((0.1, 0.2, 0.4), (0.1, 0.3, 0.5))}
+    for of, at in ((data["against"], 0), (data, 1)):
+        for place, head in enumerate(of["heads"]):
+            values = {name: pair[at][place] for name, pair in made.items()}
+            head["values"] = {name: [value, value - 0.01, value + 0.01] for name, value in values.items()}
+            head["role"] = "broad"
+    data["heads"][2]["role"] = None
+    _, (_, heads), (said, _) = changes_in_words(data)
+    assert heads == [
+        ("0.2", "2 numbers, most of all entropy 3 → 4 (+1); broad → no role"),
+        ("0.1", "1 number: importance 0.2 → 0.3 (+0.1)"),
+    ]
+    assert said.startswith("3 numbers have changed so much")
+
+
+def test_a_measure_in_which_heads_are_alike_is_neither_listed_nor_counted() -> None:
+    data = fabricated(2, 3, against=True)
+    made = [*changes_in_words(data)]
+    for of in (data, data["against"]):
+        for head in of["heads"]:
+            del head["values"]["statistics.entropy"]
+    without = [*changes_in_words(data)]
+    assert without != made
+    make_alike(data, "statistics.entropy")
+    assert [*changes_in_words(data)] == without
+
+
+def test_two_atlases_of_one_model_are_named_by_what_was_read() -> None:
+    data = fabricated(1, 2, against=True, sections=("texts",))
+    data["sections"][0]["sources"] = ["zh.txt"]
+    assert names_of(data) == ["made-up on zh.txt", "made-up on texts.txt"]
+    text = shown(data, 80)
+    assert text.startswith("made-up on zh.txt: 1 layer")
+    assert "\nChanges from made-up on texts.txt" in text
+    data["against"]["sections"][0]["sources"] = [*"abcd"]
+    data["sections"][0] |= {"sources": [], "sample": True}
+    assert names_of(data) == ["made-up on the sample that comes with attnprobe", "made-up on a, b, c …"]
+    data["sections"][0]["sample"] = False
+    assert names_of(data)[0] == "made-up on texts in memory"
+    data["against"]["signature"] += "|off:0:1(zero)"
+    assert names_of(data) == ["made-up", "made-up with heads 0:1(zero) off"]
+    assert names_of(fabricated(1, 2)) == ["made-up"]
 
 
 def test_changes_are_ordered_beside_the_spread_of_heads_before() -> None:
@@ -109,7 +168,7 @@ def test_changes_are_ordered_beside_the_spread_of_heads_before() -> None:
         other["values"] = {name: [of[at], of[at] - 0.01, of[at] + 0.01] for name, of in numbers.items()}
         now = {name: [value, value - 0.01, value + 0.01] for name, (place, value) in changed.items() if place == at}
         head["values"] = other["values"] | now
-    _, (_, listed) = changes_in_words(data)
+    *_, (_, listed) = changes_in_words(data)
     assert listed == [("0.2", "entropy 1 → 3 (+2)"), ("0.0", "importance 0 → 0.6 (+0.6)")]
 
 

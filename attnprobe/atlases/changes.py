@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby, islice
+from operator import attrgetter
+from statistics import pstdev
 from typing import Any, NamedTuple
 
 from attnprobe.errors import UsageError
@@ -11,6 +14,7 @@ from attnprobe.values.signature import ORDER, part_of
 Data = Mapping[str, Any]
 NAMED = 4  # things that a remark names
 KEPT = ("layer", "head", "role", "pattern", "off", "findings")
+ALIKE = 1e-6  # of the largest magnitude: heads that differ by less differ by rounding
 
 
 class RoleChange(NamedTuple):
@@ -23,25 +27,50 @@ class RoleChange(NamedTuple):
 
 
 class NumberChange(NamedTuple):
-    """A number of a head that changed by more than its intervals explain."""
+    """A number of a head that changed by more than its intervals explain.
+
+    Attributes:
+        spread: of the measure over heads, see :func:`spread_of`.
+    """
 
     measure: str
     layer: int
     head: int
     before: float
     now: float
+    spread: float
 
     @property
     def change(self) -> float:
         """This one minus the other."""
         return self.now - self.before
 
+    @property
+    def size(self) -> float:
+        """The change in spreads of its measure; 0 if there is no other head to compare to."""
+        return abs(self.change) / self.spread if self.spread else 0.0
+
 
 class Changes(NamedTuple):
-    """What changed from the other atlas to this one; roles are None where only one of the two has any."""
+    """What changed from the other atlas to this one.
+
+    Attributes:
+        roles: None where only one of the two has any.
+        numbers: measure by measure, of each the largest change first.
+    """
 
     roles: list[RoleChange] | None
     numbers: list[NumberChange]
+
+
+class HeadChange(NamedTuple):
+    """A head with the count of its numbers that changed, the largest of these in spreads, and its role if another."""
+
+    layer: int
+    head: int
+    changed: int
+    largest: NumberChange
+    role: RoleChange | None
 
 
 def compared(one: Data, other: Data) -> dict[str, Any]:
@@ -145,12 +174,11 @@ def _some(names: Sequence[str], between: str) -> str:
     return between.join(names[:NAMED]) + more
 
 
-def changes(atlas: Data, most: int = 3) -> Changes:
+def changes(atlas: Data) -> Changes:
     """Finds what changed from the other atlas to this one; nothing if there is no other one.
 
-    Args:
-        most: how many heads of each measure, those that changed most, of those whose two intervals are apart. Numbers
-            without an interval are not among them.
+    Numbers changed where their two intervals are apart; those without an interval, and measures in which heads are
+    alike, are not tested.
     """
     others = {(head["layer"], head["head"]): head for head in atlas.get("against", {}).get("heads", ())}
     pairs = [
@@ -159,14 +187,49 @@ def changes(atlas: Data, most: int = 3) -> Changes:
         if (head["layer"], head["head"]) in others
     ]
     numbers = []
-    for name in (measure["name"] for measure in atlas["measures"]):
+    for name in (measure["name"] for measure in atlas["measures"] if pairs):
+        spread = spread_of(atlas, name)
         found = [
-            _change(name, now, before)
+            _change(name, now, before, spread)
             for now, before in pairs
             if _apart(now["values"].get(name), before["values"].get(name))
         ]
-        numbers += sorted(found, key=lambda one: -abs(one.change))[:most]
+        if spread or len(atlas["heads"]) == 1:
+            numbers += sorted(found, key=lambda one: -abs(one.change))
     return Changes(_of_roles(pairs), numbers)
+
+
+def spread_of(atlas: Data, measure: str) -> float:
+    """Returns the standard deviation over heads of the other atlas, or of this one if those are alike.
+
+    0 says that heads are alike in both atlases but for rounding, so that the measure says nothing of heads.
+    """
+    return _spread(atlas["against"]["heads"], measure) or _spread(atlas["heads"], measure)
+
+
+def _spread(heads: Sequence[Data], measure: str) -> float:
+    values = [head["values"][measure][0] for head in heads if measure in head["values"]]
+    spread = pstdev(values) if values else 0.0
+    return spread if spread > ALIKE * max(map(abs, values), default=0.0) else 0.0
+
+
+def largest(numbers: Sequence[NumberChange], most: int) -> list[NumberChange]:
+    """Chooses the first heads of each measure, and orders them by the size of their change, largest first."""
+    chosen = [one for _, of_measure in groupby(numbers, attrgetter("measure")) for one in islice(of_measure, most)]
+    return sorted(chosen, key=lambda one: -one.size)
+
+
+def changed_most(found: Changes) -> list[HeadChange]:
+    """Orders heads by how many of their numbers changed, most first; of equal counts, those with another role."""
+    roles = {(one.layer, one.head): one for one in found.roles or ()}
+    by_head: dict[tuple[int, int], list[NumberChange]] = {}
+    for one in found.numbers:
+        by_head.setdefault((one.layer, one.head), []).append(one)
+    heads = [
+        HeadChange(*place, len(of_head), max(of_head, key=attrgetter("size")), roles.get(place))
+        for place, of_head in sorted(by_head.items())
+    ]
+    return sorted(heads, key=lambda head: (-head.changed, head.role is None))
 
 
 def _of_roles(pairs: Sequence[tuple[Data, Data]]) -> list[RoleChange] | None:
@@ -181,8 +244,8 @@ def _of_roles(pairs: Sequence[tuple[Data, Data]]) -> list[RoleChange] | None:
     ]
 
 
-def _change(name: str, now: Data, before: Data) -> NumberChange:
-    return NumberChange(name, now["layer"], now["head"], before["values"][name][0], now["values"][name][0])
+def _change(name: str, now: Data, before: Data, spread: float) -> NumberChange:
+    return NumberChange(name, now["layer"], now["head"], before["values"][name][0], now["values"][name][0], spread)
 
 
 def _apart(now: Sequence[Any] | None, before: Sequence[Any] | None) -> bool:

@@ -9,7 +9,7 @@ from string import Template
 from typing import IO, Any
 
 from attnprobe.analyses.rules import OTHER_PATTERN, PATTERNS, SHORT
-from attnprobe.render.atlas_text import AGAIN, Data, command_of, count_of, model_name, size_of
+from attnprobe.render.atlas_text import AGAIN, Data, command_of, count_of, name_on, names_of, size_of
 from attnprobe.render.page import as_json, join_scripts, policy_of, read_part
 from attnprobe.values.text import shorten, visible
 
@@ -53,16 +53,16 @@ def write_html(summary: Any, stream: IO[bytes]) -> None:
 def make_atlas_page(data: Data) -> str:
     """Makes the whole page from the data of an atlas, which it holds as they are."""
     style, script = "".join(map(read_part, STYLES)), join_scripts(SCRIPTS)
-    model = visible(model_name(data))
+    name = visible(names_of(data)[0])
     return Template(read_part("atlas/atlas.html")).substitute(
         policy=policy_of(style, script),
         signature=html.escape(data["signature"]),
-        title=html.escape(f"attnprobe atlas: {shorten(model, 60)}"),
-        heading=html.escape(shorten(model, 120)),
+        title=html.escape(f"attnprobe atlas: {shorten(name, 60)}"),
+        heading=html.escape(shorten(name, 120)),
         about=html.escape(_about(data)),
         against=html.escape(_against(data)),
         notes=_paragraphs(_notes(data)),
-        differences=_paragraphs(map(_sentence, data.get("against", {}).get("remarks", []))),
+        differences=_differences(data),
         command=_unbroken(visible(command_of(data))),
         again=_unbroken(AGAIN),
         style=style,
@@ -80,8 +80,18 @@ def _about(data: Data) -> str:
 
 def _against(data: Data) -> str:
     """Says that a comparison is shown; empty without one."""
-    other = data.get("against")
-    return f"compared with {visible(other['model']['name'])}: see Changes" if other else ""
+    return f"compared with {visible(names_of(data)[1])}: see Changes" if "against" in data else ""
+
+
+def _differences(data: Data) -> str:
+    """Writes what the two sides of a comparison are, and what else differs; empty without one."""
+    if "against" not in data:
+        return ""
+    this, other = (visible(name_on(one)) for one in (data, data["against"]))
+    read = ", ".join(_read(data["against"]))
+    sides = f"“Other” is {other} ({read}; attnprobe {data['against']['attnprobe']}), “this” is {this}."
+    remarks = _paragraphs(map(_sentence, data["against"]["remarks"]))
+    return f"<p>{html.escape(sides)} A change is this minus the other.</p>\n{remarks}"
 
 
 def _paragraphs(notes: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from attnprobe.render.atlas_text import (
     Data,
     changes_in_words,
     counts_of,
-    model_name,
+    names_of,
     read_of,
     roles_of,
     shorts_of,
@@ -40,7 +40,7 @@ def atlas_view(summary: Charted, width: int, **options: Any) -> RenderableType:
     """
     data = summary.atlas.data
     grid = RoleGrid(roles_of(data), shorts_of(data), width, (OTHER_ROLE, OFF))
-    parts: list[RenderableType] = [_text(f"{model_name(data)}: {size_of(data)}; {', '.join(read_of(data))}"), ""]
+    parts: list[RenderableType] = [_text(f"{names_of(data)[0]}: {size_of(data)}; {', '.join(read_of(data))}"), ""]
     parts += [grid, "", grid.legend(counts_of(data)), ""]
     if data["telling"]:
         parts += [Text("The most telling heads", "bold"), _lines(told(data)), ""]
@@ -51,8 +51,8 @@ def atlas_view(summary: Charted, width: int, **options: Any) -> RenderableType:
 
 
 def _changes(data: Data) -> Iterator[RenderableType]:
-    """Lists heads with other roles, and the numbers that changed most, one of each measure."""
-    yield _text(f"Changes from {model_name(data['against'])}", "bold")
+    """Lists heads with other roles, the heads that changed most, and the largest changes, one of each measure."""
+    yield _text(f"Changes from {names_of(data)[-1]}", "bold")
     for said, listed in changes_in_words(data):
         yield _text(said)
         yield _lines(listed)

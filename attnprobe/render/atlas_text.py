@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from statistics import pstdev
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
-from attnprobe.atlases.changes import NumberChange, RoleChange, changes
+from attnprobe.atlases.changes import HeadChange, NumberChange, RoleChange, changed_most, changes, largest
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
 
 Data = Mapping[str, Any]
+Changed = TypeVar("Changed", HeadChange, NumberChange)
 NOUNS = {
     "texts": ("text", "texts"),
     "treebank": ("sentence of a treebank", "sentences of a treebank"),
     "documents": ("document", "documents"),
 }
+FEW = 3  # files in a name
 NO_ROLE = "no role"
 OFF = "off"  # in place of the role of a head that is off
 SAMPLE = "the sample that comes with attnprobe"
 NOT_COMPARED = "Roles are not compared: one of the two atlases has none."
-MOST = 10  # changes that are listed
+MOST = 10  # changed heads, and changed numbers, that are listed
 FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
 AGAIN = (
     "Files are named without their folders; --limit, --sample and the like, and what only the signature names, are not "
@@ -40,6 +41,22 @@ def model_name(data: Data) -> str:
     """Names the model, and which of its heads are off."""
     off = part_of(data["signature"], "off")
     return with_off(data["model"]["name"], None if off in ("", "none") else off)
+
+
+def name_on(data: Data) -> str:
+    """Names the model and the files that were read, the first few of them."""
+    sources = [
+        source for section in data["sections"] for source in ([SAMPLE] if section["sample"] else section["sources"])
+    ]
+    more = " …" if len(sources) > FEW else ""
+    return f"{model_name(data)} on {', '.join(sources[:FEW]) or 'texts in memory'}{more}"
+
+
+def names_of(data: Data) -> list[str]:
+    """Names this atlas, and the other if there is one: by their models, of one model also by what was read."""
+    both = [data, data["against"]] if "against" in data else [data]
+    names = [*map(model_name, both)]
+    return names if len({*names}) == len(names) else [*map(name_on, both)]
 
 
 def read_of(data: Data) -> Iterator[str]:
@@ -124,39 +141,54 @@ def told(data: Data) -> Iterator[tuple[str, str]]:
 
 
 def changes_in_words(data: Data) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yields what changed since another atlas: a sentence each, with ``layer.head`` and the change of heads."""
-    found = changes(data, most=1)
+    """Yields what changed since another atlas: a sentence each, with the label and the words of what it announces.
+
+    A label is ``layer.head``, or how many heads changed from one role to another.
+    """
+    found = changes(data)
     yield (NOT_COMPARED, []) if found.roles is None else _of_roles(data, found.roles)
-    numbers = [(f"{one.layer}.{one.head}", _written(data, one)) for one in _largest(data, found.numbers)]
+    if not found.numbers:
+        yield "No number with an interval has changed by more than its intervals.", []
+        return
+    heads = changed_most(found)[:MOST]
+    yield "The heads that changed most, by how many of their numbers changed:", _named(data, heads, _of_head)
+    count = len(found.numbers)
+    have = "number has" if count == 1 else "numbers have"
+    numbers = largest(found.numbers, most=1)[:MOST]
     yield (
-        (
-            "Numbers whose intervals are apart, the head that changed most of each:"
-            if numbers
-            else "No number with an interval has changed by more than its intervals."
-        ),
-        numbers,
+        f"{count:,} {have} changed so much that the two intervals are apart; the largest changes:",
+        _named(data, numbers, _of_number),
     )
 
 
 def _of_roles(data: Data, found: Sequence[RoleChange]) -> tuple[str, list[tuple[str, str]]]:
-    roles = [(f"{one.layer}.{one.head}", f"{one.before or NO_ROLE} → {one.now or NO_ROLE}") for one in found]
-    more = f", and {len(roles) - MOST} more than these" if len(roles) > MOST else ""
-    have = "has" if len(roles) == 1 else "have"
-    of_all = f"{len(roles)} of {len(data['against']['heads'])} heads {have} another role"
-    return f"{of_all}{more}{':' if roles else '.'}", roles[:MOST]
+    """Groups heads by what their roles were and are, most heads first."""
+    groups: dict[str, list[str]] = {}
+    for one in found:
+        groups.setdefault(_of_role(one), []).append(f"{one.layer}.{one.head}")
+    have = "has" if len(found) == 1 else "have"
+    said = f"{len(found)} of {len(data['against']['heads'])} heads {have} another role{':' if found else '.'}"
+    ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
+    return said, [(str(len(heads)), f"{role}: {', '.join(heads)}") for role, heads in ordered]
 
 
-def _largest(data: Data, found: Sequence[NumberChange]) -> list[NumberChange]:
-    """Chooses the largest changes, as the page does: beside the spread of the measure over the other's heads."""
-
-    def relative(one: NumberChange) -> float:
-        heads = data["against"]["heads"]
-        spread = pstdev(head["values"][one.measure][0] for head in heads if one.measure in head["values"])
-        return abs(one.change) / spread if spread else 0.0
-
-    return sorted(found, key=relative, reverse=True)[:MOST]
+def _of_role(one: RoleChange) -> str:
+    return f"{one.before or NO_ROLE} → {one.now or NO_ROLE}"
 
 
-def _written(data: Data, one: NumberChange) -> str:
-    titles = {measure["name"]: measure["title"] for measure in data["measures"]}
+def _of_head(one: HeadChange, titles: Mapping[str, str]) -> str:
+    numbers = "1 number: " if one.changed == 1 else f"{one.changed} numbers, most of all "
+    role = f"; {_of_role(one.role)}" if one.role else ""
+    return f"{numbers}{_of_number(one.largest, titles)}{role}"
+
+
+def _of_number(one: NumberChange, titles: Mapping[str, str]) -> str:
     return f"{titles[one.measure]} {one.before:.3g} → {one.now:.3g} ({one.change:+.3g})"
+
+
+def _named(
+    data: Data, changed: Sequence[Changed], written: Callable[[Changed, Mapping[str, str]], str]
+) -> list[tuple[str, str]]:
+    """Writes changes of heads behind ``layer.head``, with the titles of measures."""
+    titles = {measure["name"]: measure["title"] for measure in data["measures"]}
+    return [(f"{one.layer}.{one.head}", written(one, titles)) for one in changed]

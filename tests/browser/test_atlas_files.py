@@ -55,7 +55,7 @@ def test_pictures_say_what_they_show(open_atlas: Open, scheme: str) -> None:
     grid = ElementTree.fromstring(saved(page, "#grid-buttons", 0))
     shown = [group for group in grid.iter(f"{SVG}g") if group.find(f"{SVG}title") is not None]
     assert {group.findtext(f"{SVG}title"): group.find(f"{SVG}rect").get("fill") for group in shown} == fills
-    words = "colour by offset (tokens), Statistics of weights, change from the other atlas, made-up"
+    words = "offset (tokens), Statistics of weights, change from the other atlas, made-up (texts: texts.txt (40) · "
     assert words in (grid.findtext(f"{SVG}desc") or "")
     map_ = ElementTree.fromstring(saved(page, "#map-buttons", 0))
     assert len(list(map_.iter(f"{SVG}circle"))) == len(COMPARED["heads"])

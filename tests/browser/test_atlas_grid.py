@@ -1,6 +1,7 @@
 """The grid of an atlas: its colours, filters, keys and address, and what holds the page together."""
 
 import re
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -126,6 +127,26 @@ def test_unchanged_roles_are_blank(open_atlas: Open, data: dict[str, Any]) -> No
     expect(page.locator("#grid button").nth(at)).to_have_attribute("title", re.compile(f"was {was}"))
 
 
+@pytest.mark.parametrize("shown", ["this", "other", "change"])
+def test_filters_and_legend_count_the_same_heads(open_atlas: Open, data: dict[str, Any], shown: str) -> None:
+    page = open_atlas(data, at=f"shown={shown}")
+    heads, others = ([head["role"] or "no role" for head in of["heads"]] for of in (data, data["against"]))
+    roles = others if shown == "other" else heads
+    chips = {
+        text.rpartition(" ")[0]: text.rpartition(" ")[2] for text in page.locator("#roles label").all_inner_texts()
+    }
+    assert {name: int(count) for name, count in chips.items() if count != "0"} == Counter(roles)
+    legend = " ".join(page.locator("#legend li").all_inner_texts())
+    for role, count in Counter(roles).items():
+        changed = sum(one == role != other for one, other in zip(heads, others, strict=True))
+        more = (
+            f" in this atlas, {changed or 'none'} of them changed" if shown == "change" else " ·" * (role != "no role")
+        )
+        assert f"{role} {count}{more}" in legend
+    atlas = "the other atlas" if shown == "other" else "this atlas"
+    expect(page.locator("#roles input").first).to_have_attribute("aria-label", re.compile(f"heads? in {atlas}$"))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_ink_is_readable_on_every_colour(open_atlas: Open, data: dict[str, Any], scheme: str) -> None:
     page = open_atlas(data, scheme)
@@ -170,7 +191,7 @@ def test_a_screen_reader_has_a_table_with_headers(open_atlas: Open, data: dict[s
     expect(grid.get_by_role("rowheader", name="layer 3")).to_have_count(1)
     expect(grid.get_by_role("button", name="layer 1, head 2: no role")).to_have_count(1)
     expect(page.get_by_role("group", name="Only heads of these roles").get_by_role("checkbox").first).to_have_attribute(
-        "aria-label", re.compile(r"^previous token: \d+ heads?$")
+        "aria-label", re.compile(r"^previous token: \d+ heads? in this atlas$")
     )
 
 

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Callable
-from statistics import pstdev
 
 import pytest
 from playwright.sync_api import expect
 
-from attnprobe.atlases.changes import changes
-from tests.atlases import RELATIONS, fabricated
+from attnprobe.atlases.changes import changed_most, changes, largest
+from tests.atlases import RELATIONS, fabricated, make_alike
 from tests.browser.atlas_reading import column, number, rows_of, sparse
 from tests.browser.conftest import Open
 
@@ -142,32 +141,52 @@ def test_without_treebank_and_documents_there_is_nothing_of_them(open_atlas: Ope
 
 
 def test_changes_are_those_that_python_finds(open_atlas: Open) -> None:
-    page = open_atlas(COMPARED)
-    roles, numbers = changes(COMPARED)
-    tables = page.locator("#changes table")
-    expect(page.locator("#changes h3").first).to_have_text(f"{len(roles)} of 72 heads have another role")
+    data = fabricated(against=True)
+    make_alike(data, ENTROPY)
+    page = open_atlas(data)
+    found = changes(data)
+    of_roles, of_heads, of_numbers = page.locator("#changes table").all()
+    expect(page.locator("#changes h3").first).to_have_text(f"{len(found.roles or ())} of 72 heads have another role")
     listed = {
         (before, now, head)
-        for row in tables.nth(0).locator("tbody tr").all()
+        for row in of_roles.locator("tbody tr").all()
         for before, now in [row.locator("td").all_text_contents()[:2]]
         for head in row.locator("button").all_text_contents()
     }
-    assert listed == {(one.before, one.now, f"{one.layer}.{one.head}") for one in roles}
-    of_other = COMPARED["against"]["heads"]
-    spread = {one.measure: pstdev(head["values"][one.measure][0] for head in of_other) for one in numbers}
-    ordered = sorted(numbers, key=lambda one: -abs(one.change) / spread[one.measure])
-    titles = {measure["name"]: measure["title"] for measure in COMPARED["measures"]}
-    rows = [row.locator("td").all_text_contents() for row in tables.nth(1).locator("tbody tr").all()]
+    assert listed == {(one.before, one.now, f"{one.layer}.{one.head}") for one in found.roles or ()}
+    titles = {measure["name"]: measure["title"] for measure in data["measures"]}
+    heads = [row.locator("td").all_text_contents() for row in of_heads.locator("tbody tr").all()]
+    for row, one in zip(heads, changed_most(found)[:10], strict=True):
+        role = f"{one.role.before} → {one.role.now}" if one.role else ""
+        assert [*row[:2], row[3]] == [f"{one.layer}.{one.head}", str(one.changed), role]
+        assert row[2].startswith(f"{titles[one.largest.measure]} ")
+        values = [one.largest.before, one.largest.now, one.largest.change]
+        assert [number(text) for text in re.findall(r"[+−]?\d[\d.]*", row[2])] == pytest.approx(values, abs=0.051)
+    expect(page.locator("#changes")).to_contain_text(f"{len(found.numbers):,} numbers changed so much")
+    rows = [row.locator("td").all_text_contents() for row in of_numbers.locator("tbody tr").all()]
+    ordered = largest(found.numbers, most=3)
     assert [row[:2] for row in rows] == [[f"{one.layer}.{one.head}", titles[one.measure]] for one in ordered]
     for row, one in zip(rows, ordered, strict=True):
-        found = [number(text) for text in row[2:]]
-        wanted = [one.before, one.now, one.change, abs(one.change) / spread[one.measure]]
-        assert found == pytest.approx(wanted, abs=0.051)
-        assert found[:3] == pytest.approx(wanted[:3], abs=6e-3 * spread[one.measure])
+        values = [number(text) for text in row[2:]]
+        assert values == pytest.approx([one.before, one.now, one.change, one.size], abs=0.051)
+        (digits,) = {len(text.partition(".")[2]) for text in row[2:5]}
+        assert values[:3] == pytest.approx([one.before, one.now, one.change], abs=0.5001 * 10**-digits)
     assert page.locator(".note").all_text_contents()[1:] == ["The two have other texts."]
     expect(page.locator("#changes .note")).to_have_count(1)
-    tables.nth(1).locator("tbody button").nth(1).click()
+    of_numbers.locator("tbody button").nth(1).click()
     assert page.evaluate("[state.colour, state.shown]") == [ordered[0].measure, "change"]
+
+
+def test_two_atlases_of_one_model_are_named_by_what_was_read(open_atlas: Open) -> None:
+    data = fabricated(2, 3, against=True, sections=("texts",))
+    data["sections"][0]["sources"] = ["<b>zh.txt"]
+    page = open_atlas(data)
+    expect(page.locator("h1")).to_have_text("made-up on <b>zh.txt")
+    expect(page.locator("#against")).to_have_text("compared with made-up on texts.txt: see Changes")
+    sides = (
+        "“Other” is made-up on texts.txt (40 texts with 900 tokens; attnprobe 0.0.0), “this” is made-up on <b>zh.txt."
+    )
+    expect(page.locator("#changes p").first).to_have_text(f"{sides} A change is this minus the other.")
 
 
 def test_roles_of_an_atlas_without_any_are_not_compared(open_atlas: Open) -> None:

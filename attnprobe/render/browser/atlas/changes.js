@@ -1,9 +1,12 @@
 // What changed from the other atlas to this one. `changes` in atlases/changes.py finds the same.
 
 const MOST_CHANGED = 3; // heads of each measure
+const MOST_HEADS = 10;
+const ALIKE = 1e-6; // of the largest magnitude: heads that differ by less differ by rounding
 
 /** @typedef {{ head: Head, name: string, before: number, now: number, spread: number }} Changed `spread`: of the measure, over heads */
 /** @typedef {{ before: string, now: string, heads: Head[] }} RoleChange */
+/** @typedef {{ head: Head, count: number, largest: Changed, role: RoleChange | null }} HeadChange `count`: of numbers */
 
 /** Whether two intervals are known and share no number. @param {Estimate | undefined} now @param {Estimate | undefined} before */
 function areApart(now, before) {
@@ -13,16 +16,23 @@ function areApart(now, before) {
   return low > highBefore || high < lowBefore;
 }
 
-/** The standard deviation of a measure over the heads of the other atlas. @param {string} name */
-function spreadOf(name) {
-  const values = [...othersByKey.values()].flatMap(({ values }) => (values[name] ? [values[name][0]] : []));
+/** The standard deviation over heads; 0: they are alike but for rounding. @param {Known[]} heads @param {string} name */
+function spreadOver(heads, name) {
+  const values = heads.flatMap(({ values }) => (values[name] ? [values[name][0]] : []));
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  const spread = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+  return spread > ALIKE * Math.max(...values.map(Math.abs)) ? spread : 0;
+}
+
+/** That of the other atlas, or of this one if the other's heads are alike; 0: the measure says nothing of heads. @param {string} name */
+function spreadOf(name) {
+  return spreadOver([...othersByKey.values()], name) || spreadOver(atlas.heads, name);
 }
 
 /** The heads whose intervals of a measure are apart, the largest change first. @param {string} name @returns {Changed[]} */
 function changedIn(name) {
   const spread = spreadOf(name);
+  if (!spread && atlas.heads.length > 1) return [];
   const found = atlas.heads.flatMap((head) => {
     const [now, before] = [head.values[name], otherOf(head)?.values[name]];
     if (!before || !areApart(now, before)) return [];
@@ -31,7 +41,20 @@ function changedIn(name) {
   return found.sort((one, other) => Math.abs(other.now - other.before) - Math.abs(one.now - one.before));
 }
 
-/** A change beside the spread of its measure over heads; 0 where heads do not differ. @param {Changed} changed */
+/** Heads by how many of their numbers changed; of equal counts, those with another role first. @param {Changed[]} numbers @returns {HeadChange[]} */
+function changedMost(numbers) {
+  const roles = new Map(changedRoles().flatMap((role) => role.heads.map((head) => [head, role])));
+  const byHead = grouped(numbers, ({ head }) => keyOf(head));
+  const heads = atlas.heads.flatMap((head) => {
+    const [first, ...more] = byHead.get(keyOf(head)) ?? [];
+    if (!first) return [];
+    const largest = more.reduce((most, one) => (sizeOf(one) > sizeOf(most) ? one : most), first);
+    return [{ head, count: 1 + more.length, largest, role: roles.get(head) ?? null }];
+  });
+  return heads.sort((one, other) => other.count - one.count || Number(other.role !== null) - Number(one.role !== null));
+}
+
+/** A change in spreads of its measure; 0 if there is no other head to compare to. @param {Changed} changed */
 function sizeOf({ now, before, spread }) {
   return spread > 0 ? Math.abs(now - before) / spread : 0;
 }
@@ -56,20 +79,33 @@ const ROLE_COLUMNS = [
   { title: "role in this", isText: true, cell: ({ now }) => now },
   { title: "heads", isText: true, cell: ({ heads }) => make("span", { class: "heads" }, ...heads.map(headButton)) },
 ];
+const SPREADS =
+  "the change, divided by the standard deviation over the heads of the other atlas, or of this one if the other's heads are alike";
 /** @type {PlainColumn<Changed>[]} */
 const CHANGE_COLUMNS = [
   { title: "head", isText: true, cell: ({ head }) => headButton(head) },
   { title: "measure", isText: true, cell: ({ name }) => measureButton(name) },
-  { title: "other", isSpare: true, cell: ({ before, spread }) => digitsBy(spread, before) },
-  { title: "this", isSpare: true, cell: ({ now, spread }) => digitsBy(spread, now) },
-  { title: "change", meaning: "this minus the other", cell: ({ before, now, spread }) => digitsBy(spread, now - before, true) },
-  { title: "in spreads", meaning: "the change, divided by the standard deviation over the heads of the other atlas", cell: (changed) => sizeOf(changed).toFixed(1) },
+  { title: "other", isSpare: true, cell: ({ name, before }) => inDigits(name, before) },
+  { title: "this", isSpare: true, cell: ({ name, now }) => inDigits(name, now) },
+  { title: "change", meaning: "this minus the other", cell: ({ name, before, now }) => inDigits(name, now - before, true) },
+  { title: "in spreads", meaning: SPREADS, cell: (changed) => sizeOf(changed).toFixed(1) },
+];
+/** @type {PlainColumn<HeadChange>[]} */
+const HEAD_COLUMNS = [
+  { title: "head", isText: true, cell: ({ head }) => headButton(head) },
+  { title: "numbers", meaning: "how many of its numbers changed", cell: ({ count }) => String(count) },
+  { title: "largest change", meaning: "in spreads", isText: true, cell: ({ largest }) => make("span", {}, measureButton(largest.name), changeInWords(largest)) },
+  { title: "role", isText: true, cell: ({ role }) => (role ? `${role.before} → ${role.now}` : "") },
 ];
 
-/** A number with the digits that tell it from others of such a spread. @param {number} spread @param {number} value @param {boolean} isChange */
-function digitsBy(spread, value, isChange = false) {
-  const digits = spread > 0 ? Math.min(12, Math.max(0, 2 - Math.floor(Math.log10(spread)))) : 3;
-  return withSign(value.toFixed(digits), isChange);
+/** A value of a measure, or its change, with the digits that tell its changes apart. @param {string} name @param {number} value @param {boolean} isChange */
+function inDigits(name, value, isChange = false) {
+  return written(name, value, 1, isChange, scaleOf(name, true).digits);
+}
+
+/** @param {Changed} changed */
+function changeInWords({ name, before, now }) {
+  return ` ${inDigits(name, before)} → ${inDigits(name, now)} (${inDigits(name, now - before, true)})`;
 }
 
 /** A measure's name, which colours all heads by how it changed. @param {string} name */
@@ -82,14 +118,12 @@ function measureButton(name) {
 }
 
 function buildChanges() {
-  const { against } = atlas;
   const section = find("changes", HTMLElement);
-  if (!against) return section.remove();
+  if (!atlas.against) return section.remove();
   section.hidden = false;
-  const read = [`attnprobe ${against.attnprobe}`, ...sourcesOf(against)].join(" · ");
-  const about = `From the other, ${against.model.name} (${read}), to this: a change is this minus the other.`;
-  section.querySelector(".title")?.after(make("p", {}, about));
-  section.append(make("div", { class: "beside" }, rolesPart(), numbersPart()));
+  const numbers = atlas.measures.map(({ name }) => changedIn(name));
+  const parts = [rolesPart(), ...headsPart(numbers.flat())];
+  section.append(make("div", { class: "beside" }, make("div", {}, ...parts), numbersPart(numbers)));
 }
 
 function rolesPart() {
@@ -103,15 +137,24 @@ function rolesPart() {
   return make("div", {}, title, ...(count ? [plainTable("roles-title", ROLE_COLUMNS, roles)] : []));
 }
 
-function numbersPart() {
-  const found = atlas.measures.map(({ name }) => changedIn(name));
-  const count = found.reduce((sum, { length }) => sum + length, 0);
+/** @param {Changed[]} numbers */
+function headsPart(numbers) {
+  const heads = changedMost(numbers).slice(0, MOST_HEADS);
+  if (!heads.length) return [];
+  const title = make("h3", { id: "changed-title" }, "The heads that changed most");
+  const about = "By how many of their numbers changed so much that the two 95\u00a0% intervals are apart.";
+  return [make("div", {}, title, make("p", {}, about), plainTable("changed-title", HEAD_COLUMNS, heads))];
+}
+
+/** @param {Changed[][]} found by measure */
+function numbersPart(found) {
+  const count = found.flat().length;
   const most = found.flatMap((changed) => changed.slice(0, MOST_CHANGED)).sort((one, other) => sizeOf(other) - sizeOf(one));
   const nothing = "No number changed so much that its two 95\u00a0% intervals are apart. Numbers without intervals are not tested.";
   const about =
-    `${count.toLocaleString("en")} numbers changed so much that their two 95\u00a0% intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
+    `${count.toLocaleString("en")} ${count === 1 ? "number" : "numbers"} changed so much that the two 95\u00a0% intervals are apart. Listed are the ${MOST_CHANGED} heads of each measure that changed most, ` +
     "in the order of their change beside the spread of that measure over heads. " +
-    "Numbers without intervals are not among them; of many intervals, some are apart by chance.";
+    "Numbers without intervals, and measures in which all heads are alike, are not among them; of many intervals, some are apart by chance.";
   const title = make("h3", { id: "numbers-title" }, "The largest changes");
   return make("div", {}, title, make("p", {}, count ? about : nothing), ...(count ? [plainTable("numbers-title", CHANGE_COLUMNS, most)] : []));
 }

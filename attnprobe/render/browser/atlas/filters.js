@@ -58,10 +58,16 @@ function showFilters() {
     if (input.name !== "role") continue;
     input.checked = state.roles.has(input.value);
     const count = counts.get(input.value) ?? 0;
-    input.setAttribute("aria-label", `${input.value}: ${headCount(count)}`);
+    input.setAttribute("aria-label", `${input.value}: ${headCount(count)} ${shownInAtlas()}`.trim());
     /** @type {Element} */ (input.parentElement?.querySelector("b")).textContent = String(count);
   }
   find("colour-meaning", HTMLElement).replaceChildren(...withFlags(meaningOf(state.colour)));
+}
+
+/** Which of two atlases roles are counted in; empty if there is only one. */
+function shownInAtlas() {
+  if (!atlas.against) return "";
+  return state.shown === "other" ? "in the other atlas" : "in this atlas";
 }
 
 /** @param {number} count */

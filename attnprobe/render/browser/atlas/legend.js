@@ -18,19 +18,24 @@ function namesLegend(by) {
   return list;
 }
 
-/** @param {Kind} by */
+/** The names that heads have in the atlas that is shown, as the filters count them; of changes also how many are new. @param {Kind} by */
 function kindEntries(by) {
-  const heads = atlas.heads.filter((head) => isChanged(head, by));
-  const counts = countsOf(heads.flatMap((head) => kindOf(head, by) ?? []));
-  const named = vocabulary[by].filter(({ name }) => counts.has(name));
-  const entries = named.map(({ name, short, meaning }) =>
-    entry(colourOfKind(by, name), short, name, counts.get(name) ?? 0, meaning),
-  );
-  const same = atlas.heads.length - heads.length;
+  const heads = grouped(atlas.heads, (head) => kindOf(head, by) ?? "");
+  const named = [...vocabulary[by], { name: "", short: "–", meaning: "" }].filter(({ name }) => heads.has(name));
+  const entries = named.map(({ name, short, meaning }) => {
+    const ground = name ? colourOfKind(by, name) : null;
+    return entry(ground, short, name || `no ${by}`, countInWords(heads.get(name) ?? [], by), meaning);
+  });
+  const same = atlas.heads.filter((head) => !isChanged(head, by)).length;
   if (same) entries.push(entry(paletteColour("paper"), "=", "unchanged", same, `the ${by} is that of the other atlas`));
-  const without = heads.filter((head) => kindOf(head, by) === null).length;
-  if (without) entries.push(entry(null, "–", `no ${by}`, without, ""));
   return entries;
+}
+
+/** @param {Head[]} heads of one role or pattern @param {Kind} by */
+function countInWords(heads, by) {
+  if (state.shown !== "change") return heads.length;
+  const changed = heads.filter((head) => isChanged(head, by)).length;
+  return `${heads.length} ${shownInAtlas()}, ${changed || "none"} of them changed`;
 }
 
 function clusterEntries() {
@@ -40,7 +45,7 @@ function clusterEntries() {
     .map((name) => entry(distinctColour(Number(name)), name, `cluster ${name}`, counts.get(name) ?? 0, ""));
 }
 
-/** @param {string | null} ground @param {string} short @param {string} name @param {number} count @param {string} meaning */
+/** @param {string | null} ground @param {string} short @param {string} name @param {number | string} count @param {string} meaning */
 function entry(ground, short, name, count, meaning) {
   const swatch = make("span", { class: ground ? "swatch" : "swatch empty", "aria-hidden": "true" }, short);
   swatch.style.backgroundColor = ground ?? "";

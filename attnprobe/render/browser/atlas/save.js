@@ -36,7 +36,8 @@ function colouringInWords() {
 
 /** What a picture shows: a picture leaves the page. */
 function shownInWords() {
-  const other = atlas.against ? `, ${atlas.against.model.name}` : "";
+  const { against } = atlas;
+  const other = against ? `, ${against.model.name} (${sourcesOf(against).join(" · ")})` : "";
   const beside = { this: "", other: ` of the other atlas${other}`, change: `, change from the other atlas${other}` };
   const roles = state.roles.size ? [`only ${[...state.roles].join(", ")}`] : [];
   return [[`colour by ${colouringInWords()}${beside[state.shown]}`, ...roles].join(" · "), sourcesOf(atlas).join(" · ")];

@@ -70,11 +70,11 @@ function colourAt(place, diverging) {
  * @param {number | null} value
  * @param {number} more
  * @param {boolean} isChange whether the value is a change
+ * @param {number} digits before the further ones
  */
-function written(name, value, more = 0, isChange = state.shown === "change") {
+function written(name, value, more = 0, isChange = state.shown === "change", digits = scaleOf(name, isChange).digits) {
   if (value === null) return "–";
-  const digits = scaleOf(name, isChange).digits + more;
-  return withSign(digits > 4 + more ? value.toExponential(1 + more) : value.toFixed(digits), isChange);
+  return withSign(digits > 4 ? value.toExponential(1 + more) : value.toFixed(digits + more), isChange);
 }
 
 /** A number with a minus, not a hyphen, and of a change also a plus; 0 has neither. @param {string} text @param {boolean} isChange */
