@@ -70,8 +70,10 @@ def test_the_built_in_sentences_are_those_that_a_vocabulary_knows(known: tuple[s
 
 
 def test_arguments_that_are_no_texts_or_no_atlas_are_refused(encoder_of: Callable[[str], Encoder]) -> None:
-    with pytest.raises(UsageError, match="texts must be a list"):
-        attnprobe.atlas(TEXTS, encoder_of("bert"), treebank="bank.conllu")  # type: ignore[arg-type]
+    for name, wrong in (("treebank", "bank.conllu"), ("documents", {"a": 1}), ("documents", 3)):
+        with pytest.raises(UsageError, match=f"{name} must be a Path, or a list of Paths or records; got ") as refused:
+            attnprobe.atlas(TEXTS, encoder_of("bert"), **{name: wrong})  # type: ignore[arg-type]
+        assert f"{name}=Path(" in refused.value.hint
     with pytest.raises(InputError, match="cannot open 'nothere'"):
         attnprobe.atlas(TEXTS, encoder_of("bert"), against="nothere")
     with pytest.raises(UsageError, match="1 ids for 0 texts"):
