@@ -36,6 +36,12 @@ def test_an_atlas_is_written_anew(run: Run) -> None:
     assert "made-up" in shown.text
 
 
+def test_no_line_of_a_table_ends_with_blanks_in_a_file(run: Run) -> None:
+    lines = run("atlas", "new.txt", "-f", "table").text.splitlines()
+    assert any("most telling heads" in line for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
 @pytest.mark.parametrize("written", [(), ("-o", "none.html", "--numbers", "none.csv")])
 def test_nothing_is_written_where_no_text_is_measured(run: Run, tiny: Path, written: tuple[str, ...]) -> None:
     for name in ("empty.txt", "empty.conllu"):
