@@ -54,6 +54,7 @@ VALUES = {
     "count": "whole number",
     "index": "whole number or null",
     "share": "0 … 1, or null",
+    "difference": "-1 … 1, or null",
     "number": "number or null",
     "text-or-null": "string or null",
 }

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,25 @@ def test_all_sections_are_measured(encoder_of: Callable[[str], Encoder], tmp_pat
         assert [section["name"] for section in later.data["sections"]] == ["texts"]
 
 
+def test_what_was_not_read_is_remarked(encoder_of: Callable[[str], Encoder], tmp_path: Path) -> None:
+    (tmp_path / "empty.conllu").write_text("", encoding="utf-8")
+    how: dict[str, Any] = {"treebank": tmp_path / "empty.conllu", "max_length": 6, "on_error": "skip"}
+    remarks = attnprobe.atlas([*TEXTS, "", "the cat sat on the mat ."], encoder_of("bert"), **how).data["remarks"]
+    assert [remark for remark in remarks if "only 4" not in remark] == [
+        "sentences of a treebank: none was measured, so that no number is about them",
+        "3 of 4 texts were cut after 6 tokens",
+        "1 of 5 records was skipped; the first: the text is empty",
+    ]
+
+
+@pytest.mark.parametrize(("texts", "said"), [([], ""), (["", " "], ": 2 skipped, the first: the text is empty")])
+def test_an_atlas_of_nothing_is_none(texts: list[str], said: str, encoder_of: Callable[[str], Encoder]) -> None:
+    with pytest.raises(InputError) as refused:
+        attnprobe.atlas(texts, encoder_of("bert"), on_error="skip")
+    assert refused.value.args == (f"no text was measured, so there is no atlas{said}",)
+    assert "sentences that come with attnprobe" in refused.value.hint
+
+
 def test_without_texts_the_built_in_sentences_are_read(encoder_of: Callable[[str], Encoder]) -> None:
     (section,) = attnprobe.atlas(None, encoder_of("bert")).data["sections"]
     assert (section["sources"], section["texts"], section["sample"]) == (["built-in sample (English)"], 60, True)
@@ -50,8 +70,10 @@ def test_the_built_in_sentences_are_those_that_a_vocabulary_knows(known: tuple[s
 
 
 def test_arguments_that_are_no_texts_or_no_atlas_are_refused(encoder_of: Callable[[str], Encoder]) -> None:
-    with pytest.raises(UsageError, match="texts must be a list"):
-        attnprobe.atlas(TEXTS, encoder_of("bert"), treebank="bank.conllu")  # type: ignore[arg-type]
+    for name, wrong in (("treebank", "bank.conllu"), ("documents", {"a": 1}), ("documents", 3)):
+        with pytest.raises(UsageError, match=f"{name} must be a Path, or a list of Paths or records; got ") as refused:
+            attnprobe.atlas(TEXTS, encoder_of("bert"), **{name: wrong})  # type: ignore[arg-type]
+        assert f"{name}=Path(" in refused.value.hint
     with pytest.raises(InputError, match="cannot open 'nothere'"):
         attnprobe.atlas(TEXTS, encoder_of("bert"), against="nothere")
     with pytest.raises(UsageError, match="1 ids for 0 texts"):

@@ -71,6 +71,15 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         put("<b>", "heads", 0, "examples", 0, "weights", 2, 1),
         "heads[0].examples[0].weights[2][1] must be a number; got '<b>'",
     ),
+    "a weight above 1": (
+        put(7.5, "heads", 0, "examples", 0, "weights", 2, 1),
+        "heads[0].examples[0].weights[2][1] must be at most 1; got 7.5",
+    ),
+    "a weight below 0": (
+        put(-0.1, "heads", 0, "examples", 0, "weights", 2, 1),
+        "heads[0].examples[0].weights[2][1] must be at least 0; got -0.1",
+    ),
+    "too large a gain": (put(1.2, "relations", 0, "gain"), "relations[0].gain must be at most 1; got 1.2"),
     "another kind of measure": (
         put("secret.entropy", "measures", 0, "name"),
         "measures[0].name must match",
@@ -117,6 +126,10 @@ UNFIT: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "measures has 'statistics.entropy' 2",
     ),
     "no measure": (put([1, None, None], "heads", 1, "values", "norms.x"), "heads[1].values has 'norms.x'"),
+    "ends that changed places": (
+        put([0.5, 0.9, 0.1], "heads", 1, "values", "trees.uuas"),
+        "heads[1].values.trees.uuas has an interval whose lower end 0.9 is above 0.1",
+    ),
     "no role": (put("magic", "heads", 1, "role"), "heads[1].role is 'magic'"),
     "no text": (put(7, "heads", 1, "examples", 0, "text"), "heads[1].examples[0].text is 7, but there are 2"),
     "a row too few": (lambda data: data["heads"][1]["examples"][0]["weights"].pop(), "weights are not 11 rows of 11"),

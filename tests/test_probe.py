@@ -340,4 +340,4 @@ def test_an_estimate_counts_the_time_of_what_is_measured_again(
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     settings = Settings.of_analysis(load_analysis("probe"), encoder_of("bert"), sentences=9)
     rows = dict(estimate(Prober(encoder_of("bert"), settings), treebank(), "csv").rows)
-    assert rows["time"] == "about 9 s, with one worker"
+    assert rows["time"] == "about 9 s, with one worker, once the model is loaded"

@@ -29,6 +29,7 @@ from attnprobe.values.table import Table
 from attnprobe.version import __version__
 
 NEAREST, POINTED = most_of("nearest", "head"), most_of("relations", "head")
+COUNTED = {"texts": "texts", "treebank": "sentences of a treebank", "documents": "documents"}
 FEW = {"texts": 30, "treebank": 30, "documents": 10}  # of fewer a reader is warned
 SAMPLE = "built-in sample"  # how the names of the sentences begin that come with attnprobe
 Facts = Mapping[Place, Mapping[str, Any]]
@@ -62,7 +63,7 @@ def build_atlas(summary: Any) -> Atlas:
         "trees": _trees(summary.trees) if summary.trees else [],
         "coreference": _objects(summary.coreference.halves(), HALVES) if summary.coreference else [],
         "telling": [],
-        "remarks": [*_doubtful(summary.sources), *summary.remarks],
+        "remarks": [*_doubtful(summary.sources), *_unread(summary.sources), *summary.remarks],
     }
     return Atlas(_told(data))
 
@@ -75,13 +76,27 @@ def _section(name: str, source: Any) -> dict[str, Any]:
 
 
 def _doubtful(sources: Mapping[str, Any]) -> Iterator[str]:
-    """Warns of sections with few texts, and with texts that the vocabulary does not know."""
+    """Warns of sections with few texts or none, and with texts that the vocabulary does not know."""
     for name, source in sources.items():
-        what = name if name != "treebank" else "sentences of a treebank"
-        if 0 < source.texts < FEW[name]:
+        what = COUNTED[name]
+        if not source.texts:
+            yield f"{what}: none was measured, so that no number is about them"
+        elif source.texts < FEW[name]:
             yield f"{what}: only {source.texts:,}, so that much of what stands out may be chance"
         if source.unknown:
             yield f"{what} with more than a third of their tokens unknown to the vocabulary: {source.unknown:,}"
+
+
+def _unread(sources: Any) -> Iterator[str]:
+    """Says how many texts were cut, and how many records were skipped."""
+    for name, source in sources.items():
+        if source.cut:
+            were = "was" if source.cut == 1 else "were"
+            yield f"{source.cut:,} of {source.texts:,} {COUNTED[name]} {were} cut after {source.read:,} tokens"
+    if sources.skipped:
+        were, count = "was" if sources.skipped == 1 else "were", sources.skipped
+        count += sum(source.texts for source in sources.values())
+        yield f"{sources.skipped:,} of {count:,} records {were} skipped; the first: {sources.reason}"
 
 
 def _roles() -> list[dict[str, str]]:

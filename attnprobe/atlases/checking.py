@@ -73,6 +73,9 @@ def _of_heads(data: Mapping[str, Any], heads: list[dict[str, Any]], where: str) 
             yield f"{where}[{at}].role", f"is {head['role']!r}, which is not among roles"
         for name in head["values"].keys() - measures:
             yield f"{where}[{at}].values", f"has {name!r}, which is not among measures"
+        for name, (_, low, high) in head["values"].items():
+            if low is not None and high is not None and low > high:
+                yield f"{where}[{at}].values.{name}", f"has an interval whose lower end {low} is above {high}"
 
 
 def _of_examples(data: Mapping[str, Any], head: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:

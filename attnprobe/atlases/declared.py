@@ -33,7 +33,7 @@ class Weighing(Options):
     importance: str = choice(
         "none", "zero", "sensitivity", help="Measure what heads matter for, too: switched off, or by gradients."
     )
-    seed: int = option(0, metavar="N", help="Of random queries, examples and bootstraps, and of --sample.")
+    seed: int = option(0, metavar="N", help="Of what is drawn at random: queries, examples, bootstraps and --sample.")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ class Comparing(Options):
         against: its file, as ``-f json`` writes it.
     """
 
-    against: str | None = option(None, metavar="FILE", help="An atlas in JSON: show also what changed since that one.")
+    against: str | None = option(
+        None, metavar="FILE", help="An older atlas in JSON: show also what changed, this atlas minus that one."
+    )
 
 
 def fit(options: Mapping[str, Any], format: str) -> Mapping[str, Any]:
@@ -104,7 +106,7 @@ ATLAS = CorpusAnalysis(
     },
     options=[Weighing, Clustering, Comparing],
     reading=Annotated[Reading, Without("stride", "level", "global_attention", "of")],
-    tables={"numbers": "Every number of every head, with its interval."},
+    tables={"numbers": "Every number of every head, with its interval; csv, parquet and so on, by the suffix."},
     fit=fit,
     view="attnprobe.render.atlas_terminal:atlas_view",
     formats=FORMATS,

@@ -1,14 +1,15 @@
-"""The files that the texts of each section come from, and how many texts there are."""
+"""The files that the texts of each section come from, how many texts there are, and what was not read of them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from attnprobe.measure.kinds import Measured
+from attnprobe.values.records import Skipped
 
 MOST = 20  # names of files
 MORE = "…"
@@ -22,24 +23,31 @@ class Source:
         names: of the first files, in order, and "…" if there are more than MOST; none for texts in memory.
         texts, tokens: how many were measured.
         unknown: how many texts have too many tokens that the vocabulary lacks.
+        cut: how many texts were cut, since the model reads no more of them.
+        read: of the texts that were cut, how many tokens were read at most.
     """
 
     names: tuple[str, ...] = ()
     texts: int = 0
     tokens: int = 0
     unknown: int = 0
+    cut: int = 0
+    read: int = 0
 
     @classmethod
     def of(cls, texts: Sequence[Measured]) -> Source:
         """Counts measured texts."""
         names = dict.fromkeys(text.record.file for text in texts if text.record.file)
         unknown = sum(text.unknown for text in texts)
-        return cls(_first(names), len(texts), sum(text.n_tokens for text in texts), unknown)
+        cut = [text.n_tokens for text in texts if text.windows[0].n_cut]
+        return cls(
+            _first(names), len(texts), sum(text.n_tokens for text in texts), unknown, len(cut), max(cut, default=0)
+        )
 
     def __add__(self, other: Source) -> Source:
         names = dict.fromkeys([*self.names, *other.names])
-        counts = (getattr(self, name) + getattr(other, name) for name in ("texts", "tokens", "unknown"))
-        return Source(_first(names), *counts)
+        counts = {name: getattr(self, name) + getattr(other, name) for name in ("texts", "tokens", "unknown", "cut")}
+        return Source(_first(names), **counts, read=max(self.read, other.read))
 
 
 def _first(names: Collection[str]) -> tuple[str, ...]:
@@ -51,9 +59,16 @@ def _first(names: Collection[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Sources(Mapping[str, Source]):
-    """The source of each section, by name, in the order in which sections are read."""
+    """The source of each section, by name, in the order in which sections are read.
+
+    Attributes:
+        skipped: how many records of all sections could not be used.
+        reason: why not the first of them.
+    """
 
     sections: Mapping[str, Source]
+    skipped: int = 0
+    reason: str = ""
 
     def __getitem__(self, section: str) -> Source:
         return self.sections[section]
@@ -68,13 +83,17 @@ class Sources(Mapping[str, Source]):
         """Counts measured texts of one section."""
         return Sources({name: Source.of(texts) if name == section else Source() for name in self})
 
+    def without(self, skipped: Sequence[Skipped]) -> Sources:
+        """Counts records that were skipped."""
+        return self + Sources({name: Source() for name in self}, len(skipped), skipped[0].reason if skipped else "")
+
     def __add__(self, other: Sources) -> Sources:
-        return Sources({name: source + other[name] for name, source in self.items()})
+        sections = {name: source + other[name] for name, source in self.items()}
+        return Sources(sections, self.skipped + other.skipped, self.reason or other.reason)
 
     def array(self) -> np.ndarray:
         """Returns the sources as bytes."""
-        content = {name: asdict(source) for name, source in self.items()}
-        return np.frombuffer(json.dumps(content).encode(), np.uint8)
+        return np.frombuffer(json.dumps(asdict(self)).encode(), np.uint8)
 
     def restored(self, array: np.ndarray) -> Sources:
         """Makes the sources whose :meth:`array` this is.
@@ -83,6 +102,8 @@ class Sources(Mapping[str, Source]):
             ValueError: no sources of these sections have such an array.
         """
         content = json.loads(array.astype(np.uint8).tobytes())
-        if list(content) != list(self):
+        sections = content.pop("sections", {})
+        if list(sections) != list(self):
             raise ValueError("wrong sources")
-        return Sources({name: Source(**{**of, "names": tuple(of["names"])}) for name, of in content.items()})
+        made = {name: Source(**{**of, "names": tuple(of["names"])}) for name, of in sections.items()}
+        return replace(Sources(made), **content)

@@ -19,11 +19,12 @@ from attnprobe.atlases.building import build_atlas
 from attnprobe.atlases.data import Atlas, read_atlas
 from attnprobe.atlases.examples import Examples, Roles
 from attnprobe.atlases.sources import Sources
+from attnprobe.errors import InputError
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.stretches import KeptTexts, Stretches
 from attnprobe.values.notebook import one_line
 from attnprobe.values.options import Reading
-from attnprobe.values.records import Record
+from attnprobe.values.records import Record, Skipped
 from attnprobe.values.signature import model_of
 from attnprobe.values.summary import Summary, check_alike
 from attnprobe.values.table import Table
@@ -104,6 +105,24 @@ class AtlasSummary:
             made = {"patterns": self.patterns.of_shares(shares), "examples": self.examples.of_texts(texts, shares)}
         made |= {name: getattr(self, name).of_texts(of, known.get(name)) for name, of in found.items()}
         return replace(self, sources=self.sources.of_texts(section, texts), **made)
+
+    def without(self, skipped: Sequence[Skipped]) -> AtlasSummary:
+        """Returns the summary that knows of records that were skipped."""
+        return replace(self, sources=self.sources.without(skipped))
+
+    def check(self) -> None:
+        """Refuses to be an atlas of nothing.
+
+        Raises:
+            InputError: no text of any section was measured.
+        """
+        if any(source.texts for source in self.sources.values()):
+            return
+        skipped = f": {self.sources.skipped:,} skipped, the first: {self.sources.reason}"
+        raise InputError(
+            f"no text was measured, so there is no atlas{skipped if self.sources.skipped else ''}",
+            "give it texts, or name none: it then reads sentences that come with attnprobe",
+        )
 
     def __add__(self, other: AtlasSummary) -> AtlasSummary:
         """Summarizes the texts of both.

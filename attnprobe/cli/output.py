@@ -114,12 +114,18 @@ class Output:
             write_file(table, self.path, self.format, overwrite=self.overwrite)
 
     def show(self, render: Callable[[int], RenderableType]) -> None:
-        """Prints what ``render`` draws for the width of standard output."""
+        """Prints what ``render`` draws for the width of standard output; in a file or pipe no line ends with blanks."""
         from rich.console import Console
 
         with _whole_or_explained():
             console = Console(markup=False, emoji=False, highlight=False)
-            console.print(render(console.width))
+            drawn = render(console.width)
+            if console.is_terminal:
+                console.print(drawn)
+            else:
+                with console.capture() as captured:
+                    console.print(drawn)
+                sys.stdout.writelines(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1])
             sys.stdout.flush()
 
     def save(self, write: Callable[[IO[bytes]], object]) -> None:

@@ -10,7 +10,12 @@ from attnprobe.models.encoder import Encoder
 
 
 def completed(summary: Any, encoder: Encoder, threads: int | None = None) -> Any:
-    """Returns the summary with all that its own table asks for, one step after the other."""
+    """Returns the summary with all that its own table asks for, one step after the other.
+
+    Raises:
+        InputError: the summary is of too few texts.
+    """
+    getattr(summary, "check", lambda: None)()
     while "summary" in getattr(summary, "asks", {}):
         summary = answered(summary, "summary", encoder, threads)
     return summary

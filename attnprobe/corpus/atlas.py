@@ -33,8 +33,9 @@ def atlas(
     Args:
         texts: as in :func:`corpus_stats`; None: sentences that come with attnprobe, in English, and in Chinese for
             vocabularies that know it.
-        treebank: sentences with relations, as in :func:`relations`; None: relations and trees are not measured.
-        documents: documents with entities, as in :func:`coreference`; None: coreference is not measured.
+        treebank: a Path, or a list of Paths or records: sentences with relations, as in :func:`relations`; None:
+            relations and trees are not measured.
+        documents: likewise, documents with entities, as in :func:`coreference`; None: coreference is not measured.
         encoder, ids, pairs, max_length, batch_tokens, on_error, max_unknown, threads, model: as in
             :func:`corpus_stats`.
         importance: "zero": also what changes when a head is switched off; "sensitivity": how much a small change of it

@@ -22,7 +22,7 @@ SAMPLE = 96
 def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
     """Makes a table of texts, tokens, batches, columns, size and time.
 
-    All records are read and counted; a random sample of them is measured.
+    All records are read and counted; a random sample of them is measured. Its time is that of a loaded model.
     """
     settings, count = prober.settings, Count()
     sample = [item for item in sample_of(count.counted(items), SAMPLE, random.Random(0)) if isinstance(item, Record)]
@@ -46,7 +46,7 @@ def estimate(prober: Prober, items: Iterable[Item], format: str) -> Table:
         ("tokens", f"about {tokens * share:,.0f}"),
         ("batches", f"at least {max(1.0, tokens * share / settings.running.batch_tokens):,.0f}"),
         *(of_rows if settings.columns else []),
-        ("time", f"about {_duration(seconds)}, with one worker"),
+        ("time", f"about {_duration(seconds)}, with one worker, once the model is loaded"),
     ]
     return Table(["what", "how much"], about)
 

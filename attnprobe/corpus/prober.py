@@ -200,9 +200,10 @@ class Prober:
         together: Any,
         skipped: Sequence[Skipped],
     ) -> Result:
+        summary: Any = self.empty.of_texts(measured, together)
         return Result(
             self.settings.measurement.rows(measured),
-            self.empty.of_texts(measured, together),
+            summary.without(skipped) if skipped and hasattr(summary, "without") else summary,
             n_items,
             len(measured),
             sum(text.n_tokens for text in measured),

@@ -22,7 +22,7 @@ from attnprobe.corpus.sections import Sections
 from attnprobe.corpus.settings import Settings
 from attnprobe.corpus.state import State
 from attnprobe.corpus.workers import Recipe
-from attnprobe.errors import UsageError
+from attnprobe.errors import InputError, UsageError
 from attnprobe.measure.kinds import Measurement, Summary
 from attnprobe.models.encoder import Encoder
 from attnprobe.models.loading import loaded
@@ -193,10 +193,24 @@ class CorpusRun:
                 self.first_skipped = self.first_skipped or next(iter(result.skipped), None)
                 if on_result:
                     on_result(result)
-            self.sink.summary = completed(self.summary, self.prober.encoder)
+            self.sink.summary = self._completed()
             for name in self.outputs.tables.keys() & getattr(self.summary, "asks", {}):
                 self.sink.summary = answered(self.summary, name, self.prober.encoder)
             self.sink.finish()
+
+    def _completed(self) -> Summary:
+        """Completes the summary; a run that measured no text and gives none leaves nothing to go on with.
+
+        Raises:
+            InputError: the summary is of too few texts.
+        """
+        try:
+            summary: Summary = completed(self.summary, self.prober.encoder)
+        except InputError:
+            if isinstance(self.sink, Job) and not self.state.texts:
+                self.sink.work.remove()
+            raise
+        return summary
 
     def _start(self, resume: bool, overwrite: bool) -> bool:
         """Takes up an earlier run or starts anew; returns whether nothing is left to do."""

@@ -39,6 +39,22 @@ def check_columns(texts: Any, ids: Any, pairs: Any) -> None:
             raise UsageError(f"there are {len(values)} {name} for {len(texts)} texts")
 
 
+def check_files(name: str, texts: Any) -> None:
+    """Checks that what a further section is given are files or records.
+
+    Args:
+        name: of the section.
+
+    Raises:
+        UsageError: it is neither, such as the name of a file.
+    """
+    try:
+        check_column(name, [] if isinstance(texts, Path) else texts)
+    except UsageError:
+        wanted = f"{name} must be a Path, or a list of Paths or records; got {shown(texts)}"
+        raise UsageError(wanted, f"from pathlib import Path; {name}=Path(...)") from None
+
+
 def to_records(
     texts: Texts,
     ids: Iterable[object] | None,

@@ -219,13 +219,13 @@ def summarize(
     from attnprobe.corpus.sections import in_sections
     from attnprobe.corpus.settings import Settings
     from attnprobe.corpus.stats import CorpusStats
-    from attnprobe.corpus.texts import check_columns, to_records
+    from attnprobe.corpus.texts import check_columns, check_files, to_records
 
     analysis = load_analysis(name)
     check_columns([] if texts is None and analysis.sample else texts, ids, pairs)
     further = {section: options.pop(section) for section in analysis.sections if options.get(section) is not None}
-    for of_section in further.values():
-        check_columns(of_section, None, None)
+    for section, of_section in further.items():
+        check_files(section, of_section)
     reading = SequenceReading(kmer=options.get("kmer"))
     encoder = loaded_with_warning(encoder, model, reading=reading, **analysis.loads(options))
     told = {"sections": [TEXTS, *further]} if analysis.sections else {}

@@ -93,7 +93,8 @@ class Summary(Protocol):
     function that returns a measurement, with the ``reading`` of its texts, and the records; and ``answered(name,
     summary)``, which returns the summary with that of the measurement. It may ask for the table ``summary`` again and
     again, until it asks no more. One that has ``again_at_most``, the number of texts that it then measures at most, is
-    estimated with that time.
+    estimated with that time. One that has ``without(skipped)`` is given the records that were skipped, and one that has
+    ``check()`` is asked before anything is written whether it has texts enough.
     """
 
     @property

@@ -250,7 +250,7 @@ class Running(Options):
     max_unknown: float | None = share(
         None,
         signed=False,
-        help="Skip records with a larger share of tokens unknown to the model.  [default: any]",
+        help="Skip records with a larger share of tokens unknown to the model.  [default: skip none]",
     )
 
 

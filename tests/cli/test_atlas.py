@@ -36,6 +36,25 @@ def test_an_atlas_is_written_anew(run: Run) -> None:
     assert "made-up" in shown.text
 
 
+def test_no_line_of_a_table_ends_with_blanks_in_a_file(run: Run) -> None:
+    lines = run("atlas", "new.txt", "-f", "table").text.splitlines()
+    assert any("most telling heads" in line for line in lines)
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("written", [(), ("-o", "none.html", "--numbers", "none.csv")])
+def test_nothing_is_written_where_no_text_is_measured(run: Run, tiny: Path, written: tuple[str, ...]) -> None:
+    for name in ("empty.txt", "empty.conllu"):
+        Path(name).write_text("", encoding="utf-8")
+    before = {*Path().iterdir()}
+    result = run("atlas", "empty.txt", "--conllu", "empty.conllu", "-m", str(tiny), *written)
+    assert (result.code, result.out, {*Path().iterdir()}) == (1, b"", before)
+    *told, error, hint = result.err.splitlines()
+    assert told == ["attnprobe: no records in 'empty.txt'", "attnprobe: no records in 'empty.conllu'"]
+    assert "no text was measured, so there is no atlas" in error
+    assert "sentences that come with attnprobe" in hint
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -1051,7 +1051,7 @@ def test_dry_run(corpus: Run, lines: Path, tmp_path: Path) -> None:
     assert table["batches"] == "at least 1"
     header = rows.out.index(b"\n") + 1
     assert table["size of the rows"] == f"about {(len(rows.out) - header) / 1000:.3g} kB"
-    assert re.fullmatch(r"about \d+ s, with one worker", table["time"])
+    assert re.fullmatch(r"about \d+ s, with one worker, once the model is loaded", table["time"])
     assert list(tmp_path.iterdir()) == []
 
 
