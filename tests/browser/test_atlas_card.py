@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from attnprobe.render.atlas_page import make_atlas_page
 from tests.atlases import fabricated
+from tests.browser.atlas_reading import saved
 from tests.browser.conftest import Open
 
 ATLAS = fabricated()
@@ -94,8 +95,16 @@ def test_a_head_that_is_off_is_marked(open_atlas: Open, shown: str) -> None:
             cell.getAttribute("aria-label").includes("this head is off")])"""
     )
     assert marked == [[at == 1, at == 1] for at in range(6)]
+    picture = saved(page, "#grid-buttons", 0).decode()
+    assert picture.count("line-through") == picture.count("; off: struck through") == 1
     choose(page, 0, 1)
     expect(page.locator("#card .findings li").first).to_have_text(told)
+
+
+def test_without_telling_heads_the_card_calls_none_telling(open_atlas: Open) -> None:
+    page = open_atlas({**fabricated(1, 2), "telling": []})
+    expect(page.locator("#card .hint").first).to_contain_text("here is the first one")
+    expect(page.locator("#card-title")).to_contain_text("0.0")
 
 
 def test_a_bar_runs_from_the_lowest_to_the_highest_head(open_atlas: Open) -> None:

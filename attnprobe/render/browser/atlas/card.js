@@ -54,9 +54,10 @@ function showCard(changed) {
 
 /** What the card shows, where that is not plain to see. */
 function hintsOf() {
-  const choose = "Choose a head in the grid, on the map or in the table. Until then, here is a telling one.";
+  const choose = "Choose a head in the grid, on the map or in the table. ";
+  const first = atlas.telling.length ? "Until then, here is a telling one." : "Until then, here is the first one.";
   const other = "Findings of the other atlas; examples and nearest heads of this one.";
-  const hints = [...(state.head ? [] : [choose]), ...(state.shown === "other" ? [other] : [])];
+  const hints = [...(state.head ? [] : [choose + first]), ...(state.shown === "other" ? [other] : [])];
   return hints.map((hint) => make("p", { class: "hint" }, hint));
 }
 

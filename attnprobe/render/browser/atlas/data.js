@@ -120,6 +120,9 @@ function kindInWords(head, kind) {
   return kindOf(head, kind) ?? `no ${kind}`;
 }
 
+/** Whether a head is switched off. @param {Head} head */
+const isOff = (head) => Boolean(shownOf(head)?.off);
+
 /** The role of a head that is shown: of a change, this atlas's role. @param {Head} head */
 function roleOf(head) {
   return kindOf(head, "role");

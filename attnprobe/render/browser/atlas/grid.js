@@ -44,7 +44,7 @@ function paintCell(head, button) {
   button.title = [`${headName(head)}: ${wordsOf(head)}`, sentenceOf(head)].filter(Boolean).join("\n");
   button.setAttribute("aria-label", button.title.replace("\n", "; ") + (isOut ? "; its role is filtered out" : ""));
   button.classList.toggle("out", isOut);
-  button.classList.toggle("off", shownOf(head)?.off != null);
+  button.classList.toggle("off", isOff(head));
   button.classList.toggle("empty", ground === null);
   button.style.backgroundColor = isOut ? "" : (ground ?? "");
   button.style.color = isOut || !ground ? "" : inkOn(ground);

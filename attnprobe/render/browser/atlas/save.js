@@ -87,6 +87,8 @@ function wrapped(text, most) {
   return lines;
 }
 
+const STRUCK = { "text-decoration": "line-through" };
+
 /** The grid, a head per cell. */
 function gridPicture() {
   const { cell, gap, line } = SHEET;
@@ -100,11 +102,14 @@ function gridPicture() {
     const fill = colourOf(head) ?? paletteColour("paper");
     const look = { fill, stroke: paletteColour("rule"), rx: 2 };
     const label = { x: x + cell / 2, y: y + cell / 2 + 3, "font-size": 9, "text-anchor": "middle", fill: inkOn(fill) };
+    const text = draw("text", { ...label, ...(isOff(head) && STRUCK) }, briefOf(head));
     const box = draw("rect", { x: x + gap / 2, y: y + gap / 2, width: cell - gap, height: cell - gap, ...look });
-    return draw("g", { opacity: isKept(head) ? 1 : 0.15 }, draw("title", {}, headName(head)), box, draw("text", label, briefOf(head)));
+    return draw("g", { opacity: isKept(head) ? 1 : 0.15 }, draw("title", {}, headName(head)), box, text);
   });
   const size = { width: (heads.length + 1) * cell, height: (layers.length + 1) * cell + line };
-  const axes = draw("text", { x: 0, y: size.height - 4, "font-size": 11, fill: paletteColour("quiet") }, "rows: layers, columns: heads, both counted from 0");
+  const off = atlas.heads.some(isOff) ? "; off: struck through" : "";
+  const words = `rows: layers, columns: heads, both counted from 0${off}`;
+  const axes = draw("text", { x: 0, y: size.height - 4, "font-size": 11, fill: paletteColour("quiet") }, words);
   return sheet("heads by layer", draw("g", {}, ...columns, ...rows, ...boxes, axes), size);
 }
 
