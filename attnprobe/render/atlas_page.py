@@ -17,6 +17,7 @@ SCRIPTS = (
     "dom",
     "fields",
     "theme",
+    "keys",
     "tokens",
     "sorting",
     "png",
@@ -60,7 +61,7 @@ def make_atlas_page(data: Data) -> str:
         title=html.escape(f"attnprobe atlas: {shorten(model, 60)}"),
         heading=html.escape(shorten(model, 120)),
         about=html.escape(_about(data)),
-        against=html.escape(_against(data)),
+        against=_against(data),
         notes=_paragraphs(_notes(data)),
         differences=_paragraphs(map(_sentence, data.get("against", {}).get("remarks", []))),
         command=_unbroken(visible(command_of(data))),
@@ -79,9 +80,10 @@ def _about(data: Data) -> str:
 
 
 def _against(data: Data) -> str:
-    """Says that a comparison is shown; empty without one."""
+    """Says that a comparison is shown, with a button that leads to it; empty without one."""
     other = data.get("against")
-    return f"compared with {visible(other['model']['name'])}: see Changes" if other else ""
+    button = '<button type="button" id="see-changes">Changes</button>'
+    return f"compared with {html.escape(visible(other['model']['name']))}: see {button}" if other else ""
 
 
 def _paragraphs(notes: Iterable[str]) -> str:

@@ -86,10 +86,15 @@ function buildChanges() {
   const section = find("changes", HTMLElement);
   if (!against) return section.remove();
   section.hidden = false;
+  section.tabIndex = -1;
+  find("see-changes", HTMLElement).addEventListener("click", () => {
+    section.focus({ preventScroll: true });
+    section.scrollIntoView();
+  });
   const read = [`attnprobe ${against.attnprobe}`, ...sourcesOf(against)].join(" · ");
   const about = `From the other, ${against.model.name} (${read}), to this: a change is this minus the other.`;
   section.querySelector(".title")?.after(make("p", {}, about));
-  section.append(make("div", { class: "beside" }, rolesPart(), numbersPart()));
+  section.append(rolesPart(), numbersPart());
 }
 
 function rolesPart() {
