@@ -17,6 +17,7 @@ SCRIPTS = (
     "dom",
     "fields",
     "theme",
+    "keys",
     "tokens",
     "sorting",
     "png",
@@ -60,7 +61,7 @@ def make_atlas_page(data: Data) -> str:
         title=html.escape(f"attnprobe atlas: {shorten(name, 60)}"),
         heading=html.escape(shorten(name, 120)),
         about=html.escape(_about(data)),
-        against=html.escape(_against(data)),
+        against=_against(data),
         notes=_paragraphs(_notes(data)),
         differences=_differences(data),
         command=_unbroken(visible(command_of(data))),
@@ -79,8 +80,11 @@ def _about(data: Data) -> str:
 
 
 def _against(data: Data) -> str:
-    """Says that a comparison is shown; empty without one."""
-    return f"compared with {visible(names_of(data)[1])}: see Changes" if "against" in data else ""
+    """Says that a comparison is shown, with a button that leads to it; empty without one."""
+    if "against" not in data:
+        return ""
+    button = '<button type="button" id="see-changes">Changes</button>'
+    return f"compared with {html.escape(visible(names_of(data)[1]))}: see {button}"
 
 
 def _differences(data: Data) -> str:

@@ -40,6 +40,7 @@ SCRIPTS = (
     "dom",
     "fields",
     "theme",
+    "keys",
     "sorting",
     "saving",
     "tokens",

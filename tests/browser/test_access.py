@@ -187,3 +187,10 @@ def test_layout_by_width(open_page: Open, twelve: Encoder) -> None:
     for at in range(len(labels(page, "keys"))):
         label = page.locator("#keys .label").nth(at)
         assert label.evaluate("(label) => label.scrollWidth <= label.clientWidth"), label.text_content()
+
+
+def test_a_key_lists_the_keys(page: Page) -> None:
+    page.locator("body").press("?")
+    expect(page.locator("#keys-help")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys-help")).to_be_hidden()

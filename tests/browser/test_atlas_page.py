@@ -1,5 +1,6 @@
 """The page of an atlas as a whole: the keyboard, themes, widths, its size, and what must never happen."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -130,7 +131,7 @@ def test_a_phone_shows_twelve_heads_numbers_and_changes(open_atlas: Open, width:
         "role",
         "entropy",
     ]
-    changes = [(name, is_seen) for name, is_seen, *_ in page.evaluate(SEEN, "#changes .beside > :last-child th")]
+    changes = [(name, is_seen) for name, is_seen, *_ in page.evaluate(SEEN, "#changes > :last-child th")]
     assert changes == [(name, True) for name in ("head", "measure", "change", "in spreads")]
     page.locator("#heads thead button").nth(1).focus()
     page.keyboard.press("ArrowRight")
@@ -164,7 +165,12 @@ GROUNDS = (
 )
 
 
-def test_high_contrast_and_paper(browser: Browser, tmp_path: Path) -> None:
+FRAMES = """[...document.querySelectorAll("button:not(#grid button, #tokens button), .options span")]
+    .filter((one) => one.checkVisibility()).map((one) => getComputedStyle(one).borderTopWidth)"""
+PLACES = """(all) => all.map((one) => one.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom])"""
+
+
+def test_high_contrast(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "atlas.html"
     path.write_text(make_atlas_page(COMPARED), encoding="utf-8")
     page = browser.new_page(forced_colors="active")
@@ -173,14 +179,69 @@ def test_high_contrast_and_paper(browser: Browser, tmp_path: Path) -> None:
     assert len(set(page.evaluate(GROUNDS, "#legend .swatch"))) == page.locator("#legend .swatch").count()
     on, off = (page.evaluate(GROUNDS, f"#roles {which} + span")[0] for which in (":checked", ":not(:checked)"))
     assert on != off
-    page.emulate_media(forced_colors="none", media="print")
-    for name in ("#grid", "#legend", "#telling", "#card"):
-        expect(page.locator(name)).to_be_visible()
-    for name in ("#map-view", "#changes", "#table-view", ".buttons"):
-        expect(page.locator(name).first).to_be_hidden()
-    shown = [text.split(" ")[0] for text in page.locator("#controls label:visible").all_inner_texts()]
-    assert shown == ["Colour", "this", "broad"]
     page.close()
+
+
+def test_paper_has_all_but_the_table_of_all_heads(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "atlas.html"
+    path.write_text(make_atlas_page(COMPARED), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 700, "height": 500})
+    page.goto(f"{path.as_uri()}#roles=broad&colour=statistics.entropy&theme=dark")
+    rows_of(page)
+    [dark, *_] = page.evaluate(GROUNDS, "#grid button:not(.out)")
+    page.emulate_media(media="print")
+    for name in ("#grid", "#legend", "#telling", "#card", "#map", "#changes", "#relations", "#trees", "#coreference"):
+        expect(page.locator(name)).to_be_visible()
+    for control in page.locator("select, .buttons, #all-roles, #table-view").all():
+        expect(control).to_be_hidden()
+    assert {style for style in page.evaluate(FRAMES) if style != "0px"} == set()
+    shown = [text.split(" ")[0] for text in page.locator("#controls label:visible").all_inner_texts()]
+    assert shown == ["this", "broad"]
+    expect(page.locator("#colour-meaning")).to_contain_text("entropy")
+    assert all(
+        page.locator(".views .wide").evaluate_all("all => all.map((box) => box.clientHeight >= box.scrollHeight)")
+    )
+    tops = page.locator(".views > :not([hidden])").evaluate_all(PLACES)
+    assert all(bottom <= top for (_, bottom), (top, _) in itertools.pairwise(sorted(tops)))
+    expect(page.locator("#grid button:not(.out)").first).not_to_have_css("background-color", dark)
+    assert page.evaluate("isDark()") is False
+    page.close()
+
+
+def test_changes_are_in_sight(open_atlas: Open) -> None:
+    page = open_atlas(COMPARED)
+    box = page.locator("#changes").bounding_box()
+    assert box is not None
+    assert box["y"] < 800
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.get_by_role("button", name="Changes").click()
+    expect(page.locator("#changes-title")).to_be_in_viewport()
+    expect(page.locator("#changes")).to_be_focused()
+
+
+def test_what_is_held_out_stands_beside_the_card(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    card, held = (page.locator(name).bounding_box() for name in ("#card", "#baselines"))
+    assert card is not None
+    assert held is not None
+    assert held["x"] + held["width"] < card["x"]
+    expect(page.locator("#baselines h3")).to_have_count(3)
+    page = open_atlas(fabricated(2, 3, sections=("texts",)))
+    expect(page.locator("#baselines")).to_be_hidden()
+
+
+def test_a_key_lists_the_keys(open_atlas: Open) -> None:
+    page = open_atlas(ATLAS)
+    page.locator("#colour").focus()
+    page.keyboard.press("?")
+    expect(page.locator("#keys-help")).to_be_hidden()
+    page.locator("#grid [tabindex='0']").focus()
+    page.keyboard.press("?")
+    expect(page.locator("#keys-help")).to_be_visible()
+    expect(page.locator("#keys-help dt").filter(has_text="?")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys-help")).to_be_hidden()
+    assert page.evaluate("state.head !== null")
 
 
 def test_size_of_a_large_atlas() -> None:

@@ -10,10 +10,7 @@ function start() {
   listeners.push(show);
   find("svg", HTMLElement).addEventListener("click", saveSvg);
   find("png", HTMLElement).addEventListener("click", savePng);
-  find("help", HTMLElement).addEventListener("click", () => find("keys-help", HTMLDialogElement).showModal());
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !find("keys-help", HTMLDialogElement).open) letGo();
-  });
+  watchKeys(letGo);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => change({}, "choice"));
   followAddress();
 }

@@ -1,6 +1,7 @@
-// Light or dark: as the state says, else as the system does.
+// Light or dark: paper is light; else as the state says, else as the system does.
 
 function isDark() {
+  if (matchMedia("print").matches) return false;
   return state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 

@@ -114,7 +114,9 @@ function buildBaselines() {
     const id = `${name}-title`;
     return make("div", { id: name }, make("h3", { id }, title), make("p", {}, about), plainTable(id, columns, rows, isUnsure));
   });
-  find("table-view", HTMLElement).append(make("div", { class: "beside" }, ...parts));
+  const section = find("baselines", HTMLElement);
+  section.hidden = !parts.length;
+  section.append(...parts);
 }
 
 buildBaselines();

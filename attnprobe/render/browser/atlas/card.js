@@ -141,7 +141,7 @@ const POINTED_COLUMNS = [
 /** The relations that the head gains most on, chosen and measured on the same sentences. @param {Head} head */
 function relationsOf({ relations }) {
   if (!relations.length) return [];
-  const note = "In-sample: chosen and measured on the same sentences, so they look better than they are. See “Relations, held out” below.";
+  const note = "In-sample: chosen and measured on the same sentences, so they look better than they are. See “Relations, held out”.";
   const title = make("h3", { id: "pointed-title" }, "Best relations");
   return [title, make("p", { class: "hint" }, note), plainTable("pointed-title", POINTED_COLUMNS, relations)];
 }

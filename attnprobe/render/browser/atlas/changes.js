@@ -121,9 +121,13 @@ function buildChanges() {
   const section = find("changes", HTMLElement);
   if (!atlas.against) return section.remove();
   section.hidden = false;
+  section.tabIndex = -1;
+  find("see-changes", HTMLElement).addEventListener("click", () => {
+    section.focus({ preventScroll: true });
+    section.scrollIntoView();
+  });
   const numbers = atlas.measures.map(({ name }) => changedIn(name));
-  const parts = [rolesPart(), ...headsPart(numbers.flat())];
-  section.append(make("div", { class: "beside" }, make("div", {}, ...parts), numbersPart(numbers)));
+  section.append(rolesPart(), ...headsPart(numbers.flat()), numbersPart(numbers));
 }
 
 function rolesPart() {

@@ -4,12 +4,11 @@ function start() {
   buildFilters();
   buildGrid();
   buildTelling();
-  find("help", HTMLElement).addEventListener("click", () => find("keys-help", HTMLDialogElement).showModal());
+  watchKeys(() => change({ head: null }));
   find("theme", HTMLElement).addEventListener("click", () => change({ theme: otherTheme() }));
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !find("keys-help", HTMLDialogElement).open) change({ head: null });
-  });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw(["theme"]));
+  for (const medium of ["(prefers-color-scheme: dark)", "print"]) {
+    matchMedia(medium).addEventListener("change", () => redraw(["theme"]));
+  }
   listeners.unshift(showTheme);
   followAddress();
   fitMap();

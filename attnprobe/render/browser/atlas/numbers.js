@@ -113,8 +113,8 @@ function barOf(all, value, interval) {
 /** @type {Record<string, string>} */
 const NOTES = {
   importance: "Heads were changed one at a time: others may do the same work, so a small number does not say that a head can be removed.",
-  relations: "In-sample: of all sentences, in the better of two directions. What is held out stands below the table of all heads.",
-  coreference: "In-sample: of all documents. What is held out stands below the table of all heads.",
+  relations: "In-sample: of all sentences, in the better of two directions. What is held out stands under “Beside baselines”.",
+  coreference: "In-sample: of all documents. What is held out stands under “Beside baselines”.",
 };
 
 /** What must be known of a group, and what it is compared to. @param {string} group */
