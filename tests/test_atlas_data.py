@@ -338,6 +338,15 @@ def test_roles_that_were_not_measured_are_not_compared(lacking: str) -> None:
     assert changes(data).roles == []
 
 
+def test_to_be_off_is_a_role_of_its_own() -> None:
+    data = fabricated(1, 3, against=True)
+    for head in (*data["heads"], *data["against"]["heads"]):
+        head["role"] = "broad"
+    data["heads"][0]["off"] = data["heads"][1]["off"] = data["against"]["heads"][1]["off"] = "zero"
+    data["against"]["heads"][2]["off"] = "mean"
+    assert changes(data).roles == [RoleChange(0, 0, "broad", "off"), RoleChange(0, 2, "off", "broad")]
+
+
 class Endless(io.RawIOBase):
     """JSON Lines without end, which counts the bytes that are read."""
 

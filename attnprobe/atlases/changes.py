@@ -12,9 +12,15 @@ from attnprobe.errors import UsageError
 from attnprobe.values.signature import ORDER, part_of
 
 Data = Mapping[str, Any]
+OFF = "off"  # in place of the role of a head that is off
 NAMED = 4  # things that a remark names
 KEPT = ("layer", "head", "role", "pattern", "off", "findings")
 ALIKE = 1e-6  # of the largest magnitude: heads that differ by less differ by rounding
+
+
+def role_of(head: Data) -> str | None:
+    """Returns the role of a head; OFF of one that is off, whatever its weights do; None: it has none."""
+    return OFF if head["off"] else head["role"]
 
 
 class RoleChange(NamedTuple):
@@ -238,9 +244,9 @@ def _of_roles(pairs: Sequence[tuple[Data, Data]]) -> list[RoleChange] | None:
     if now_any != before_any:
         return None
     return [
-        RoleChange(now["layer"], now["head"], before["role"], now["role"])
+        RoleChange(now["layer"], now["head"], role_of(before), role_of(now))
         for now, before in pairs
-        if now["role"] != before["role"]
+        if role_of(now) != role_of(before)
     ]
 
 

@@ -10,9 +10,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from attnprobe.analyses.rules import OTHER_ROLE
+from attnprobe.atlases.changes import OFF
 from attnprobe.atlases.data import Charted
 from attnprobe.render.atlas_text import (
-    OFF,
     Data,
     changes_in_words,
     counts_of,
@@ -52,7 +52,7 @@ def atlas_view(summary: Charted, width: int, **options: Any) -> RenderableType:
 
 def _changes(data: Data) -> Iterator[RenderableType]:
     """Lists heads with other roles, the heads that changed most, and the largest changes, one of each measure."""
-    yield _text(f"Changes from {names_of(data)[-1]}", "bold")
+    yield _text(f"Changes from {names_of(data)[1]}", "bold")
     for said, listed in changes_in_words(data):
         yield _text(said)
         yield _lines(listed)

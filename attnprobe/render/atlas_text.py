@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from attnprobe.atlases.changes import HeadChange, NumberChange, RoleChange, changed_most, changes, largest
+from attnprobe.atlases.changes import OFF, HeadChange, NumberChange, RoleChange, changed_most, changes, largest, role_of
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
@@ -21,7 +21,6 @@ NOUNS = {
 }
 FEW = 3  # files in a name
 NO_ROLE = "no role"
-OFF = "off"  # in place of the role of a head that is off
 SAMPLE = "the sample that comes with attnprobe"
 NOT_COMPARED = "Roles are not compared: one of the two atlases has none."
 MOST = 10  # changed heads, and changed numbers, that are listed
@@ -88,8 +87,8 @@ def shorts_of(data: Data) -> dict[str, str]:
 
 
 def roles_of(data: Data) -> dict[tuple[int, int], str | None]:
-    """Returns the role of each head by its layer and number; OFF of a head that is off, whatever its weights do."""
-    return {(head["layer"], head["head"]): OFF if head["off"] else head["role"] for head in data["heads"]}
+    """Returns the role of each head by its layer and number, see :func:`role_of`."""
+    return {(head["layer"], head["head"]): role_of(head) for head in data["heads"]}
 
 
 def counts_of(data: Data) -> dict[str, int]:

@@ -95,6 +95,13 @@ def test_a_head_that_is_off_is_marked(open_atlas: Open, shown: str) -> None:
             cell.getAttribute("aria-label").includes("this head is off")])"""
     )
     assert marked == [[at == 1, at == 1] for at in range(6)]
+    assert page.locator("#grid button").nth(1).inner_text() == "off"
+    expect(page.locator("#legend li", has_text="off 1")).to_contain_text("switched off")
+    chip = page.locator("#roles label", has=page.locator("[value=off]"))
+    expect(chip).to_have_text("off 1")
+    chip.click()
+    assert page.locator("#grid button.out").count() == 5
+    chip.click()
     picture = saved(page, "#grid-buttons", 0).decode()
     assert picture.count("line-through") == picture.count("; off: struck through") == 1
     choose(page, 0, 1)

@@ -64,7 +64,7 @@ function hintsOf() {
 /** The role and the pattern with what they mean; of a comparison those of both atlases, where they differ. @param {Head} head */
 function namesOf(head) {
   const other = atlas.against ? otherOf(head) : head;
-  const role = nameLine("role", head.role, other?.role ?? null);
+  const role = nameLine("role", kindIn(head, "role"), kindIn(other, "role"));
   role.prepend(roleDot(head));
   return [role, nameLine("pattern", head.pattern, other?.pattern ?? null)];
 }

@@ -65,8 +65,8 @@ function changedRoles() {
   const found = new Map();
   for (const head of atlas.heads) {
     const other = otherOf(head);
-    if (!other || other.role === head.role) continue;
-    const [before, now] = [other.role ?? "no role", head.role ?? "no role"];
+    if (!other || kindIn(other, "role") === kindIn(head, "role")) continue;
+    const [before, now] = [other, head].map((one) => kindIn(one, "role") ?? "no role");
     const key = JSON.stringify([before, now]);
     found.set(key, { before, now, heads: [...(found.get(key)?.heads ?? []), head] });
   }

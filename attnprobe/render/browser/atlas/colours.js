@@ -1,7 +1,7 @@
 // Colours of heads: one per role, pattern or cluster, a scale for numbers. Each is rgb(...), also in saved pictures.
 
 const COLOURS = 12; // --head-0 ... in base.css
-const REST = "·"; // the short name of what no rule names, which has no colour
+const REST = "·"; // the short name of what no rule names
 
 /** Read from the page once for each theme. @type {Map<string, string>} */
 const palette = new Map();
@@ -17,10 +17,10 @@ function paletteColour(name) {
 /** One of the colours that tell things apart. @param {number} at */
 const distinctColour = (at) => paletteColour(`head-${at % COLOURS}`);
 
-/** The colour of a role or pattern. @param {Kind} kind @param {string} name */
+/** The colour of a role or pattern: none of its own where no rule names it, or its heads are off. @param {Kind} kind @param {string} name */
 function colourOfKind(kind, name) {
   const at = vocabulary[kind].findIndex((one) => one.name === name);
-  return vocabulary[kind][at]?.short === REST ? paletteColour("none") : distinctColour(at);
+  return [REST, OFF.short].includes(vocabulary[kind][at]?.short) ? paletteColour("none") : distinctColour(at);
 }
 
 /**

@@ -61,8 +61,10 @@ const headsByKey = new Map(atlas.heads.map((head) => [keyOf(head), head]));
 const othersByKey = new Map((atlas.against?.heads ?? []).map((head) => [keyOf(head), head]));
 const measuresByName = new Map(atlas.measures.map((measure) => [measure.name, measure]));
 /** @typedef {"role" | "pattern"} Kind */
+/** In place of the role of a head that is switched off, whatever its weights do. @type {Role} */
+const OFF = { name: "off", short: "off", meaning: "switched off: its weights are computed, and go nowhere" };
 /** All roles and patterns that a head can have. @type {Record<Kind, Role[]>} */
-const vocabulary = { role: atlas.roles, pattern: JSON.parse(find("patterns", HTMLElement).textContent ?? "") };
+const vocabulary = { role: [...atlas.roles, OFF], pattern: JSON.parse(find("patterns", HTMLElement).textContent ?? "") };
 
 /** @param {number} layer @param {number} head */
 function headAt(layer, head) {
@@ -110,9 +112,14 @@ function kindNamed(kind, name) {
   return vocabulary[kind].find((one) => one.name === name) ?? null;
 }
 
+/** The role or pattern of a head in one atlas. @param {Known | null} known @param {Kind} kind */
+function kindIn(known, kind) {
+  return kind === "role" && known?.off ? OFF.name : (known?.[kind] ?? null);
+}
+
 /** The role or pattern of a head that is shown. @param {Head} head @param {Kind} kind */
 function kindOf(head, kind) {
-  return shownOf(head)?.[kind] ?? null;
+  return kindIn(shownOf(head), kind);
 }
 
 /** The same in words. @param {Head} head @param {Kind} kind */
@@ -130,7 +137,7 @@ function roleOf(head) {
 
 /** Whether a role or pattern differs from the other atlas, where changes are shown. @param {Head} head @param {Kind} kind */
 function isChanged(head, kind) {
-  return state.shown !== "change" || head[kind] !== (otherOf(head)?.[kind] ?? null);
+  return state.shown !== "change" || kindIn(head, kind) !== kindIn(otherOf(head), kind);
 }
 
 /** The strongest finding that is shown of a head, in words; empty if there is none. @param {Head} head */

@@ -28,8 +28,8 @@ function buildFilters() {
 
 /** The roles that some head has in either atlas, in their order. */
 function rolesToShow() {
-  const had = new Set([...headsByKey.values(), ...othersByKey.values()].map(({ role }) => role ?? NO_ROLE));
-  return [...atlas.roles.map(({ name }) => name), NO_ROLE].filter((name) => had.has(name));
+  const had = new Set([...headsByKey.values(), ...othersByKey.values()].map((one) => kindIn(one, "role") ?? NO_ROLE));
+  return [...vocabulary.role.map(({ name }) => name), NO_ROLE].filter((name) => had.has(name));
 }
 
 /** @param {string} name of a role */

@@ -67,7 +67,7 @@ function wordsOf(head) {
   if (by !== "role" && by !== "pattern") return `${measureNamed(by)?.title} ${written(by, valueOf(head, by), 1)}`;
   const name = kindInWords(head, by);
   if (state.shown !== "change") return name;
-  return isChanged(head, by) ? `${name}, was ${otherOf(head)?.[by] ?? `no ${by}`}` : `${name}, unchanged`;
+  return isChanged(head, by) ? `${name}, was ${kindIn(otherOf(head), by) ?? `no ${by}`}` : `${name}, unchanged`;
 }
 
 listeners.push(showGrid);

@@ -5,7 +5,7 @@
  * @typedef {{ by: string, title: string, meaning: string, down: boolean, rank: (head: Head) => number | null }} Column
  */
 
-const roleNames = [...new Set([...atlas.heads, ...othersByKey.values()].map(({ role }) => role ?? ""))].sort();
+const roleNames = [...new Set([...atlas.heads, ...othersByKey.values()].map((one) => kindIn(one, "role") ?? ""))].sort();
 
 /** @type {Column[]} */
 const FIRST_COLUMNS = [
