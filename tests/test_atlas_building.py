@@ -170,6 +170,12 @@ def test_the_model_is_named_as_it_was_given(encoder_of: Callable[[str], Encoder]
     assert AtlasMeasurement.choose(in_memory, Reading(), sections=["texts"]).model["source"] is None
 
 
+@pytest.mark.parametrize("given", ["org/a model", "../a model", "/home/anna/a model", None])
+def test_an_atlas_does_not_tell_where_the_model_lies(summed: AtlasSummary, given: str | None) -> None:
+    model = build_atlas(replace(summed, model={**summed.model, "source": given})).data["model"]
+    assert model["source"] == ("a model" if given == "/home/anna/a model" else given)
+
+
 def test_what_was_not_measured_is_absent(summed: AtlasSummary) -> None:
     nothing = dict.fromkeys(("statistics", "patterns", "norms", "similarity", "importance", "relations", "trees"))
     sources = Sources({"documents": summed.sources["documents"]})

@@ -49,7 +49,7 @@ def build_atlas(summary: Any) -> Atlas:
         "format": "attnprobe-atlas",
         "version": VERSION,
         "attnprobe": __version__,
-        "model": {name: summary.model[name] for name in ("name", "source", "type", "layers", "heads")},
+        "model": _model(summary.model),
         "signature": summary.signature,
         "sections": [_section(name, source) for name, source in summary.sources.items()],
         "measures": [measure.entry() for measure in measures],
@@ -68,9 +68,20 @@ def build_atlas(summary: Any) -> Atlas:
     return Atlas(_told(data))
 
 
+def _model(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Says which model was measured."""
+    source = model["source"] and _end(model["source"])
+    return {**{name: model[name] for name in ("name", "source", "type", "layers", "heads")}, "source": source}
+
+
+def _end(path: str) -> str:
+    """Returns only the end of a path from the root, so that a page does not tell where its maker works."""
+    return PurePath(path).name if PurePath(path).is_absolute() else path
+
+
 def _section(name: str, source: Any) -> dict[str, Any]:
-    """Says what was read; of a path from the root only its end, so that a page does not tell where its maker works."""
-    names = [PurePath(one).name if PurePath(one).is_absolute() else one for one in source.names]
+    """Says what was read."""
+    names = [*map(_end, source.names)]
     sample = any(one.startswith(SAMPLE) for one in names)
     return {"name": name, "sources": names, "sample": sample, "texts": source.texts, "tokens": source.tokens}
 

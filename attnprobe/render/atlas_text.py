@@ -26,7 +26,7 @@ NOT_COMPARED = "Roles are not compared: one of the two atlases has none."
 MOST = 10  # changed heads, and changed numbers, that are listed
 FLAGS = {"texts": (), "treebank": ("--conllu",), "documents": ("--coref",)}  # before each file
 AGAIN = (
-    "Files are named without their folders; --limit, --sample and the like, and what only the signature names, are not "
+    "Absolute paths are cut to their ends; --limit, --sample and the like, and what only the signature names, are not "
     "repeated."
 )
 LIMITS = (
