@@ -87,6 +87,7 @@ def test_a_head_that_is_off_is_marked(open_atlas: Open, shown: str) -> None:
     told = "this head is off (zero): its weights are computed, and go nowhere"
     off = (atlas if shown == "this" else atlas["against"])["heads"][1]
     off |= {"off": "zero", "findings": [{"kind": "off", "key": "zero", "strength": 1, "text": told}, *off["findings"]]}
+    (atlas if shown == "this" else atlas["against"])["signature"] += "|off:0:1(zero)"
     page = open_atlas(atlas)
     expect(page.get_by_text("Heads that are off are struck through in the grid")).to_be_visible()
     page.evaluate("(shown) => change({ shown })", shown)
@@ -104,6 +105,8 @@ def test_a_head_that_is_off_is_marked(open_atlas: Open, shown: str) -> None:
     chip.click()
     picture = saved(page, "#grid-buttons", 0).decode()
     assert picture.count("line-through") == picture.count("; off: struck through") == 1
+    name = "made-up with heads 0:1(zero) off"
+    assert {"this": f"{name}: heads by layer", "other": f", {name} ("}[shown] in picture
     choose(page, 0, 1)
     expect(page.locator("#card .findings li").first).to_have_text(told)
 

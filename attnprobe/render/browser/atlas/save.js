@@ -34,10 +34,16 @@ function colouringInWords() {
   return `${titleInGroup(measure)}${unit && ` (${unit})`}, ${groupTitle(groupOf(measure.name))}`;
 }
 
+/** The model, and which of its heads are off, as `model_name` of render/atlas_text.py names it. @param {Atlas | Against} of */
+function modelName({ model, signature }) {
+  const off = signature.match(/\|off:([^|]*)/)?.[1] ?? "none";
+  return off === "none" ? model.name : `${model.name} with heads ${short(off, 60)} off`;
+}
+
 /** What a picture shows: a picture leaves the page. */
 function shownInWords() {
   const { against } = atlas;
-  const other = against ? `, ${against.model.name} (${sourcesOf(against).join(" · ")})` : "";
+  const other = against ? `, ${modelName(against)} (${sourcesOf(against).join(" · ")})` : "";
   const beside = { this: "", other: ` of the other atlas${other}`, change: `, change from the other atlas${other}` };
   const roles = state.roles.size ? [`only ${[...state.roles].join(", ")}`] : [];
   return [[`colour by ${colouringInWords()}${beside[state.shown]}`, ...roles].join(" · "), sourcesOf(atlas).join(" · ")];
@@ -51,7 +57,7 @@ function shownInWords() {
  */
 function sheet(title, body, size) {
   const { margin, line, least } = SHEET;
-  const name = `${atlas.model.name}: ${title}`;
+  const name = `${modelName(atlas)}: ${title}`;
   const words = shownInWords();
   const width = Math.max(least, size.width);
   const most = Math.floor(width / SHEET.letter);
