@@ -25,11 +25,11 @@ from attnprobe.atlases.findings import findings_of, telling
 from attnprobe.atlases.measures import FEWEST, Measure, Place, measures_of
 from attnprobe.atlases.pointed import best_of
 from attnprobe.atlases.schemas import most_of
+from attnprobe.atlases.wording import NOUNS
 from attnprobe.values.table import Table
 from attnprobe.version import __version__
 
 NEAREST, POINTED = most_of("nearest", "head"), most_of("relations", "head")
-COUNTED = {"texts": "texts", "treebank": "sentences of a treebank", "documents": "documents"}
 FEW = {"texts": 30, "treebank": 30, "documents": 10}  # of fewer a reader is warned
 SAMPLE = "built-in sample"  # how the names of the sentences begin that come with attnprobe
 Facts = Mapping[Place, Mapping[str, Any]]
@@ -89,7 +89,7 @@ def _section(name: str, source: Any) -> dict[str, Any]:
 def _doubtful(sources: Mapping[str, Any]) -> Iterator[str]:
     """Warns of sections with few texts or none, and with texts that the vocabulary does not know."""
     for name, source in sources.items():
-        what = COUNTED[name]
+        _, what = NOUNS[name]
         if not source.texts:
             yield f"{what}: none was measured, so that no number is about them"
         elif source.texts < FEW[name]:
@@ -103,7 +103,7 @@ def _unread(sources: Any) -> Iterator[str]:
     for name, source in sources.items():
         if source.cut:
             were = "was" if source.cut == 1 else "were"
-            yield f"{source.cut:,} of {source.texts:,} {COUNTED[name]} {were} cut after {source.read:,} tokens"
+            yield f"{source.cut:,} of {source.texts:,} {NOUNS[name][1]} {were} cut after {source.read:,} tokens"
     if sources.skipped:
         were, count = "was" if sources.skipped == 1 else "were", sources.skipped
         count += sum(source.texts for source in sources.values())

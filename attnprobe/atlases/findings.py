@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from attnprobe.analyses.rules import OTHER_ROLE, Thresholds
 from attnprobe.atlases.schemas import most_of
-from attnprobe.atlases.wording import ANSWERS, GROUPS, IMPORTANCE, OFF, ORDINALS, RULES, link, percents
+from attnprobe.atlases.wording import ANSWERS, GROUPS, HOW_OFF, IMPORTANCE, ORDINALS, RULES, link, percents
 from attnprobe.values.text import visible
 
 Head = Mapping[str, Any]
@@ -177,7 +177,7 @@ def _over(atlas: Atlas, section: str, *measures: str) -> Over:
 
 def _off(head: Head, atlas: Atlas) -> Iterator[dict[str, Any]]:
     if head["off"]:
-        yield _finding("off", head["off"], 1.0, OFF[head["off"]])
+        yield _finding("off", head["off"], 1.0, HOW_OFF[head["off"]])
 
 
 def _subject(finding: Mapping[str, Any]) -> tuple[str, str]:

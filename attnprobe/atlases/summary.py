@@ -19,6 +19,7 @@ from attnprobe.atlases.building import build_atlas
 from attnprobe.atlases.data import Atlas, read_atlas
 from attnprobe.atlases.examples import Examples, Roles
 from attnprobe.atlases.sources import Sources
+from attnprobe.atlases.wording import NOUNS
 from attnprobe.errors import InputError
 from attnprobe.measure.kinds import Measured
 from attnprobe.measure.stretches import KeptTexts, Stretches
@@ -38,7 +39,6 @@ FIELDS: Mapping[str, Sequence[str]] = {
     "documents": ("coreference",),
 }
 """The summaries of each section, by the names of their fields."""
-COUNTED = {"texts": "texts", "treebank": "sentences", "documents": "documents"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +76,7 @@ class AtlasSummary:
     against: str | None = None
 
     def __repr__(self) -> str:
-        sizes = [f"{source.texts:,} {COUNTED[section]}" for section, source in self.sources.items()]
+        sizes = [f"{source.texts:,} {NOUNS[section][source.texts != 1]}" for section, source in self.sources.items()]
         return one_line("AtlasSummary", model_of(self.signature), *sizes)
 
     def _repr_html_(self) -> str:

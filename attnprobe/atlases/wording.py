@@ -12,13 +12,18 @@ GOVERNORS = {
 }
 ANY_WORD = {"all": "any word", "all+punct": "any word or punctuation mark"}
 DEPENDENTS = {"all": "dependent", "all+punct": "dependent or punctuation mark"}
+NOUNS = {  # one text of a section, and several
+    "texts": ("text", "texts"),
+    "treebank": ("sentence of a treebank", "sentences of a treebank"),
+    "documents": ("document", "documents"),
+}
 GROUPS = {"all": "mentions", "pronoun": "pronouns", "proper": "proper names", "nominal": "other noun phrases"}
 ANSWERS = {"mentions": "", "words": " among all earlier words", "back": " by the weights back from earlier mentions"}
 IMPORTANCE = {
     "pooled_change": "switching it off changes the pooled vector by {} (1 − cosine)",
     "importance": "by gradients its importance is {}",
 }
-OFF = {
+HOW_OFF = {
     "zero": "this head is off (zero): its weights are computed, and go nowhere",
     "mean": "this head is off (mean): it writes the same for every token of a text; its weights go nowhere",
     "uniform": "this head is off (uniform): it writes as if its weights were even; those it computes go nowhere",

@@ -199,7 +199,7 @@ class CorpusRun:
             self.sink.finish()
 
     def _completed(self) -> Summary:
-        """Completes the summary; a run that measured no text and gives none leaves nothing to go on with.
+        """Completes the summary; a job that refuses, having measured no text, leaves no work to go on with.
 
         Raises:
             InputError: the summary is of too few texts.

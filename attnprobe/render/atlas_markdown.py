@@ -54,7 +54,7 @@ def _parts(data: Data) -> Iterator[str]:
         )
         yield _relations(sorted(relations, key=lambda row: -float(row["gain"]))[:MOST])
     if "against" in data:
-        yield f"### Changes from {escaped(names_of(data)[-1])}"
+        yield f"### Changes from {escaped(names_of(data)[1])}"
         for said, listed in changes_in_words(data):
             yield escaped(said)
             if listed:

@@ -8,17 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attnprobe.atlases.changes import OFF, HeadChange, NumberChange, RoleChange, changed_most, changes, largest, role_of
+from attnprobe.atlases.wording import NOUNS
 from attnprobe.models.locate import DEFAULT_MODEL
 from attnprobe.values.signature import part_of
 from attnprobe.values.switches import with_off
 
 Data = Mapping[str, Any]
 Changed = TypeVar("Changed", HeadChange, NumberChange)
-NOUNS = {
-    "texts": ("text", "texts"),
-    "treebank": ("sentence of a treebank", "sentences of a treebank"),
-    "documents": ("document", "documents"),
-}
 FEW = 3  # files in a name
 NO_ROLE = "no role"
 SAMPLE = "the sample that comes with attnprobe"
