@@ -139,9 +139,7 @@ def test_filters_and_legend_count_the_same_heads(open_atlas: Open, data: dict[st
     legend = " ".join(page.locator("#legend li").all_inner_texts())
     for role, count in Counter(roles).items():
         changed = sum(one == role != other for one, other in zip(heads, others, strict=True))
-        more = (
-            f" in this atlas, {changed or 'none'} of them changed" if shown == "change" else " ·" * (role != "no role")
-        )
+        more = f" in this atlas, {changed or 'none'} changed" if shown == "change" else " ·" * (role != "no role")
         assert f"{role} {count}{more}" in legend
     atlas = "the other atlas" if shown == "other" else "this atlas"
     expect(page.locator("#roles input").first).to_have_attribute("aria-label", re.compile(f"heads? in {atlas}$"))

@@ -35,7 +35,7 @@ function kindEntries(by) {
 function countInWords(heads, by) {
   if (state.shown !== "change") return heads.length;
   const changed = heads.filter((head) => isChanged(head, by)).length;
-  return `${heads.length} ${shownInAtlas()}, ${changed || "none"} of them changed`;
+  return `${heads.length} ${shownInAtlas()}, ${changed || "none"} changed`;
 }
 
 function clusterEntries() {
