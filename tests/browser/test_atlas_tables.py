@@ -195,4 +195,5 @@ def test_roles_of_an_atlas_without_any_are_not_compared(open_atlas: Open) -> Non
         head["role"] = None
     page = open_atlas(data)
     expect(page.locator("#changes")).to_contain_text("Roles are not compared: one of the two atlases has none.")
-    expect(page.locator("#changes")).not_to_contain_text("another role")
+    for said in ("another role", "no role"):  # the latter beside the heads that changed most
+        expect(page.locator("#changes")).not_to_contain_text(said)

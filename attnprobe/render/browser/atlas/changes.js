@@ -41,9 +41,9 @@ function changedIn(name) {
   return found.sort((one, other) => Math.abs(other.now - other.before) - Math.abs(one.now - one.before));
 }
 
-/** Heads by how many of their numbers changed; of equal counts, those with another role first. @param {Changed[]} numbers @returns {HeadChange[]} */
-function changedMost(numbers) {
-  const roles = new Map(changedRoles().flatMap((role) => role.heads.map((head) => [head, role])));
+/** Heads by how many of their numbers changed; of equal counts, those with another role first. @param {Changed[]} numbers @param {RoleChange[]} changes @returns {HeadChange[]} */
+function changedMost(numbers, changes) {
+  const roles = new Map(changes.flatMap((role) => role.heads.map((head) => [head, role])));
   const byHead = grouped(numbers, ({ head }) => keyOf(head));
   const heads = atlas.heads.flatMap((head) => {
     const [first, ...more] = byHead.get(keyOf(head)) ?? [];
@@ -59,8 +59,10 @@ function sizeOf({ now, before, spread }) {
   return spread > 0 ? Math.abs(now - before) / spread : 0;
 }
 
-/** The heads that have another role, by what it was and is, most heads first. @returns {RoleChange[]} */
+/** The heads that have another role, by what it was and is, most heads first; null if only one of the two atlases has roles. @returns {RoleChange[] | null} */
 function changedRoles() {
+  const both = atlas.heads.filter(otherOf);
+  if (both.some(({ role }) => role !== null) !== both.some((head) => otherOf(head)?.role != null)) return null;
   /** @type {Map<string, RoleChange>} */
   const found = new Map();
   for (const head of atlas.heads) {
@@ -127,23 +129,23 @@ function buildChanges() {
     section.scrollIntoView();
   });
   const numbers = atlas.measures.map(({ name }) => changedIn(name));
-  section.append(rolesPart(), ...headsPart(numbers.flat()), numbersPart(numbers));
+  const roles = changedRoles();
+  section.append(rolesPart(roles), ...headsPart(numbers.flat(), roles ?? []), numbersPart(numbers));
 }
 
-function rolesPart() {
-  const both = atlas.heads.filter(otherOf);
-  if (both.some(({ role }) => role !== null) !== both.some((head) => otherOf(head)?.role != null)) {
+/** @param {RoleChange[] | null} roles */
+function rolesPart(roles) {
+  if (!roles) {
     return make("div", {}, make("h3", {}, "Roles"), make("p", {}, "Roles are not compared: one of the two atlases has none."));
   }
-  const roles = changedRoles();
   const count = roles.reduce((sum, { heads }) => sum + heads.length, 0);
   const title = make("h3", { id: "roles-title" }, `${count} of ${othersByKey.size} heads ${count === 1 ? "has" : "have"} another role`);
   return make("div", {}, title, ...(count ? [plainTable("roles-title", ROLE_COLUMNS, roles)] : []));
 }
 
-/** @param {Changed[]} numbers */
-function headsPart(numbers) {
-  const heads = changedMost(numbers).slice(0, MOST_HEADS);
+/** @param {Changed[]} numbers @param {RoleChange[]} roles */
+function headsPart(numbers, roles) {
+  const heads = changedMost(numbers, roles).slice(0, MOST_HEADS);
   if (!heads.length) return [];
   const title = make("h3", { id: "changed-title" }, "The heads that changed most");
   const about = "By how many of their numbers changed so much that the two 95\u00a0% intervals are apart.";
