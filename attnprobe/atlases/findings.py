@@ -89,14 +89,17 @@ def _of_middle(column: str) -> Callable[[Head, Atlas], float]:
 
 BEFORE, AFTER, ITSELF = "the token before", "the token after", "the token itself"
 CLS, SEP = "[CLS] or its like", "[SEP] or its like"
-RECURRING = "of a token that recurs, {} of the weight"
 SHARES = {
     "previous token": Share("previous_share", BEFORE, "falls on", _evenly),
     "next token": Share("next_share", AFTER, "falls on", _evenly),
     "self": Share("self_share", ITSELF, "stays on", _evenly),
     "same word": Share(
-        *("same_token_share", "its other occurrences", "falls on", _of_column("same_token_even"), True),
-        of=RECURRING,
+        "same_token_share",
+        "its other occurrences",
+        "falls on",
+        _of_column("same_token_even"),
+        uneven=True,
+        of="of a token that recurs, {} of the weight",
         adds="contribute",
     ),
     "classification token": Share("cls_share", CLS, "rests on", _evenly),
@@ -104,7 +107,11 @@ SHARES = {
     "first token": Share("first_share", "the first token", "rests on", _evenly),
     "punctuation": Share("punctuation_share", "punctuation", "falls on", _of_middle("punctuation_share")),
     "block of a pair": Share(
-        *("block", "the query's own text", "stays in", _of_column("block_even"), True),
+        "block",
+        "the query's own text",
+        "stays in",
+        _of_column("block_even"),
+        uneven=True,
         of="{} of the weight within texts",
     ),
     "local": Share("diagonal", f"{ITSELF} and its neighbours", "falls on", _three),
